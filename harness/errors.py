@@ -1,0 +1,70 @@
+"""The two kinds of error: what a user can mend (UserError: message only, exit code 2) and our own bugs (traceback).
+
+    raise UserError("unknown language 'xx'", where="tasks/xnli.yaml:7 languages[3]",
+                    expected="one of the 15 languages of xnli", todo="did you mean 'zh'?")
+
+    Exception
+    ├── UserError            wrong input; the message says where, what was expected, what was found, what to do
+    │   ├── UserErrors       several of them, found in one pass and reported together
+    │   └── MissingData      a dataset or language is not there: its cells fail, all others run, exit code 1
+    └── StageFailed          stages of a run failed; the table was printed already, exit code 1
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class UserError(Exception):
+    """Wrong input.  `str()` of it is everything the user needs; no traceback is shown for it."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str = "",
+        expected: str = "",
+        found: str = "",
+        todo: str = "",
+    ) -> None:
+        """Arguments: message says what is wrong; where = file:line and key path; the rest is printed line by line."""
+        self.message, self.where, self.expected, self.found, self.todo = message, where, expected, found, todo
+        lines = [f"{where}: {message}" if where else message]
+        lines += [f"  {name}: {text}" for name, text in (("expected", expected), ("found", found), ("to do", todo)) if text]
+        super().__init__("\n".join(lines))
+
+
+class UserErrors(UserError):
+    """Several user errors that one pass found; printed one after the other with their number."""
+
+    def __init__(self, errors: Sequence[UserError]) -> None:
+        """Takes the errors in the order in which they are to be read."""
+        self.errors = tuple(errors)
+        Exception.__init__(self, "\n".join([*map(str, errors), f"{len(errors)} errors"]))
+
+
+class MissingData(UserError):
+    """Data that a cell needs is not on this machine; only the cells that need it fail."""
+
+
+class StageFailed(Exception):
+    """At least one stage of a run failed; what was computed is on disk."""
+
+
+def raise_all(errors: Sequence[UserError]) -> None:
+    """Raise nothing, the one error, or all of them together."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise UserErrors(errors)
+
+
+def did_you_mean(name: str, options: Iterable[str], *, listed: int = 12) -> str:
+    """Say the nearest of the valid names, or list them where none is near (at most `listed`)."""
+    names = sorted(set(options))
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    if not names:
+        return "there are none"
+    more = "" if len(names) <= listed else f", ... ({len(names)} in all)"
+    return "known: " + ", ".join(names[:listed]) + more

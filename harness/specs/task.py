@@ -1,0 +1,158 @@
+"""A task: one YAML file that holds a dataset in all its languages, its labels and its metrics.
+
+    tasks/xtreme/xnli.yaml -> harness.specs.loader.load_task("xnli") -> TaskSpec
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from harness.specs.model import Spec
+
+
+class Where(Spec):
+    """Keeps the rows whose column has a value.  `{lang}` and its kin are filled in."""
+
+    column: str
+    "Column to look at."
+    equals: str | None = None
+    "Keep rows whose value is this text."
+    prefix: str | None = None
+    "Keep rows whose value begins with this text."
+
+    @model_validator(mode="after")
+    def _one_test(self) -> Self:
+        if (self.equals is None) == (self.prefix is None):
+            raise ValueError("give exactly one of 'equals' and 'prefix'")
+        return self
+
+
+class Source(Spec):
+    """Where the rows of one split lie.  Exactly one of hub, files, world.
+
+    In all texts `{lang}` is the ISO 639-1 code (de), `{iso3}` the ISO 639-3 code (deu), `{name}` the English name (German)
+    and `{name_lower}` the same in lower case (german), all from the language table.
+    """
+
+    hub: str | None = None
+    "Dataset repository `org/name` on the hub; a local mirror given by --data_dir is searched first."
+    config: str = "default"
+    "Configuration of the hub dataset or of the world."
+    split: str = "train"
+    "Split of the hub dataset or of the world."
+    revision: str | None = None
+    "Commit of the hub dataset.  Without it the newest is used, and the commit found is recorded."
+    files: dict[str, str] | None = None
+    "Local files by role, relative to --data_dir, then to the YAML file; most readers have the one role `rows`."
+    reader: str | None = None
+    "Reader of local files: a module of harness/data/readers."
+    reader_options: dict[str, Any] = {}
+    "Options of the reader."
+    world: str | None = None
+    "Generated world: a module of harness/data/worlds."
+    where: tuple[Where, ...] = ()
+    "Only rows that pass every test."
+    rename: dict[str, str] = {}
+    "Column as the task's `fields` call it -> column of this source, where several sources spell it differently."
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if sum(value is not None for value in (self.hub, self.files, self.world)) != 1:
+            raise ValueError("give exactly one of 'hub', 'files' and 'world'")
+        if (self.files is None) != (self.reader is None):
+            raise ValueError("'files' and 'reader' go together")
+        return self
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, dict) else value
+
+
+Sources = Annotated[tuple[Source, ...], BeforeValidator(_as_tuple)]
+
+
+class Data(Spec):
+    """The splits.  Training and validation data are English unless the task is about parallel or raw text."""
+
+    train: Sources = ()
+    "Training rows (one source or several); the languages are `train_languages`."
+    validation: Sources = ()
+    "English rows that choose a checkpoint; leave out where they are the test rows or share their text."
+    test: Sources = ()
+    "Rows that are scored, for every language of the task.  They choose nothing."
+
+
+class Template(Spec):
+    """A field computed by a Jinja2 template over the row's columns."""
+
+    template: str
+    "Jinja2, sandboxed; an undefined name is an error."
+
+
+class MetricUse(Spec):
+    """One metric of a task."""
+
+    metric: str
+    "A module of harness/metrics."
+
+
+def _metric_use(value: Any) -> Any:
+    return {"metric": value} if isinstance(value, str) else value
+
+
+class TaskSpec(Spec):
+    """One dataset: where its rows lie, what they mean and how predictions are scored."""
+
+    task: str
+    "Name on the command line; ends with the file's name."
+    type: str
+    "Task type: a module of harness/task_types."
+    version: int = Field(default=1, ge=1)
+    "Raise it when scores of old and new files must not be mixed."
+    description: str
+    "One or two sentences for `ls` and `show`."
+    homepage: str = ""
+    "Where the dataset is described."
+    licence: str = ""
+    "Licence of the data."
+    languages: tuple[str, ...] = ()
+    "ISO 639-1 codes of the test languages, in the order of the board."
+    train_languages: tuple[str, ...] = ("en",)
+    "Languages of the training and validation rows; `[en]` for everything zero-shot."
+    data: Data = Data()
+    "The splits."
+    train_on: str | None = None
+    "Name of the task whose training rows serve this one (xnli: mnli; xquad and mlqa: squad_v1)."
+    fields: dict[str, str | Template]
+    "Field of the task type -> column (dots go into structures) or `{template: ...}`."
+    labels: tuple[str, ...] = ()
+    "Label names in the order of the class indices of the head."
+    label_values: dict[str, str] = {}
+    "Raw value in the label column (as text) -> label name, where they differ; a value of `drop` drops the row."
+    options: dict[str, Any] = {}
+    "Options of the task type, e.g. max_length."
+    metrics: tuple[Annotated[MetricUse, BeforeValidator(_metric_use)], ...] = ()
+    "Metrics to compute: names, the main one first."
+    score: tuple[str, ...] = ()
+    "The task's score: mean of these `metric.key` values; by default the first key of the first metric."
+    chance: float = Field(default=0.0, ge=0, le=100)
+    "Score (0-100) of guessing without reading the text, for the board and the random fake."
+    selection: Literal["validation", "none"] = "validation"
+    "`none`: the final checkpoint serves, because validation rows are test rows or share their text."
+    same_task: tuple[str, ...] = ()
+    "Intermediate tasks that are this task's own training data; their cells are marked."
+    notes: tuple[str, ...] = ()
+    "What a reader of a score must know; printed by `show` and kept on the board."
+
+
+class GroupSpec(Spec):
+    """A named list of tasks and groups."""
+
+    group: str
+    "Name on the command line."
+    description: str = ""
+    "One sentence."
+    members: tuple[str, ...]
+    "Tasks, groups and globs."
+    aggregate: Literal["mean_of_tasks", "mean_of_members", "none"] = "mean_of_tasks"
+    "Mean over all tasks below (XTREME's overall), over the direct members, or no number at all."
