@@ -1,0 +1,1 @@
+"""Metrics, one module each: `METRICS.load("squad").stats(prediction, gold, lang="en")`, then `combine` of the summed stats."""
