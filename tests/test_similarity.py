@@ -1,0 +1,122 @@
+"""Nearest neighbours against brute force, with ties, zeros, memmaps and a memory limit."""
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.errors import UserError
+from harness.similarity import normalise, top_k
+
+
+def vectors(num: int, length: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(num, length)).astype(np.float32)
+
+
+def brute_force(queries: np.ndarray, index: np.ndarray) -> np.ndarray:
+    queries, index = queries.astype(np.float64), index.astype(np.float64)
+    norms = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(index, axis=1)[None, :]
+    return np.divide(queries @ index.T, norms, out=np.zeros_like(norms), where=norms > 0)
+
+
+@pytest.mark.parametrize(
+    ("num_queries", "num_index", "length", "k"), [(17, 50, 8, 1), (40, 23, 33, 4), (1, 1, 1, 1), (9, 5, 3, 5)]
+)
+def test_neighbours_are_those_of_brute_force(num_queries: int, num_index: int, length: int, k: int) -> None:
+    queries, index = vectors(num_queries, length, 0), vectors(num_index, length, 1)
+    cosines = brute_force(queries, index)
+    found = top_k(queries, index, k=k)
+    assert found.indices.dtype == np.int64
+    assert found.scores.dtype == np.float32
+    assert np.array_equal(found.indices, np.argsort(-cosines, axis=1, kind="stable")[:, :k])
+    assert np.allclose(found.scores, np.take_along_axis(cosines, found.indices, axis=1), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_block_size_does_not_change_a_bit(k: int) -> None:
+    queries, index = vectors(60, 96, 2), np.repeat(vectors(30, 96, 3), 3, axis=0)
+    whole = top_k(queries, index, k=k)
+    for block_bytes in (1, 20_000, 100_000, 700_000):
+        blocked = top_k(queries, index, k=k, block_bytes=block_bytes)
+        assert np.array_equal(blocked.indices, whole.indices)
+        assert np.array_equal(blocked.scores, whole.scores)
+
+
+@pytest.mark.parametrize("block_bytes", [1, 10_000, 1 << 28])
+def test_ties_go_to_the_lowest_index(block_bytes: int) -> None:
+    row = vectors(1, 40, 4)
+    index = np.concatenate([-row, row * 3, vectors(20, 40, 5), row, row / 7, np.zeros((2, 40), dtype=np.float32)])
+    found = top_k(row, index, k=3, block_bytes=block_bytes)
+    assert found.indices.tolist() == [[1, 22, 23]]
+    assert found.scores.tolist() == [[1.0, 1.0, 1.0]]
+    everything = top_k(row, index, k=len(index), block_bytes=block_bytes)
+    order = list(zip((-everything.scores[0]).tolist(), everything.indices[0].tolist()))
+    assert order == sorted(order)
+    assert sorted(everything.indices[0].tolist()) == list(range(len(index)))
+    assert (everything.indices[0, -1], everything.scores[0, -1]) == (0, -1.0)
+
+
+def test_identical_index_vectors_give_index_zero_to_everyone() -> None:
+    found = top_k(vectors(50, 16, 6), np.ones((70, 16), dtype=np.float32), k=1, block_bytes=9_000)
+    assert not found.indices.any()
+
+
+def test_zero_vectors_have_cosine_zero_with_everything() -> None:
+    queries = np.array([[0.0, 0.0], [1.0, 0.0]])
+    index = np.array([[-1.0, 0.0], [0.0, 0.0], [0.0, -2.0], [0.0, 5.0]])
+    found = top_k(queries, index, k=4)
+    assert found.indices.tolist() == [[0, 1, 2, 3], [1, 2, 3, 0]]
+    assert found.scores.tolist() == [[0.0] * 4, [0.0, 0.0, 0.0, -1.0]]
+
+
+def test_normalise_gives_unit_rows_and_keeps_zero_rows() -> None:
+    given = np.array([[3.0, 4.0], [0.0, 0.0], [3 * 2.0**100, -4 * 2.0**100], [3 * 2.0**-100, 4 * 2.0**-100]], dtype=np.float32)
+    unit = normalise(given)
+    assert unit.dtype == np.float32
+    assert np.array_equal(unit, np.array([[0.6, 0.8], [0.0, 0.0], [0.6, -0.8], [0.6, 0.8]], dtype=np.float32))
+    assert given[0, 0] == 3.0
+
+
+def test_lengths_of_vectors_do_not_matter() -> None:
+    queries, index = vectors(20, 12, 7), vectors(30, 12, 8)
+    scales = np.exp2(np.random.default_rng(9).integers(-20, 20, size=(30, 1))).astype(np.float32)
+    assert np.array_equal(top_k(queries, index, k=4).scores, top_k(queries * 8, index * scales, k=4).scores)
+
+
+def test_memmaps_are_read_in_bounded_memory(tmp_path: Path) -> None:
+    np.save(tmp_path / "index.npy", vectors(6000, 64, 10))
+    np.save(tmp_path / "queries.npy", vectors(900, 64, 11))
+    index, queries = (np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in ("index", "queries"))
+    tracemalloc.start()
+    try:
+        found = top_k(queries, index, k=4, block_bytes=1_000_000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000 + 6 * found.indices.nbytes  # all scores at once would take 21 MB
+    assert np.array_equal(found.indices, np.argsort(-brute_force(queries, index), axis=1, kind="stable")[:, :4])
+
+
+def test_no_queries_give_an_empty_result() -> None:
+    found = top_k(np.zeros((0, 5)), vectors(4, 5, 12), k=2)
+    assert found.indices.shape == found.scores.shape == (0, 2)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused_with_their_row(bad: float) -> None:
+    index = vectors(10, 4, 13)
+    index[7, 2] = bad
+    with pytest.raises(UserError, match=r"(?s)vector 7 holds NaN or infinity.*float32 or bfloat16"):
+        top_k(vectors(3, 4, 14), index, k=1, block_bytes=1000)
+    with pytest.raises(UserError, match="vector 7"):
+        normalise(index)
+
+
+def test_impossible_requests_are_refused() -> None:
+    with pytest.raises(UserError, match=r"(?s)1 to 3.*k=4"):
+        top_k(vectors(2, 4, 15), vectors(3, 4, 16), k=4)
+    with pytest.raises(UserError, match=r"k=0"):
+        top_k(vectors(2, 4, 15), vectors(3, 4, 16), k=0)
+    with pytest.raises(UserError, match=r"\[2, 4\] and \[3, 5\]"):
+        top_k(vectors(2, 4, 15), vectors(3, 5, 16), k=1)
