@@ -1,0 +1,1 @@
+"""Task types: one module each, with the functions of harness.protocols.TaskType; loaded by name through the registry."""
