@@ -1,0 +1,122 @@
+"""Arrow tables as rows of plain Python values, fast, and the class names that the hub keeps in their schema.
+
+table = read_parquet((path,))
+class_names(table.schema)        # {'ner_tags': ('O', 'B-PER', ...)}
+to_rows(table)                   # [{'tokens': [...], 'ner_tags': [0, 3, ...]}, ...]
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from harness.errors import UserError, did_you_mean
+from harness.specs.task import Where
+
+
+def read_parquet(paths: Sequence[Path]) -> pa.Table:
+    """One table of the files, in their order; kept for the next call, since one file may hold all languages of a task."""
+    stats = [path.stat() for path in paths]
+    return _read_parquet(tuple(paths), tuple((stat.st_size, stat.st_mtime_ns) for stat in stats))
+
+
+@lru_cache(maxsize=4)
+def _read_parquet(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) -> pa.Table:
+    tables = []
+    for path in paths:
+        try:
+            tables.append(pq.ParquetFile(path).read())
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(
+                "not a readable parquet file", where=str(path), found=str(error), todo="fetch the file again"
+            ) from None
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
+
+
+def class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
+    """Column (dotted inside structures) -> names of its class numbers, from the hub's metadata; {} where there is none."""
+    raw = (schema.metadata or {}).get(b"huggingface")
+    features = json.loads(raw).get("info", {}).get("features", {}) if raw else {}
+    found: dict[str, tuple[str, ...]] = {}
+    _collect_names(features, "", found)
+    return found
+
+
+def _collect_names(feature: Any, path: str, found: dict[str, tuple[str, ...]]) -> None:
+    if isinstance(feature, list):  # the older spelling of a list of structures
+        for item in feature:
+            _collect_names(item, path, found)
+    elif isinstance(feature, dict):
+        kind = feature.get("_type")
+        if kind == "ClassLabel" and feature.get("names"):
+            found[path] = tuple(feature["names"])
+        elif isinstance(kind, str):
+            _collect_names(feature.get("feature"), path, found)
+        else:
+            for name, part in feature.items():
+                _collect_names(part, f"{path}.{name}" if path else name, found)
+
+
+def keep(table: pa.Table, tests: Sequence[Where], *, where: str) -> pa.Table:
+    """The rows that pass every test, in order; raises UserError for a column that is not there."""
+    for test in tests:
+        if test.column not in table.column_names:
+            raise missing_column(test.column, table.column_names, where=where)
+        column = table[test.column]
+        text = column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
+        mask = pc.equal(text, test.equals) if test.prefix is None else pc.starts_with(text, pattern=test.prefix)
+        table = table.filter(mask)
+    return table
+
+
+def rename(table: pa.Table, names: Mapping[str, str], *, where: str) -> pa.Table:
+    """The table with new column names (new -> old); a column that a new name would hide is dropped."""
+    for old in names.values():
+        if old not in table.column_names:
+            raise missing_column(old, table.column_names, where=where)
+    hidden = [new for new in names if new in table.column_names and new not in names.values()]
+    table = table.drop_columns(hidden) if hidden else table
+    new_of = {old: new for new, old in names.items()}
+    return table.rename_columns([new_of.get(column, column) for column in table.column_names])
+
+
+def missing_column(name: str, columns: Sequence[str], *, where: str) -> UserError:
+    """The error for a column that the data do not have."""
+    return UserError(f"no column '{name}'", where=where, found="columns " + ", ".join(columns), todo=did_you_mean(name, columns))
+
+
+def to_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """A dict per row; lists and structures become lists and dicts."""
+    columns = [[value for chunk in column.chunks for value in _values(chunk)] for column in table.columns]
+    names = table.column_names
+    return [dict(zip(names, values)) for values in zip(*columns)]
+
+
+def _values(array: pa.Array) -> list[Any]:
+    """Same as `array.to_pylist()` but column by column, which is about ten times as fast for lists of tokens."""
+    kind = array.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        flat = _values(array.values)
+        lists: list[Any] = [flat[start:end] for start, end in pairwise(array.offsets.to_pylist())]
+        return _with_nulls(array, lists)
+    if pa.types.is_struct(kind):
+        names = [kind.field(i).name for i in range(kind.num_fields)]
+        parts = [_values(array.field(i)) for i in range(kind.num_fields)]
+        return _with_nulls(array, [dict(zip(names, values)) for values in zip(*parts)])
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return array.to_numpy(zero_copy_only=False).tolist()
+    if not array.null_count and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return array.to_numpy(zero_copy_only=False).tolist()
+    return array.to_pylist()
+
+
+def _with_nulls(array: pa.Array, values: list[Any]) -> list[Any]:
+    if not array.null_count:
+        return values
+    return [value if valid else None for value, valid in zip(values, array.is_valid().to_pylist())]

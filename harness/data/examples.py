@@ -1,0 +1,216 @@
+"""Rows -> Examples of a task type, for one split of a task in some languages.
+
+    found = load_examples(task, split="test", langs=["de"], place=DataPlace.resolve(None), limit=200)
+    found.examples, found.scored, found.num_dropped, found.fingerprint
+
+A raw class number becomes a class name (the name that the data say, else the task's label of that number; -1 drops the row).
+Names become labels in the task type's `build`, by the task's `label_values`.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tqdm import tqdm
+
+from harness.data.fields import column_of, compile_fields
+from harness.data.place import DataPlace
+from harness.data.rows import Rows, fingerprint, load_rows, mentions_languages
+from harness.errors import UserError
+from harness.protocols import Example
+from harness.registry import TASK_TYPES
+from harness.specs.task import Source, TaskSpec
+
+Split = Literal["train", "validation", "test"]
+LABEL_FIELDS = ("label", "tags")
+"Fields that hold a class of the task's `labels`, or a list of them."
+_NO_LABEL = -1
+_SAMPLE_KEY = "xlift sample"
+
+
+class _Dropped(Exception):
+    """A row without a label."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleSet:
+    """The examples of one split."""
+
+    task: str
+    split: Split
+    examples: Sequence[Example]
+    "By language, then by source, in the order of the rows."
+    scored: tuple[int, ...] | None
+    "Positions of the examples that count, where a limit must not shrink the pool they are compared with; None = all."
+    fingerprint: str
+    "Of all sources and languages."
+    num_rows: int
+    "Rows before any was dropped or left out by the limit."
+    num_dropped: int
+    "Rows without a label, or with one that the task drops."
+    origin: str
+    "Where the rows came from, without a path of this machine."
+
+
+def load_examples(
+    task: TaskSpec,
+    *,
+    split: Split,
+    langs: Sequence[str],
+    place: DataPlace,
+    task_folder: str | Path | None = None,
+    limit: int | None = None,
+    progress: bool = False,
+) -> ExampleSet:
+    """Load a split; `limit` is a number of examples per language, always the same ones.
+
+    Raises MissingData for a source that is nowhere, UserError with source and row for values that do not fit.
+    """
+    sources = _sources(task, split, langs)
+    module = TASK_TYPES.load(task.type)
+    examples: list[Example] = []
+    scored: list[int] = []
+    prints, origins, num_rows, num_dropped = [], [], 0, 0
+    for lang in tqdm(langs, desc=f"load {task.task} {split}", delay=2, leave=False, disable=not progress):
+        own: list[Example] = []
+        for number, source in enumerate(sources):
+            rows = load_rows(source, lang=lang, place=place, task=task.task, task_folder=task_folder)
+            built = _build(task, rows, lang=lang, build=module.build, id_prefix=f"{number}." if len(sources) > 1 else "")
+            own += [example for example in built if example is not None]
+            num_rows += len(built)
+            num_dropped += sum(example is None for example in built)
+            prints.append(rows.fingerprint)
+            origins.append(rows.origin)
+        _check_ids(own, task=task.task, lang=lang)
+        chosen = range(len(own)) if limit is None else sample_ids([example.id for example in own], limit, key=task.task)
+        if module.ROUTES[0] == "embedding":  # each example is compared with all others: the pool stays whole
+            scored += [len(examples) + position for position in chosen]
+            examples += own
+        else:
+            examples += [own[position] for position in chosen]
+    whole = limit is None or module.ROUTES[0] != "embedding"
+    return ExampleSet(
+        task=task.task,
+        split=split,
+        examples=examples,
+        scored=None if whole else tuple(scored),
+        fingerprint=_joined(prints),
+        num_rows=num_rows,
+        num_dropped=num_dropped,
+        origin=", ".join(dict.fromkeys(origins)),
+    )
+
+
+def data_fingerprint(
+    task: TaskSpec, *, split: Split, langs: Sequence[str], place: DataPlace, task_folder: str | Path | None = None
+) -> str:
+    """The fingerprint that `load_examples` would give, without reading rows; raises MissingData."""
+    sources = _sources(task, split, langs)
+    return _joined(
+        fingerprint(source, lang=lang, place=place, task=task.task, task_folder=task_folder)
+        for lang in langs
+        for source in sources
+    )
+
+
+def sample_ids(ids: Sequence[str], k: int, *, seed: int = 0, key: str = "") -> list[int]:
+    """Positions of k ids, in order: those with the smallest hash of (seed, key, id).
+
+    The choice does not depend on the other ids or their order, a smaller sample is part of a larger one, and languages that
+    share ids (parallel data) get the same examples.
+    """
+    start = f"{_SAMPLE_KEY}\0{seed}\0{key}\0"
+    hashes = [hashlib.blake2b((start + id_).encode(), digest_size=8).digest() for id_ in ids]
+    return sorted(sorted(range(len(ids)), key=lambda position: (hashes[position], position))[:k])
+
+
+def _sources(task: TaskSpec, split: Split, langs: Sequence[str]) -> Sequence[Source]:
+    sources: Sequence[Source] = getattr(task.data, split)
+    if not sources:
+        raise UserError(f"task '{task.task}' has no {split} data", expected=f"data.{split}")
+    for number, source in enumerate(sources):
+        if len(langs) > 1 and not mentions_languages(source):
+            raise UserError(
+                f"data.{split}[{number}] of task '{task.task}' gives the same rows for each of {len(langs)} languages",
+                expected="a placeholder such as {lang} in config, split, files or where",
+            )
+    return sources
+
+
+def _build(
+    task: TaskSpec, rows: Rows, *, lang: str, build: Callable[..., Example | None], id_prefix: str
+) -> list[Example | None]:
+    """An Example per row, None for dropped ones."""
+    mapped = compile_fields(task.fields)
+    classes = {name: _class_names(task, rows, name) for name in LABEL_FIELDS if name in task.fields and task.labels}
+    built: list[Example | None] = []
+    for number, row in enumerate(rows.rows):
+        try:
+            fields = mapped(row)
+            for name, names in classes.items():
+                fields[name] = names(fields[name])
+            row_id = f"{id_prefix}{number}"
+            if "id" in fields and fields["id"] not in (None, ""):
+                fields["id"] = f"{id_prefix}{fields['id']}"
+            built.append(build(fields, task=task, lang=lang, row_id=row_id))
+        except _Dropped:
+            built.append(None)
+        except UserError as error:
+            where = f"task '{task.task}', {rows.origin}, language {lang}, row {number}"
+            raise UserError(error.message, where=where, expected=error.expected, found=error.found, todo=error.todo) from None
+    return built
+
+
+def _class_names(task: TaskSpec, rows: Rows, field: str) -> Callable[[Any], Any]:
+    """A function from raw classes (one, or a list) to class names; texts and numbers that label_values name stay as they are."""
+    names = rows.class_names.get(column_of(task.fields[field]) or "", ())
+    known: dict[int, str] = {}
+
+    def one(value: Any) -> Any:
+        if not isinstance(value, int) or isinstance(value, bool) or str(value) in task.label_values:
+            return value
+        if value not in known:
+            known[value] = _class_name(value, names, task)
+        return known[value]
+
+    return lambda value: [one(item) for item in value] if isinstance(value, list) else one(value)
+
+
+def _class_name(value: int, names: Sequence[str], task: TaskSpec) -> str:
+    if value == _NO_LABEL:
+        raise _Dropped
+    among = names or task.labels
+    if not 0 <= value < len(among):
+        raise UserError(f"class number {value} has no name", expected=f"0 to {len(among) - 1}", found=_both(names, task))
+    name = among[value]
+    if name not in task.labels and name not in task.label_values:
+        todo = "write the task's labels with the names of the data, or name this one (or 'drop') in label_values"
+        raise UserError(f"the data's class '{name}' is no label of the task", found=_both(names, task), todo=todo)
+    return name
+
+
+def _both(names: Sequence[str], task: TaskSpec) -> str:
+    listed = ", ".join(names) if names else "without names"
+    return f"classes of the data: {listed}; labels of the task: {', '.join(task.labels)}"
+
+
+def _check_ids(examples: Sequence[Example], *, task: str, lang: str) -> None:
+    seen: set[str] = set()
+    for example in examples:
+        if example.id in seen:
+            raise UserError(
+                f"two examples with the id '{example.id}'",
+                where=f"task '{task}', language {lang}",
+                expected="ids that are unique within a split and language",
+                todo="leave `id` out of the task's fields: rows are then numbered",
+            )
+        seen.add(example.id)
+
+
+def _joined(prints: Iterable[str]) -> str:
+    distinct: Mapping[str, None] = dict.fromkeys(prints)
+    if len(distinct) == 1:
+        return next(iter(distinct))
+    return "all:" + hashlib.sha256("\n".join(distinct).encode()).hexdigest()[:16]

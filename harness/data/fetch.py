@@ -1,0 +1,168 @@
+"""Downloads what a run needs, for machines that then go offline.
+
+wanted = [*dataset_items([task], langs=["de"]), Backbone(path="FacebookAI/xlm-roberta-base")]
+outcomes = fetch(wanted, place=place, say=print)
+[outcome for outcome in outcomes if outcome.state == "failed"]
+"""
+
+import fnmatch
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from harness.data.hub import NotOnHub, load_split
+from harness.data.place import DataPlace
+from harness.data.rows import filled
+from harness.errors import MissingData
+from harness.specs.task import Source, TaskSpec
+
+_SMALL_FILES = ("*.json", "*.txt", "*.model", "*.vocab", "*.jinja", "*.tiktoken", "README.md", "LICENSE*")
+"Configuration and tokenizer; code is never fetched."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A source in one language, its placeholders filled."""
+
+    source: Source
+    task: str
+    lang: str
+    task_folder: str | None = None
+
+    def __str__(self) -> str:
+        source = self.source
+        what = f"{source.hub} {source.config} {source.split}" if source.hub else ", ".join((source.files or {}).values())
+        return f"data of {self.task} in {self.lang}: {what}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """A pretrained model on the hub, or a local folder, which is only looked at."""
+
+    path: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return f"backbone {self.path}" + (f" at {self.revision}" if self.revision else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one item."""
+
+    item: Dataset | Backbone
+    state: Literal["there", "fetched", "failed"]
+    detail: str = field(default="")
+    "Where it lies, or why it failed."
+
+
+def dataset_items(
+    tasks: Iterable[TaskSpec],
+    *,
+    langs: Sequence[str] | None = None,
+    splits: Sequence[Literal["train", "validation", "test"]] = ("train", "validation", "test"),
+    task_folders: Mapping[str, str] | None = None,
+) -> list[Dataset]:
+    """Every source of the tasks, each once; `langs` narrows the test languages, None takes all of each task."""
+    items: dict[str, Dataset] = {}
+    for task in tasks:
+        for split in splits:
+            own = task.languages if split == "test" else task.train_languages
+            wanted = [lang for lang in own if langs is None or split != "test" or lang in langs]
+            for lang in wanted:
+                for source in getattr(task.data, split):
+                    if source.world is None:
+                        item = Dataset(
+                            source=filled(source, lang),
+                            task=task.task,
+                            lang=lang,
+                            task_folder=(task_folders or {}).get(task.task),
+                        )
+                        key = item.source.model_copy(update={"where": (), "rename": {}}).model_dump_json()
+                        items.setdefault(key, item)
+    return list(items.values())
+
+
+def fetch(items: Sequence[Dataset | Backbone], *, place: DataPlace, say: Callable[[str], None]) -> list[Outcome]:
+    """Fetch each item that is not there; a failure does not stop the others.  Says a line per item, and all failures last."""
+    outcomes = []
+    for number, item in enumerate(items, start=1):
+        outcome = _fetch_dataset(item, place) if isinstance(item, Dataset) else _fetch_backbone(item, place)
+        say(f"[{number}/{len(items)}] {outcome.state:8} {item}" + (f" ({outcome.detail})" if outcome.detail else ""))
+        outcomes.append(outcome)
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    counts = {state: sum(outcome.state == state for outcome in outcomes) for state in ("there", "fetched", "failed")}
+    say(", ".join(f"{number} {state}" for state, number in counts.items()))
+    for outcome in failed:
+        say(f"failed: {outcome.item}\n  {outcome.detail}")
+    return outcomes
+
+
+def _fetch_dataset(item: Dataset, place: DataPlace) -> Outcome:
+    source = item.source
+    if source.files is not None:
+        try:
+            place.local_files(source.files, task=item.task, lang=item.lang, task_folder=item.task_folder)
+        except MissingData as error:
+            return Outcome(item=item, state="failed", detail=" ".join(str(error).split()))
+        return Outcome(item=item, state="there")
+    assert source.hub is not None
+    if place.mirror_files(source.hub, config=source.config, split=source.split).paths:
+        return Outcome(item=item, state="there", detail="local mirror")
+    cached = _cached_revision(source)
+    try:
+        got = load_split(source.hub, config=source.config, split=source.split, revision=source.revision, offline=place.offline)
+    except NotOnHub as error:
+        return Outcome(item=item, state="failed", detail=("offline: " if place.offline else "") + str(error))
+    state: Literal["there", "fetched"] = "there" if got.revision == cached else "fetched"
+    return Outcome(item=item, state=state, detail=f"commit {got.revision}, {got.table.num_rows} rows")
+
+
+def _cached_revision(source: Source) -> str | None:
+    """The commit whose prepared files lie in the local cache of `datasets` already, None if there are none."""
+    from datasets import config
+    from datasets.naming import camelcase_to_snakecase
+
+    org, _, name = (source.hub or "").partition("/")
+    root = Path(os.path.expanduser(config.HF_DATASETS_CACHE))
+    folder = root / f"{org}___{camelcase_to_snakecase(name)}" / source.config / "0.0.0"
+    prepared = sorted(folder.glob("*/dataset_info.json"), key=lambda path: path.stat().st_mtime)
+    return prepared[-1].parent.name if prepared else None
+
+
+def _fetch_backbone(item: Backbone, place: DataPlace) -> Outcome:
+    if Path(item.path).expanduser().is_dir():
+        return Outcome(item=item, state="there", detail="local folder")
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        patterns = [] if place.offline else backbone_files(huggingface_hub.list_repo_files(item.path, revision=item.revision))
+        try:
+            folder = huggingface_hub.snapshot_download(
+                item.path, revision=item.revision, allow_patterns=patterns, local_files_only=True
+            )
+            there = _has_weights(Path(folder)) if place.offline else all((Path(folder) / name).exists() for name in patterns)
+        except LocalEntryNotFoundError:
+            there = False
+        if place.offline and not there:
+            return Outcome(item=item, state="failed", detail="offline, and not in the local cache")
+        if not there:
+            folder = huggingface_hub.snapshot_download(item.path, revision=item.revision, allow_patterns=patterns)
+    except (OSError, ValueError, RuntimeError) as error:
+        return Outcome(item=item, state="failed", detail=" ".join(f"{type(error).__name__}: {error}".split())[:300])
+    return Outcome(item=item, state="there" if there else "fetched", detail=f"commit {Path(folder).name}")
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
+
+
+def backbone_files(names: Sequence[str]) -> list[str]:
+    """Files of a repository's top folder that loading needs: safetensors (else pytorch .bin), configuration, tokenizer."""
+    top = [name for name in names if "/" not in name]
+    weights = fnmatch.filter(top, "*.safetensors") or fnmatch.filter(top, "pytorch_model*.bin")
+    small = [name for name in top if any(fnmatch.fnmatch(name, pattern) for pattern in _SMALL_FILES)]
+    return sorted({*weights, *small})

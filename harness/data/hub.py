@@ -1,0 +1,76 @@
+"""Hub datasets through the `datasets` package, imported when it is needed; scripts of a repository are never run.
+
+found = load_split("facebook/xnli", config="de", split="test", revision=None, offline=False)
+found.revision                  # the commit that was used, also where none was pinned
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class NotOnHub(Exception):
+    """The hub (or, offline, its local cache) does not give the dataset; the message says why in one line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HubSplit:
+    """One split of a hub dataset."""
+
+    table: pa.Table
+    revision: str
+    "Commit of 40 hex digits."
+
+
+def find_revision(hub: str, *, config: str, revision: str | None, offline: bool) -> str:
+    """The commit that loading would use; asks the hub unless the revision is a commit and we are online; raises NotOnHub."""
+    if revision is not None and COMMIT.fullmatch(revision) and not offline:
+        return revision
+    return str(_builder(hub, config=config, revision=revision, offline=offline).hash)
+
+
+@lru_cache(maxsize=4)
+def load_split(hub: str, *, config: str, split: str, revision: str | None, offline: bool) -> HubSplit:
+    """Download (or take from the local cache) a split as one Arrow table, kept for the next call; raises NotOnHub."""
+    builder = _builder(hub, config=config, revision=revision, offline=offline)
+    try:
+        builder.download_and_prepare()
+        rows = builder.as_dataset(split=split)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise NotOnHub(_one_line(error)) from error
+    table = rows.with_format("arrow")[:]
+    return HubSplit(table=table.replace_schema_metadata(rows.features.arrow_schema.metadata), revision=str(builder.hash))
+
+
+def _datasets(offline: bool) -> ModuleType:
+    if offline:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    import datasets
+
+    return datasets
+
+
+@lru_cache(maxsize=64)
+def _builder(hub: str, *, config: str, revision: str | None, offline: bool) -> Any:
+    """The dataset's builder, whose `hash` is the commit of a repository without scripts."""
+    datasets = _datasets(offline)
+    try:
+        builder = datasets.load_dataset_builder(hub, config, revision=revision)
+    except (OSError, ValueError, RuntimeError) as error:  # no connection, no such repository or config, a script
+        raise NotOnHub(_one_line(error)) from error
+    if revision is not None and COMMIT.fullmatch(revision) and builder.hash != revision:
+        # Offline, `datasets` takes the newest version in its cache, whatever revision was asked for.
+        raise NotOnHub(f"the local cache holds commit {builder.hash}, not the pinned {revision}")
+    return builder
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}"

@@ -1,0 +1,79 @@
+"""The language table: how each language is spelled by the datasets, and what linguistics says of it.
+
+language("de").name                          # 'German'
+fill("udpos.{name}", "de")                   # 'udpos.German'; also {lang} {iso3} {name_lower}
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import yaml
+
+from harness.errors import UserError, did_you_mean
+
+TABLE = Path(__file__).with_suffix(".yaml")
+PLACEHOLDERS = ("lang", "iso3", "name", "name_lower")
+_BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Language:
+    """One row of languages.yaml."""
+
+    code: str
+    "ISO 639-1 code as XTREME uses it."
+    iso3: str
+    "Code of three letters as Tatoeba spells it."
+    name: str
+    "English name as the `udpos.<Name>` configurations spell it."
+    family: str
+    "Language family; `isolate` for none."
+    script: str
+    "ISO 15924 code."
+    word_order: str | None
+    "SVO, SOV or VSO; None where no order dominates or it is not recorded."
+
+
+def _read_table() -> dict[str, Language]:
+    """The whole table by code, in the order of the file."""
+    rows = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    return {code: Language(code=code, word_order=row.pop("order", None), **row) for code, row in rows.items()}
+
+
+LANGUAGES: Mapping[str, Language] = MappingProxyType(_read_table())
+"The table by code, in the order of the file."
+
+
+def language(code: str, *, where: str = "") -> Language:
+    """The row of a code; raises UserError with the nearest known code or name."""
+    if code in LANGUAGES:
+        return LANGUAGES[code]
+    spellings = {form: row.code for row in LANGUAGES.values() for form in (row.iso3, row.name, row.name.lower())}
+    if code in spellings:
+        todo = f"did you mean '{spellings[code]}'?"
+    else:
+        todo = f"{did_you_mean(code, LANGUAGES, listed=len(LANGUAGES))}  New languages go into harness/data/{TABLE.name}."
+    raise UserError(f"unknown language '{code}'", where=where, expected="an ISO 639-1 code of the language table", todo=todo)
+
+
+def mentions_language(text: str) -> bool:
+    """Whether the text has a placeholder, so that it differs from language to language."""
+    return _BRACES.search(text) is not None
+
+
+def fill(text: str, lang: str, *, where: str = "") -> str:
+    """Replace {lang} {iso3} {name} {name_lower}; raises UserError for any other name in braces."""
+    row = language(lang, where=where)
+    values = {"lang": row.code, "iso3": row.iso3, "name": row.name, "name_lower": row.name.lower()}
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            raise UserError(
+                f"unknown placeholder '{match[0]}' in '{text}'", where=where, todo=did_you_mean(match[1], PLACEHOLDERS)
+            )
+        return values[match[1]]
+
+    return _BRACES.sub(value, text)

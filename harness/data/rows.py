@@ -1,0 +1,148 @@
+"""Rows of one source in one language, from wherever they lie: generated world, local files, mirror of the hub, hub.
+
+rows = load_rows(source, lang="de", place=DataPlace.resolve(None), task="xnli")
+rows.rows[0], rows.fingerprint, rows.origin
+fingerprint(source, lang="de", place=place, task="xnli")     # the same fingerprint; the rows are not read
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.data.arrow import class_names, keep, missing_column, read_parquet, rename, to_rows
+from harness.data.hashes import files_fingerprint
+from harness.data.hub import NotOnHub, find_revision, load_split
+from harness.data.languages import fill, mentions_language
+from harness.data.place import DataPlace, Found, missing_hub_data
+from harness.registry import READERS, WORLDS
+from harness.specs.task import Source, Where
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """What a source gave."""
+
+    rows: Sequence[Mapping[str, Any]]
+    "Column -> value, after `where` and `rename`; values are not changed otherwise, class numbers stay numbers."
+    fingerprint: str
+    "Changes with the data: `file:<16 hex>`, `hub:<commit>` or `world:<16 hex>`."
+    origin: str
+    "Where the rows came from, without a path of this machine."
+    class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    "Column (dotted inside structures) -> names of its class numbers, where the data say them."
+
+
+def mentions_languages(source: Source) -> bool:
+    """Whether the rows of a source depend on the language: a placeholder anywhere, or a generated world."""
+    tests = [text for test in source.where for text in (test.equals, test.prefix) if text is not None]
+    texts = [source.hub or "", source.config, source.split, *(source.files or {}).values(), *tests]
+    return source.world is not None or any(map(mentions_language, texts))
+
+
+def filled(source: Source, lang: str) -> Source:
+    """The source with {lang} and its kin replaced in every text."""
+    return source.model_copy(
+        update={
+            "config": fill(source.config, lang),
+            "split": fill(source.split, lang),
+            "files": {role: fill(name, lang) for role, name in source.files.items()} if source.files else None,
+            "where": tuple(_filled_test(test, lang) for test in source.where),
+        }
+    )
+
+
+def _filled_test(test: Where, lang: str) -> Where:
+    values = {name: fill(text, lang) for name in ("equals", "prefix") if (text := getattr(test, name)) is not None}
+    return test.model_copy(update=values)
+
+
+def load_rows(source: Source, *, lang: str, place: DataPlace, task: str = "", task_folder: str | Path | None = None) -> Rows:
+    """Read a source; raises MissingData if it is nowhere, UserError if it cannot be read."""
+    source = filled(source, lang)
+    if source.world is not None:
+        rows = WORLDS.load(source.world).rows(config=source.config, split=source.split, lang=lang)
+        origin = f"world:{source.world}/{source.config}"
+        return _plain(rows, source, fingerprint=_world_fingerprint(source, lang), origin=origin)
+    if source.files is not None:
+        paths = place.local_files(source.files, task=task, lang=lang, task_folder=task_folder)
+        rows = list(READERS.load(source.reader or "").read(paths, lang=lang, options=source.reader_options))
+        return _plain(rows, source, fingerprint=_files(paths), origin="files:" + ",".join(source.files.values()))
+    assert source.hub is not None
+    found = place.mirror_files(source.hub, config=source.config, split=source.split)
+    if found.paths:
+        table, print_, origin = read_parquet(found.paths), files_fingerprint(found.paths), f"mirror:{source.hub}/{source.config}"
+    else:
+        try:
+            got = load_split(
+                source.hub, config=source.config, split=source.split, revision=source.revision, offline=place.offline
+            )
+        except NotOnHub as error:
+            raise _missing(source, found, error, task=task, lang=lang, place=place) from error
+        table, print_, origin = got.table, f"hub:{got.revision}", f"hub:{source.hub}@{got.revision}/{source.config}"
+    where = f"{origin}/{source.split}"
+    names = class_names(table.schema)
+    back = {old: new for new, old in source.rename.items()}
+    table = rename(keep(table, source.where, where=where), source.rename, where=where)
+    renamed = {
+        ".".join([back.get(head, head), *rest]): values for key, values in names.items() for head, *rest in [key.split(".")]
+    }
+    return Rows(rows=to_rows(table), fingerprint=print_, origin=where, class_names=renamed)
+
+
+def fingerprint(source: Source, *, lang: str, place: DataPlace, task: str = "", task_folder: str | Path | None = None) -> str:
+    """What `load_rows` would record as fingerprint, without reading the rows; raises MissingData if the source is nowhere."""
+    source = filled(source, lang)
+    if source.world is not None:
+        return _world_fingerprint(source, lang)
+    if source.files is not None:
+        return _files(place.local_files(source.files, task=task, lang=lang, task_folder=task_folder))
+    assert source.hub is not None
+    found = place.mirror_files(source.hub, config=source.config, split=source.split)
+    if found.paths:
+        return files_fingerprint(found.paths)
+    try:
+        return "hub:" + find_revision(source.hub, config=source.config, revision=source.revision, offline=place.offline)
+    except NotOnHub as error:
+        raise _missing(source, found, error, task=task, lang=lang, place=place) from error
+
+
+def _world_fingerprint(source: Source, lang: str) -> str:
+    digest = WORLDS.load(source.world or "").fingerprint(config=source.config, split=source.split, lang=lang)
+    return f"world:{digest[:16]}"
+
+
+def _files(paths: Mapping[str, Path]) -> str:
+    return files_fingerprint([paths[role] for role in sorted(paths)])
+
+
+def _plain(rows: Sequence[Mapping[str, Any]], source: Source, *, fingerprint: str, origin: str) -> Rows:
+    """`where` and `rename` for rows that are dicts."""
+    where = f"{origin}/{source.split}" if source.world else origin
+    for test in source.where:
+        rows = [row for row in rows if _passes(row, test, where=where)]
+    if source.rename:
+        rows = [_renamed(row, source.rename, where=where) for row in rows]
+    return Rows(rows=rows, fingerprint=fingerprint, origin=where)
+
+
+def _passes(row: Mapping[str, Any], test: Where, *, where: str) -> bool:
+    if test.column not in row:
+        raise missing_column(test.column, list(row), where=where)
+    value = row[test.column]
+    if value is None:
+        return False
+    return str(value) == test.equals if test.prefix is None else str(value).startswith(test.prefix)
+
+
+def _renamed(row: Mapping[str, Any], names: Mapping[str, str], *, where: str) -> dict[str, Any]:
+    for old in names.values():
+        if old not in row:
+            raise missing_column(old, list(row), where=where)
+    return {key: value for key, value in row.items() if key not in names.values()} | {new: row[old] for new, old in names.items()}
+
+
+def _missing(source: Source, found: Found, error: NotOnHub, *, task: str, lang: str, place: DataPlace) -> Exception:
+    what = f"{source.hub}, config {source.config}, split {source.split}"
+    there = "the hub's local cache (offline)" if place.offline else "the hub"
+    return missing_hub_data(what, task=task, lang=lang, looked=[*found.looked, f"{there}: {error}"])
