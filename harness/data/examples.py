@@ -1,7 +1,7 @@
 """Rows -> Examples of a task type, for one split of a task in some languages.
 
     found = load_examples(task, split="test", langs=["de"], place=DataPlace.resolve(None), limit=200)
-    found.examples, found.scored, found.num_dropped, found.fingerprint
+    found.examples, found.num_scored, found.num_dropped, found.fingerprint
 
 A raw class number becomes a class name (the name that the data say, else the task's label of that number; -1 drops the row).
 Names become labels in the task type's `build`, by the task's `label_values`.
@@ -9,7 +9,7 @@ Names become labels in the task type's `build`, by the task's `label_values`.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,8 +42,8 @@ class ExampleSet:
     split: Split
     examples: Sequence[Example]
     "By language, then by source, in the order of the rows."
-    scored: tuple[int, ...] | None
-    "Positions of the examples that count, where a limit must not shrink the pool they are compared with; None = all."
+    num_scored: int
+    "Examples that are asked for an answer: all, or the queries where a limit keeps the rest of the pool to be searched."
     fingerprint: str
     "Of all sources and languages."
     num_rows: int
@@ -71,8 +71,7 @@ def load_examples(
     sources = _sources(task, split, langs)
     module = TASK_TYPES.load(task.type)
     examples: list[Example] = []
-    scored: list[int] = []
-    prints, origins, num_rows, num_dropped = [], [], 0, 0
+    prints, origins, num_rows, num_dropped, num_scored = [], [], 0, 0, 0
     for lang in tqdm(langs, desc=f"load {task.task} {split}", delay=2, leave=False, disable=not progress):
         own: list[Example] = []
         for number, source in enumerate(sources):
@@ -84,18 +83,16 @@ def load_examples(
             prints.append(rows.fingerprint)
             origins.append(rows.origin)
         _check_ids(own, task=task.task, lang=lang)
-        chosen = range(len(own)) if limit is None else sample_ids([example.id for example in own], limit, key=task.task)
-        if module.ROUTES[0] == "embedding":  # each example is compared with all others: the pool stays whole
-            scored += [len(examples) + position for position in chosen]
-            examples += own
-        else:
-            examples += [own[position] for position in chosen]
-    whole = limit is None or module.ROUTES[0] != "embedding"
+        chosen: Sequence[int] = (
+            range(len(own)) if limit is None else sample_ids([example.id for example in own], limit, key=task.task)
+        )
+        num_scored += len(chosen)
+        examples += _only_asking(own, chosen) if module.ROUTES[0] == "embedding" else [own[position] for position in chosen]
     return ExampleSet(
         task=task.task,
         split=split,
         examples=examples,
-        scored=None if whole else tuple(scored),
+        num_scored=num_scored,
         fingerprint=_joined(prints),
         num_rows=num_rows,
         num_dropped=num_dropped,
@@ -194,6 +191,12 @@ def _class_name(value: int, names: Sequence[str], task: TaskSpec) -> str:
 def _both(names: Sequence[str], task: TaskSpec) -> str:
     listed = ", ".join(names) if names else "without names"
     return f"classes of the data: {listed}; labels of the task: {', '.join(task.labels)}"
+
+
+def _only_asking(examples: Sequence[Any], chosen: Sequence[int]) -> list[Example]:
+    """The whole pool, of which only the chosen examples are queries: searching fewer sentences would be an easier task."""
+    asking = set(chosen)
+    return [replace(example, query=position in asking) for position, example in enumerate(examples)]
 
 
 def _check_ids(examples: Sequence[Example], *, task: str, lang: str) -> None:

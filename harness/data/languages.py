@@ -7,6 +7,7 @@ fill("udpos.{name}", "de")                   # 'udpos.German'; also {lang} {iso3
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -37,25 +38,23 @@ class Language:
     "SVO, SOV or VSO; None where no order dominates or it is not recorded."
 
 
-def _read_table() -> dict[str, Language]:
+@cache
+def languages() -> Mapping[str, Language]:
     """The whole table by code, in the order of the file."""
     rows = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
-    return {code: Language(code=code, word_order=row.pop("order", None), **row) for code, row in rows.items()}
-
-
-LANGUAGES: Mapping[str, Language] = MappingProxyType(_read_table())
-"The table by code, in the order of the file."
+    return MappingProxyType({code: Language(code=code, word_order=row.pop("order", None), **row) for code, row in rows.items()})
 
 
 def language(code: str, *, where: str = "") -> Language:
     """The row of a code; raises UserError with the nearest known code or name."""
-    if code in LANGUAGES:
-        return LANGUAGES[code]
-    spellings = {form: row.code for row in LANGUAGES.values() for form in (row.iso3, row.name, row.name.lower())}
+    table = languages()
+    if code in table:
+        return table[code]
+    spellings = {form: row.code for row in table.values() for form in (row.iso3, row.name, row.name.lower())}
     if code in spellings:
         todo = f"did you mean '{spellings[code]}'?"
     else:
-        todo = f"{did_you_mean(code, LANGUAGES, listed=len(LANGUAGES))}  New languages go into harness/data/{TABLE.name}."
+        todo = f"{did_you_mean(code, table, listed=len(table))}  New languages go into harness/data/{TABLE.name}."
     raise UserError(f"unknown language '{code}'", where=where, expected="an ISO 639-1 code of the language table", todo=todo)
 
 
