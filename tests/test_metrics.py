@@ -108,6 +108,14 @@ def test_chunker_finds_types_and_both_ends() -> None:
         ("CCONJ", 4, 4),
         ("X", 5, 5),
     }
+    assert _chunks.chunks(["S-N", "I-N", "I-N", "S-N", "E-N", "E-N", "I-N"]) == {
+        ("N", 0, 0),
+        ("N", 1, 2),
+        ("N", 3, 3),
+        ("N", 4, 4),
+        ("N", 5, 5),
+        ("N", 6, 6),
+    }
     assert _chunks.chunks([]) == set()
 
 

@@ -43,6 +43,17 @@ def test_block_size_does_not_change_a_bit(k: int) -> None:
         assert np.array_equal(blocked.scores, whole.scores)
 
 
+def test_scores_are_exact_integer_arithmetic_rounded_once() -> None:
+    queries, index = vectors(25, 300, 17), vectors(40, 300, 18)
+    grid = [
+        np.rint(v / np.linalg.norm(v, axis=1, keepdims=True) * 2.0**26).astype(np.int64)
+        for v in (queries.astype(float), index.astype(float))
+    ]
+    exact = (grid[0] @ grid[1].T / 2.0**52).astype(np.float32)  # int64: no rounding before this line
+    found = top_k(queries, index, k=40)
+    assert np.array_equal(found.scores, np.take_along_axis(exact, found.indices, axis=1))
+
+
 @pytest.mark.parametrize("block_bytes", [1, 10_000, 1 << 28])
 def test_ties_go_to_the_lowest_index(block_bytes: int) -> None:
     row = vectors(1, 40, 4)

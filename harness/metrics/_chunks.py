@@ -46,7 +46,7 @@ def chunks(tags: Sequence[str]) -> set[Chunk]:
         changed = kind != kind_before
         if before in "ES" or (before in "BI" and here in "BSO") or (changed and before not in "O."):
             found.add(Chunk(kind_before, first, position - 1))
-        if here in "BS" or (before in "ESO" and here in "EI") or (changed and here not in "O."):
+        if here in "BS" or (before in "ES" and here in "EI") or (changed and here not in "O."):
             first = position
         before, kind_before = here, kind
     return found

@@ -87,6 +87,13 @@ GOLDEN: tuple[dict[str, Any], ...] = (
         "scores": {"f1": 100.0, "precision": 100.0, "recall": 100.0},
     },
     {
+        "name": "single_and_end_prefixes",
+        "lang": "en",
+        "predictions": [["B-N", "S-N", "E-N", "I-N", "S-N", "O", "E-N", "E-N"], ["I-N", "E-N"]],
+        "golds": [["B-N", "I-N", "E-N", "I-N", "S-N", "O", "E-N", "I-N"], ["I-N", "E-N"]],
+        "scores": {"f1": 71.42857142857143, "precision": 62.5, "recall": 83.33333333333334},
+    },
+    {
         "name": "all_wrong",
         "lang": "en",
         "predictions": [["NOUN", "VERB", "ADJ"]],
