@@ -1,13 +1,13 @@
 """The two kinds of error: what a user can mend (UserError: message only, exit code 2) and our own bugs (traceback).
 
-    raise UserError("unknown language 'xx'", where="tasks/xnli.yaml:7 languages[3]",
-                    expected="one of the 15 languages of xnli", todo="did you mean 'zh'?")
+raise UserError("unknown language 'xx'", where="tasks/xnli.yaml:7 languages[3]",
+                expected="one of the 15 languages of xnli", todo="did you mean 'zh'?")
 
-    Exception
-    ├── UserError            wrong input; the message says where, what was expected, what was found, what to do
-    │   ├── UserErrors       several of them, found in one pass and reported together
-    │   └── MissingData      a dataset or language is not there: its cells fail, all others run, exit code 1
-    └── StageFailed          stages of a run failed; the table was printed already, exit code 1
+Exception
+├── UserError            wrong input; the message says where, what was expected, what was found, what to do
+│   ├── UserErrors       several of them, found in one pass and reported together
+│   └── MissingData      a dataset or language is not there: its cells fail, all others run, exit code 1
+└── StageFailed          stages of a run failed; the table was printed already, exit code 1
 """
 
 import difflib

@@ -1,9 +1,9 @@
 """Plug points: the file name is the key, a module is imported when it is used, a leading `_` hides a file.
 
-    from harness.registry import METRICS
-    METRICS.names()            # ['accuracy', 'chunk_f1', ...], read from the folder: nothing is imported
-    METRICS.load("accuracy")   # the module harness.metrics.accuracy
-    ADAPTERS.constant("encoder", "CAPABILITIES")   # a literal at the top of a module, read without importing it
+from harness.registry import METRICS
+METRICS.names()            # ['accuracy', 'chunk_f1', ...], read from the folder: nothing is imported
+METRICS.load("accuracy")   # the module harness.metrics.accuracy
+ADAPTERS.constant("encoder", "CAPABILITIES")   # a literal at the top of a module, read without importing it
 """
 
 import ast

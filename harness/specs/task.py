@@ -1,6 +1,6 @@
 """A task: one YAML file that holds a dataset in all its languages, its labels and its metrics.
 
-    tasks/xtreme/xnli.yaml -> harness.specs.loader.load_task("xnli") -> TaskSpec
+tasks/xtreme/xnli.yaml -> harness.specs.loader.load_task("xnli") -> TaskSpec
 """
 
 from typing import Annotated, Any, Literal, Self

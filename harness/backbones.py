@@ -1,0 +1,238 @@
+"""Settles --model and --model_args: a preset, a hub id or a local folder, with what stages must know of it.
+
+    backbone = resolve("xlm-roberta-base", "dtype=float32", catalog=catalog, use_own_head=False)
+    backbone.arguments      # hashed into stage keys: adapter, fingerprint, dtype, ...
+    backbone.knobs          # where it lies on this machine
+
+Imports neither torch nor transformers.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.catalog import Catalog, Entry
+from harness.data.hashes import files_fingerprint
+from harness.errors import UserError, did_you_mean, raise_all
+from harness.registry import ADAPTERS, TASK_TYPES
+from harness.specs.preset import PresetSpec
+
+MODEL_ARGS = {
+    "path": "folder or hub id of the weights, where --model names a preset",
+    "revision": "commit on the hub",
+    "dtype": "float32 | bfloat16 | float16 | auto (bfloat16 where the hardware has it), for inference",
+    "attn_implementation": "sdpa | eager | flash_attention_2",
+    "device_map": "auto, to spread a model over several devices",
+    "tokenizer": "folder or hub id of the tokenizer",
+    "adapter": "module of models/",
+    "labels": "label names in the order of a fine-tuned head, separated by |",
+    "trust_remote_code": "true runs code of the checkpoint",
+}
+WEIGHTS = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "heads.json")
+HEAD_CLASSES = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """A model as the plan sees it."""
+
+    name: str
+    "What the board calls it."
+    adapter: str
+    preset: Entry[PresetSpec] | None
+    arguments: Mapping[str, Any]
+    "Part of every stage's arguments."
+    knobs: Mapping[str, Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    "Task options among --model_args."
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    "Path, sizes, licence and pitfalls for the board."
+
+    @property
+    def is_fake(self) -> bool:
+        """Whether made-up answers stand in the model's place."""
+        return self.adapter == "fake"
+
+    def capabilities(self) -> tuple[str, ...]:
+        """What its adapter offers."""
+        return ("forward_head", "embed") if self.is_fake else tuple(ADAPTERS.constant(self.adapter, "CAPABILITIES"))
+
+
+def parse_model_args(text: str) -> dict[str, Any]:
+    """`key=value,key=value` with YAML values; raises UserError for unknown keys, all at once."""
+    known = {*MODEL_ARGS, *(name for t in TASK_TYPES.names() for name in TASK_TYPES.load(t).Options.model_fields)}
+    values: dict[str, Any] = {}
+    errors: list[UserError] = []
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            errors.append(UserError(f"'{part}' is not key=value", where="--model_args"))
+        elif key not in known:
+            errors.append(UserError(f"unknown key '{key}'", where="--model_args", todo=did_you_mean(key, known)))
+        else:
+            values[key] = value if key in ("prefix", "labels") else yaml.safe_load(value)
+    raise_all(errors)
+    return values
+
+
+def resolve(model: str, model_args: str, *, catalog: Catalog, use_own_head: bool) -> Backbone:
+    """The backbone that --model names; `use_own_head` asks for the fine-tuned head of the checkpoint (--no_train)."""
+    given = parse_model_args(model_args)
+    preset = _preset_of(model, catalog)
+    values = {**(preset.spec.model_args if preset else {}), **given}
+    if preset and preset.spec.adapter == "fake":
+        return _fake(preset, values)
+    name = preset.spec.preset if preset else Path(model).name if Path(model).is_dir() else model
+    path = values.get("path") or (model if _is_folder(model) else preset.spec.hub if preset else model)
+    if preset is None and not _is_folder(model) and model.count("/") != 1:
+        raise UserError(
+            f"no model '{model}'",
+            where="--model",
+            expected="a preset, a hub id `org/name` or a folder",
+            todo=did_you_mean(model, catalog.names("preset")),
+        )
+    adapter = values.get("adapter") or (preset.spec.adapter if preset else "encoder")
+    knobs: dict[str, Any] = {key: values[key] for key in ("device_map", "tokenizer") if key in values}
+    arguments: dict[str, Any] = {"adapter": adapter}
+    if path is not None:
+        path, checkpoint = _checkpoint_folder(str(path))
+        knobs["path"] = path
+        if checkpoint:
+            knobs["checkpoint"] = checkpoint
+        if use_own_head and checkpoint is None:
+            arguments["adapter"] = "finetuned" if _has_own_head(path) else adapter
+        revision = values.get("revision") or (preset.spec.revision if preset and not _is_folder(path) else None)
+        knobs["revision"] = revision
+        arguments["fingerprint"] = _fingerprint(checkpoint or path, revision)
+    extra = {"labels": values["labels"].split("|")} if "labels" in values else {}
+    optional = {"dtype": "auto", "attn_implementation": "sdpa", "trust_remote_code": False}
+    arguments |= {key: values[key] for key, default in optional.items() if values.get(key, default) != default}
+    arguments |= {"extra": extra} if extra else {}
+    return Backbone(
+        name=name,
+        adapter=arguments["adapter"],
+        preset=preset,
+        arguments=arguments,
+        knobs=knobs,
+        options={key: value for key, value in given.items() if key not in MODEL_ARGS},
+        facts=_facts(preset, path, arguments, knobs),
+    )
+
+
+def _is_folder(path: str) -> bool:
+    return Path(path).expanduser().is_dir()
+
+
+def _preset_of(model: str, catalog: Catalog) -> Entry[PresetSpec] | None:
+    """The preset of that name, of that hub id, or of a local folder's name."""
+    names = catalog.names("preset")
+    if model in names and not _is_folder(model):
+        return catalog.preset(model)
+    for name in names:
+        entry = catalog.preset(name)
+        if entry.spec.hub == model or (_is_folder(model) and Path(model).resolve().name == name):
+            return entry
+    return None
+
+
+def _fake(preset: Entry[PresetSpec], values: Mapping[str, Any]) -> Backbone:
+    name = preset.spec.preset
+    arguments = {"adapter": "fake", "fingerprint": f"fake:{name}", "extra": {"kind": name}}
+    knobs = {"tokenizer": values["tokenizer"]} if "tokenizer" in values else {}
+    if knobs:
+        arguments["tokenizer"] = knobs["tokenizer"]
+    facts = {
+        "path": name,
+        "preset": name,
+        "adapter": "fake",
+        "fingerprint": arguments["fingerprint"],
+        "pitfalls": list(preset.spec.pitfalls),
+    }
+    options = {key: value for key, value in values.items() if key not in MODEL_ARGS}
+    return Backbone(name=name, adapter="fake", preset=preset, arguments=arguments, knobs=knobs, options=options, facts=facts)
+
+
+def _checkpoint_folder(path: str) -> tuple[str, str | None]:
+    """(backbone path, checkpoint folder): a checkpoint of this project holds its backbone in a folder of its own."""
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        if (folder / "backbone" / "config.json").is_file():
+            return str(folder / "backbone"), str(folder)
+        if not (folder / "config.json").is_file():
+            found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "an empty folder"
+            raise UserError(f"'{path}' is not a model folder", where="--model", expected="a folder with config.json", found=found)
+    return path, None
+
+
+def _has_own_head(path: str) -> bool:
+    config = Path(path).expanduser() / "config.json"
+    if not config.is_file():
+        return True  # on the hub: the adapter says what it found
+    architectures: Sequence[str] = json.loads(config.read_text(encoding="utf-8")).get("architectures") or []
+    return any(name.endswith(HEAD_CLASSES) for name in architectures)
+
+
+def _fingerprint(path: str, revision: str | None) -> str:
+    """`file:<hash>` of a local folder's weights, configuration and tokenizer; `hub:<id>@<commit>` otherwise."""
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        files = sorted({file for pattern in WEIGHTS for file in folder.rglob(pattern)})
+        return files_fingerprint(files)
+    return f"hub:{path}@{revision or _commit_in_cache(path) or 'main'}"
+
+
+def _commit_in_cache(hub_id: str) -> str | None:
+    """The commit of the newest download of a hub repository, if there is one."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    reference = Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}" / "refs" / "main"
+    return reference.read_text(encoding="utf-8").strip() if reference.is_file() else None
+
+
+def _facts(preset: Entry[PresetSpec] | None, path: Any, arguments: Mapping[str, Any], knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """What the board says of the model; sizes from the weights' headers where they are here, else from the preset."""
+    spec = preset.spec if preset else None
+    shown = os.path.basename(str(path).rstrip("/")) if path and _is_folder(str(path)) else path
+    keys = ("parameters", "non_embedding_parameters", "layers", "hidden_size", "licence")
+    facts: dict[str, Any] = {key: getattr(spec, key, None) for key in keys}
+    if path and _is_folder(str(path)):
+        facts |= read_sizes(Path(path).expanduser())
+    return {
+        "path": shown,
+        "preset": spec.preset if spec else None,
+        "revision": knobs.get("revision"),
+        "adapter": arguments["adapter"],
+        "fingerprint": arguments.get("fingerprint"),
+        "dtype": arguments.get("dtype", "auto"),
+        "pitfalls": list(spec.pitfalls) if spec else [],
+        **facts,
+    }
+
+
+def read_sizes(folder: Path) -> dict[str, Any]:
+    """Parameters, layers and width of a local backbone from config.json and the headers of its safetensors files."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    total = embedding = 0
+    for file in sorted(folder.glob("*.safetensors")):
+        with file.open("rb") as handle:
+            header = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
+        for name, tensor in header.items():
+            if name == "__metadata__" or any(
+                part in name for part in ("lm_head", "classifier", "qa_outputs", "cls.predictions", "pooler")
+            ):
+                continue
+            count = 1
+            for size in tensor["shape"]:
+                count *= size
+            total += count
+            embedding += count if "embed" in name or name.endswith("shared.weight") else 0
+    sizes = {
+        "layers": config.get("num_hidden_layers") or config.get("num_layers"),
+        "hidden_size": config.get("hidden_size") or config.get("d_model"),
+    }
+    return {**sizes, **({"parameters": total, "non_embedding_parameters": total - embedding} if total else {})}

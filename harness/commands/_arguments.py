@@ -1,0 +1,138 @@
+"""The flags that several commands share, and what they become.
+
+add_request_arguments(parser); request = request_of(args); machine = machine_of(args, catalog)
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from harness.catalog import Catalog
+from harness.data.place import DataPlace
+from harness.devices import Machine
+from harness.errors import UserError, raise_all
+from harness.plan import NO_INTERMEDIATE, RunRequest
+
+
+def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
+    """--include_path and --data_dir."""
+    parser.add_argument(
+        "--include_path",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of your own tasks, groups, recipes and presets (may be repeated)",
+    )
+    parser.add_argument(
+        "--data_dir", metavar="DIR", help="local mirror of hub datasets: DIR/<org>/<name>/... (default: $HARNESS_DATA_DIR)"
+    )
+
+
+def add_request_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a run asks for."""
+    add_catalog_arguments(parser)
+    parser.add_argument(
+        "--model", required=True, help="preset (see `ls models`), hub id, or local folder; oracle, random and constant are fakes"
+    )
+    parser.add_argument(
+        "--model_args",
+        default="",
+        metavar="K=V,...",
+        help="dtype, revision, device_map, attn_implementation, max_length, layer, pooling, prefix, ...",
+    )
+    parser.add_argument("--tasks", required=True, help="tasks, groups and globs, separated by commas (see `ls tasks`)")
+    parser.add_argument(
+        "--intermediate",
+        default=NO_INTERMEDIATE,
+        help="intermediate settings to compare, e.g. none,mnli,squad_v1 (default: none)",
+    )
+    parser.add_argument("--recipe", default="xtreme_2020", help="hyper-parameters (see `ls recipes`; default: xtreme_2020)")
+    parser.add_argument("--seeds", default="1", help="training seeds, e.g. 1,2,3 (default: 1)")
+    parser.add_argument("--languages", default="", help="only these test languages, e.g. de,sw (default: all of each task)")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="seeded sample of N test rows per language; marks every number as partial"
+    )
+    parser.add_argument("--no_train", action="store_true", help="use the heads that the checkpoint has")
+    parser.add_argument(
+        "--remove_overlap", action="store_true", help="leave out training rows whose text occurs in the run's test rows"
+    )
+    parser.add_argument("--output_path", default="runs", metavar="DIR", help="folder of the stages and the board (default: runs)")
+
+
+def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
+    """How and where to run; none of it changes a result beyond rounding."""
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    parser.add_argument(
+        "--batch_tokens",
+        type=int,
+        metavar="N",
+        help="padded tokens per forward pass (default: by the device; halved when memory runs out)",
+    )
+    parser.add_argument(
+        "--save_every", type=int, metavar="STEPS", help="training steps between resumable states (default: the recipe's)"
+    )
+    parser.add_argument(
+        "--keep", choices=("none", "best", "all"), default="best", help="checkpoints that stay on disk (default: best)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def catalog_of(args: argparse.Namespace) -> Catalog:
+    """The catalog with the user's folders; a mistake in one of their files is an error now, not later."""
+    folders = [Path(folder) for folder in args.include_path]
+    catalog = Catalog(folders)
+    raise_all([*catalog.errors, *(error for folder in folders for error in catalog.check_all(under=folder))])
+    return catalog
+
+
+def place_of(args: argparse.Namespace) -> DataPlace:
+    """Where data are looked for."""
+    return DataPlace.resolve(args.data_dir)
+
+
+def request_of(args: argparse.Namespace) -> RunRequest:
+    """What is asked for; raises UserError for seeds that are no numbers."""
+    try:
+        seeds = tuple(dict.fromkeys(int(part) for part in args.seeds.split(",")))
+    except ValueError as error:
+        raise UserError("seeds are whole numbers", where="--seeds", expected="e.g. 1,2,3", found=args.seeds) from error
+    return RunRequest(
+        model=args.model,
+        model_args=args.model_args,
+        tasks=args.tasks,
+        intermediate=args.intermediate,
+        recipe=args.recipe,
+        seeds=seeds,
+        languages=tuple(dict.fromkeys(part.strip() for part in args.languages.split(",") if part.strip())),
+        limit=args.limit,
+        no_train=args.no_train,
+        remove_overlap=args.remove_overlap,
+    )
+
+
+def machine_of(args: argparse.Namespace, catalog: Catalog) -> Machine:
+    """The knobs of this machine."""
+    for name in ("batch_tokens", "save_every"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UserError("must be at least 1", where=f"--{name}", found=str(value))
+    return Machine(
+        place=place_of(args),
+        device_name=args.device,
+        batch_tokens=args.batch_tokens,
+        save_every=args.save_every,
+        keep=args.keep,
+        progress=not args.quiet,
+        task_folders={name: catalog.folder("task", name) for name in catalog.names("task")},
+    )
+
+
+def say(text: str) -> None:
+    """A line of progress on stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def out(text: str) -> None:
+    """A result on stdout."""
+    sys.stdout.write(text + "\n")

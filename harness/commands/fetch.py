@@ -1,0 +1,50 @@
+"""Download every dataset and the backbone of a run, for machines that then go offline.
+
+python run_eval.py fetch --model xlm-roberta-base --tasks xnli,xquad --intermediate mnli
+python run_eval.py fetch --tasks xnli --languages de,sw            # data only
+"""
+
+import argparse
+
+from harness.backbones import resolve
+from harness.commands._arguments import add_catalog_arguments, catalog_of, out, place_of
+from harness.data.fetch import Backbone, Dataset, dataset_items, fetch
+from harness.plan import NO_INTERMEDIATE
+from harness.specs.task import TaskSpec
+
+HELP = "download the datasets and the backbone of a run"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `fetch`."""
+    add_catalog_arguments(parser)
+    parser.add_argument("--model", help="as for run; without it only data are fetched")
+    parser.add_argument("--model_args", default="", metavar="K=V,...", help="as for run")
+    parser.add_argument("--tasks", required=True, help="tasks, groups and globs, separated by commas")
+    parser.add_argument("--intermediate", default=NO_INTERMEDIATE, help="intermediate tasks, separated by commas")
+    parser.add_argument("--languages", default="", help="only these test languages")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fetch and print a line per item; 1 if one failed."""
+    catalog = catalog_of(args)
+    names = [*catalog.select(args.tasks)]
+    specs: list[TaskSpec] = []
+    for name in names:
+        spec = catalog.task(name).spec
+        specs.append(spec)
+        if spec.train_on:
+            source = catalog.task(spec.train_on).spec
+            specs.append(source.model_copy(update={"data": source.data.model_copy(update={"test": ()})}))
+    for name in filter(None, (part.strip() for part in args.intermediate.split(","))):
+        if name != NO_INTERMEDIATE:
+            specs.append(catalog.task(name).spec)
+    folders = {name: str(catalog.folder("task", name)) for name in catalog.names("task")}
+    langs = [part.strip() for part in args.languages.split(",") if part.strip()] or None
+    items: list[Dataset | Backbone] = [*dataset_items(specs, langs=langs, task_folders=folders)]
+    if args.model:
+        backbone = resolve(args.model, args.model_args, catalog=catalog, use_own_head=False)
+        if "path" in backbone.knobs:
+            items.append(Backbone(path=backbone.knobs["path"], revision=backbone.knobs.get("revision")))
+    outcomes = fetch(items, place=place_of(args), say=out)
+    return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0

@@ -1,0 +1,107 @@
+"""List what there is.
+
+python run_eval.py ls tasks | models | metrics | groups | recipes | types | languages
+"""
+
+import argparse
+from collections.abc import Callable
+
+from harness.catalog import Catalog
+from harness.commands._arguments import add_catalog_arguments, out
+from harness.commands._table import table
+from harness.data.languages import languages
+from harness.errors import UserError, did_you_mean
+from harness.registry import METRICS, TASK_TYPES
+
+HELP = "list tasks, models, metrics, groups, recipes, types or languages"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `ls`."""
+    parser.add_argument(
+        "what", nargs="?", default="tasks", metavar="WHAT", help="tasks, models, metrics, groups, recipes, types or languages"
+    )
+    add_catalog_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one table; files in error come last, with exit code 2."""
+    from pathlib import Path
+
+    catalog = Catalog([Path(folder) for folder in args.include_path])
+    listings: dict[str, Callable[[Catalog], str]] = {
+        "tasks": _tasks,
+        "models": _models,
+        "metrics": _metrics,
+        "groups": _groups,
+        "recipes": _recipes,
+        "types": _types,
+        "languages": _languages,
+    }
+    if args.what not in listings:
+        raise UserError(f"cannot list '{args.what}'", todo=did_you_mean(args.what, listings))
+    out(listings[args.what](catalog))
+    errors = catalog.errors
+    if errors:
+        raise UserError("files that cannot be read:\n" + "\n".join(map(str, errors)))
+    return 0
+
+
+def _tasks(catalog: Catalog) -> str:
+    rows = []
+    for name in catalog.names("task"):
+        spec = catalog.task(name).spec
+        train = spec.train_on or (", ".join(spec.train_languages) if spec.data.train else "-")
+        rows.append(
+            [
+                name,
+                spec.type,
+                str(len(spec.languages) if spec.data.test else 0),
+                train,
+                " ".join(use.metric for use in spec.metrics),
+                spec.description,
+            ]
+        )
+    return table(["task", "type", "test languages", "trained on", "metrics", "what"], rows)
+
+
+def _models(catalog: Catalog) -> str:
+    rows = []
+    for name in sorted(catalog.names("preset"), key=lambda n: (catalog.preset(n).spec.parameters or 0, n)):
+        spec = catalog.preset(name).spec
+        sizes = [_size(spec.parameters), _size(spec.non_embedding_parameters)]
+        rows.append([name, *sizes, spec.architecture or spec.adapter, spec.licence, spec.hub or "made here"])
+    return table(["model", "parameters", "non-embedding", "architecture", "licence", "hub id"], rows)
+
+
+def _size(number: int | None) -> str:
+    if number is None:
+        return "-"
+    return f"{number / 1e9:.2f}B" if number >= 1e9 else f"{number / 1e6:.0f}M" if number >= 1e6 else f"{number / 1e3:.0f}k"
+
+
+def _metrics(catalog: Catalog) -> str:
+    rows = [[name, " ".join(METRICS.constant(name, "KEYS")), METRICS.load(name).SIGNATURE] for name in METRICS.names()]
+    return table(["metric", "keys", "signature"], rows)
+
+
+def _groups(catalog: Catalog) -> str:
+    rows = [[name, catalog.group(name).spec.aggregate, " ".join(catalog.group_tasks(name))] for name in catalog.names("group")]
+    return table(["group", "number", "tasks"], rows)
+
+
+def _recipes(catalog: Catalog) -> str:
+    return table(["recipe", "what"], [[name, catalog.recipe(name).spec.description] for name in catalog.names("recipe")])
+
+
+def _types(catalog: Catalog) -> str:
+    rows = []
+    for name in TASK_TYPES.names():
+        module = TASK_TYPES.load(name)
+        rows.append([name, " ".join(module.ROUTES), " ".join(module.FIELDS), (module.__doc__ or "").splitlines()[0]])
+    return table(["type", "routes", "fields", "what"], rows)
+
+
+def _languages(catalog: Catalog) -> str:
+    rows = [[row.code, row.iso3, row.name, row.family, row.script, row.word_order or "-"] for row in languages().values()]
+    return table(["code", "iso3", "name", "family", "script", "order"], rows)

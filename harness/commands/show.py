@@ -1,0 +1,96 @@
+"""Show the resolved spec of a task, group, recipe or preset, and where each value comes from.
+
+python run_eval.py show xnli
+python run_eval.py show xnli --model multilingual-e5-small --recipe quick     # the options and hyper-parameters of a run
+"""
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.backbones import resolve
+from harness.catalog import KINDS, Catalog, Entry
+from harness.commands._arguments import add_catalog_arguments, out
+from harness.commands._table import table
+from harness.errors import UserError, did_you_mean
+from harness.registry import METRICS, TASK_TYPES
+from harness.settings import Settled, task_options, training
+from harness.specs.loader import Document, KeyPath, dotted
+from harness.specs.task import TaskSpec
+
+HELP = "show a resolved spec with the file and line of each value"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `show`."""
+    parser.add_argument("name", help="a task, group, recipe, preset or metric")
+    add_catalog_arguments(parser)
+    parser.add_argument("--model", help="also settle the options for this model")
+    parser.add_argument("--model_args", default="", metavar="K=V,...", help="as for run")
+    parser.add_argument("--recipe", help="also settle the hyper-parameters of this recipe")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the spec."""
+    catalog = Catalog([Path(folder) for folder in args.include_path])
+    kinds = [kind for kind in KINDS if args.name in catalog.names(kind)]
+    if not kinds and args.name in METRICS.names():
+        module = METRICS.load(args.name)
+        out(f"{(module.__doc__ or '').strip()}\n\nkeys: {', '.join(module.KEYS)}\nsignature: {module.SIGNATURE}")
+        return 0
+    if not kinds:
+        known = [name for kind in KINDS for name in catalog.names(kind)]
+        raise UserError(f"nothing is called '{args.name}'", todo=did_you_mean(args.name, [*known, *METRICS.names()]))
+    for kind in kinds:
+        entry: Entry[Any] = getattr(catalog, kind)(args.name)
+        out(f"{kind} {args.name}\n")
+        out(table(["key", "value", "from"], _lines(entry.document)))
+        if isinstance(entry.spec, TaskSpec):
+            _show_settings(entry, catalog, args)
+    return 0
+
+
+def _lines(document: Document) -> list[list[str]]:
+    """One line per value of the file."""
+    lines: list[list[str]] = []
+
+    def visit(value: Any, path: KeyPath) -> None:
+        if isinstance(value, Mapping) and value:
+            for key, inner in value.items():
+                visit(inner, (*path, key))
+        elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            for number, inner in enumerate(value):
+                visit(inner, (*path, number))
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            lines.append([dotted(path), text.replace("\n", "\\n"), str(document.mark(path))])
+
+    visit(document.values, ())
+    return lines
+
+
+def _show_settings(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Namespace) -> None:
+    """The options of the task's type, and the hyper-parameters of a recipe, with who set each."""
+    recipe = catalog.recipe(args.recipe) if args.recipe else None
+    backbone = resolve(args.model, args.model_args, catalog=catalog, use_own_head=False) if args.model else None
+    options = task_options(
+        entry, recipe=recipe, preset=backbone.preset if backbone else None, overrides=backbone.options if backbone else {}
+    )
+    model = TASK_TYPES.load(entry.spec.type).Options
+    out(f"\noptions of task type {entry.spec.type}\n")
+    out(table(["option", "value", "set by", "meaning"], _settled(options, model)))
+    if recipe:
+        source = entry.spec.train_on or entry.spec.task
+        for phase in ("intermediate", "target"):
+            settled = training([source, entry.spec.task], phase=phase, recipe=recipe)
+            out(f"\n{phase} training on {source}\n")
+            out(table(["value", "is", "set by", "meaning"], _settled(settled, type(settled.values))))
+
+
+def _settled(settled: Settled, model: Any) -> list[list[str]]:
+    return [
+        [name, str(getattr(settled.values, name)), settled.origin[name], (field.description or "").split("\n")[0]]
+        for name, field in model.model_fields.items()
+    ]

@@ -1,0 +1,88 @@
+"""Check task, group, recipe and preset files, and that real rows become examples.
+
+    python run_eval.py validate my_tasks/ --data_dir mirror/
+    python run_eval.py validate --specs_only                # only the files, all of them; no data are read
+
+Every mistake comes out in one run, each with its file and line.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from harness.catalog import Catalog, Entry
+from harness.commands._arguments import add_catalog_arguments, out, place_of, say
+from harness.errors import MissingData, UserError
+from harness.specs.task import TaskSpec
+
+HELP = "check YAML files and render real rows; every error at once"
+ROWS = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `validate`."""
+    parser.add_argument("path", nargs="?", type=Path, help="folder or file (default: everything shipped)")
+    add_catalog_arguments(parser)
+    parser.add_argument("--specs_only", action="store_true", help="do not read rows")
+    parser.add_argument("--languages", default="", help="languages whose rows are rendered (default: the first of each task)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check and print; 2 if there is a mistake."""
+    from harness.registry import ROOT
+
+    shipped = args.path is not None and args.path.exists() and args.path.resolve().is_relative_to(ROOT)
+    extra = [] if args.path is None or shipped else [args.path]
+    catalog = Catalog([*map(Path, args.include_path), *extra])
+    under = args.path
+    errors = catalog.check_all(under=under)
+    names = (
+        catalog.find(under=under)
+        if under
+        else [(kind, name) for kind in ("task", "group", "recipe", "preset") for name in catalog.names(kind)]
+    )
+    if not args.specs_only:
+        for kind, name in names:
+            if kind == "task" and not catalog.check("task", name)[1]:
+                errors += _render(catalog.task(name), args, catalog)
+    for error in errors:
+        say(str(error))
+    out(f"{len(names)} files checked, {len(errors)} errors")
+    return 2 if errors else 0
+
+
+def _render(entry: Entry[TaskSpec], args: argparse.Namespace, catalog: Catalog) -> list[UserError]:
+    """Print a few examples of each split; rows that are not here are said, not an error of the file."""
+    from harness.data.examples import load_examples
+
+    spec = entry.spec
+    place = place_of(args)
+    folder = catalog.folder("task", spec.task)
+    wanted = [part.strip() for part in args.languages.split(",") if part.strip()]
+    errors: list[UserError] = []
+    for split in ("train", "validation", "test"):
+        if not getattr(spec.data, split):
+            continue
+        known = spec.languages if split == "test" else spec.train_languages
+        for lang in [lang for lang in known if lang in wanted] or known[:1]:
+            try:
+                found = load_examples(spec, split=split, langs=[lang], place=place, task_folder=folder)  # type: ignore[arg-type]
+            except MissingData as error:
+                say(f"{spec.task} {split} {lang}: no rows here ({str(error).splitlines()[0]})")
+                continue
+            except UserError as error:
+                errors.append(UserError(str(error), where=entry.document.where(("data", split))))
+                continue
+            out(
+                f"{spec.task} {split} {lang}: {found.num_rows} rows, {found.num_dropped} dropped, {found.fingerprint}, {found.origin}"
+            )
+            for example in found.examples[:ROWS]:
+                out(f"  {_shown(example)}")
+    return errors
+
+
+def _shown(example: Any) -> str:
+    """An example on one line."""
+    values = {name: getattr(example, name) for name in example.__slots__}
+    text = ", ".join(f"{name}={value!r}" for name, value in values.items())
+    return text if len(text) <= 400 else text[:397] + "..."

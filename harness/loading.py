@@ -1,0 +1,70 @@
+"""Finds the weights a stage starts from and loads the adapter that holds them.
+
+adapter = load_adapter(stage, root=root, machine=machine, heads={"mnli": head}, keep_heads=["mnli"])
+"""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from harness.devices import Machine
+from harness.protocols import Adapter, HeadSpec, ModelSource
+from harness.registry import ADAPTERS
+from harness.stages import Stage
+
+
+def checkpoint_of(stage: Stage, root: Path) -> Path | None:
+    """The checkpoint folder of the training stage that a stage starts from; None if it starts from the backbone."""
+    trained = [parent for parent in stage.inputs if parent.verb == "train"]
+    return trained[0].folder(root) / "checkpoint" if trained else None
+
+
+def has_weights(stage: Stage, root: Path) -> bool:
+    """Whether a finished training stage still has its checkpoint (see --keep)."""
+    return stage.verb != "train" or (stage.folder(root) / "checkpoint").is_dir()
+
+
+def _made_here(stage: Stage, root: Path) -> Path | None:
+    """The backbone folder of the init stage above a stage, for backbones trained from random weights."""
+    for parent in stage.inputs:
+        found = parent.folder(root) / "backbone" if parent.verb == "init" else _made_here(parent, root)
+        if found:
+            return found
+    return None
+
+
+def model_source(stage: Stage, *, root: Path, machine: Machine) -> ModelSource:
+    """What an adapter loads for a stage: its `model` arguments, with the paths of this machine."""
+    model = stage.args["model"]
+    base = _made_here(stage, root)
+    checkpoint = checkpoint_of(stage, root) or stage.knobs.get("checkpoint")
+    return ModelSource(
+        path=str(base or stage.knobs["path"]),
+        revision=None if base else stage.knobs.get("revision"),
+        adapter=model["adapter"],
+        dtype=machine.dtype(model.get("dtype", "auto")),
+        attn_implementation=model.get("attn_implementation", "sdpa"),
+        device_map=stage.knobs.get("device_map"),
+        checkpoint=str(checkpoint) if checkpoint else None,
+        tokenizer=stage.knobs.get("tokenizer"),
+        trust_remote_code=model.get("trust_remote_code", False),
+        extra=model.get("extra", {}),
+    )
+
+
+def load_adapter(
+    stage: Stage,
+    *,
+    root: Path,
+    machine: Machine,
+    heads: Mapping[str, HeadSpec],
+    keep_heads: Collection[str] = (),
+    inference: bool,
+) -> Adapter:
+    """Load the adapter of a stage with the named heads: those in keep_heads from the checkpoint, the others fresh."""
+    source = model_source(stage, root=root, machine=machine)
+    module = ADAPTERS.load(source.adapter)
+    seed = int(stage.args.get("seed", 0))
+    adapter: Adapter = module.load(
+        source, heads=heads, keep_heads=keep_heads, device=machine.device, seed=seed, inference=inference
+    )
+    return adapter

@@ -1,0 +1,129 @@
+"""What a model said, streamed to disk feature by feature, so that a killed prediction goes on where it was.
+
+    store = open_partials(folder, vectors=False)
+    store.write([(17, {"start": 3}), (18, {"start": 9})])     # on disk when the call returns
+    17 in store, store.read(num_features)
+
+JSON partials are lines `[number, partial]`; a torn last line is dropped when the file is opened again.  Vectors are rows of a
+float32 file; a row counts once its number stands in the journal beside it, which is written afterwards.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from harness.protocols import Partial
+
+
+class JsonPartials:
+    """Partials as JSON lines."""
+
+    def __init__(self, folder: Path, rank: int) -> None:
+        """Open for appending; what other processes wrote is read as well."""
+        self._path = folder / f"partials-{rank}.jsonl"
+        self._found: dict[int, Partial] = {}
+        for path in sorted(folder.glob("partials-*.jsonl")):
+            for line in _whole_lines(path, mine=path == self._path):
+                number, partial = json.loads(line)
+                self._found[number] = partial
+        self._file = self._path.open("a", encoding="utf-8")
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._found
+
+    def write(self, answers: Iterable[tuple[int, Partial]]) -> None:
+        """Append the partials of some features."""
+        lines = []
+        for number, partial in answers:
+            lines.append(json.dumps([number, partial], ensure_ascii=False, separators=(",", ":")) + "\n")
+            self._found[number] = partial
+        self._file.write("".join(lines))
+        self._file.flush()
+
+    def read(self, num_features: int) -> list[Partial] | None:
+        """All partials in the order of the features; None while some are missing."""
+        return [self._found[n] for n in range(num_features)] if len(self._found) == num_features else None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class VectorPartials:
+    """Partials as rows of a float32 matrix in a file of its own per process."""
+
+    def __init__(self, folder: Path, rank: int) -> None:
+        """Open for appending; a row without its journal entry is written again."""
+        self._rows = folder / f"vectors-{rank}.f32"
+        self._journal = folder / f"vectors-{rank}.jsonl"
+        self._folder = folder
+        self._place: dict[int, tuple[Path, int]] = {}
+        self._dimension = 0
+        for journal in sorted(folder.glob("vectors-*.jsonl")):
+            for row, line in enumerate(_whole_lines(journal, mine=journal == self._journal)):
+                number, self._dimension = json.loads(line)
+                self._place[number] = (journal.with_suffix(".f32"), row)
+        self._num_rows = sum(path == self._rows for path, _ in self._place.values())
+        self._file = self._rows.open("r+b" if self._rows.exists() else "w+b")
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._place
+
+    def write(self, answers: Iterable[tuple[int, Partial]]) -> None:
+        """Append vectors, then their journal."""
+        lines = []
+        for number, vector in answers:
+            row = np.ascontiguousarray(vector, dtype=np.float32)
+            self._dimension = row.shape[-1]
+            self._file.seek(self._num_rows * row.nbytes)
+            self._file.write(row.tobytes())
+            self._place[number] = (self._rows, self._num_rows)
+            self._num_rows += 1
+            lines.append(json.dumps([number, self._dimension]) + "\n")
+        self._file.flush()
+        with self._journal.open("a", encoding="utf-8") as journal:
+            journal.write("".join(lines))
+
+    def read(self, num_features: int) -> Sequence[np.ndarray] | None:
+        """All vectors in the order of the features [N, D]; None while some are missing."""
+        if len(self._place) != num_features:
+            return None
+        paths = {path for path, _ in self._place.values()}
+        maps = {path: _matrix(path, self._dimension) for path in paths}
+        return [maps[path][row] for path, row in (self._place[n] for n in range(num_features))]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def open_partials(folder: Path, *, vectors: bool, rank: int = 0) -> JsonPartials | VectorPartials:
+    """The partials of a prediction stage."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return VectorPartials(folder, rank) if vectors else JsonPartials(folder, rank)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove the streamed files once predictions.jsonl stands."""
+    for pattern in ("partials-*.jsonl", "vectors-*"):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
+def _whole_lines(path: Path, *, mine: bool) -> list[str]:
+    """The complete lines of a file; a torn last one (the process died while writing it) is cut off where the file is ours."""
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    if end != len(content) and mine:
+        with path.open("r+b") as handle:
+            handle.truncate(end)
+    return content[:end].decode().split("\n")[:-1]
+
+
+def _matrix(path: Path, dimension: int) -> np.ndarray:
+    """The complete rows of a file of vectors [rows, dimension], memory-mapped."""
+    values = np.memmap(path, dtype=np.float32, mode="r")
+    rows = len(values) // dimension
+    return values[: rows * dimension].reshape(rows, dimension)

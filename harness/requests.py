@@ -1,0 +1,117 @@
+"""Writes down what a run asked for, so that a board knows which stages are its own and which are missing.
+
+path = write_request(plan, catalog=catalog, root=Path("runs/x"))      # runs/x/requests/<hash>.json
+"""
+
+import dataclasses
+import fnmatch
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.backbones import read_sizes
+from harness.catalog import Catalog
+from harness.plan import NO_INTERMEDIATE, Plan, PlannedCell, score_keys
+from harness.provenance import provenance
+from harness.registry import TASK_TYPES
+from harness.stages import Stage, canonical, write_json
+
+SCHEMA = 1
+
+
+def write_request(
+    plan: Plan,
+    *,
+    catalog: Catalog,
+    root: Path,
+    overlaps: Sequence[Mapping[str, Any]] = (),
+    failures: Sequence[tuple[str, str]] = (),
+) -> Path:
+    """Write the request file of a run and return its path; the same request has the same file."""
+    request = dataclasses.asdict(plan.request)
+    name = hashlib.sha256(
+        canonical({**request, "cells": [cell.score.key if cell.score else "" for cell in plan.cells]}).encode()
+    ).hexdigest()[:10]
+    model = plan.backbone.name
+    content = {
+        "schema": SCHEMA,
+        "request": request,
+        "models": {model: {**plan.backbone.facts, **_made_sizes(plan, root)}},
+        "tasks": {name: _task(plan, name) for name in plan.tasks},
+        "groups": _groups(plan, catalog),
+        "cells": [_cell(plan, cell) for cell in plan.cells],
+        "overlaps": list(overlaps),
+        "declared": _declared(plan, catalog),
+        "failures": [{"stage": stage, "error": error} for stage, error in failures],
+        **provenance(),
+    }
+    path = root / "requests" / f"{name}.json"
+    write_json(path, content)
+    return path
+
+
+def _made_sizes(plan: Plan, root: Path) -> dict[str, Any]:
+    """Sizes of a backbone that this run makes from random weights, once it stands."""
+    made = next((stage for stage in plan.stages if stage.verb == "init"), None)
+    return read_sizes(made.folder(root) / "backbone") if made and made.is_done(root) else {}
+
+
+def _task(plan: Plan, name: str) -> dict[str, Any]:
+    spec = plan.tasks[name].spec
+    keys = ("type", "version", "description", "chance", "notes", "same_task", "languages")
+    content = spec.model_dump(mode="json", include=set(keys))
+    return {**content, "score": list(score_keys(spec)), "trained": any(c.train and c.task == name for c in plan.cells)}
+
+
+def _groups(plan: Plan, catalog: Catalog) -> dict[str, Any]:
+    """The groups that the request names or that lie wholly within its tasks, with the groups inside them."""
+    asked = {part.strip() for part in plan.request.tasks.split(",")}
+    groups: dict[str, Any] = {}
+    for name in catalog.names("group"):
+        tasks = catalog.group_tasks(name)
+        if name in asked or set(tasks) <= set(plan.tasks):
+            spec = catalog.group(name).spec
+            members = [found for member in spec.members for found in _members(member, catalog)]
+            groups[name] = {"members": members, "tasks": tasks, "aggregate": spec.aggregate}
+    return groups
+
+
+def _members(member: str, catalog: Catalog) -> list[str]:
+    """A member of a group, globs expanded."""
+    known = member in catalog.names("task") or member in catalog.names("group")
+    return [member] if known else fnmatch.filter(catalog.names("task"), member)
+
+
+def _cell(plan: Plan, cell: PlannedCell) -> dict[str, Any]:
+    spec = plan.tasks[cell.task].spec
+    folders: dict[str, Stage | None] = {"score": cell.score, "predict": cell.predict}
+    return {
+        "model": plan.backbone.name,
+        "intermediate": cell.intermediate,
+        "task": cell.task,
+        "lang": cell.lang,
+        "seed": cell.seed,
+        "route": TASK_TYPES.load(spec.type).ROUTES[0],
+        "recipe": plan.recipe.spec.recipe if cell.train else None,
+        "same_task": cell.intermediate in spec.same_task,
+        "limit": plan.request.limit,
+        "train": [stage.name for stage in cell.train],
+        "synthetic": any(source.world is not None for source in spec.data.test),
+        "blocked": cell.blocked,
+        **{key: stage.name if stage else None for key, stage in folders.items()},
+    }
+
+
+def _declared(plan: Plan, catalog: Catalog) -> dict[str, str]:
+    """What unlabelled, parallel or translated text of test languages an intermediate setting sees."""
+    declared: dict[str, str] = {}
+    for name in dict.fromkeys(cell.intermediate for cell in plan.cells):
+        if name == NO_INTERMEDIATE:
+            continue
+        spec = catalog.task(name).spec
+        foreign = [lang for lang in spec.train_languages if lang != "en"]
+        kinds = {"retrieval": "parallel text", "masked_lm": "unlabelled or parallel text"}
+        kind = kinds.get(spec.type, "labelled text")
+        declared[name] = f"{kind} in {', '.join(foreign)}" if foreign else "English only"
+    return declared

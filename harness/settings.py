@@ -1,0 +1,89 @@
+"""Settles every setting of a run and says who set it.
+
+Task options:   the type's defaults < the task < the recipe's task_options < the preset's task_options < the recipe's `tasks.<task>.options`
+                < --model_args.
+Training:       the defaults of Training < the recipe's `defaults` < its phase (`intermediate` or `target`) < `tasks.<task>`
+                < `tasks.<phase>/<task>`.
+
+    options = task_options(entry, recipe=recipe, preset=preset, overrides={"max_length": 256})
+    options.values.max_length, options.origin["max_length"]       # 256, '--model_args'
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from harness.catalog import Entry
+from harness.errors import UserError, did_you_mean, raise_all
+from harness.registry import TASK_TYPES
+from harness.specs.preset import PresetSpec
+from harness.specs.recipe import RecipeSpec, Training
+from harness.specs.task import TaskSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """Values and, for each, who set it."""
+
+    values: Any
+    origin: Mapping[str, str]
+
+
+def _settle(model: type[BaseModel], layers: list[tuple[str, Mapping[str, Any]]]) -> Settled:
+    """Lay layers over each other, the last wins; raises UserError for values the model refuses."""
+    merged: dict[str, Any] = {}
+    origin = dict.fromkeys(model.model_fields, "default")
+    for name, values in layers:
+        merged |= values
+        origin |= dict.fromkeys(values, name)
+    try:
+        return Settled(values=model.model_validate(merged), origin=origin)
+    except ValidationError as error:
+        problems = []
+        for detail in error.errors():
+            key = str(detail["loc"][0]) if detail["loc"] else ""
+            todo = did_you_mean(key, model.model_fields) if detail["type"] == "extra_forbidden" else ""
+            problems.append(
+                UserError(f"{key}: {detail['msg']}", where=origin.get(key, ""), found=repr(detail.get("input")), todo=todo)
+            )
+        raise_all(problems)
+        raise AssertionError("unreachable") from error
+
+
+def task_options(
+    task: Entry[TaskSpec], *, recipe: Entry[RecipeSpec] | None, preset: Entry[PresetSpec] | None, overrides: Mapping[str, Any]
+) -> Settled:
+    """The options of a task's type; `overrides` are those of --model_args that the type knows (others are left out)."""
+    spec = task.spec
+    model = TASK_TYPES.load(spec.type).Options
+    layers: list[tuple[str, Mapping[str, Any]]] = [(f"task {spec.task}", spec.options)]
+    if recipe:
+        layers.append((f"recipe {recipe.spec.recipe} task_options", recipe.spec.task_options.get(spec.type, {})))
+    if preset:
+        layers.append((f"preset {preset.spec.preset}", preset.spec.task_options.get(spec.type, {})))
+    if recipe:
+        name = f"recipe {recipe.spec.recipe} tasks.{spec.task}"
+        layers.append((name, recipe.spec.tasks.get(spec.task, {}).get("options", {})))
+    layers.append(("--model_args", {key: value for key, value in overrides.items() if key in model.model_fields}))
+    return _settle(model, layers)
+
+
+def training(names: Sequence[str], *, phase: str, recipe: Entry[RecipeSpec]) -> Settled:
+    """Hyper-parameters of a training stage in a phase ('intermediate' or 'target').
+
+    `names` are the tasks whose entries in the recipe apply, the later win: the task that gives the rows, then the target.
+    """
+    spec = recipe.spec
+    blocks = [("defaults", spec.defaults), (phase, getattr(spec, phase))]
+    keys = [key for name in dict.fromkeys(names) for key in (name, f"{phase}/{name}")]
+    blocks += [(f"tasks.{key}", spec.tasks.get(key, {})) for key in keys]
+    layers = [(f"recipe {spec.recipe} {block}", {k: v for k, v in values.items() if k != "options"}) for block, values in blocks]
+    settled = _settle(Training, layers)
+    if settled.values.epochs is None and settled.values.max_steps is None:
+        todo = f"add `epochs:` or `max_steps:` to `{phase}:` or to `tasks: {{{names[0]}: ...}}`"
+        raise UserError(
+            f"recipe '{spec.recipe}' does not say how long to train on {names[0]}", where=str(recipe.document.mark(())), todo=todo
+        )
+    return settled

@@ -1,0 +1,217 @@
+"""Reads YAML into specs and remembers the file and line of every value, through `include`.
+
+    document = read_document(Path("tasks/xtreme/xnli.yaml"))
+    document.values["type"], document.mark(("type",))     # 'classification', tasks/xtreme/xnli.yaml:3
+    spec, errors = parse(document, TaskSpec)              # every mistake of the file at once
+
+`include: [base.yaml]` names files relative to the file that says it.  Mappings merge deep, lists and scalars replace, later
+includes win over earlier ones and the file itself wins over all.  The same base may be reached twice; a circle is an error.
+"""
+
+import os
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from harness.errors import UserError, did_you_mean
+
+SpecT = TypeVar("SpecT", bound=BaseModel)
+KeyPath = tuple[Hashable, ...]
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Mark(NamedTuple):
+    """Where a value stands."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """The merged content of a YAML file and its includes."""
+
+    path: Path
+    values: dict[str, Any]
+    marks: dict[KeyPath, Mark] = field(default_factory=dict)
+    "Key path, e.g. ('data', 'test', 'hub') -> where that value was written."
+
+    def mark(self, path: KeyPath) -> Mark:
+        """Where the value at a key path, or the nearest of its parents, was written."""
+        while path and path not in self.marks:
+            path = path[:-1]
+        return self.marks.get(path, Mark(shown(self.path), 1))
+
+    def where(self, path: KeyPath) -> str:
+        """`file:line key.path` for messages."""
+        return f"{self.mark(path)} {dotted(path)}".rstrip()
+
+
+def shown(path: Path) -> str:
+    """A path as messages print it: relative to the working folder where it lies below it."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def dotted(path: KeyPath) -> str:
+    """('data', 'test', 0) -> 'data.test[0]'."""
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+    return text.lstrip(".")
+
+
+def read_document(path: Path, *, _stack: tuple[Path, ...] = ()) -> Document:
+    """Read a file with its includes; raises UserError for bad YAML, repeated keys, missing and circular includes."""
+    path = path.resolve()
+    if path in _stack:
+        circle = " -> ".join(shown(p) for p in (*_stack[_stack.index(path) :], path))
+        raise UserError(
+            "these files include each other in a circle", where=shown(_stack[-1]), found=circle, todo="remove one include"
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot read {shown(path)}: {error.strerror}", where=shown(_stack[-1]) if _stack else "") from error
+    values, marks = _plain_document(text, path)
+    included = values.pop("include", [])
+    names = [included] if isinstance(included, str) else included
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise UserError("include takes a file name or a list of them", where=f"{marks.get(('include',))}", found=repr(included))
+    merged: dict[str, Any] = {}
+    merged_marks: dict[KeyPath, Mark] = {}
+    for name in names:
+        target = path.parent / name
+        if not target.is_file():
+            near = did_you_mean(name, [p.name for p in target.parent.glob("*.yaml")] if target.parent.is_dir() else [])
+            raise UserError(f"included file '{name}' does not exist", where=str(marks.get(("include",), path)), todo=near)
+        base = read_document(target, _stack=(*_stack, path))
+        _merge(merged, merged_marks, base.values, base.marks, ())
+    _merge(merged, merged_marks, values, {k: v for k, v in marks.items() if k[:1] != ("include",)}, ())
+    return Document(path=path, values=merged, marks=merged_marks)
+
+
+def _plain_document(text: str, path: Path) -> tuple[dict[str, Any], dict[KeyPath, Mark]]:
+    """Parse one file without its includes."""
+    marks: dict[KeyPath, Mark] = {}
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+        if not isinstance(root, yaml.MappingNode):
+            raise UserError("expected a mapping `key: value` at the top", where=f"{shown(path)}:1")
+        values = _plain(root, (), marks, shown(path), loader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UserError(f"not valid YAML: {error.problem}", where=f"{shown(path)}:{line}") from error
+    except yaml.reader.ReaderError as error:
+        raise UserError(f"not valid YAML: {error}", where=shown(path)) from error
+    finally:
+        loader.dispose()
+    return values, marks
+
+
+def _plain(node: yaml.Node, path: KeyPath, marks: dict[KeyPath, Mark], file: str, loader: Any) -> Any:
+    """Turn a YAML node into plain values, writing down the line of each."""
+    marks[path] = Mark(file, node.start_mark.line + 1)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(child, (*path, number), marks, file, loader) for number, child in enumerate(node.value)]
+    if not isinstance(node, yaml.MappingNode):
+        return loader.construct_object(node)
+    values: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node)
+        line = key_node.start_mark.line + 1
+        if key in values:
+            first = marks[*path, key].line
+            raise UserError(
+                f"key '{key}' is written twice", where=f"{file}:{line} {dotted(path)}", found=f"first on line {first}"
+            )
+        values[key] = _plain(value_node, (*path, key), marks, file, loader)
+        marks[*path, key] = Mark(file, line)
+    return values
+
+
+def _merge(
+    into: dict[Any, Any], into_marks: dict[KeyPath, Mark], values: Mapping[Any, Any], marks: Mapping[KeyPath, Mark], path: KeyPath
+) -> None:
+    """Lay `values` over `into`, deep for mappings, with their marks."""
+    for key, value in values.items():
+        here = (*path, key)
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            into_marks[here] = marks[here]
+            _merge(into[key], into_marks, value, marks, here)
+            continue
+        for old in [p for p in into_marks if p[: len(here)] == here]:
+            del into_marks[old]
+        into_marks.update({p: m for p, m in marks.items() if p[: len(here)] == here})
+        into[key] = {**value} if isinstance(value, dict) else value
+
+
+def parse(document: Document, model: type[SpecT], *, at: KeyPath = ()) -> tuple[SpecT | None, list[UserError]]:
+    """Validate a document, or the part of it at a key path, against a model: (spec, []) or (None, all its errors)."""
+    part: Any = document.values
+    for key in at:
+        part = part.get(key, {})
+    try:
+        return model.model_validate(part), []
+    except ValidationError as error:
+        return None, [_user_error(document, model, at, detail) for detail in error.errors()]
+
+
+def _user_error(document: Document, model: type[BaseModel], at: KeyPath, detail: Any) -> UserError:
+    """One pydantic error as a message with file, line, key path, expectation and nearest valid name."""
+    path = (*at, *_real_path(document, at, detail["loc"]))
+    kind, found = detail["type"], detail.get("input")
+    if kind == "extra_forbidden":
+        known = _fields_at(model, path[len(at) : -1])
+        return UserError(f"unknown key '{path[-1]}'", where=document.where(path), todo=did_you_mean(str(path[-1]), known))
+    if kind == "missing":
+        return UserError(f"key '{path[-1]}' is missing", where=document.where(path))
+    context = detail.get("ctx", {})
+    todo = did_you_mean(found, _literals(context["expected"])) if kind == "literal_error" and isinstance(found, str) else ""
+    message = detail["msg"].removeprefix("Value error, ")
+    return UserError(message[:1].lower() + message[1:], where=document.where(path), found=repr(found)[:80], todo=todo)
+
+
+def _real_path(document: Document, at: KeyPath, location: tuple[Any, ...]) -> KeyPath:
+    """Drop from a pydantic location what names no key of the file (union members, validators)."""
+    value: Any = document.values
+    for key in at:
+        value = value.get(key, {})
+    path: list[Hashable] = []
+    for number, key in enumerate(location):
+        if (isinstance(value, dict) and key in value) or (isinstance(value, list) and isinstance(key, int) and key < len(value)):
+            path.append(key)
+            value = value[key]
+        elif isinstance(value, dict) and number == len(location) - 1:
+            path.append(key)
+    return tuple(path)
+
+
+def _fields_at(model: type[BaseModel], path: KeyPath) -> list[str]:
+    """Names of the fields that are valid at a key path of a model ([] where the keys are free)."""
+    models: list[Any] = [model]
+    for key in path:
+        if isinstance(key, int):
+            continue
+        fields = [m.model_fields[key].annotation for m in models if isinstance(key, str) and key in m.model_fields]
+        models = [inner for annotation in fields for inner in _models_in(annotation)]
+    return sorted({name for m in models for name in m.model_fields})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """All pydantic models inside an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    inner = [*getattr(annotation, "__args__", ()), *([annotation.__origin__] if hasattr(annotation, "__metadata__") else [])]
+    return [model for part in inner for model in _models_in(part)]
+
+
+def _literals(expected: str) -> list[str]:
+    """The names in pydantic's "'a', 'b' or 'c'"."""
+    return [part.strip("' ") for part in expected.replace(" or ", ",").split(",")]

@@ -1,0 +1,28 @@
+"""The part of a task spec that a stage receives: what can change its result and nothing else.
+
+args = portable(spec, split="test")      # hashed into the stage's key; descriptions, notes, metrics stay out
+spec = revive("xnli", args)              # in the stage: a TaskSpec that knows no more than the key
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from harness.specs.task import TaskSpec
+
+_CONTENT = ("type", "fields", "labels", "label_values")
+Split = Literal["train", "validation", "test"]
+
+
+def portable(spec: TaskSpec, *, split: Split, metrics: bool = False) -> dict[str, Any]:
+    """Type, fields, labels and one split of a task as JSON; metrics and score only where a stage scores with them."""
+    keys = set(_CONTENT) | ({"metrics", "score"} if metrics else set())
+    if split != "test":
+        keys.add("train_languages")
+    content = spec.model_dump(mode="json", include=keys, exclude_defaults=True)
+    sources = [source.model_dump(mode="json", exclude_defaults=True) for source in getattr(spec.data, split)]
+    return {**content, "type": spec.type, "data": {split: sources}}
+
+
+def revive(name: str, content: Mapping[str, Any]) -> TaskSpec:
+    """The TaskSpec of a stage's arguments."""
+    return TaskSpec.model_validate({**content, "task": name, "description": "from a stage's arguments"})
