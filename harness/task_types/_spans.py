@@ -167,9 +167,9 @@ def best_pair(
     Logits are [T]; positions count from the start of the input.  The earliest pair wins among equals; None if no pair is valid.
     """
     first, last = firsts - among.at, lasts - among.at
-    num_tokens = len(among.starts)
-    first_ok = (first >= among.scored[0]) & (first < among.scored[1])
-    last_ok = (last >= 0) & (last < num_tokens)
+    visible = np.flatnonzero(among.ends > among.starts)  # an answer neither begins nor ends with white space
+    first_ok = (first >= among.scored[0]) & (first < among.scored[1]) & np.isin(first, visible)
+    last_ok = np.isin(last, visible)
     firsts, first, lasts, last = firsts[first_ok], first[first_ok], lasts[last_ok], last[last_ok]
     length = last[None, :] - first[:, None] + 1
     valid = (length >= 1) & (length <= among.max_length) & (among.ends[last][None, :] > among.starts[first][:, None])
