@@ -113,7 +113,13 @@ def load_model(
     try:
         with quiet():
             model, report = model_class.from_pretrained(
-                folder, config=config, dtype=dtype, attn_implementation=attention, output_loading_info=True, **settings
+                folder,
+                config=config,
+                dtype=dtype,
+                attn_implementation=attention,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, by name
+                **settings,
             )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise UserError(f"cannot load {model_class.__name__}", where=str(folder), found=str(error).splitlines()[0]) from error

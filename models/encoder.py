@@ -35,6 +35,7 @@ from models._pretrained import (
     make_model,
     model_inputs,
     position_limit,
+    quiet,
     split_outputs,
 )
 from models._scratch import init_scratch, train_tokenizer
@@ -107,8 +108,9 @@ class Encoder:
         """Write backbone, tokenizer and heads; the caller renames the folder into place."""
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        self._network.backbone.save_pretrained(target / "backbone")
-        self.tokenizer.save_pretrained(target)
+        with quiet():
+            self._network.backbone.save_pretrained(target / "backbone")
+            self.tokenizer.save_pretrained(target)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self._network.heads.state_dict().items()}
         save_file(weights, target / "heads.safetensors", metadata={"format": "pt"})
         described = {name: self._describe(name) for name in sorted(self.heads)}
