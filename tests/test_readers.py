@@ -95,9 +95,14 @@ def test_token_tsv_without_tags_and_errors(write):
         read("token_tsv", write("a\tX\n"), strip_prefix=True)
 
 
-CONLLU = "# sent_id = s1\n# text = won't go\n1-2\twon't{0}\n1\two\twill\tAUX\tMD{1}\n2\tn't\tnot\tPART\tRB{1}\n2.1\tx\tx\tVERB\tVB{1}\n\n".format(
-    "\t_" * 8, "\t_" * 5
-)
+CONLLU = """# sent_id = s1
+# text = won't go
+1-2\twon't\t_\t_\t_\t_\t_\t_\t_\t_
+1\two\twill\tAUX\tMD\t_\t_\t_\t_\t_
+2\tn't\tnot\tPART\tRB\t_\t_\t_\t_\t_
+2.1\tx\tx\tVERB\tVB\t_\t_\t_\t_\t_
+
+"""
 
 
 def test_conllu_gives_syntactic_words(write):
