@@ -31,6 +31,7 @@ MODEL_ARGS = {
     "tokenizer": "folder or hub id of the tokenizer",
     "adapter": "module of models/",
     "labels": "label names in the order of a fine-tuned head, separated by |",
+    "ignore_labels": "labels of a fine-tuned head that the task does not have, separated by |",
     "trust_remote_code": "true runs code of the checkpoint",
 }
 WEIGHTS = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "heads.json")
@@ -75,7 +76,7 @@ def parse_model_args(text: str) -> dict[str, Any]:
         elif key not in known:
             errors.append(UserError(f"unknown key '{key}'", where="--model_args", todo=did_you_mean(key, known)))
         else:
-            values[key] = value if key in ("prefix", "labels") else yaml.safe_load(value)
+            values[key] = value if key in ("prefix", "labels", "ignore_labels") else yaml.safe_load(value)
     raise_all(errors)
     return values
 
@@ -109,7 +110,7 @@ def resolve(model: str, model_args: str, *, catalog: Catalog, use_own_head: bool
         revision = values.get("revision") or (preset.spec.revision if preset and not _is_folder(path) else None)
         knobs["revision"] = revision
         arguments["fingerprint"] = _fingerprint(checkpoint or path, revision)
-    extra = {"labels": values["labels"].split("|")} if "labels" in values else {}
+    extra = {key: values[key].split("|") for key in ("labels", "ignore_labels") if key in values}
     optional = {"dtype": "auto", "attn_implementation": "sdpa", "trust_remote_code": False}
     arguments |= {key: values[key] for key, default in optional.items() if values.get(key, default) != default}
     arguments |= {"extra": extra} if extra else {}

@@ -179,7 +179,7 @@ class Catalog:
                         self.group_tasks(name)
                     except UserError as error:
                         errors.append(error)
-        return errors
+        return list({str(error): error for error in errors}.values())
 
     def find(self, *, under: Path) -> list[tuple[str, str]]:
         """(kind, name) of the entries whose files lie below a folder."""
@@ -198,7 +198,7 @@ def _check_names(document: Document, path: KeyPath, kind: str, names: Sequence[s
 def _check_task(document: Document, spec: TaskSpec, tasks: Sequence[str]) -> list[UserError]:
     """What a task says against the task types, metrics, readers, worlds, languages and tasks that exist."""
     errors: list[UserError] = []
-    if not spec.task.rsplit("/", 1)[-1] == document.path.stem:
+    if spec.task.rsplit("/", 1)[-1] != document.path.stem:
         errors.append(
             UserError(
                 f"task '{spec.task}' stands in a file of another name", where=document.where(("task",)), found=document.path.name
@@ -217,7 +217,7 @@ def _check_task(document: Document, spec: TaskSpec, tasks: Sequence[str]) -> lis
     if spec.train_on is not None:
         errors += _check_names(document, ("train_on",), "task", [spec.train_on], tasks)
     if not any("unknown metric" in str(error) for error in errors):
-        keys = [f"{use.metric}.{key}" for use in spec.metrics for key in METRICS.constant(use.metric, "KEYS")]
+        keys = [f"{use.metric}.{key}" for use in spec.metrics for key in METRICS.load(use.metric).KEYS]
         errors += _check_names(document, ("score",), "score", spec.score, keys)
     for split in ("train", "validation", "test"):
         for number, source in enumerate(getattr(spec.data, split)):

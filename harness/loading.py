@@ -3,7 +3,7 @@
 adapter = load_adapter(stage, root=root, machine=machine, heads={"mnli": head}, keep_heads=["mnli"])
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from harness.devices import Machine
@@ -32,7 +32,7 @@ def _made_here(stage: Stage, root: Path) -> Path | None:
     return None
 
 
-def model_source(stage: Stage, *, root: Path, machine: Machine) -> ModelSource:
+def model_source(stage: Stage, *, root: Path, machine: Machine, labels: Mapping[str, Sequence[str]]) -> ModelSource:
     """What an adapter loads for a stage: its `model` arguments, with the paths of this machine."""
     model = stage.args["model"]
     base = _made_here(stage, root)
@@ -47,7 +47,7 @@ def model_source(stage: Stage, *, root: Path, machine: Machine) -> ModelSource:
         checkpoint=str(checkpoint) if checkpoint else None,
         tokenizer=stage.knobs.get("tokenizer"),
         trust_remote_code=model.get("trust_remote_code", False),
-        extra=model.get("extra", {}),
+        extra={**model.get("extra", {}), "task_labels": labels},
     )
 
 
@@ -57,11 +57,15 @@ def load_adapter(
     root: Path,
     machine: Machine,
     heads: Mapping[str, HeadSpec],
+    labels: Mapping[str, Sequence[str]],
     keep_heads: Collection[str] = (),
     inference: bool,
 ) -> Adapter:
-    """Load the adapter of a stage with the named heads: those in keep_heads from the checkpoint, the others fresh."""
-    source = model_source(stage, root=root, machine=machine)
+    """Load the adapter of a stage with the named heads: those in keep_heads from the checkpoint, the others fresh.
+
+    `labels` gives the label names of each head in the order of its outputs, for adapters that map a head made elsewhere.
+    """
+    source = model_source(stage, root=root, machine=machine, labels=labels)
     module = ADAPTERS.load(source.adapter)
     seed = int(stage.args.get("seed", 0))
     adapter: Adapter = module.load(

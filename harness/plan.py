@@ -244,7 +244,7 @@ class _Builder:
 def score_keys(spec: TaskSpec) -> tuple[str, ...]:
     """The `metric.key` values whose mean is the task's score."""
     first = spec.metrics[0].metric
-    return spec.score or (f"{first}.{METRICS.constant(first, 'KEYS')[0]}",)
+    return spec.score or (f"{first}.{METRICS.load(first).KEYS[0]}",)
 
 
 def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Plan:

@@ -8,7 +8,6 @@ as an uninterrupted one and gives the same bytes.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,8 +26,8 @@ from harness.loading import load_adapter
 from harness.partials import open_partials, remove_partials
 from harness.protocols import Feature, HeadSpec, Output, Pooling, Prediction
 from harness.provenance import provenance
-from harness.registry import METRICS, TASK_TYPES
-from harness.scoring import score_cell
+from harness.registry import TASK_TYPES
+from harness.scoring import score_value
 from harness.specs.portable import revive
 from harness.specs.task import TaskSpec
 from harness.stages import Stage, mark_done, write_text
@@ -96,10 +95,7 @@ class Cell:
             task_folder=self.machine.task_folders.get(self.spec.task),
             limit=self.args.get("limit"),
         )
-        if loaded.scored is None:
-            return loaded.examples
-        asked = set(loaded.scored)
-        return [dataclasses.replace(e, query=number in asked) for number, e in enumerate(loaded.examples)]  # type: ignore[type-var]
+        return loaded.examples
 
     @cached_property
     def features(self) -> list[Feature]:
@@ -180,12 +176,16 @@ def _answers(stages: Sequence[Stage], *, root: Path, machine: Machine) -> Answer
         fake = load_fake(model["extra"]["kind"], tokenizer=stages[0].knobs.get("tokenizer"))
         return Answers(fake.tokenizer, lambda chosen, question, machine: [_fake_answer(fake, cell, n) for cell, n in chosen])
     heads: dict[str, HeadSpec] = {}
+    labels: dict[str, Sequence[str]] = {}
     for stage in stages:
         if stage.args["head"]:
             spec = revive(stage.args["task"], stage.args["spec"])
             module = TASK_TYPES.load(spec.type)
             heads[stage.args["head"]] = module.head(spec, module.Options.model_validate(stage.args["options"]))
-    adapter = load_adapter(stages[0], root=root, machine=machine, heads=heads, keep_heads=list(heads), inference=True)
+            labels[stage.args["head"]] = spec.labels
+    adapter = load_adapter(
+        stages[0], root=root, machine=machine, heads=heads, labels=labels, keep_heads=list(heads), inference=True
+    )
 
     def ask(chosen: Sequence[tuple[Cell, int]], question: Question, machine: Machine) -> list[Output]:
         return _ask(adapter, [cell.features[n] for cell, n in chosen], question, machine)
@@ -329,7 +329,4 @@ def evaluate(
     predictions = module.decode(examples, features, partials, task=task, options=options)
     records = [{name: getattr(p, name) for name in Prediction.__slots__} for p in predictions]
     metrics = [use.metric for use in task.metrics]
-    first = f"{metrics[0]}.{METRICS.load(metrics[0]).KEYS[0]}"
-    lang = task.train_languages[0]
-    cell = score_cell(records, metrics=metrics, score=task.score or (first,), lang=lang, num_expected=len(records))
-    return cell.score.value
+    return score_value(records, metrics=metrics, score=task.score, lang=task.train_languages[0])

@@ -124,7 +124,8 @@ def _prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
     module = TASK_TYPES.load(spec.type)
     head = module.head(spec, revived_options(module, component))
     set_seed(seed_of("dropout", seed=seed) % 2**31)
-    adapter = load_adapter(stage, root=root, machine=machine, heads={spec.task: head} if head else {}, inference=False)
+    heads = {spec.task: head} if head else {}
+    adapter = load_adapter(stage, root=root, machine=machine, heads=heads, labels={spec.task: spec.labels}, inference=False)
     data = read_training_data(stage, machine=machine, tokenizer=adapter.tokenizer, training=training)
     schedule = Schedule(sizes={data.name: len(data.items)}, batch_size=training.batch_size, seed=seed)
     total_steps = schedule.steps_for(epochs=training.epochs, max_steps=training.max_steps)
@@ -132,7 +133,7 @@ def _prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
     mixed = {"bfloat16": "bf16", "float16": "fp16", "float32": "no"}[precision]
     accelerator = Accelerator(mixed_precision=mixed, cpu=machine.device == "cpu")
     if training.gradient_checkpointing:
-        adapter.module.backbone.gradient_checkpointing_enable()
+        adapter.module.enable_gradient_checkpointing()
     _freeze(adapter.module, training)
     optimizer = torch.optim.AdamW(
         _parameter_groups(adapter.module, training),
@@ -162,10 +163,10 @@ def _prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
     )
 
 
-def _freeze(module: torch.nn.Module, training: Training) -> None:
+def _freeze(module: Any, training: Training) -> None:
     if training.freeze == "embeddings":
-        embeddings: Any = module.backbone.get_input_embeddings()  # type: ignore[union-attr, operator]
-        embeddings.weight.requires_grad_(False)
+        for parameter in module.embedding_parameters():
+            parameter.requires_grad_(False)
 
 
 def _parameter_groups(module: torch.nn.Module, training: Training) -> list[dict[str, Any]]:

@@ -81,7 +81,7 @@ def _size(number: int | None) -> str:
 
 
 def _metrics(catalog: Catalog) -> str:
-    rows = [[name, " ".join(METRICS.constant(name, "KEYS")), METRICS.load(name).SIGNATURE] for name in METRICS.names()]
+    rows = [[name, " ".join(METRICS.load(name).KEYS), METRICS.load(name).SIGNATURE] for name in METRICS.names()]
     return table(["metric", "keys", "signature"], rows)
 
 

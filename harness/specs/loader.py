@@ -124,8 +124,14 @@ def _plain(node: yaml.Node, path: KeyPath, marks: dict[KeyPath, Mark], file: str
         return loader.construct_object(node)
     values: dict[Any, Any] = {}
     for key_node, value_node in node.value:
-        key = loader.construct_object(key_node)
         line = key_node.start_mark.line + 1
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            raise UserError(
+                "merge keys (<<) are not read",
+                where=f"{file}:{line} {dotted(path)}",
+                todo="put the shared part into a file and include it",
+            )
+        key = loader.construct_object(key_node)
         if key in values:
             first = marks[*path, key].line
             raise UserError(
