@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from harness.data.hub import NotOnHub, load_split
+from harness.data.hub import NotOnHub, load_split, one_line
 from harness.data.place import DataPlace
 from harness.data.rows import filled
 from harness.errors import MissingData
@@ -151,8 +151,8 @@ def _fetch_backbone(item: Backbone, place: DataPlace) -> Outcome:
             return Outcome(item=item, state="failed", detail="offline, and not in the local cache")
         if not there:
             folder = huggingface_hub.snapshot_download(item.path, revision=item.revision, allow_patterns=patterns)
-    except (OSError, ValueError, RuntimeError) as error:
-        return Outcome(item=item, state="failed", detail=" ".join(f"{type(error).__name__}: {error}".split())[:300])
+    except Exception as error:  # what it is depends on the HTTP package below
+        return Outcome(item=item, state="failed", detail=one_line(error))
     return Outcome(item=item, state="there" if there else "fetched", detail=f"commit {Path(folder).name}")
 
 

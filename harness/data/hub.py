@@ -43,8 +43,8 @@ def load_split(hub: str, *, config: str, split: str, revision: str | None, offli
     try:
         builder.download_and_prepare()
         rows = builder.as_dataset(split=split)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise NotOnHub(_one_line(error)) from error
+    except Exception as error:  # as for the builder below
+        raise NotOnHub(one_line(error)) from error
     table = rows.with_format("arrow")[:]
     return HubSplit(table=table.replace_schema_metadata(rows.features.arrow_schema.metadata), revision=str(builder.hash))
 
@@ -63,14 +63,15 @@ def _builder(hub: str, *, config: str, revision: str | None, offline: bool) -> A
     datasets = _datasets(offline)
     try:
         builder = datasets.load_dataset_builder(hub, config, revision=revision)
-    except (OSError, ValueError, RuntimeError) as error:  # no connection, no such repository or config, a script
-        raise NotOnHub(_one_line(error)) from error
+    except Exception as error:  # what it is depends on the HTTP package below: no connection, repository, config, or a script
+        raise NotOnHub(one_line(error)) from error
     if revision is not None and COMMIT.fullmatch(revision) and builder.hash != revision:
         # Offline, `datasets` takes the newest version in its cache, whatever revision was asked for.
         raise NotOnHub(f"the local cache holds commit {builder.hash}, not the pinned {revision}")
     return builder
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Kind and beginning of an error's text."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:300]}"

@@ -54,7 +54,7 @@ class DataPlace:
     def mirror_files(self, hub: str, *, config: str, split: str) -> Found:
         """Parquet files of a split in the mirror: as the README's `configs:` header says, else <config>/<split>-*.parquet."""
         if self.data_dir is None:
-            return Found(paths=(), looked=(f"no local mirror (--data_dir and ${DATA_DIR_VARIABLE} are not set)",))
+            return Found(paths=(), looked=(f"local mirror (none: --data_dir and ${DATA_DIR_VARIABLE} are not set)",))
         folder = self.data_dir / hub
         if not folder.is_dir():
             return Found(paths=(), looked=(f"{folder} (no such folder)",))
@@ -83,7 +83,7 @@ class DataPlace:
         if looked:
             raise MissingData(
                 f"task '{task}' has no data for language '{lang}'",
-                found="nothing at " + "; ".join(dict.fromkeys(looked)),
+                found="looked at " + "; ".join(dict.fromkeys(looked)),
                 todo="put the file there, or give the folder that holds it as --data_dir (no command fetches your own files)",
             )
         return found
@@ -93,7 +93,7 @@ def missing_hub_data(what: str, *, task: str, lang: str, looked: Iterable[str]) 
     """The error for a hub dataset that is neither in the mirror nor to be had from the hub."""
     return MissingData(
         f"task '{task}' has no data for language '{lang}': {what}",
-        found="nothing at " + "; ".join(looked),
+        found="looked at " + "; ".join(looked),
         todo=f"python run_eval.py fetch --tasks {task} --languages {lang}   (on a machine that reaches the hub)",
     )
 
