@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.protocols import Json
+from harness.registry import TASK_TYPES
 from harness.report.gather import Asked, CellKey, Material, gather
 from harness.report.lifts import NONE, SEED, Scored, score_cells
 from harness.report.means import Arm, GroupNumbers, TaskNumbers, arms_of, group_numbers, task_numbers
@@ -25,9 +26,12 @@ SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("leaderboard.schema.json")
 
 
-def build_board(folders: Sequence[Path]) -> dict[str, Json]:
-    """The board of one or several run folders; raises UserError for missing or contradictory ones."""
-    material = gather(folders)
+def build_board(folders: Sequence[Path], *, requests: Sequence[str] | None = None) -> dict[str, Json]:
+    """The board of what was asked for in run folders: by all their request files, or by those of the given file names.
+
+    Raises UserError for folders that are no runs and for runs that contradict each other.
+    """
+    material = gather(folders, requests=requests)
     scored = score_cells(material.cells, material.tasks)
     arms = arms_of(material.cells)
     task_order = _task_order(material)
@@ -196,6 +200,7 @@ def _task_entry(arm: Arm, task: str, found: TaskNumbers, material: Material) -> 
         "lift": _interval(found.lift),
         "lift_missing": [] if arm.intermediate == NONE else list(found.lift_missing),
         "metrics": _metric_means(found),
+        "options": _options(found, material, material.tasks[task].type),
         "partial": arm.limit is not None,
         "same_task": any(cell.asked.same_task for cell in found.cells),
         "synthetic": any(cell.asked.synthetic for cell in found.cells),
@@ -218,6 +223,13 @@ def _metric_means(found: TaskNumbers) -> dict[str, float]:
     return {key: statistics.fmean(statistics.fmean(v) for v in langs.values()) for key, langs in sorted(by_lang.items())}
 
 
+def _options(found: TaskNumbers, material: Material, task_type: str) -> Json:
+    """Options of the task type as the predictions used them, defaults included."""
+    stages = [material.stages.get(cell.asked.predict or "", {}) for cell in found.cells]
+    used: Mapping[str, Json] = next((stage["settings"].get("options", {}) for stage in stages if stage), {})
+    return {**TASK_TYPES.load(task_type).Options().model_dump(mode="json"), **used}
+
+
 def _group_entries(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Material) -> list[Json]:
     """The groups of an arm that have at least one task on the board."""
     entries: list[Json] = []
@@ -234,6 +246,7 @@ def _group_entries(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Mater
                 "seeds": _seed_list(found.seeds),
                 "seed_sd": _spread(found.seeds),
                 "missing": {task: list(langs) for task, langs in found.missing.items()},
+                "same_task": any(cell.asked.same_task for task in group.tasks if task in numbers for cell in numbers[task].cells),
                 "partial": arm.limit is not None,
             }
         )

@@ -27,7 +27,7 @@ from harness.specs.model import Spec
 from harness.stages import canonical
 
 S = TypeVar("S", bound=Spec)
-_MODEL_IDENTITY = ("adapter", "revision", "fingerprint", "dtype", "parameters")
+_MODEL_IDENTITY = ("adapter", "fingerprint", "dtype")
 _TASK_IDENTITY = ("type", "version", "score", "chance")
 
 
@@ -79,44 +79,43 @@ class Material:
     failures: Sequence[Mapping[str, str]]
 
 
-def gather(folders: Sequence[Path]) -> Material:
-    """Read the requests and finished stages of run folders; raises UserError for missing or contradictory ones."""
+def gather(folders: Sequence[Path], *, requests: Sequence[str] | None = None) -> Material:
+    """Read the requests (all, or the files of these names) and their finished stages.
+
+    Raises UserError for folders that are no runs and for runs that contradict each other.
+    """
     roots = sorted(set(folders))
-    found = [(root, path, read_request(path)) for root in roots for path in _request_files(root)]
+    found = [(root, path, read_request(path)) for root in roots for path in _request_files(root, requests)]
     errors: list[UserError] = []
     cells = _cells(found, roots, errors)
-    requests = [request for _, _, request in found]
-    models = _merged("model", ((portable(n), m) for r in requests for n, m in r.models.items()), _MODEL_IDENTITY, errors)
-    tasks = _merged("task", (item for r in requests for item in r.tasks.items()), _TASK_IDENTITY, errors)
-    groups = _merged("group", (item for r in requests for item in r.groups.items()), ("aggregate",), errors)
+    read = [request for _, _, request in found]
+    models = _merged("model", ((portable(n), m) for r in read for n, m in r.models.items()), _MODEL_IDENTITY, errors)
+    tasks = _merged("task", (item for r in read for item in r.tasks.items()), _TASK_IDENTITY, errors)
+    groups = _merged("group", (item for r in read for item in r.groups.items()), ("aggregate",), errors)
     environments = Environments()
-    for request in requests:
+    for request in read:
         environments.add(commit=request.commit, versions=request.versions)
     stages = read_stages([n for cell in cells for n in (cell.score, cell.predict, *cell.train) if n], roots, environments, errors)
     raise_all(errors)
-    failures = {(f.stage, portable(f.error)) for r in requests for f in r.failures if not _done(f.stage, roots)}
+    failures = {(f.stage, portable(f.error)) for r in read for f in r.failures if not _done(f.stage, roots)}
     return Material(
         models=models,
         tasks=tasks,
         groups=groups,
-        declared=dict(sorted((name, text) for request in requests for name, text in request.declared.items())),
+        declared=dict(sorted((name, text) for request in read for name, text in request.declared.items())),
         cells=cells,
         stages=stages,
         environments=environments.found(),
-        overlaps=sorted({o for r in requests for o in r.overlaps}, key=lambda o: (o.train, o.test, o.lang, o.n)),
+        overlaps=sorted({o for r in read for o in r.overlaps}, key=lambda o: (o.train, o.test, o.lang, o.n)),
         failures=[{"stage": stage, "error": error} for stage, error in sorted(failures)],
     )
 
 
-def _request_files(root: Path) -> list[Path]:
-    paths = sorted((root / "requests").glob("*.json"))
+def _request_files(root: Path, names: Sequence[str] | None) -> list[Path]:
+    paths = [path for path in sorted((root / "requests").glob("*.json")) if names is None or path.name in names]
     if not paths:
-        raise UserError(
-            "no run here",
-            where=str(root),
-            expected="a folder that `run` wrote, with requests/*.json",
-            todo="give --output_path of a run",
-        )
+        expected = "a folder that a run wrote, with requests/*.json"
+        raise UserError("no run here", where=str(root), expected=expected, todo="name the --output_path of a run")
     return paths
 
 
@@ -198,7 +197,7 @@ def _merged(kind: str, entries: Iterable[tuple[str, S]], identity: Sequence[str]
                 todo="scores of both must not share a board: make one for each",
             )
             for field in identity
-            if getattr(kept, field) != getattr(entry, field)
+            if None not in (getattr(kept, field), getattr(entry, field)) and getattr(kept, field) != getattr(entry, field)
         ]
     return dict(sorted(merged.items()))
 

@@ -18,6 +18,7 @@ from harness.stages import canonical, read_json
 _VOLATILE = re.compile(r"seconds|time|duration|speed|host|device|memory|resumed|pid|path|folder")
 _DIRECTORY = re.compile(r"(?<![\w:/.~])/(?:[^\s/'\",:;()\[\]]+/)+")
 _IDENTITY = re.compile(r"(fingerprint|revision)$|(^|[.])data([.]\w+)?$")  # data: a fingerprint, or one a language
+_SETTINGS = ("training", "options", "seed", "limit", "head", "metrics", "score")
 
 
 def portable(value: Any) -> Any:
@@ -89,6 +90,7 @@ def _trace(folder: Path, environments: Environments) -> dict[str, Any]:
     return {
         "key": done["key"],
         "inputs": sorted(args["inputs"]),
+        "settings": portable({key: args["args"][key] for key in _SETTINGS if key in args["args"]}),
         "data": portable(dict(_identities(args["args"], ""))),
         "facts": portable({key: value for key, value in sorted(facts.items()) if not _VOLATILE.search(key)}),
         "scores": read_json(folder / SCORE_FILE) if (folder / SCORE_FILE).is_file() else None,

@@ -1,0 +1,192 @@
+"""The lower half of the printed board: the training that the scores rest on, and everything a reader must know about them.
+
+parts = [*training_table(board), *remarks(board)]
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from harness.protocols import Json
+from harness.report.columns import Column, in_blocks
+
+_MANY = 12
+"A longer list of languages is shortened."
+
+
+def training_table(board: Mapping[str, Json]) -> list[str]:
+    """Steps, examples, selection and truncation of every training stage."""
+    stages = {name: stage["facts"] for name, stage in board["stages"].items() if name.startswith("train/")}
+    if not stages:
+        return []
+    facts = list(stages.values())
+    columns = [
+        Column("examples", [_number(fact.get("examples")) for fact in facts]),
+        Column("truncated", [_number(fact.get("truncated_examples")) for fact in facts]),
+        Column("steps", [_number(fact.get("steps")) for fact in facts]),
+        Column("epochs", [_number(fact.get("epochs")) for fact in facts]),
+        Column("final loss", [_number(fact.get("final_loss")) for fact in facts]),
+        Column("kept step", [_number(fact.get("best_step") or fact.get("steps")) for fact in facts]),
+        Column("English score", [_number(fact.get("best_score")) for fact in facts]),
+        Column("selection", [str(fact.get("selection", "–")) for fact in facts], left=True),
+    ]
+    names = Column("stage", [name.removeprefix("train/") for name in stages], left=True)
+    return ["## Training", in_blocks([names], columns)]
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def remarks(board: Mapping[str, Json]) -> list[str]:
+    """A list of remarks under a heading; empty if there is nothing to say."""
+    found = [
+        *_same_task(board),
+        *_partial(board),
+        *_missing(board),
+        *_groups(board),
+        *_without_lift(board),
+        *_counts(board),
+        *_degenerate(board),
+        *_overlaps(board),
+        *(f"Intermediate task {name} sees: {text}." for name, text in board["declared"].items()),
+        *_embeddings(board),
+        *(f"{task}: {note}" for task in board["task_order"] for note in board["tasks"][task]["notes"]),
+        *(f"{name}: {pitfall}" for name, model in board["models"].items() for pitfall in model["pitfalls"]),
+        *(f"Failed: {entry['stage']}: {_first_line(entry['error'])}" for entry in board["failures"]),
+        *_environments(board),
+    ]
+    return ["## Notes", "\n".join(f"- {text}" for text in found)] if found else []
+
+
+def _cells(number: int) -> str:
+    return f"{number} cell" + ("" if number == 1 else "s")
+
+
+def _first_line(text: str) -> str:
+    return (text.splitlines() or [""])[0]
+
+
+def _arm(entry: Mapping[str, Json]) -> str:
+    """A line of the board in words."""
+    more = [str(entry["recipe"])] if entry.get("recipe") else []
+    return f"{entry['model']} + {entry['intermediate']}" + (f" ({', '.join(more)})" if more else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= _MANY else f"{', '.join(names[:_MANY])} and {len(names) - _MANY} more"
+
+
+def _collected(pairs: Iterable[tuple[Any, str]]) -> dict[Any, list[str]]:
+    """Heading -> the distinct texts under it, in order of appearance."""
+    found: dict[Any, dict[str, None]] = {}
+    for heading, text in pairs:
+        found.setdefault(heading, {})[text] = None
+    return {heading: list(texts) for heading, texts in found.items()}
+
+
+def _same_task(board: Mapping[str, Json]) -> list[str]:
+    pairs = [(entry["intermediate"], entry["task"]) for entry in board["task_scores"] if entry["same_task"]]
+    return [f"† {name} is the training data of {', '.join(tasks)} itself." for name, tasks in _collected(pairs).items()]
+
+
+def _partial(board: Mapping[str, Json]) -> list[str]:
+    pairs = [(entry["limit"], entry["task"]) for entry in board["task_scores"] if entry["partial"]]
+    return [f"‡ at most {limit} test rows a language: {', '.join(tasks)}." for limit, tasks in _collected(pairs).items()]
+
+
+def _missing(board: Mapping[str, Json]) -> list[str]:
+    """What was asked for and is not there, by line, task and reason."""
+    pairs = []
+    for entry in board["missing"]:
+        seed = "" if entry["seed"] is None else f" (seed {entry['seed']})"
+        pairs.append(((_arm(entry), entry["task"], entry["reason"]), entry["lang"] + seed))
+    return [
+        f"Missing: {arm}, {task}, {_cells(len(langs))}: {_listed(langs)}: {reason}."
+        for (arm, task, reason), langs in _collected(pairs).items()
+    ]
+
+
+def _groups(board: Mapping[str, Json]) -> list[str]:
+    """Groups without a number and what they lack."""
+    pairs = []
+    for entry in board["group_scores"]:
+        if entry["score"] is None:
+            lacking = "; ".join(_lacking(board, task, langs) for task, langs in entry["missing"].items())
+            pairs.append(((entry["group"], lacking), f"{entry['model']} + {entry['intermediate']}"))
+    arms = len({(entry["model"], entry["intermediate"], entry["recipe"], entry["limit"]) for entry in board["group_scores"]})
+    return [
+        f"No number for {group}"
+        + ("" if len(names) == arms else f" of {', '.join(names)}")
+        + f": it lacks {lacking or 'members'}."
+        for (group, lacking), names in _collected(pairs).items()
+    ]
+
+
+def _lacking(board: Mapping[str, Json], task: str, langs: Sequence[str]) -> str:
+    """A task, with the languages it lacks where it has others."""
+    if task not in board["tasks"]:
+        return task
+    if not langs:
+        return f"{task} (some seeds)"
+    return task if len(langs) == len(board["tasks"][task]["languages"]) else f"{task} ({_listed(langs)})"
+
+
+def _without_lift(board: Mapping[str, Json]) -> list[str]:
+    pairs = [((_arm(row), row["task"], row["no_lift"]), row["lang"]) for row in board["rows"] if row["no_lift"]]
+    return [f"No lift: {arm}, {task} in {_listed(langs)}: {why}." for (arm, task, why), langs in _collected(pairs).items()]
+
+
+def _counts(board: Mapping[str, Json]) -> list[str]:
+    """Truncated and missing predictions and the remarks of the task types."""
+    pairs = []
+    for entry in board["task_scores"]:
+        counts = entry["counts"]
+        texts = [f"{note} {number:,}" for note, number in counts["notes"].items()]
+        if counts["missing"]:
+            texts.insert(0, f"{counts['missing']:,} without a prediction (scored as wrong)")
+        if counts["truncated_examples"]:
+            texts.insert(0, f"{counts['truncated_examples']:,} truncated ({counts['truncated_tokens']:,} tokens unseen)")
+        if texts:
+            pairs.append(((entry["task"], f"of {counts['examples']:,} examples: {', '.join(texts)}"), f"{_arm(entry)}"))
+    return [f"{task}, {text} [{'; '.join(arms)}]." for (task, text), arms in _collected(pairs).items()]
+
+
+def _degenerate(board: Mapping[str, Json]) -> list[str]:
+    found: dict[str, list[Mapping[str, Json]]] = {}
+    for entry in board["degenerate"]:
+        found.setdefault(entry["why"], []).append(entry)
+    return [
+        f"Degenerate: {why}: {_listed([entry['stage'] for entry in entries])} ({_cells(sum(e['cells'] for e in entries))})."
+        for why, entries in found.items()
+    ]
+
+
+def _overlaps(board: Mapping[str, Json]) -> list[str]:
+    pairs = [((entry["train"], entry["test"]), f"{entry['lang']} {entry['n']:,}") for entry in board["overlaps"]]
+    return [
+        f"Overlap: rows of {train} occur in the test rows of {test}: {_listed(langs)}."
+        for (train, test), langs in _collected(pairs).items()
+    ]
+
+
+def _embeddings(board: Mapping[str, Json]) -> list[str]:
+    """How vectors were made, where scores depend on it."""
+    pairs = []
+    for entry in board["task_scores"]:
+        if "pooling" in entry["options"]:
+            options = ", ".join(f"{name} {value!r}" for name, value in entry["options"].items())
+            pairs.append(((entry["task"], options), entry["model"]))
+    return [f"{task} of {', '.join(models)}: {options}." for (task, options), models in _collected(pairs).items()]
+
+
+def _environments(board: Mapping[str, Json]) -> list[str]:
+    """Commits and versions that made the scores."""
+    used = sorted({name for stage in board["stages"].values() for name in stage["environments"]})
+    texts = []
+    for name in used:
+        made = board["environments"][name]
+        versions = ", ".join(f"{package} {version}" for package, version in made["versions"].items())
+        texts.append(f"Made by commit {made['commit'] or 'unknown'}" + (f" with {versions}." if versions else "."))
+    return sorted(texts)

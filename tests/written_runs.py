@@ -1,0 +1,155 @@
+"""Run folders as a run leaves them, with made-up predictions: real score stages, real request files, no model.
+
+run = WrittenRun(tmp_path / "x", tasks={"xnli": labels("de", "en")})
+run.cell("none", "xnli", "de", seed=1, right=70)
+run.write()
+"""
+
+import random
+from dataclasses import dataclass, field
+
+from harness.scoring import score_cell, write_score
+from harness.stages import Stage, begin, mark_done, write_json
+
+LABELS = ("yes", "no", "perhaps")
+
+
+def task(*languages, kind="classification", score=("accuracy.accuracy",), chance=33.3, trained=True, **more):
+    metrics = list(dict.fromkeys(key.split(".")[0] for key in score))
+    spec = {
+        "type": kind,
+        "version": 1,
+        "description": "",
+        "languages": languages,
+        "score": score,
+        "chance": chance,
+        "trained": trained,
+    }
+    return {**spec, "notes": [], "same_task": [], **more}, metrics
+
+
+def lines(total, right, *, seed, answers=False, truncated=0, missing=0, first=0):
+    """Predictions of `total` examples, of which `right` are right; which ones, the seed says."""
+    rng = random.Random(seed)
+    good = set(rng.sample(range(total), right))
+    found = []
+    for i in range(total):
+        gold = LABELS[i % 3]
+        prediction = gold if i in good else LABELS[(i + 1) % 3]
+        if answers:
+            gold, prediction = [f"the house {i}"], f"house {i}" if i in good else f"old house {i}"
+        line = {"id": f"{i + first:05d}", "prediction": None if i < missing else prediction, "gold": gold, "notes": []}
+        found.append({**line, "num_truncated": 3 if i < truncated else 0})
+    return found
+
+
+@dataclass
+class WrittenRun:
+    root: object
+    tasks: dict
+    model: str = "tiny"
+    recipe: str = "quick"
+    limit: int | None = None
+    groups: dict = field(default_factory=dict)
+    sizes: dict = field(default_factory=lambda: {"parameters": 278_043_648, "non_embedding_parameters": 85_054_464})
+    cells: list = field(default_factory=list)
+    extra: dict = field(default_factory=dict)
+    synthetic: bool = False
+
+    def train_stage(self, label, *, parent=None, seed=1, **facts):
+        args = {
+            "model": {"fingerprint": "f00d"},
+            "training": {"batch_size": 8},
+            "seed": seed,
+            "tasks": [{"task": label, "data": {"en": "abc"}}],
+        }
+        stage = Stage(verb="train", label=f"{self.model}+{label}-seed{seed}", args=args, inputs=(parent,) if parent else ())
+        begin(stage, self.root)
+        told = {
+            "examples": 20_000,
+            "truncated_examples": 7,
+            "steps": 1250,
+            "epochs": 2.0,
+            "final_loss": 0.51234,
+            "best_step": 1000,
+        }
+        told |= {"best_score": 81.25, "selection": "English validation", "degenerate": None, "seconds": 12.5, **facts}
+        write_json(stage.folder(self.root) / "train.json", told)
+        mark_done(stage, self.root, {"versions": {"torch": "2.13.0"}, "commit": "c0ffee"})
+        return stage
+
+    def cell(
+        self,
+        intermediate,
+        name,
+        lang,
+        *,
+        seed=None,
+        right=50,
+        total=100,
+        finished=True,
+        chain=None,
+        same=False,
+        route="head",
+        **how,
+    ):
+        """Ask for a cell and, if `finished`, leave its stages; `chain` are its train stages (made here by default)."""
+        spec, metrics = self.tasks[name]
+        if chain is None:
+            chain = [self.train_stage(intermediate, seed=seed)] if intermediate != "none" else []
+            chain += [self.train_stage(name, parent=chain[0] if chain else None, seed=seed)] if spec["trained"] else []
+        label = f"{self.model}+{intermediate}-{name}-{lang}-{seed}"
+        args = {"task": name, "lang": lang, "data": f"rows-{name}-{lang}", "options": {}, "limit": self.limit}
+        predict = Stage(verb="predict", label=label, args=args, inputs=tuple(chain[-1:]))
+        score = Stage(
+            verb="score", label=label, args={"metrics": metrics, "score": list(spec["score"]), "lang": lang}, inputs=(predict,)
+        )
+        if finished:
+            draw = how.pop("draw", f"{intermediate}/{name}/{lang}/{seed}")
+            found = lines(total, right, seed=draw, answers=spec["type"] == "span_qa", **how)
+            begin(predict, self.root)
+            mark_done(predict, self.root, {"examples": total, "versions": {"torch": "2.13.0"}, "commit": "c0ffee"})
+            begin(score, self.root)
+            done = score_cell(found, metrics=metrics, score=spec["score"], lang=lang, num_expected=total)
+            write_score(done, score.folder(self.root))
+            mark_done(score, self.root, {"versions": {"torch": "2.13.0"}, "commit": "c0ffee"})
+        self.cells.append(
+            {
+                "model": self.model,
+                "intermediate": intermediate,
+                "task": name,
+                "lang": lang,
+                "seed": seed,
+                "route": route,
+                "recipe": self.recipe if chain else None,
+                "same_task": same,
+                "limit": self.limit,
+                "score": score.name,
+                "predict": predict.name,
+                "train": [stage.name for stage in chain],
+                "synthetic": self.synthetic,
+            }
+        )
+        return score
+
+    def write(self, name="0123456789"):
+        model = {
+            "path": f"/home/someone/models/{self.model}",
+            "adapter": "encoder",
+            "fingerprint": "f00d",
+            "licence": "MIT",
+            **self.sizes,
+        }
+        content = {
+            "schema": 1,
+            "request": {"output_path": str(self.root)},
+            "models": {self.model: model},
+            "tasks": {name: spec for name, (spec, _) in self.tasks.items()},
+            "groups": self.groups,
+            "cells": self.cells,
+            "versions": {"torch": "2.13.0"},
+            "commit": "c0ffee",
+            **self.extra,
+        }
+        write_json(self.root / "requests" / f"{name}.json", content)
+        return self.root
