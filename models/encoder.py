@@ -177,7 +177,8 @@ def load(
         for module in fresh_mlm:
             module.load_pretrained(tensors)
     network = EncoderNetwork(backbone, modules, type_ids=accepts_type_ids(backbone, tokenizer))
-    place = embeddings.weight.device  # with a device_map batches go where the first layer lies
+    # With a device_map batches go where the first layer lies (or runs, where its weights are offloaded).
+    place = torch.device(device) if embeddings.weight.is_meta else embeddings.weight.device
     network.heads.to(place)
     network.train(not inference)
     if inference:
