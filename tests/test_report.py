@@ -1,7 +1,6 @@
 """The leaderboard from run folders as runs leave them: numbers, lifts, groups, merging, schema and the printed page."""
 
 import json
-import re
 import shutil
 import statistics
 import subprocess
@@ -9,19 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from written_runs import WrittenRun, nli, task
 
 from harness.errors import UserError, UserErrors
 from harness.report import build_board, markdown, write_board
-from harness.report.columns import WIDTH, Column, folded, in_blocks
 from harness.report.traces import portable
 from harness.stages import read_json, write_json
-from written_runs import WrittenRun, task
-
-GOLDEN = Path(__file__).with_name("golden_board.md")
-XTREME_40 = (
-    *("ar", "he", "vi", "id", "jv", "ms", "tl", "eu", "ml", "ta", "te", "af", "nl", "en", "de", "el", "bn", "hi", "mr", "ur"),
-    *("fa", "fr", "it", "pt", "es", "bg", "ru", "ja", "ka", "ko", "th", "sw", "yo", "my", "zh", "kk", "tr", "et", "fi", "hu"),
-)
 
 
 def board_text(folders, path):
@@ -41,38 +33,6 @@ def entry(board, name, intermediate="none", **more):
 def group(board, name, intermediate="none"):
     (found,) = [e for e in board["group_scores"] if (e["group"], e["intermediate"]) == (name, intermediate)]
     return found
-
-
-def nli(root, *, model="tiny", seeds=(1,), intermediates=("none", "mnli"), **how):
-    """Two tasks, one of them untrained, three languages."""
-    tasks = {
-        "xnli": task("de", "en", "sw", same_task=["mnli"], notes=["A note on xnli."]),
-        "pairs": task("de", "sw", trained=False, chance=0),
-    }
-    groups = {
-        "all": {"members": ["xnli", "search"], "tasks": ["xnli", "pairs"], "aggregate": "mean_of_members"},
-        "search": {"members": ["pairs"], "tasks": ["pairs"], "aggregate": "mean_of_tasks"},
-    }
-    run = WrittenRun(root, tasks=tasks, groups=groups, model=model, **how)
-    right = {"en": 80, "de": 70, "sw": 60}
-    for intermediate in intermediates:
-        for seed in seeds:
-            better = 10 if intermediate != "none" else 0
-            for lang in ("de", "en", "sw"):
-                run.cell(
-                    intermediate,
-                    "xnli",
-                    lang,
-                    seed=seed,
-                    right=right[lang] + better + seed,
-                    same=bool(better),
-                    draw=f"{lang}{seed}",
-                )
-        for seed in seeds if intermediate != "none" else (None,):
-            for lang in ("de", "sw"):
-                better = 5 + seed if seed else 0
-                run.cell(intermediate, "pairs", lang, seed=seed, right=40 + better, draw=lang)
-    return run
 
 
 def test_rows_means_gap_and_lift_are_the_plain_arithmetic(tmp_path):
@@ -349,93 +309,12 @@ def test_a_board_that_does_not_fit_the_schema_is_not_written(tmp_path):
     assert not (tmp_path / "board.json").exists()
 
 
-def test_partial_degenerate_truncated_missing_and_overlapping_are_told(tmp_path):
-    run = WrittenRun(tmp_path, tasks={"xnli": task("de", "fr")}, limit=90, synthetic=True)
-    chain = [run.train_stage("xnli", degenerate="final loss 1.0986 is that of guessing")]
-    run.cell("none", "xnli", "de", seed=1, right=30, total=90, truncated=4, missing=2, chain=chain)
-    one_class = run.cell("none", "xnli", "fr", seed=1, right=1, total=1, chain=chain)
-    run.extra["overlaps"] = [{"train": "mnli train", "test": "xnli", "lang": "de", "n": 37}]
-    run.extra["declared"] = {"mlm": "unlabelled text in de, fr"}
-    board = build_board([run.write()])
-    assert board["synthetic"]
-    assert all(row["partial"] and row["limit"] == 90 for row in board["rows"])
-    assert board["degenerate"] == [
-        {"stage": chain[0].name, "why": "final loss 1.0986 is that of guessing", "cells": 2},
-        {"stage": one_class.name, "why": "one class is predicted throughout", "cells": 1},
-    ]
-    page = markdown(board)
-    for text in (
-        "**Synthetic world.**",
-        "‡",
-        "at most 90 test rows a language: xnli.",
-        "2 without a prediction (scored as wrong)",
-        "4 truncated (12 tokens unseen)",
-        f"Degenerate: final loss 1.0986 is that of guessing: {chain[0].name} (2 cells).",
-        "Overlap: rows of mnli train occur in the test rows of xnli: de 37.",
-        "Intermediate task mlm sees: unlabelled text in de, fr.",
-    ):
-        assert text in page
-
-
 def test_a_sample_and_the_whole_are_lines_of_their_own(tmp_path):
     whole, sample = nli(tmp_path / "a"), nli(tmp_path / "b", limit=100)
     board = build_board([whole.write(), sample.write()])
     assert entry(board, "xnli", "mnli", limit=None)["lift"]["value"] == pytest.approx(10)
     assert entry(board, "xnli", "mnli", limit=100)["partial"]
     assert "| mnli (limit 100) |" in markdown(board)
-
-
-def test_the_page_names_the_pooling_of_embeddings(tmp_path):
-    run = WrittenRun(tmp_path, tasks={"tatoeba": task("de", kind="retrieval", trained=False, chance=0.1)})
-    run.cell("none", "tatoeba", "de", route="embedding")
-    board = build_board([run.write()])
-    assert entry(board, "tatoeba")["options"]["pooling"] == "mean"
-    assert re.search(r"tatoeba of tiny: .*layer .*pooling 'mean'", markdown(board))
-
-
-def test_golden_page(tmp_path):
-    """The page as a reader sees it; keys of stages are masked."""
-    page = re.sub(r"-[0-9a-f]{10}\b", "-KEY", markdown(build_board([nli(tmp_path).write()])))
-    page = re.sub(r" +(?=\|)", " ", page)
-    assert page == GOLDEN.read_text(encoding="utf-8")
-
-
-def test_forty_languages_and_many_columns_stay_within_160_characters(tmp_path):
-    tasks = {"panx": task(*XTREME_40, chance=0), **{f"a_long_task_name_{k}": task("en", "de") for k in range(9)}}
-    run = WrittenRun(tmp_path, tasks=tasks, model="a-model-with-a-long-name")
-    for intermediate in ("none", "mnli", "squad_v1", "qqp", "hellaswag", "masked_lm", "translated_qqp"):
-        for name in tasks:
-            for lang in tasks[name][0]["languages"] if intermediate in ("none", "mnli") or name != "panx" else XTREME_40[:12]:
-                run.cell(intermediate, name, lang, seed=1, total=20, right=10, chain=[run.train_stage(f"{intermediate}+{name}")])
-    page = markdown(build_board([run.write()]))
-    tables = [line for line in page.splitlines() if line.startswith("|")]
-    assert max(map(len, tables)) <= WIDTH
-    languages = page.split("### panx")[1].split("###")[0]
-    for lang in XTREME_40:
-        assert re.search(rf"\| {lang}  ", languages)
-
-
-def test_two_columns_of_forty_languages_are_folded(tmp_path):
-    run = WrittenRun(tmp_path, tasks={"panx": task(*XTREME_40, chance=0)})
-    for intermediate in ("none", "mnli"):
-        chain = [run.train_stage(intermediate)]
-        for lang in XTREME_40:
-            run.cell(intermediate, "panx", lang, seed=1, total=20, right=10, chain=chain)
-    section = markdown(build_board([run.write()])).split("### panx")[1].split("##")[0]
-    rows = [line for line in section.splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + 14  # title, rule and 40 languages three abreast
-    assert max(map(len, rows)) <= WIDTH
-    assert [row.split("|")[1].strip() for row in rows[2:6]] == ["en", "ar", "he", "vi"]  # English first, then read downwards
-
-
-def test_tables_are_folded_downwards_split_in_blocks_and_escaped():
-    lang, score = Column("lang", [f"l{k}" for k in range(20)], left=True), Column("none", [str(k) for k in range(20)])
-    lines = folded([lang, score], width=40).splitlines()
-    assert lines[0] == "| lang | none | lang | none |"
-    assert lines[2] == "| l0   |    0 | l10  |   10 |"
-    assert len(lines) == 12
-    assert in_blocks([lang], [score, score], width=20).count("| lang | none |") == 2
-    assert in_blocks([Column("a", ["x|y"], left=True)], [Column("b", ["1"])]).splitlines()[2] == "| x\\|y |   1 |"
 
 
 def test_the_board_needs_neither_torch_nor_transformers():

@@ -153,3 +153,35 @@ class WrittenRun:
         }
         write_json(self.root / "requests" / f"{name}.json", content)
         return self.root
+
+
+def nli(root, *, model="tiny", seeds=(1,), intermediates=("none", "mnli"), **how):
+    """Two tasks, one of them untrained, three languages."""
+    tasks = {
+        "xnli": task("de", "en", "sw", same_task=["mnli"], notes=["A note on xnli."]),
+        "pairs": task("de", "sw", trained=False, chance=0),
+    }
+    groups = {
+        "all": {"members": ["xnli", "search"], "tasks": ["xnli", "pairs"], "aggregate": "mean_of_members"},
+        "search": {"members": ["pairs"], "tasks": ["pairs"], "aggregate": "mean_of_tasks"},
+    }
+    run = WrittenRun(root, tasks=tasks, groups=groups, model=model, **how)
+    right = {"en": 80, "de": 70, "sw": 60}
+    for intermediate in intermediates:
+        for seed in seeds:
+            better = 10 if intermediate != "none" else 0
+            for lang in ("de", "en", "sw"):
+                run.cell(
+                    intermediate,
+                    "xnli",
+                    lang,
+                    seed=seed,
+                    right=right[lang] + better + seed,
+                    same=bool(better),
+                    draw=f"{lang}{seed}",
+                )
+        for seed in seeds if intermediate != "none" else (None,):
+            for lang in ("de", "sw"):
+                better = 5 + seed if seed else 0
+                run.cell(intermediate, "pairs", lang, seed=seed, right=40 + better, draw=lang)
+    return run
