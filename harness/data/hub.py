@@ -30,16 +30,31 @@ class HubSplit:
 
 
 def find_revision(hub: str, *, config: str, revision: str | None, offline: bool) -> str:
-    """The commit that loading would use; asks the hub unless the revision is a commit and we are online; raises NotOnHub."""
-    if revision is not None and COMMIT.fullmatch(revision) and not offline:
+    """The commit that loading would use: one question to the hub per dataset, none for a commit; raises NotOnHub."""
+    commit = revision if offline else _commit(hub, revision)
+    if not offline and commit is not None and COMMIT.fullmatch(commit):
+        return commit
+    return str(_builder(hub, config=config, revision=commit, offline=offline).hash)
+
+
+@lru_cache(maxsize=256)
+def _commit(hub: str, revision: str | None) -> str | None:
+    """The commit of a branch or tag now, so that all configs of a run use the same one; unchanged if the hub does not answer."""
+    if revision is not None and COMMIT.fullmatch(revision):
         return revision
-    return str(_builder(hub, config=config, revision=revision, offline=offline).hash)
+    from huggingface_hub import HfApi
+
+    try:
+        return HfApi().dataset_info(hub, revision=revision).sha
+    except Exception:  # no connection or no such repository: `datasets` says which, or has it in its cache
+        return revision
 
 
 @lru_cache(maxsize=4)
 def load_split(hub: str, *, config: str, split: str, revision: str | None, offline: bool) -> HubSplit:
     """Download (or take from the local cache) a split as one Arrow table, kept for the next call; raises NotOnHub."""
-    builder = _builder(hub, config=config, revision=revision, offline=offline)
+    commit = revision if offline else _commit(hub, revision)
+    builder = _builder(hub, config=config, revision=commit, offline=offline)
     try:
         builder.download_and_prepare()
         rows = builder.as_dataset(split=split)
@@ -57,7 +72,7 @@ def _datasets(offline: bool) -> ModuleType:
     return datasets
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _builder(hub: str, *, config: str, revision: str | None, offline: bool) -> Any:
     """The dataset's builder, whose `hash` is the commit of a repository without scripts."""
     datasets = _datasets(offline)
