@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from small_tokenizers import KINDS, byte_bpe, word_level, word_piece
+from tokenizers import Regex, normalizers
 
 from harness.batching import collate
 from harness.specs.task import TaskSpec
@@ -203,6 +204,20 @@ def test_whitespace_is_never_part_of_an_answer():
         prediction = predict(sample, [feature], [rng.standard_normal((len(feature.input_ids), 2))]).prediction
         assert prediction
         assert prediction == prediction.strip()
+
+
+def test_joiners_that_no_token_has_end_the_word_before():
+    word, joined = "\u0c17\u0c4d\u0c35\u0c3e\u0c32\u0c4d", "\u0c17\u0c4d\u0c35\u0c3e\u0c32\u0c4d\u200c"
+    dropping = word_level([word])
+    dropping.backend_tokenizer.normalizer = normalizers.Replace(Regex("[\u200b\u200c]"), "")
+    for context in (f"{joined} {word}", f"{word} {joined}"):
+        (found,) = tokenize_contexts(dropping, [context])
+        assert [context[s:e] for s, e in zip(found.starts, found.ends, strict=True)] == context.split()
+    (found,) = tokenize_contexts(dropping, [f"{word}\u200b."])  # a zero width space is no letter
+    assert found.ends[0] != len(word) + 1
+    tokenizer = byte_bpe(prefix_space=False)  # has tokens for the bytes of a joiner
+    (found,) = tokenize_contexts(tokenizer, [f"cat{joined[-1]}"])
+    assert found.ends[0] <= 3 < found.ends[-1]
 
 
 def plain_best(feature, output, options):

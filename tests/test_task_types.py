@@ -1,6 +1,7 @@
 """Every task type with every kind of tokenizer: samples through the whole type, properties, and hand-made features."""
 
 import dataclasses
+import inspect
 import json
 import math
 import random
@@ -13,6 +14,7 @@ from small_tokenizers import KINDS, byte_bpe, word_level, word_piece
 from harness.batching import collate
 from harness.errors import UserError
 from harness.fakes import character_tokenizer
+from harness.protocols import TaskType
 from harness.registry import TASK_TYPES
 from harness.specs.task import TaskSpec
 from harness.task_types import classification, masked_lm, retrieval, span_qa, tagging
@@ -84,6 +86,20 @@ def check_features(features, options, num_examples):
 
 def test_all_types_are_registered():
     assert set(TYPES) <= set(TASK_TYPES.names())
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_modules_keep_the_contract(kind):
+    module = TYPES[kind]
+    for name, member in vars(TaskType).items():
+        if inspect.isfunction(member) and not name.startswith("_"):
+            wanted = [(p.name, p.kind) for p in inspect.signature(member).parameters.values()][1:]  # without self
+            assert [(p.name, p.kind) for p in inspect.signature(getattr(module, name)).parameters.values()] == wanted
+    for name in set(TaskType.__annotations__) - {"Options"}:
+        assert getattr(module, name) is not None
+    assert all(field.description for field in module.Options.model_fields.values())
+    assert module.ROUTES
+    assert all({key.rstrip("?") for key in module.FIELDS} >= set(row) for row in module.SAMPLES)
 
 
 @pytest.mark.parametrize("kind", TYPES)

@@ -109,7 +109,9 @@ def special_frame(tokenizer: PreTrainedTokenizerFast, *, pair: bool) -> Frame:
 
 def _probe_text(tokenizer: PreTrainedTokenizerFast) -> str:
     """A text of at least one token."""
-    for text in ("a", *islice(tokenizer.get_vocab(), 1000)):
+    if token_ids(tokenizer, ["a"])[0]:
+        return "a"
+    for text in islice(tokenizer.get_vocab(), 1000):
         if token_ids(tokenizer, [text])[0]:
             return text
     raise UserError("the tokenizer makes no token of any text tried", expected="a tokenizer with a vocabulary")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 TOO_LONG = "answer_longer_than_limit"
 OFF_TOKENS = "answer_off_token_boundaries"
 NOT_FOUND = "answer_not_in_context"
+JOINERS = "\u200c\u200d"
+"Zero width non-joiner and joiner."
 
 
 class Context(NamedTuple):
@@ -67,18 +69,25 @@ def tokenize_contexts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) 
     found = tokenizer(distinct, add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False, verbose=False)
     by_text = {}
     for text, ids, offsets in zip(distinct, found["input_ids"], found["offset_mapping"]):
-        # SentencePiece and byte-level tokens may own the space before the word: answers must not.
-        trimmed = np.array([_trimmed(text, start, end) for start, end in offsets], dtype=np.int64).reshape(-1, 2)
+        nexts = [*(start for start, _ in offsets[1:]), len(text)]
+        edges = [_edges(text, start, end, following) for (start, end), following in zip(offsets, nexts)]
+        trimmed = np.array(edges, dtype=np.int64).reshape(-1, 2)
         by_text[text] = Context(text, ids, trimmed[:, 0], trimmed[:, 1])
     return [by_text[text] for text in texts]
 
 
-def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    """The character range without whitespace at its edges; empty, at its end, if nothing else is in it."""
+def _edges(text: str, start: int, end: int, following: int) -> tuple[int, int]:
+    """The characters [start, end) that a token stands for in an answer; empty, at its end, for white space only.
+
+    SentencePiece and byte-level tokens may own the space before a word: it is left out.  Tokenizers that normalise lose the
+    joiners at the end of Telugu, Malayalam or Persian words, which are letters there: they are taken in if no token has them.
+    """
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():
         end -= 1
+    while start < end < following and text[end] in JOINERS:
+        end += 1
     return start, end
 
 
@@ -119,10 +128,12 @@ def locate(context: str, answer: str, start: int) -> int | None:
     return min(found, key=lambda place: abs(place - start), default=None)
 
 
-def reachable_spans(context: Context, example: Answered, *, limit: int) -> Gold:
-    """The first answer of at most `limit` tokens (else the first) as a token span, with remarks on what is out of reach."""
-    spans = []
-    exact = False
+def reachable_answer(context: Context, example: Answered, *, limit: int) -> Gold:
+    """The answer to train on, as a token span: one that can be predicted exactly if there is one, the first among equals.
+
+    Notes say why none can: all have more than `limit` tokens, or none within the limit begins and ends with a token.
+    """
+    found = []
     for text, given in zip(example.gold or (), example.answer_starts):
         start = locate(context.text, text, given)
         if start is None:
@@ -131,14 +142,13 @@ def reachable_spans(context: Context, example: Answered, *, limit: int) -> Gold:
         inside = np.flatnonzero((context.ends > start) & (context.starts < end) & (context.ends > context.starts))
         if inside.size:
             first, last = int(inside[0]), int(inside[-1])
-            spans.append((first, last))
-            exact |= context.text[context.starts[first] : context.ends[last]] == text.strip()
-    if not spans:
-        answerable = any(example.gold or ())
-        return Gold(None, (NOT_FOUND,) if answerable else ())
-    fitting = [span for span in spans if span[1] - span[0] < limit]
-    notes = (() if fitting else (TOO_LONG,)) + (() if exact else (OFF_TOKENS,))
-    return Gold((fitting or spans)[0], notes)
+            exact = context.text[context.starts[first] : context.ends[last]] == text.strip()
+            found.append((last - first < limit, exact, (first, last)))
+    if not found:
+        return Gold(None, (NOT_FOUND,) if any(example.gold or ()) else ())
+    fits, exact, span = max(found, key=lambda answer: answer[:2])
+    notes = (() if fits else (TOO_LONG,)) + (() if exact else (OFF_TOKENS,))
+    return Gold(span, notes)
 
 
 class Candidates(NamedTuple):

@@ -23,7 +23,7 @@ from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
 from harness.task_types._rows import by_example, example_id, list_field, num_truncated, text_field
 from harness.task_types._sequences import room, special_frame, token_ids
-from harness.task_types._spans import Candidates, best_pair, reachable_spans, tokenize_contexts, top, windows
+from harness.task_types._spans import Candidates, best_pair, reachable_answer, tokenize_contexts, top, windows
 
 if TYPE_CHECKING:
     import torch
@@ -128,7 +128,7 @@ def encode(
     features: list[Feature] = []
     for index, (example, question, context) in enumerate(zip(examples, questions, contexts)):
         asked = question[:longest_question]
-        gold = reachable_spans(context, example, limit=options.max_answer_length)
+        gold = reachable_answer(context, example, limit=options.max_answer_length)
         known = gold.span is not None or (options.allow_empty and example.gold == [""])
         if train and not known:
             continue
