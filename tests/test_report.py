@@ -179,6 +179,7 @@ def test_what_was_asked_for_and_is_not_there_is_listed_with_its_reason(tmp_path)
     page = markdown(board)
     assert "Missing: tiny + none (quick), xnli, 1 cell: fr (seed 1): not finished." in page
     assert "*50.0" in page
+    assert "* xnli: mean over 1 of its 4 languages [tiny + none]." in page
 
 
 def test_a_run_without_any_score_still_has_a_board(tmp_path):
@@ -233,6 +234,14 @@ def test_contradictions_between_runs_are_errors(tmp_path):
     with pytest.raises(UserErrors, match="two models of one name differ in fingerprint") as error:
         build_board([first.root, fourth.write()])
     assert "two tasks of one name differ in chance" in str(error.value)
+
+
+def test_tasks_stand_in_the_order_of_the_largest_group_then_as_asked_for(tmp_path):
+    run = WrittenRun(tmp_path, tasks={name: task("de") for name in "edcba"})
+    run.groups = {"pair": {"members": ["c", "a"], "tasks": ["c", "a"]}, "one": {"members": ["e"], "tasks": ["e"]}}
+    for name in "ebdac":
+        run.cell("none", name, "de", seed=1)
+    assert build_board([run.write()])["task_order"] == ["c", "a", "e", "b", "d"]
 
 
 def test_only_the_requests_asked_for(tmp_path):

@@ -90,10 +90,12 @@ def _plain(specs: Mapping[str, Spec]) -> dict[str, Json]:
 
 
 def _task_order(material: Material) -> list[str]:
-    """Tasks as the largest group lists them, then the others by name."""
-    largest = min(material.groups.items(), key=lambda item: (-len(item[1].tasks), item[0]), default=None)
-    first = [task for task in largest[1].tasks if task in material.tasks] if largest else []
-    return [*first, *sorted(set(material.tasks) - set(first))]
+    """Tasks as the group with most of them lists them, then the others as they were asked for."""
+    shown = [[task for task in group.tasks if task in material.tasks] for _, group in sorted(material.groups.items())]
+    largest = max(shown, key=len, default=[])
+    first = largest if len(largest) > 1 else []
+    others = set(material.tasks) - set(first)
+    return [*first, *sorted(others, key=lambda task: (material.task_ranks.get(task, len(material.tasks)), task))]
 
 
 def _arm_order(arm: Arm, material: Material) -> tuple[Any, ...]:

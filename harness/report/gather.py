@@ -71,6 +71,8 @@ class Material:
     groups: Mapping[str, RequestedGroup]
     declared: Mapping[str, str]
     cells: Sequence[Asked]
+    task_ranks: Mapping[str, int]
+    "Task -> its first place among the tasks of any request."
     stages: Mapping[str, Json]
     "Name -> {key, inputs, data, facts, environments} of every finished stage that a cell rests on."
     environments: Mapping[str, Json]
@@ -104,6 +106,7 @@ def gather(folders: Sequence[Path], *, requests: Sequence[str] | None = None) ->
         groups=groups,
         declared=dict(sorted((name, text) for request in read for name, text in request.declared.items())),
         cells=cells,
+        task_ranks=_task_ranks(read),
         stages=stages,
         environments=environments.found(),
         overlaps=sorted({o for r in read for o in r.overlaps}, key=lambda o: (o.train, o.test, o.lang, o.n)),
@@ -117,6 +120,15 @@ def _request_files(root: Path, names: Sequence[str] | None) -> list[Path]:
         expected = "a folder that a run wrote, with requests/*.json"
         raise UserError("no run here", where=str(root), expected=expected, todo="name the --output_path of a run")
     return paths
+
+
+def _task_ranks(requests: Iterable[RequestFile]) -> dict[str, int]:
+    """The order in which tasks were asked for, the same for any order of the requests."""
+    ranks: dict[str, int] = {}
+    for request in requests:
+        for rank, task in enumerate(dict.fromkeys(cell.task for cell in request.cells)):
+            ranks[task] = min(rank, ranks.get(task, rank))
+    return ranks
 
 
 def _done(stage: str, roots: Iterable[Path]) -> bool:

@@ -44,6 +44,7 @@ def remarks(board: Mapping[str, Json]) -> list[str]:
     found = [
         *_same_task(board),
         *_partial(board),
+        *_incomplete(board),
         *_missing(board),
         *_groups(board),
         *_without_lift(board),
@@ -94,6 +95,17 @@ def _same_task(board: Mapping[str, Json]) -> list[str]:
 def _partial(board: Mapping[str, Json]) -> list[str]:
     pairs = [(entry["limit"], entry["task"]) for entry in board["task_scores"] if entry["partial"]]
     return [f"‡ at most {limit} test rows a language: {', '.join(tasks)}." for limit, tasks in _collected(pairs).items()]
+
+
+def _incomplete(board: Mapping[str, Json]) -> list[str]:
+    """Means over some of a task's languages only."""
+    pairs = []
+    for entry in board["task_scores"]:
+        total = len(board["tasks"][entry["task"]]["languages"])
+        if entry["missing_languages"]:
+            text = f"{entry['task']}: mean over {total - len(entry['missing_languages'])} of its {total} languages"
+            pairs.append((text, f"{entry['model']} + {entry['intermediate']}"))
+    return [f"* {text} [{'; '.join(arms)}]." for text, arms in _collected(pairs).items()]
 
 
 def _missing(board: Mapping[str, Json]) -> list[str]:
