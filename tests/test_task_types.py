@@ -213,7 +213,7 @@ def test_random_outputs_decode_and_constant_ones_take_the_first(kind, tokenizer)
 def test_too_small_max_length_is_a_user_error(kind):
     module = TYPES[kind]
     task, examples = examples_of(kind, module.SAMPLES)
-    with pytest.raises(UserError, match="leaves no room"):
+    with pytest.raises(UserError, match="max_length=2 leaves no room"):
         module.encode(examples, task=task, tokenizer=word_level(), options=module.Options(max_length=2), train=False)
 
 

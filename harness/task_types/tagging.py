@@ -134,8 +134,8 @@ def _room_of_pieces(max_length: int, frame: Frame, tokenizer: PreTrainedTokenize
     XTREME counts 3 special tokens for XLM-R (it closes a sentence with two separators) and 2 for BERT: one fewer than a pair
     has.  The input itself has the tokenizer's own single-text form; only the pieces must be the same as XTREME's.
     """
-    spare = special_frame(tokenizer, pair=True).num_special - 1 - frame.num_special
-    return room(max_length - max(0, spare), frame, needed=1)
+    spare = max(0, special_frame(tokenizer, pair=True).num_special - 1 - frame.num_special)
+    return room(max_length, frame, needed=1 + spare) - spare
 
 
 def _pieces(lengths: Sequence[int], most: int) -> list[tuple[int, int]]:
