@@ -9,6 +9,7 @@ Imports neither torch nor transformers.
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,11 +31,15 @@ MODEL_ARGS = {
     "device_map": "auto, to spread a model over several devices",
     "tokenizer": "folder or hub id of the tokenizer",
     "adapter": "module of models/",
+    "model_type": "transformers model_type, where config.json names a wrong one",
+    "tokenizer_class": "transformers tokenizer class, where the repository names a wrong one",
     "labels": "label names in the order of a fine-tuned head, separated by |",
     "ignore_labels": "labels of a fine-tuned head that the task does not have, separated by |",
     "trust_remote_code": "true runs code of the checkpoint",
 }
 WEIGHTS = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "heads.json")
+EMBEDDING = re.compile(r"(embeddings|embed_tokens|embed_positions|shared|tok_embeddings|wte|wpe)\.weight$")
+"Names of embedding tables in weight files."
 HEAD_CLASSES = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
 
 
@@ -111,6 +116,7 @@ def resolve(model: str, model_args: str, *, catalog: Catalog, use_own_head: bool
         knobs["revision"] = revision
         arguments["fingerprint"] = _fingerprint(checkpoint or path, revision)
     extra = {key: values[key].split("|") for key in ("labels", "ignore_labels") if key in values}
+    extra |= {key: values[key] for key in ("model_type", "tokenizer_class") if key in values}
     optional = {"dtype": "auto", "attn_implementation": "sdpa", "trust_remote_code": False}
     arguments |= {key: values[key] for key, default in optional.items() if values.get(key, default) != default}
     arguments |= {"extra": extra} if extra else {}
@@ -231,7 +237,7 @@ def read_sizes(folder: Path) -> dict[str, Any]:
             for size in tensor["shape"]:
                 count *= size
             total += count
-            embedding += count if "embed" in name or name.endswith("shared.weight") else 0
+            embedding += count if EMBEDDING.search(name) else 0
     sizes = {
         "layers": config.get("num_hidden_layers") or config.get("num_layers"),
         "hidden_size": config.get("hidden_size") or config.get("d_model"),

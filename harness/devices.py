@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.data.place import DataPlace
 
 CPU_PREDICT_TOKENS = 4096
-CPU_TRAIN_TOKENS = 8192
+CPU_TRAIN_TOKENS = 4096
 GPU_TOKENS_PER_GIB = 4096
 
 

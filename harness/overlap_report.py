@@ -33,6 +33,11 @@ def find_overlaps(plan: Plan, *, machine: Machine) -> list[dict[str, Any]]:
             shared = int(np.isin(own, hashes).sum())
             if shared:
                 found.append({"train": name, "test": task, "lang": lang, "n": shared})
+    for name, (split, _) in splits.items():  # rows that choose the checkpoint must not have trained it
+        for other, (other_split, _) in splits.items():
+            shared = int(np.isin(seen[name], seen[other]).sum())
+            if split == "validation" and other_split == "train" and shared:
+                found.append({"train": other, "test": name, "lang": "en", "n": shared})
     return found
 
 

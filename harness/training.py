@@ -163,10 +163,14 @@ def _prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
     )
 
 
-def _freeze(module: Any, training: Training) -> None:
+def _freeze(module: torch.nn.Module, training: Training) -> None:
+    """Hold still the tables of words, positions and types, if asked."""
+    import torch
+
     if training.freeze == "embeddings":
-        for parameter in module.embedding_parameters():
-            parameter.requires_grad_(False)
+        for table in module.modules():
+            if isinstance(table, torch.nn.Embedding):
+                table.requires_grad_(False)
 
 
 def _parameter_groups(module: torch.nn.Module, training: Training) -> list[dict[str, Any]]:

@@ -1,0 +1,33 @@
+# Everything a newcomer needs: `make demo` and `make test`.  Both create .venv and install what is missing.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+RUN = HF_HUB_OFFLINE=1 $(BIN)/python run_eval.py
+
+.PHONY: demo test check test-real clean
+
+$(STAMP): setup.cfg constraints.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON); say make PYTHON=/path/to/python3.11 (3.11 or newer)"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is too old: xlift needs 3.11 or newer"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q "$$(grep -o '^torch==[0-9.]*' constraints.txt)"
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $(STAMP)
+
+demo: $(STAMP)  ## the main job on the embedded miniature world
+	$(RUN) --model mini --tasks mini --intermediate none,mini/paraphrase --recipe mini --output_path runs/demo
+
+test: $(STAMP)  ## the tests that need nothing beside the project
+	$(BIN)/python -m pytest -m "not real"
+
+test-real: $(STAMP)  ## the tests on real data and models, skipped with a reason where they are absent
+	$(BIN)/python -m pytest -m real -rs
+
+check: $(STAMP)  ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,49 @@
+"""Shared fixtures: the real data and models beside the project, where they are.
+
+    python -m pytest tests                 # without them: tests marked `real` are skipped, with the reason
+    XLIFT_REQUIRE_REAL=1 pytest -m real    # a missing folder is a failure
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _found(path: Path, what: str) -> Path:
+    """The path, or a skip that says what is missing; a failure where real tests are required."""
+    if not path.is_dir():
+        reason = f"{what} is not here: {path}"
+        if os.environ.get("XLIFT_REQUIRE_REAL"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder with the mirror of hub datasets (hub/) and files in original formats (raw/)."""
+    return _found(Path(os.environ.get("XLIFT_SHARED") or ROOT.parent / "shared"), "the folder of real data")
+
+
+@pytest.fixture(scope="session")
+def real_models() -> Path:
+    """Folder of the real small models."""
+    default = Path.home() / ".cache" / "xlift-real"
+    return _found(Path(os.environ.get("XLIFT_REAL_MODELS") or default), "the folder of real models")
+
+
+@pytest.fixture(scope="session")
+def e5(real_models: Path) -> Path:
+    """multilingual-e5-small: a real multilingual encoder of 118M parameters."""
+    return _found(real_models / "multilingual-e5-small", "multilingual-e5-small")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test session keeps its hashes and counts to itself."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
