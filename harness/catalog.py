@@ -8,23 +8,26 @@ Reading and checking specs imports neither torch nor datasets.
 """
 
 import fnmatch
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from harness.data.languages import PLACEHOLDERS, languages
+from harness.checks import check_document
 from harness.errors import UserError, did_you_mean, raise_all
-from harness.registry import ADAPTERS, METRICS, READERS, ROOT, TASK_TYPES, WORLDS
-from harness.specs.loader import Document, KeyPath, parse, read_document, shown
+from harness.registry import ROOT
+from harness.specs.loader import Document, read_document, shown
 from harness.specs.preset import PresetSpec
-from harness.specs.recipe import RecipeSpec, Training
+from harness.specs.recipe import RecipeSpec
 from harness.specs.task import GroupSpec, TaskSpec
 
 KINDS: Mapping[str, type[BaseModel]] = {"task": TaskSpec, "group": GroupSpec, "recipe": RecipeSpec, "preset": PresetSpec}
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+RESERVED = ("none",)
+"Names that mean something else on the command line."
 SpecT = TypeVar("SpecT", bound=BaseModel)
 
 
@@ -52,7 +55,7 @@ class Catalog:
             self._index(extra)
 
     def _index(self, place: Path) -> None:
-        for path in [place] if place.is_file() else sorted(place.rglob("*.yaml")):
+        for path in [place] if place.is_file() else sorted([*place.rglob("*.yaml"), *place.rglob("*.yml")]):
             if path.name.startswith("_"):
                 continue
             try:
@@ -68,13 +71,15 @@ class Catalog:
                 "cannot tell what this file is", where=f"{shown(document.path)}:1", expected=f"exactly one of {known}"
             )
         key = (kinds[0], str(document.values[kinds[0]]))
-        if key in self._documents:
-            raise UserError(
-                f"{key[0]} '{key[1]}' exists twice",
-                where=document.where((key[0],)),
-                found=shown(self._documents[key].path),
-                todo="rename one",
-            )
+        where = document.where((key[0],))
+        if not NAME.fullmatch(key[1]) or key[1] in RESERVED:
+            expected = f"letters, digits and . _ - / (and not {', '.join(RESERVED)})"
+            raise UserError(f"'{key[1]}' cannot be a name", where=where, expected=expected)
+        sharing = ("task", "group") if key[0] in ("task", "group") else (key[0],)  # --tasks takes both
+        for other in [self._documents[kind, key[1]] for kind in sharing if (kind, key[1]) in self._documents]:
+            if other.path == document.path:  # --include_path of a folder that is read anyway
+                return
+            raise UserError(f"{key[0]} '{key[1]}' exists twice", where=where, found=shown(other.path), todo="rename one")
         self._documents[key] = document
 
     def names(self, kind: str) -> list[str]:
@@ -117,10 +122,6 @@ class Catalog:
         """A preset by name."""
         return self._entry("preset", name)
 
-    @cached_property
-    def _groups(self) -> dict[str, GroupSpec]:
-        return {name: self.group(name).spec for name in self.names("group")}
-
     def group_tasks(self, name: str, *, _stack: tuple[str, ...] = ()) -> list[str]:
         """The tasks below a group in order, each once; raises UserError for unknown members and circles."""
         if name in _stack:
@@ -157,16 +158,8 @@ class Catalog:
     def check(self, kind: str, name: str) -> tuple[Entry[Any] | None, list[UserError]]:
         """Parse one entry and check what a single file cannot know (types, metrics, languages, other tasks)."""
         document = self._documents[kind, name]
-        spec, errors = parse(document, KINDS[kind])
-        if spec is None:
-            return None, errors
-        if isinstance(spec, TaskSpec):
-            errors = _check_task(document, spec, self.names("task"))
-        elif isinstance(spec, RecipeSpec):
-            errors = _check_recipe(document, spec)
-        elif isinstance(spec, PresetSpec):
-            errors = _check_preset(document, spec)
-        return Entry(spec=spec, document=document), errors
+        spec, errors = check_document(document, KINDS[kind], tasks=self.names("task"))
+        return (Entry(spec=spec, document=document) if spec else None), errors
 
     def check_all(self, *, under: Path | None = None) -> list[UserError]:
         """Every mistake of every file (below a folder), in the order of the files."""
@@ -184,150 +177,3 @@ class Catalog:
     def find(self, *, under: Path) -> list[tuple[str, str]]:
         """(kind, name) of the entries whose files lie below a folder."""
         return [key for key, document in self._documents.items() if document.path.is_relative_to(under.resolve())]
-
-
-def _check_names(document: Document, path: KeyPath, kind: str, names: Sequence[str], known: Sequence[str]) -> list[UserError]:
-    """One error per name that is not known."""
-    return [
-        UserError(f"unknown {kind} '{name}'", where=document.where((*path, number)), todo=did_you_mean(name, known))
-        for number, name in enumerate(names)
-        if name not in known
-    ]
-
-
-def _check_task(document: Document, spec: TaskSpec, tasks: Sequence[str]) -> list[UserError]:
-    """What a task says against the task types, metrics, readers, worlds, languages and tasks that exist."""
-    errors: list[UserError] = []
-    if spec.task.rsplit("/", 1)[-1] != document.path.stem:
-        errors.append(
-            UserError(
-                f"task '{spec.task}' stands in a file of another name", where=document.where(("task",)), found=document.path.name
-            )
-        )
-    if spec.type not in TASK_TYPES.names():
-        todo = did_you_mean(spec.type, TASK_TYPES.names())
-        errors.append(UserError(f"unknown task type '{spec.type}'", where=document.where(("type",)), todo=todo))
-    else:
-        module = TASK_TYPES.load(spec.type)
-        errors += parse(document, module.Options, at=("options",))[1]
-        errors += _check_fields(document, spec, module.FIELDS)
-    errors += _check_names(document, ("languages",), "language", spec.languages, list(languages()))
-    errors += _check_names(document, ("train_languages",), "language", spec.train_languages, list(languages()))
-    errors += _check_names(document, ("metrics",), "metric", [use.metric for use in spec.metrics], METRICS.names())
-    if spec.train_on is not None:
-        errors += _check_names(document, ("train_on",), "task", [spec.train_on], tasks)
-    if not any("unknown metric" in str(error) for error in errors):
-        keys = [f"{use.metric}.{key}" for use in spec.metrics for key in METRICS.load(use.metric).KEYS]
-        errors += _check_names(document, ("score",), "score", spec.score, keys)
-    for split in ("train", "validation", "test"):
-        for number, source in enumerate(getattr(spec.data, split)):
-            errors += _check_source(document, spec, split=split, number=number, source=source)
-    if spec.data.test and not spec.metrics:
-        errors.append(UserError("a task with test rows needs metrics", where=document.where(("metrics",))))
-    if spec.data.test and not spec.languages:
-        errors.append(UserError("a task with test rows needs languages", where=document.where(("languages",))))
-    return errors
-
-
-def _check_fields(document: Document, spec: TaskSpec, fields: Mapping[str, str]) -> list[UserError]:
-    """Fields the type does not know, and required ones that are missing."""
-    known = [name.rstrip("?") for name in (*fields, "id?")]
-    errors = [
-        UserError(
-            f"task type '{spec.type}' has no field '{name}'",
-            where=document.where(("fields", name)),
-            todo=did_you_mean(name, known),
-        )
-        for name in spec.fields
-        if name not in known
-    ]
-    missing = [name for name in fields if not name.endswith("?") and name not in spec.fields]
-    errors += [
-        UserError(
-            f"field '{name}' of task type '{spec.type}' is missing", where=document.where(("fields",)), expected=fields[name]
-        )
-        for name in missing
-    ]
-    return errors
-
-
-def _check_source(document: Document, spec: TaskSpec, *, split: str, number: int, source: Any) -> list[UserError]:
-    """Readers, worlds and placeholders of one source."""
-    path: KeyPath = ("data", split) if isinstance(document.values["data"][split], dict) else ("data", split, number)
-    errors: list[UserError] = []
-    for key, registry in (("reader", READERS), ("world", WORLDS)):
-        name = getattr(source, key)
-        if name is not None and name not in registry.names():
-            todo = did_you_mean(name, registry.names())
-            errors.append(UserError(f"unknown {registry.kind} '{name}'", where=document.where((*path, key)), todo=todo))
-    texts = {"config": source.config, "split": source.split, **{f"files.{k}": v for k, v in (source.files or {}).items()}}
-    for key, text in texts.items():
-        try:
-            text.format(**dict.fromkeys(PLACEHOLDERS, ""))
-        except (KeyError, IndexError, ValueError) as error:
-            name = str(error.args[0]) if error.args else ""
-            errors.append(
-                UserError(
-                    f"'{text}' has a placeholder that no language fills",
-                    where=document.where((*path, *key.split("."))),
-                    expected=", ".join(f"{{{p}}}" for p in PLACEHOLDERS),
-                    todo=did_you_mean(name, PLACEHOLDERS),
-                )
-            )
-    return errors
-
-
-def _check_training(document: Document, values: Mapping[str, Any], path: KeyPath) -> list[UserError]:
-    """The keys and values of one block of hyper-parameters."""
-    plain = {key: value for key, value in values.items() if key != "options"}
-    part = Document(
-        path=document.path, values=plain, marks={p[len(path) :]: m for p, m in document.marks.items() if p[: len(path)] == path}
-    )
-    errors = parse(part, Training)[1]
-    for error in errors:
-        error.args = (str(error).replace(" ", f" {'.'.join(map(str, path))}.", 1),)
-    return errors
-
-
-def _check_recipe(document: Document, spec: RecipeSpec) -> list[UserError]:
-    """Hyper-parameter names and values of every block, type options, and that each provenance names a value."""
-    errors: list[UserError] = []
-    for block in ("defaults", "intermediate", "target"):
-        errors += _check_training(document, getattr(spec, block), (block,))
-    for task, values in spec.tasks.items():
-        errors += _check_training(document, values, ("tasks", task))
-    errors += _check_task_options(document, spec.task_options)
-    for key in spec.provenance:
-        value: Any = document.values
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        if value is None:
-            errors.append(
-                UserError(f"provenance of '{key}', which this recipe does not set", where=document.where(("provenance", key)))
-            )
-    return errors
-
-
-def _check_task_options(document: Document, options: Mapping[str, Mapping[str, Any]]) -> list[UserError]:
-    """Options by task type, as recipes and presets give them."""
-    errors: list[UserError] = []
-    for name in options:
-        if name not in TASK_TYPES.names():
-            todo = did_you_mean(name, TASK_TYPES.names())
-            errors.append(UserError(f"unknown task type '{name}'", where=document.where(("task_options", name)), todo=todo))
-        else:
-            errors += parse(document, TASK_TYPES.load(name).Options, at=("task_options", name))[1]
-    return errors
-
-
-def _check_preset(document: Document, spec: PresetSpec) -> list[UserError]:
-    """The adapter, type options and pretraining of a preset."""
-    errors = _check_task_options(document, spec.task_options)
-    if spec.adapter not in (*ADAPTERS.names(), "fake"):
-        todo = did_you_mean(spec.adapter, ADAPTERS.names())
-        errors.append(UserError(f"unknown adapter '{spec.adapter}'", where=document.where(("adapter",)), todo=todo))
-    if spec.adapter != "fake" and (spec.hub is None) == (spec.scratch is None):
-        errors.append(UserError("give exactly one of 'hub' and 'scratch'", where=document.where(("preset",))))
-    for number, stage in enumerate(spec.scratch.pretraining if spec.scratch else ()):
-        errors += _check_training(document, stage.training, ("scratch", "pretraining", number, "training"))
-    return errors

@@ -21,6 +21,8 @@ from harness.errors import UserError, did_you_mean
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
 KeyPath = tuple[Hashable, ...]
+DEEPEST = 50
+"Levels of a YAML file; an alias that contains itself has no end."
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -42,6 +44,8 @@ class Document:
     values: dict[str, Any]
     marks: dict[KeyPath, Mark] = field(default_factory=dict)
     "Key path, e.g. ('data', 'test', 'hub') -> where that value was written."
+    errors: tuple[UserError, ...] = ()
+    "Mistakes of writing after which the rest could still be read: keys written twice, merge keys."
 
     def mark(self, path: KeyPath) -> Mark:
         """Where the value at a key path, or the nearest of its parents, was written."""
@@ -66,8 +70,18 @@ def dotted(path: KeyPath) -> str:
     return text.lstrip(".")
 
 
+def value_at(values: Any, path: KeyPath) -> Any:
+    """The value at a key path; None where there is none."""
+    for key in path:
+        inside = (isinstance(values, dict) and key in values) or (
+            isinstance(values, list) and isinstance(key, int) and key < len(values)
+        )
+        values = values[key] if inside else None
+    return values
+
+
 def read_document(path: Path, *, _stack: tuple[Path, ...] = ()) -> Document:
-    """Read a file with its includes; raises UserError for bad YAML, repeated keys, missing and circular includes."""
+    """Read a file with its includes; raises UserError for bad YAML, missing and circular includes."""
     path = path.resolve()
     if path in _stack:
         circle = " -> ".join(shown(p) for p in (*_stack[_stack.index(path) :], path))
@@ -78,7 +92,10 @@ def read_document(path: Path, *, _stack: tuple[Path, ...] = ()) -> Document:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot read {shown(path)}: {error.strerror}", where=shown(_stack[-1]) if _stack else "") from error
-    values, marks = _plain_document(text, path)
+    except UnicodeDecodeError as error:
+        raise UserError("not UTF-8 text", where=shown(path), found=str(error), todo="save the file as UTF-8") from error
+    errors: list[UserError] = []
+    values, marks = _plain_document(text, path, errors)
     included = values.pop("include", [])
     names = [included] if isinstance(included, str) else included
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
@@ -91,20 +108,21 @@ def read_document(path: Path, *, _stack: tuple[Path, ...] = ()) -> Document:
             near = did_you_mean(name, [p.name for p in target.parent.glob("*.yaml")] if target.parent.is_dir() else [])
             raise UserError(f"included file '{name}' does not exist", where=str(marks.get(("include",), path)), todo=near)
         base = read_document(target, _stack=(*_stack, path))
+        errors[:0] = base.errors
         _merge(merged, merged_marks, base.values, base.marks, ())
     _merge(merged, merged_marks, values, {k: v for k, v in marks.items() if k[:1] != ("include",)}, ())
-    return Document(path=path, values=merged, marks=merged_marks)
+    return Document(path=path, values=merged, marks=merged_marks, errors=tuple({str(error): error for error in errors}.values()))
 
 
-def _plain_document(text: str, path: Path) -> tuple[dict[str, Any], dict[KeyPath, Mark]]:
-    """Parse one file without its includes."""
+def _plain_document(text: str, path: Path, errors: list[UserError]) -> tuple[dict[str, Any], dict[KeyPath, Mark]]:
+    """Parse one file without its includes; mistakes that leave the rest readable are added to `errors`."""
     marks: dict[KeyPath, Mark] = {}
     loader = _Loader(text)
     try:
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
             raise UserError("expected a mapping `key: value` at the top", where=f"{shown(path)}:1")
-        values = _plain(root, (), marks, shown(path), loader)
+        values = _Reader(file=shown(path), loader=loader, marks=marks, errors=errors).plain(root, ())
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UserError(f"not valid YAML: {error.problem}", where=f"{shown(path)}:{line}") from error
@@ -115,31 +133,53 @@ def _plain_document(text: str, path: Path) -> tuple[dict[str, Any], dict[KeyPath
     return values, marks
 
 
-def _plain(node: yaml.Node, path: KeyPath, marks: dict[KeyPath, Mark], file: str, loader: Any) -> Any:
-    """Turn a YAML node into plain values, writing down the line of each."""
-    marks[path] = Mark(file, node.start_mark.line + 1)
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(child, (*path, number), marks, file, loader) for number, child in enumerate(node.value)]
-    if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node)
-    values: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1
-        if key_node.tag == "tag:yaml.org,2002:merge":
+@dataclass(frozen=True, kw_only=True)
+class _Reader:
+    """Turns the YAML nodes of one file into plain values."""
+
+    file: str
+    loader: Any
+    marks: dict[KeyPath, Mark]
+    errors: list[UserError]
+
+    def plain(self, node: yaml.Node, path: KeyPath) -> Any:
+        """The value of a node; the line of each value inside is written down."""
+        line = node.start_mark.line + 1
+        self.marks[path] = Mark(self.file, line)
+        if len(path) > DEEPEST:
+            raise UserError("values are nested too deep, or an alias contains itself", where=f"{self.file}:{line}")
+        if isinstance(node, yaml.SequenceNode):
+            return [self.plain(child, (*path, number)) for number, child in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        try:
+            return self.loader.construct_object(node)
+        except ValueError as error:  # e.g. 2020-13-45, which YAML takes for a date
             raise UserError(
-                "merge keys (<<) are not read",
-                where=f"{file}:{line} {dotted(path)}",
-                todo="put the shared part into a file and include it",
-            )
-        key = loader.construct_object(key_node)
-        if key in values:
-            first = marks[*path, key].line
-            raise UserError(
-                f"key '{key}' is written twice", where=f"{file}:{line} {dotted(path)}", found=f"first on line {first}"
-            )
-        values[key] = _plain(value_node, (*path, key), marks, file, loader)
-        marks[*path, key] = Mark(file, line)
-    return values
+                f"not a value that YAML can read: {error}", where=f"{self.file}:{line} {dotted(path)}".rstrip(), todo="quote it"
+            ) from error
+
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[Any, Any]:
+        values: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            where = f"{self.file}:{line} {dotted(path)}".rstrip()
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                todo = "put the shared part into a file and include it"
+                self.errors.append(UserError("merge keys (<<) are not read", where=where, todo=todo))
+                continue
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.errors.append(UserError("a key must be a plain word", where=where))
+                continue
+            key = self.plain(key_node, path)
+            if key in values:
+                found = f"first on line {self.marks[*path, key].line}"
+                self.errors.append(UserError(f"key '{key}' is written twice", where=where, found=found, todo="remove one"))
+                continue
+            values[key] = self.plain(value_node, (*path, key))
+            self.marks[*path, key] = Mark(self.file, line)
+        self.marks[path] = Mark(self.file, node.start_mark.line + 1)
+        return values
 
 
 def _merge(
@@ -158,21 +198,35 @@ def _merge(
         into[key] = {**value} if isinstance(value, dict) else value
 
 
-def parse(document: Document, model: type[SpecT], *, at: KeyPath = ()) -> tuple[SpecT | None, list[UserError]]:
-    """Validate a document, or the part of it at a key path, against a model: (spec, []) or (None, all its errors)."""
-    part: Any = document.values
-    for key in at:
-        part = part.get(key, {})
+def parse(
+    document: Document, model: type[SpecT], *, at: KeyPath = (), without: tuple[str, ...] = ()
+) -> tuple[SpecT | None, list[UserError]]:
+    """Validate a document, or the part of it at a key path, against a model: (spec, []) or (None, all its errors).
+
+    `without` names keys of that part which are checked elsewhere.
+    """
+    part = value_at(document.values, at) if at else document.values
+    if isinstance(part, dict):
+        part = {key: value for key, value in part.items() if key not in without}
+    errors = [] if at else list(document.errors)
     try:
-        return model.model_validate(part), []
+        spec = model.model_validate({} if part is None and at else part)
     except ValidationError as error:
-        return None, [_user_error(document, model, at, detail) for detail in error.errors()]
+        details = [
+            detail
+            for detail in error.errors()
+            if not (detail["loc"][-1:] == ("str",) and isinstance(detail["input"], dict))  # a mapping is checked as a mapping
+        ]
+        return None, errors + list(
+            {e.where: e for e in (_user_error(document, model, at, d) for d in reversed(details))}.values()
+        )[::-1]
+    return (None, errors) if errors else (spec, [])
 
 
 def _user_error(document: Document, model: type[BaseModel], at: KeyPath, detail: Any) -> UserError:
     """One pydantic error as a message with file, line, key path, expectation and nearest valid name."""
-    path = (*at, *_real_path(document, at, detail["loc"]))
     kind, found = detail["type"], detail.get("input")
+    path = (*at, *_real_path(document, at, detail["loc"], named=kind in ("missing", "extra_forbidden")))
     if kind == "extra_forbidden":
         known = _fields_at(model, path[len(at) : -1])
         return UserError(f"unknown key '{path[-1]}'", where=document.where(path), todo=did_you_mean(str(path[-1]), known))
@@ -180,21 +234,24 @@ def _user_error(document: Document, model: type[BaseModel], at: KeyPath, detail:
         return UserError(f"key '{path[-1]}' is missing", where=document.where(path))
     context = detail.get("ctx", {})
     todo = did_you_mean(found, _literals(context["expected"])) if kind == "literal_error" and isinstance(found, str) else ""
+    if kind == "string_type" and isinstance(found, bool | int | float):
+        todo = "put it in quotes"
     message = detail["msg"].removeprefix("Value error, ")
     return UserError(message[:1].lower() + message[1:], where=document.where(path), found=repr(found)[:80], todo=todo)
 
 
-def _real_path(document: Document, at: KeyPath, location: tuple[Any, ...]) -> KeyPath:
-    """Drop from a pydantic location what names no key of the file (union members, validators)."""
-    value: Any = document.values
-    for key in at:
-        value = value.get(key, {})
+def _real_path(document: Document, at: KeyPath, location: tuple[Any, ...], *, named: bool) -> KeyPath:
+    """Drop from a pydantic location what names no key of the file (union members, validators).
+
+    `named`: the last part is the name of a key, even of one that is not there.
+    """
+    value = value_at(document.values, at)
     path: list[Hashable] = []
     for number, key in enumerate(location):
         if (isinstance(value, dict) and key in value) or (isinstance(value, list) and isinstance(key, int) and key < len(value)):
             path.append(key)
             value = value[key]
-        elif isinstance(value, dict) and number == len(location) - 1:
+        elif named and number == len(location) - 1:
             path.append(key)
     return tuple(path)
 
@@ -206,7 +263,8 @@ def _fields_at(model: type[BaseModel], path: KeyPath) -> list[str]:
         if isinstance(key, int):
             continue
         fields = [m.model_fields[key].annotation for m in models if isinstance(key, str) and key in m.model_fields]
-        models = [inner for annotation in fields for inner in _models_in(annotation)]
+        if fields:  # else a key that the user chose, such as the name of a field: the models of its value are known already
+            models = [inner for annotation in fields for inner in _models_in(annotation)]
     return sorted({name for m in models for name in m.model_fields})
 
 
