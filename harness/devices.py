@@ -6,6 +6,7 @@ machine.dtype("auto")           # 'bfloat16' where the hardware multiplies it, e
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from harness.data.place import DataPlace
 
 CPU_PREDICT_TOKENS = 4096
-CPU_TRAIN_TOKENS = 4096
+CPU_TRAIN_TOKENS = 1024
 GPU_TOKENS_PER_GIB = 4096
 
 
@@ -49,7 +50,8 @@ class Machine:
         if self.device_name:
             return self.device_name
         if torch.cuda.is_available():
-            return "cuda"
+            local = os.environ.get("LOCAL_RANK")  # torchrun: one device for each process
+            return "cuda" if local is None else f"cuda:{local}"
         return "mps" if torch.backends.mps.is_available() else "cpu"
 
     @cached_property
@@ -81,7 +83,14 @@ class Machine:
             self.found[name] = self.batch_tokens or tokens
         return int(self.found[name])
 
-    def halve(self, *, train: bool) -> int:
-        """Remember half the budget after running out of memory; returns it."""
-        self.found["train" if train else "predict"] = max(1, self.budget(train=train) // 2)
-        return self.budget(train=train)
+    def halve_training(self) -> None:
+        """Train with half the budget from now on: memory ran out."""
+        self.found["train"] = max(1, self.budget(train=True) // 2)
+
+    def fits(self, tokens: int) -> bool:
+        """Whether a forward pass over so many padded tokens may fit, as far as is known."""
+        return tokens <= int(self.found.get("too much", tokens + 1)) - 1
+
+    def remember_too_much(self, tokens: int) -> None:
+        """A forward pass over so many padded tokens ran out of memory: more than half of it is not tried again."""
+        self.found["too much"] = tokens // 2 + 1
