@@ -31,9 +31,30 @@ def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     write(temporary)
-    if folder.exists():
-        shutil.rmtree(folder)
+    remove_folder(folder)
     temporary.rename(folder)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, if it is there: its name goes first, so that a name is never left to half of the content."""
+    if folder.exists():
+        doomed = folder.with_name(f".{folder.name}.{os.getpid()}.0")
+        shutil.rmtree(doomed, ignore_errors=True)
+        folder.rename(doomed)
+        shutil.rmtree(doomed)
+
+
+def link_folder(source: Path, target: Path) -> None:
+    """Give the files of a folder a second name in another; copies where the file system has no links."""
+
+    def link(old: str, new: str) -> str:
+        try:
+            os.link(old, new)
+        except OSError:
+            shutil.copy2(old, new)
+        return new
+
+    shutil.copytree(source, target, copy_function=link, dirs_exist_ok=True)
 
 
 def sweep(folder: Path) -> None:
@@ -68,7 +89,7 @@ class States:
         write_folder(self.folder / f"state-{step}", write)
         if not self.keep_all:
             for old in self._steps()[:-1]:
-                shutil.rmtree(self.folder / f"state-{old}")
+                remove_folder(self.folder / f"state-{old}")
 
     def newest(self) -> State | None:
         """The newest complete state."""
@@ -85,4 +106,4 @@ class States:
         """Remove all states, once the stage's result stands."""
         if not self.keep_all:
             for step in self._steps():
-                shutil.rmtree(self.folder / f"state-{step}")
+                remove_folder(self.folder / f"state-{step}")

@@ -1,17 +1,15 @@
 """The only prediction loop: all unfinished cells of one checkpoint, loaded once, sorted by length across languages.
 
-    predict_bundle(stages, root=Path("runs"), machine=machine)   # writes predict/<name>-<key>/predictions.jsonl for each
+    predict_bundle(stages, todo=stages, root=Path("runs"), machine=machine)  # writes predict/<name>-<key>/predictions.jsonl each
 
-Batches are planned over the whole bundle before finished features are skipped, so that an interrupted run makes the same batches
-as an uninterrupted one and gives the same bytes.
+Batches are planned before finished features are skipped, so that an interrupted run makes the same batches as an uninterrupted
+one and gives the same bytes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,12 +17,13 @@ import numpy as np
 from tqdm import tqdm
 
 from harness.batching import collate, plan_batches
-from harness.data.examples import load_examples
+from harness.cells import BUNDLE_FILE, Cell, Question, shared_batches
 from harness.devices import Machine
 from harness.fakes import Fake, load_fake
 from harness.loading import load_adapter
-from harness.partials import open_partials, remove_partials
-from harness.protocols import Feature, HeadSpec, Output, Pooling, Prediction
+from harness.partials import remove_partials
+from harness.processes import from_first, gather, num_ranks, rank, together
+from harness.protocols import Feature, HeadSpec, Output, Prediction
 from harness.provenance import provenance
 from harness.registry import TASK_TYPES
 from harness.scoring import score_value
@@ -32,141 +31,45 @@ from harness.specs.portable import revive
 from harness.specs.task import TaskSpec
 from harness.stages import Stage, mark_done, write_text
 
-ENCODE_CHUNK = 1000
-
-
-class Question(NamedTuple):
-    """What an adapter is asked for a feature: one of its heads, or a pooled vector."""
-
-    head: str | None
-    pooling: Pooling | None
-
-    @staticmethod
-    def of(module: Any, options: Any, *, head: str | None) -> Question:
-        """The question of a task type: pooled vectors where the type has no head."""
-        pools = getattr(module, "pools", None)
-        pooling = pools(options) if pools else None
-        return Question(None, pooling) if pooling else Question(head, None)
-
-
-@dataclass(kw_only=True)
-class Cell:
-    """One (task, language) of a bundle."""
-
-    stage: Stage
-    folder: Path
-    machine: Machine
-    tokenizer: Any
-    rank: int
-
-    @property
-    def args(self) -> Any:
-        """The stage's arguments."""
-        return self.stage.args
-
-    @cached_property
-    def spec(self) -> TaskSpec:
-        """The task as the stage knows it."""
-        return revive(self.args["task"], self.args["spec"])
-
-    @cached_property
-    def module(self) -> Any:
-        """The task type."""
-        return TASK_TYPES.load(self.spec.type)
-
-    @cached_property
-    def options(self) -> Any:
-        """The options of the task type."""
-        return self.module.Options.model_validate(self.args["options"])
-
-    @cached_property
-    def question(self) -> Question:
-        """What the model is asked."""
-        return Question.of(self.module, self.options, head=self.args["head"])
-
-    @cached_property
-    def examples(self) -> Sequence[Any]:
-        """The test rows, or the seeded sample of them."""
-        loaded = load_examples(
-            self.spec,
-            split="test",
-            langs=[self.args["lang"]],
-            place=self.machine.place,
-            task_folder=self.machine.task_folders.get(self.spec.task),
-            limit=self.args.get("limit"),
-        )
-        return loaded.examples
-
-    @cached_property
-    def features(self) -> list[Feature]:
-        """The encoded rows."""
-        features: list[Feature] = []
-        for start in range(0, len(self.examples), ENCODE_CHUNK):
-            chunk = self.examples[start : start + ENCODE_CHUNK]
-            encoded = self.module.encode(chunk, task=self.spec, tokenizer=self.tokenizer, options=self.options, train=False)
-            features += [_shifted(feature, start) for feature in encoded]
-        return features
-
-    @cached_property
-    def lengths(self) -> list[int]:
-        """Tokens of each feature; kept on disk, so that batches can be planned without encoding finished cells again."""
-        path = self.folder / "lengths.json"
-        if not path.is_file():
-            write_text(path, json.dumps([len(feature.input_ids) for feature in self.features]))
-        found: list[int] = json.loads(path.read_text(encoding="utf-8"))
-        return found
-
-    @cached_property
-    def partials(self) -> Any:
-        """What the model has said so far."""
-        return open_partials(self.folder, vectors=self.question.pooling is not None, rank=self.rank)
-
-
-def _shifted(feature: Feature, by: int) -> Feature:
-    if not by:
-        return feature
-    values = {name: getattr(feature, name) for name in Feature.__slots__}
-    return Feature(**{**values, "example": feature.example + by})
-
 
 def predict_bundle(stages: Sequence[Stage], *, todo: Sequence[Stage], root: Path, machine: Machine) -> None:
     """Predict the cells `todo` of a bundle whose stages all start from one checkpoint; raises what loading raises.
 
-    `stages` is the whole bundle (the finished ones too): it decides which sequences share a batch.
+    `stages` is the whole bundle: finished cells of an interrupted run still decide which sequences share a batch.
     """
-    answers = _answers(todo, root=root, machine=machine)
-    rank, num_ranks = _rank()
+    with together():
+        answers = _answers(todo, root=root, machine=machine)
+    shared = from_first(lambda: [[stage.key for stage in group] for group in shared_batches(stages, todo=todo, root=root)])
+    by_key = {stage.key: stage for stage in stages}
     keys = {stage.key for stage in todo}
-    cells = [
-        Cell(stage=stage, folder=stage.folder(root), machine=machine, tokenizer=answers.tokenizer, rank=rank) for stage in stages
-    ]
-    groups: dict[Question, list[Cell]] = {}
-    for cell in tqdm(cells, desc="encode", unit="cell", delay=2, leave=False, disable=not machine.progress):
-        if cell.lengths or cell.stage.key in keys:
-            groups.setdefault(cell.question, []).append(cell)
-    total = sum(sum(cell.lengths) for cell in cells if cell.stage.key in keys)
-    with tqdm(total=total, desc="predict", unit="token", unit_scale=True, delay=2, disable=not machine.progress or rank) as bar:
-        for question, members in groups.items():
+    with together():
+        groups = _encoded([[by_key[key] for key in group] for group in shared], answers, root=root, machine=machine)
+    total = sum(sum(cell.lengths) for group in groups for cell in group if cell.stage.key in keys)
+    show = machine.progress and not rank()
+    with tqdm(total=total, desc="predict", unit="token", unit_scale=True, delay=2, disable=not show) as bar:
+        for members in groups:
             unfinished = [cell for cell in members if cell.stage.key in keys]
             if unfinished:
-                _run_group(answers, question, members, unfinished, machine=machine, bar=bar, ranks=(rank, num_ranks))
-    for cell in cells:
-        if cell.stage.key in keys:
-            cell.partials.close()
+                _run_group(answers, members, unfinished, bar=bar)
 
 
-def _rank() -> tuple[int, int]:
-    """(rank, number of processes) of a distributed run, (0, 1) otherwise."""
-    import torch.distributed as dist
-
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+def _encoded(shared: Sequence[Sequence[Stage]], answers: Answers, *, root: Path, machine: Machine) -> list[list[Cell]]:
+    """Cells with their lengths, in groups that share batches: those planned together that ask the model the same."""
+    groups: dict[tuple[int, Question], list[Cell]] = {}
+    everything = [(number, stage) for number, group in enumerate(shared) for stage in group]
+    show = machine.progress and not rank()
+    for number, stage in tqdm(everything, desc="encode", unit="cell", delay=2, leave=False, disable=not show):
+        cell = Cell(stage=stage, folder=stage.folder(root), machine=machine, tokenizer=answers.tokenizer)
+        assert len(cell.lengths) >= 0  # read or made now, so that the bar says what is going on
+        groups.setdefault((number, cell.question), []).append(cell)
+    return list(groups.values())
 
 
 class Answers(NamedTuple):
     """Where outputs come from: a model, or a fake in its place."""
 
     tokenizer: Any
-    ask: Callable[[Sequence[tuple[Cell, int]], Question, Machine], list[Output]]
+    ask: Callable[[Sequence[tuple[Cell, int]]], list[Output]]
 
 
 def _answers(stages: Sequence[Stage], *, root: Path, machine: Machine) -> Answers:
@@ -174,7 +77,7 @@ def _answers(stages: Sequence[Stage], *, root: Path, machine: Machine) -> Answer
     model = stages[0].args["model"]
     if model["adapter"] == "fake":
         fake = load_fake(model["extra"]["kind"], tokenizer=stages[0].knobs.get("tokenizer"))
-        return Answers(fake.tokenizer, lambda chosen, question, machine: [_fake_answer(fake, cell, n) for cell, n in chosen])
+        return Answers(fake.tokenizer, lambda chosen: [_fake_answer(fake, cell, n) for cell, n in chosen])
     heads: dict[str, HeadSpec] = {}
     labels: dict[str, Sequence[str]] = {}
     for stage in stages:
@@ -187,8 +90,8 @@ def _answers(stages: Sequence[Stage], *, root: Path, machine: Machine) -> Answer
         stages[0], root=root, machine=machine, heads=heads, labels=labels, keep_heads=list(heads), inference=True
     )
 
-    def ask(chosen: Sequence[tuple[Cell, int]], question: Question, machine: Machine) -> list[Output]:
-        return _ask(adapter, [cell.features[n] for cell, n in chosen], question, machine)
+    def ask(chosen: Sequence[tuple[Cell, int]]) -> list[Output]:
+        return _ask(adapter, [cell.features[n] for cell, n in chosen], chosen[0][0].question, machine)
 
     return Answers(adapter.tokenizer, ask)
 
@@ -199,77 +102,70 @@ def _fake_answer(fake: Fake, cell: Cell, number: int) -> Output:
 
 
 def _ask(adapter: Any, features: Sequence[Feature], question: Question, machine: Machine) -> list[Output]:
-    """Outputs of one batch; out of memory halves it, which changes results by rounding at most."""
+    """Outputs of one batch; out of memory halves it and all that follow, which changes results by rounding at most."""
     import torch
 
-    batch = collate(features, pad_id=adapter.tokenizer.pad_token_id, device=machine.device)
-    try:
-        if question.pooling:
-            outputs: list[Output] = adapter.embed(batch, question.pooling)
-        else:
-            outputs = adapter.forward_head(batch, question.head)
-        return outputs
-    except torch.OutOfMemoryError:
-        if len(features) == 1:
-            raise
-        del batch
-        torch.cuda.empty_cache()
-        half = len(features) // 2
-        return _ask(adapter, features[:half], question, machine) + _ask(adapter, features[half:], question, machine)
+    cost = len(features) * max(len(feature.input_ids) for feature in features)
+    # Batches are planned with the budget there was at first: only what turned out not to fit is cut here.
+    if len(features) == 1 or machine.fits(cost):
+        try:
+            batch = collate(features, pad_id=adapter.tokenizer.pad_token_id, device=machine.device)
+            if question.pooling:
+                outputs: list[Output] = adapter.embed(batch, question.pooling)
+            else:
+                outputs = adapter.forward_head(batch, question.head)
+            return outputs
+        except torch.OutOfMemoryError:
+            if len(features) == 1:
+                raise
+            machine.remember_too_much(cost)
+            batch = None
+    torch.cuda.empty_cache()
+    half = len(features) // 2
+    return _ask(adapter, features[:half], question, machine) + _ask(adapter, features[half:], question, machine)
 
 
-def _run_group(
-    answers: Answers,
-    question: Question,
-    members: Sequence[Cell],
-    unfinished: Sequence[Cell],
-    *,
-    machine: Machine,
-    bar: Any,
-    ranks: Any,
-) -> None:
+def _run_group(answers: Answers, members: Sequence[Cell], unfinished: Sequence[Cell], *, bar: Any) -> None:
     """Run the batches of cells that ask the same question, and finish each cell as soon as it is complete."""
-    index = [(cell, n) for cell in members for n in range(len(cell.lengths))]
-    lengths = [length for cell in members for length in cell.lengths]
-    waiting = {cell.stage.key for cell in unfinished}
-    left = {cell.stage.key: sum(n not in cell.partials for n in range(len(cell.lengths))) for cell in unfinished}
-    rank, num_ranks = ranks
-    for number, batch in enumerate(plan_batches(lengths, max_tokens=machine.budget(train=False))):
-        chosen = [index[i] for i in batch]
-        missing = {(cell.stage.key, n) for cell, n in chosen if cell.stage.key in waiting and n not in cell.partials}
-        bar.update(sum(lengths[i] for i, (cell, n) in zip(batch, chosen, strict=True) if cell.stage.key in waiting))
-        if not missing or number % num_ranks != rank:
-            continue
-        outputs = answers.ask(chosen, question, machine)
-        by_cell: dict[str, list[tuple[int, Any]]] = {}
-        cells = {cell.stage.key: cell for cell, _ in chosen}
-        for (cell, n), output in zip(chosen, outputs, strict=True):
-            if (cell.stage.key, n) in missing:
-                partial = cell.module.reduce(cell.features[n], output, task=cell.spec, options=cell.options)
-                by_cell.setdefault(cell.stage.key, []).append((n, partial))
-        for key, found in by_cell.items():
-            cells[key].partials.write(found)
-            left[key] -= len(found)
-            if not left[key] and num_ranks == 1:
-                _finish_cell(cells[key])
-                left.pop(key)
-    _finish_rest(unfinished, left, ranks)
+    machine = members[0].machine
+    alone = num_ranks() == 1
+    left: dict[str, int] = {}
+    with together():
+        index = [(cell, n) for cell in members for n in range(len(cell.lengths))]
+        lengths = [length for cell in members for length in cell.lengths]
+        waiting = {cell.stage.key: cell for cell in unfinished}
+        left |= {key: sum(n not in cell.partials for n in range(len(cell.lengths))) for key, cell in waiting.items()}
+        for number, batch in enumerate(plan_batches(lengths, max_tokens=machine.budget(train=False))):
+            chosen = [index[i] for i in batch]
+            missing = [
+                at for at, (c, n) in enumerate(chosen) if c.stage.key in waiting and n not in waiting[c.stage.key].partials
+            ]
+            bar.update(sum(lengths[i] for i, (cell, _) in zip(batch, chosen, strict=True) if cell.stage.key in waiting))
+            if not missing or number % num_ranks() != rank():
+                continue
+            outputs = answers.ask(chosen)
+            found: dict[str, list[tuple[int, Any]]] = {}
+            for at in missing:
+                cell, n = chosen[at]
+                partial = cell.module.reduce(cell.features[n], outputs[at], task=cell.spec, options=cell.options)
+                found.setdefault(cell.stage.key, []).append((n, partial))
+            for key, partials in found.items():
+                waiting[key].partials.write(partials)
+                left[key] -= len(partials)
+                if not left[key] and alone:
+                    _finish_cell(waiting[key])
+                    left.pop(key)
+        for cell in unfinished:
+            if cell.stage.key in left:
+                cell.partials.close()
+    from_first(lambda: _finish_rest([cell for cell in unfinished if cell.stage.key in left]))
 
 
-def _finish_rest(unfinished: Sequence[Cell], left: dict[str, int], ranks: tuple[int, int]) -> None:
-    """Finish the cells that the loop did not: all of them after a distributed run, by the first process."""
-    rank, num_ranks = ranks
-    if num_ranks > 1:
-        import torch.distributed as dist
-
-        dist.barrier()
-    for cell in unfinished:
-        if cell.stage.key in left and rank == 0:
-            cell.partials.close()
-            del cell.partials
-            _finish_cell(cell)
-    if num_ranks > 1:
-        dist.barrier()
+def _finish_rest(cells: Sequence[Cell]) -> None:
+    """Finish the cells that the loop did not: all of them where several processes have worked, and those without a batch."""
+    for cell in cells:
+        del cell.partials  # read again: other processes have written too
+        _finish_cell(cell)
 
 
 def _finish_cell(cell: Cell) -> None:
@@ -289,7 +185,13 @@ def _finish_cell(cell: Cell) -> None:
     }
     mark_done(cell.stage, cell.folder.parent.parent, facts)
     cell.partials.close()
-    remove_partials(cell.folder)
+    clean(cell.folder)
+
+
+def clean(folder: Path) -> None:
+    """Remove what only an unfinished prediction needs; called when done.json stands."""
+    remove_partials(folder)
+    (folder / BUNDLE_FILE).unlink(missing_ok=True)
 
 
 def _line(prediction: Prediction) -> str:
@@ -318,14 +220,14 @@ def evaluate(
     import torch
 
     module = TASK_TYPES.load(task.type)
-    partials: list[Any] = [None] * len(features)
-    adapter.module.eval()
-    with torch.inference_mode():
-        for batch in plan_batches([len(f.input_ids) for f in features], max_tokens=machine.budget(train=False)):
+    mine: dict[int, Any] = {}
+    with together(), torch.inference_mode():
+        plans = plan_batches([len(f.input_ids) for f in features], max_tokens=machine.budget(train=False))
+        for batch in plans[rank() :: num_ranks()]:
             for i, output in zip(batch, _ask(adapter, [features[i] for i in batch], question, machine), strict=True):
-                partials[i] = module.reduce(features[i], output, task=task, options=options)
-    if question.pooling:
-        partials = [np.asarray(vector) for vector in partials]
+                mine[i] = module.reduce(features[i], output, task=task, options=options)
+    everyone = {i: partial for part in gather(mine) for i, partial in part.items()}
+    partials = [np.asarray(everyone[i]) if question.pooling else everyone[i] for i in range(len(features))]
     predictions = module.decode(examples, features, partials, task=task, options=options)
     records = [{name: getattr(p, name) for name in Prediction.__slots__} for p in predictions]
     metrics = [use.metric for use in task.metrics]

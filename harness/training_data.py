@@ -4,24 +4,25 @@ data = read_training_data(stage, machine=machine, tokenizer=adapter.tokenizer, s
 data.items[17]        # the features that belong together: one window, or the two sides of a pair
 """
 
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tqdm import tqdm
-
+from harness.batching import NO_LABEL
+from harness.cells import encode_all
 from harness.data.examples import load_examples
 from harness.data.overlap import example_hashes, without
 from harness.devices import Machine
 from harness.errors import UserError
+from harness.processes import rank
 from harness.protocols import Feature
 from harness.randomness import generator
 from harness.registry import TASK_TYPES
 from harness.specs.portable import revive
 from harness.specs.recipe import Training
 from harness.specs.task import TaskSpec
-
-ENCODE_CHUNK = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,24 +47,6 @@ class TrainingData:
     validation_features: list[Feature]
 
 
-def encode_all(
-    module: Any, examples: Sequence[Any], *, spec: TaskSpec, tokenizer: Any, options: Any, train: bool, note: str = ""
-) -> list[Feature]:
-    """Encode in chunks with a progress bar; `Feature.example` counts over all examples."""
-    features: list[Feature] = []
-    starts = range(0, len(examples), ENCODE_CHUNK)
-    for start in tqdm(starts, desc=f"encode {note or spec.task}", delay=2, leave=False, disable=not note):
-        chunk = examples[start : start + ENCODE_CHUNK]
-        for feature in module.encode(chunk, task=spec, tokenizer=tokenizer, options=options, train=train):
-            features.append(_moved(feature, start) if start else feature)
-    return features
-
-
-def _moved(feature: Feature, by: int) -> Feature:
-    values = {name: getattr(feature, name) for name in Feature.__slots__}
-    return Feature(**{**values, "example": feature.example + by})
-
-
 def revived_options(module: Any, component: Mapping[str, Any]) -> Any:
     """The options object of a stage's arguments."""
     return module.Options.model_validate(component["options"])
@@ -82,7 +65,7 @@ def read_training_data(stage: Any, *, machine: Machine, tokenizer: Any, training
         langs=spec.train_languages,
         place=machine.place,
         task_folder=machine.task_folders.get(name),
-        progress=machine.progress,
+        progress=machine.progress and not rank(),
     )
     examples, num_removed = without(loaded.examples, _excluded(component, machine), spec.type)
     if training.max_examples is not None and training.max_examples < len(examples):
@@ -90,7 +73,7 @@ def read_training_data(stage: Any, *, machine: Machine, tokenizer: Any, training
         examples = [examples[i] for i in sorted(chosen)]
     if not examples:
         raise UserError(f"task '{name}' has no training rows", where=f"training stage {stage.name}", found=loaded.origin)
-    note = name if machine.progress else ""
+    note = name if machine.progress and not rank() else ""
     features = encode_all(module, examples, spec=spec, tokenizer=tokenizer, options=options, train=True, note=note)
     items = _items(features, grouped=getattr(module, "GROUPED", module.WHOLE_BATCH_LOSS), usable=_usable(module))
     if not items:
@@ -136,6 +119,16 @@ def _items(features: Sequence[Feature], *, grouped: bool, usable: Callable[[Feat
     for feature in features:
         groups.setdefault(feature.example, []).append(feature)
     return list(groups.values())
+
+
+def label_entropy(items: Sequence[Sequence[Feature]]) -> float:
+    """Entropy in nats of the classes that the labels name: the loss of a model that knows their shares and nothing else."""
+    counts: Counter[int] = Counter()
+    for feature in (feature for item in items for feature in item):
+        labels = feature.labels if isinstance(feature.labels, list) else [feature.labels]
+        counts.update(label for label in labels if isinstance(label, int) and label != NO_LABEL)
+    total = sum(counts.values())
+    return -sum(count / total * math.log(count / total) for count in counts.values()) if len(counts) > 1 else 0.0
 
 
 def _validation(

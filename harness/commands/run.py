@@ -22,6 +22,7 @@ from harness.commands._arguments import (
 )
 from harness.overlap_report import find_overlaps
 from harness.plan import Plan, make_plan
+from harness.processes import is_first
 from harness.requests import write_request
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ def run(args: argparse.Namespace) -> int:
     plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
     machine = machine_of(args, catalog)
     root = Path(args.output_path)
+    if not is_first():  # under torchrun: it trains and predicts with the first process, which does all else
+        from harness.executors.local import execute
+
+        execute(plan.stages, root=root, machine=machine)
+        return 0
     todo = [stage for stage in plan.stages if not stage.is_done(root)]
     say(f"{len(plan.cells)} scores, {len(plan.stages)} stages: {len(plan.stages) - len(todo)} done, {len(todo)} to do, in {root}")
     request = write_request(plan, catalog=catalog, root=root)
@@ -67,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _tell(plan: Plan, report: "Report") -> list[str]:
     """Say on stderr what was not done and why; returns the reasons of blocked cells."""
-    blocked = list(dict.fromkeys(cell.blocked for cell in plan.cells if cell.blocked))
+    blocked = plan.missing()
     for reason in blocked:
         say(f"missing: {reason}")
     for stage, error in report.failed:

@@ -1,24 +1,31 @@
-"""Runs stages one after the other in this process, under their locks; several such processes may share one folder.
+"""Runs stages one after the other, under their locks; several runs may share one folder.
 
-report = execute(plan.stages, root=Path("runs"), machine=machine)
-report.failed       # [(stage, message)]: their descendants were not run, everything else was
+    report = execute(plan.stages, root=Path("runs"), machine=machine)
+    report.failed       # [(stage, message)]: their descendants were not run, everything else was
+
+Under torchrun the first process decides what is done next, holds the locks and writes; the others train and predict with it.
 """
 
 import contextlib
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
-from harness.checkpoints import sweep
+from harness.checkpoints import remove_folder, sweep
 from harness.devices import Machine
 from harness.errors import UserError
 from harness.loading import has_weights
-from harness.predicting import predict_bundle, read_predictions
+from harness.predicting import clean, predict_bundle, read_predictions
+from harness.processes import SharedFailure, from_first, join, leave, num_ranks, rank
 from harness.provenance import provenance
 from harness.scoring import score_cell, write_score
 from harness.stages import Stage, begin, lock, mark_done, read_json, write_text
 from harness.training import tidy, train
+
+TEMPORARY = (".", "state-", "best-", "partials-", "vectors-", "bundle")
+"Beginnings of the names of what a stage needs only while it runs."
 
 
 @dataclass(kw_only=True)
@@ -51,13 +58,45 @@ class _Run:
 
 
 def execute(stages: Sequence[Stage], *, root: Path, machine: Machine) -> Report:
-    """Run every stage that is not done; stages must come inputs first."""
-    run = _Run(stages=stages, root=root, machine=machine)
-    for wait in (False, True):  # first what no other process works on, then what is left of it
-        for stage in stages:
-            _settle(run, stage, wait=wait)
-    _drop_weights(run)
+    """Run every stage that is not done; stages must come inputs first.  Reports of all but the first process are empty."""
+    join(machine.device)
+    run = _Run(stages=stages, root=root, machine=machine if rank() == 0 else replace(machine, progress=False))
+    if rank() > 0:
+        _follow(run)
+    else:
+        for wait in (False, True):  # first what no other run works on, then what is left of it
+            for stage in stages:
+                _settle(run, stage, wait=wait)
+        _drop_weights(run)
+        from_first(lambda: None)
+    leave()
     return run.report
+
+
+class _Order(NamedTuple):
+    """Work that all processes do together."""
+
+    verb: str
+    keys: tuple[str, ...]
+    "The stage to train, or the whole bundle to predict."
+    todo: tuple[str, ...] = ()
+
+
+def _follow(run: _Run) -> None:
+    """Work with the first process until it has no more orders."""
+    while order := from_first(lambda: _Order("", ())):
+        with contextlib.suppress(SharedFailure):  # the first process knows of it too, and records it
+            _obey(run, order)
+
+
+def _obey(run: _Run, order: _Order) -> dict[str, object]:
+    """Do one piece of work that concerns all processes."""
+    by_key = {stage.key: stage for stage in run.stages}
+    stages, todo = ([by_key[key] for key in keys] for keys in (order.keys, order.todo))
+    if order.verb == "train":
+        return train(stages[0], root=run.root, machine=run.machine)
+    predict_bundle(stages, todo=todo, root=run.root, machine=run.machine)
+    return {}
 
 
 def _settle(run: _Run, stage: Stage, *, wait: bool) -> None:
@@ -68,7 +107,7 @@ def _settle(run: _Run, stage: Stage, *, wait: bool) -> None:
     if any(parent.key in report.broken() for parent in stage.inputs):
         report.not_run.append(stage)
     elif stage.is_done(run.root) and _serves(run, stage):
-        report.reused.append(stage)
+        _reuse(run, stage)
     elif all(parent.key in report.settled() or parent.is_done(run.root) for parent in stage.inputs):
         if stage.verb == "predict":
             _predict(run, stage, wait=wait)
@@ -76,11 +115,25 @@ def _settle(run: _Run, stage: Stage, *, wait: bool) -> None:
             _single(run, stage, wait=wait)
 
 
+def _reuse(run: _Run, stage: Stage) -> None:
+    """Take a finished stage as it is, and remove what a process that was killed right then has left."""
+    run.report.reused.append(stage)
+    folder = stage.folder(run.root)
+    if not any(path.name.startswith(TEMPORARY) for path in folder.iterdir()):
+        return
+    with lock(folder, wait=False) as held:
+        if held:
+            sweep(folder)
+            clean(folder)
+            tidy(stage, root=run.root, machine=run.machine)
+
+
 def _serves(run: _Run, stage: Stage) -> bool:
-    """Whether a finished stage is enough: its weights may have been removed, and then no unfinished stage may need them."""
+    """Whether a finished stage is enough: its weights, if they were removed, are not needed by anything still to do."""
     if has_weights(stage, run.root):
         return True
-    return all(other.is_done(run.root) for other in run.stages if stage.key in {parent.key for parent in other.inputs})
+    readers = [other for other in run.stages if stage.key in {parent.key for parent in other.inputs}]
+    return all(other.is_done(run.root) and _serves(run, other) for other in readers)
 
 
 def _single(run: _Run, stage: Stage, *, wait: bool) -> None:
@@ -92,12 +145,13 @@ def _single(run: _Run, stage: Stage, *, wait: bool) -> None:
             run.report.reused.append(stage)
             return
         verbs: dict[str, Callable[[_Run, Stage], dict[str, object]]] = {"init": _init, "train": _train, "score": _score}
-        with _recorded(run, [stage]):
+        with _recorded(run, [stage], shared=stage.verb == "train"):
             sweep(begin(stage, run.root))
             facts = verbs[stage.verb](run, stage)
             mark_done(stage, run.root, {**facts, **provenance()})
             if stage.verb == "train":
                 tidy(stage, root=run.root, machine=run.machine)
+            _forget_error(run, stage)
             run.report.done.append(stage)
 
 
@@ -105,23 +159,28 @@ def _predict(run: _Run, first: Stage, *, wait: bool) -> None:
     """All cells of the checkpoint of a prediction stage: those that are free, or all after waiting for others."""
     bundle = [stage for stage in run.stages if stage.verb == "predict" and _checkpoint(stage) == _checkpoint(first)]
     with contextlib.ExitStack() as locks:
-        todo = []
-        for stage in bundle:
+        free = set()
+        # By name: two runs that wait for each other's locks, each in its own order, would wait for ever.
+        for stage in sorted(bundle, key=lambda stage: stage.name):
             if stage.key in run.report.settled():
                 continue
             if stage.is_done(run.root):
-                run.report.reused.append(stage)
+                _reuse(run, stage)
             elif locks.enter_context(lock(stage.folder(run.root), wait=wait)):
                 if stage.is_done(run.root):
                     run.report.reused.append(stage)
                 else:
-                    begin(stage, run.root)
-                    todo.append(stage)
+                    sweep(begin(stage, run.root))
+                    free.add(stage.key)
+        todo = [stage for stage in bundle if stage.key in free]
         if todo:
-            with _recorded(run, todo):
-                predict_bundle(bundle, todo=todo, root=run.root, machine=run.machine)
-            failed = {stage.key for stage, _ in run.report.failed}
-            run.report.done += [stage for stage in todo if stage.is_done(run.root) and stage.key not in failed]
+            with _recorded(run, todo, shared=True):
+                keys, asked = (tuple(stage.key for stage in stages) for stages in (bundle, todo))
+                _obey(run, from_first(lambda: _Order("predict", keys, asked)))
+            finished = [stage for stage in todo if stage.is_done(run.root)]
+            for stage in finished:
+                _forget_error(run, stage)
+            run.report.done += finished
 
 
 def _checkpoint(stage: Stage) -> tuple[tuple[str, ...], str]:
@@ -130,7 +189,7 @@ def _checkpoint(stage: Stage) -> tuple[tuple[str, ...], str]:
 
 
 @contextlib.contextmanager
-def _recorded(run: _Run, stages: Sequence[Stage]):  # type: ignore[no-untyped-def]
+def _recorded(run: _Run, stages: Sequence[Stage], *, shared: bool) -> Iterator[None]:
     """Turn a failure into an entry of the report for each unfinished stage, with the traceback in its folder."""
     try:
         yield
@@ -138,8 +197,15 @@ def _recorded(run: _Run, stages: Sequence[Stage]):  # type: ignore[no-untyped-de
         for stage in stages:
             if not stage.is_done(run.root):
                 write_text(stage.folder(run.root) / "error.txt", traceback.format_exc())
-                message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-                run.report.failed.append((stage, message))
+                known = isinstance(error, UserError | SharedFailure)
+                run.report.failed.append((stage, str(error) if known else f"{type(error).__name__}: {error}"))
+        if shared and num_ranks() > 1 and not isinstance(error, SharedFailure):
+            raise  # the others do not know and would wait for ever: torchrun must end them
+
+
+def _forget_error(run: _Run, stage: Stage) -> None:
+    """Remove the traceback of an earlier run: the stage is done now."""
+    (stage.folder(run.root) / "error.txt").unlink(missing_ok=True)
 
 
 def _init(run: _Run, stage: Stage) -> dict[str, object]:
@@ -162,7 +228,7 @@ def _init(run: _Run, stage: Stage) -> dict[str, object]:
 
 
 def _train(run: _Run, stage: Stage) -> dict[str, object]:
-    return train(stage, root=run.root, machine=run.machine)
+    return _obey(run, from_first(lambda: _Order("train", (stage.key,))))
 
 
 def _score(run: _Run, stage: Stage) -> dict[str, object]:
@@ -184,8 +250,6 @@ def _score(run: _Run, stage: Stage) -> dict[str, object]:
 
 def _drop_weights(run: _Run) -> None:
     """Remove checkpoints whose results all stand, if --keep none."""
-    import shutil
-
     if run.machine.keep != "none":
         return
     for stage in run.stages:
@@ -193,4 +257,4 @@ def _drop_weights(run: _Run) -> None:
         if stage.verb == "train" and readers and all(other.is_done(run.root) for other in readers):
             with lock(stage.folder(run.root), wait=False) as held:
                 if held and has_weights(stage, run.root):
-                    shutil.rmtree(stage.folder(run.root) / "checkpoint")
+                    remove_folder(stage.folder(run.root) / "checkpoint")

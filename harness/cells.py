@@ -1,0 +1,158 @@
+"""One (task, language) to predict: its rows, its features, and what the model has said of them; and cells that share batches.
+
+cell = Cell(stage=stage, folder=stage.folder(root), machine=machine, tokenizer=tokenizer)
+cell.features, cell.lengths, cell.partials
+shared_batches(stages, todo=todo, root=root)     # which cells share batches: [[stage, ...], ...]
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from harness.data.examples import load_examples
+from harness.devices import Machine
+from harness.partials import open_partials
+from harness.processes import rank
+from harness.protocols import Feature, Pooling
+from harness.registry import TASK_TYPES
+from harness.specs.portable import revive
+from harness.specs.task import TaskSpec
+from harness.stages import Stage, read_json, write_json, write_text
+
+ENCODE_CHUNK = 1000
+BUNDLE_FILE = "bundle.json"
+"Keys of the cells whose features are put into batches with those of this cell."
+
+
+class Question(NamedTuple):
+    """What an adapter is asked for a feature: one of its heads, or a pooled vector."""
+
+    head: str | None
+    pooling: Pooling | None
+
+    @staticmethod
+    def of(module: Any, options: Any, *, head: str | None) -> Question:
+        """The question of a task type: pooled vectors where the type has no head."""
+        pools = getattr(module, "pools", None)
+        pooling = pools(options) if pools else None
+        return Question(None, pooling) if pooling else Question(head, None)
+
+
+@dataclass(kw_only=True)
+class Cell:
+    """One (task, language) of a bundle."""
+
+    stage: Stage
+    folder: Path
+    machine: Machine
+    tokenizer: Any
+
+    @property
+    def args(self) -> Any:
+        """The stage's arguments."""
+        return self.stage.args
+
+    @cached_property
+    def spec(self) -> TaskSpec:
+        """The task as the stage knows it."""
+        return revive(self.args["task"], self.args["spec"])
+
+    @cached_property
+    def module(self) -> Any:
+        """The task type."""
+        return TASK_TYPES.load(self.spec.type)
+
+    @cached_property
+    def options(self) -> Any:
+        """The options of the task type."""
+        return self.module.Options.model_validate(self.args["options"])
+
+    @cached_property
+    def question(self) -> Question:
+        """What the model is asked."""
+        return Question.of(self.module, self.options, head=self.args["head"])
+
+    @cached_property
+    def examples(self) -> Sequence[Any]:
+        """The test rows, or the seeded sample of them."""
+        loaded = load_examples(
+            self.spec,
+            split="test",
+            langs=[self.args["lang"]],
+            place=self.machine.place,
+            task_folder=self.machine.task_folders.get(self.spec.task),
+            limit=self.args.get("limit"),
+        )
+        return loaded.examples
+
+    @cached_property
+    def features(self) -> list[Feature]:
+        """The encoded rows."""
+        return encode_all(self.module, self.examples, spec=self.spec, tokenizer=self.tokenizer, options=self.options, train=False)
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        """Tokens of each feature; kept on disk, so that batches can be planned without encoding finished cells again."""
+        path = self.folder / "lengths.json"
+        if not path.is_file():
+            write_text(path, json.dumps([len(feature.input_ids) for feature in self.features]))
+        found: list[int] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+    @cached_property
+    def partials(self) -> Any:
+        """What the model has said so far."""
+        return open_partials(self.folder, vectors=self.question.pooling is not None, rank=rank())
+
+
+def encode_all(
+    module: Any, examples: Sequence[Any], *, spec: TaskSpec, tokenizer: Any, options: Any, train: bool, note: str = ""
+) -> list[Feature]:
+    """Encode in chunks with a progress bar; `Feature.example` counts over all examples."""
+    features: list[Feature] = []
+    starts = range(0, len(examples), ENCODE_CHUNK)
+    for start in tqdm(starts, desc=f"encode {note or spec.task}", delay=2, leave=False, disable=not note):
+        chunk = examples[start : start + ENCODE_CHUNK]
+        encoded = module.encode(chunk, task=spec, tokenizer=tokenizer, options=options, train=train)
+        features += [_moved(feature, start) for feature in encoded]
+    return features
+
+
+def _moved(feature: Feature, by: int) -> Feature:
+    """The feature of an example that comes `by` places later."""
+    if not by:
+        return feature
+    values = {name: getattr(feature, name) for name in Feature.__slots__}
+    return Feature(**{**values, "example": feature.example + by})
+
+
+def shared_batches(stages: Sequence[Stage], *, todo: Sequence[Stage], root: Path) -> list[list[Stage]]:
+    """The groups of cells that share batches, and that hold all of `todo`.
+
+    An interrupted group comes again as it was, finished cells included, so that the rest gets the batches it would have had.
+    What has not begun is a group of its own: a language added later does not touch the others.
+    """
+    by_key = {stage.key: stage for stage in stages}
+    groups: list[list[str]] = []
+    waiting = {stage.key: stage for stage in todo}
+    asked = set(waiting)
+    for stage in todo:
+        path = stage.folder(root) / BUNDLE_FILE
+        keys = read_json(path) if path.is_file() else []
+        if stage.key in keys and stage.key in waiting and set(keys) <= set(by_key):
+            groups.append(keys)
+            waiting = {key: other for key, other in waiting.items() if key not in keys}
+    if waiting:
+        groups.append(list(waiting))
+    for keys in groups:
+        for key in keys:
+            if key in asked:
+                write_json(by_key[key].folder(root) / BUNDLE_FILE, keys)
+    return [[by_key[key] for key in keys] for keys in groups]
