@@ -3,7 +3,8 @@
     python run_eval.py --model FacebookAI/xlm-roberta-base --tasks xnli,panx --intermediate none,mnli --recipe xtreme_2020
     python run_eval.py ls tasks | show xnli | validate my_tasks/ | plan ... | fetch ... | leaderboard runs/x
 
-Exit codes: 0 all done; 1 some stages failed or data are missing (everything else was done); 2 the request is wrong; 130 interrupted.
+Exit codes: 0 all done; 1 some stages failed or data are missing (everything else was done); 2 the request is wrong;
+130 interrupted.
 """
 
 import argparse
@@ -23,12 +24,19 @@ DEFAULT = "run"
 class Parser(argparse.ArgumentParser):
     """argparse whose errors name the nearest flag or command."""
 
+    def check_flags(self, words: Sequence[str]) -> None:
+        """Name every flag that does not exist, before argparse says which required ones are missing."""
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        lines = []
+        for word in (word.partition("=")[0] for word in words if re.match(r"--?[A-Za-z]", word)):
+            if word not in flags:
+                near = difflib.get_close_matches(word, flags, n=1)
+                lines.append(f"unknown flag {word}" + (f"\n  to do: did you mean {near[0]}?" if near else ""))
+        if lines:
+            self.error("\n".join(lines))
+
     def error(self, message: str) -> NoReturn:
         """Print one message and leave with code 2."""
-        flags = [flag for action in self._actions for flag in action.option_strings]
-        for word in re.findall(r"--?[A-Za-z][\w-]*", message if message.startswith("unrecognized") else ""):
-            near = difflib.get_close_matches(word, flags, n=1)
-            message += f"\n  to do: did you mean {near[0]}?" if near else ""
         print(f"{self.prog}: error: {message}\n  all flags: {self.prog} --help", file=sys.stderr)
         raise SystemExit(2)
 
@@ -54,6 +62,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
+    parser.check_flags(words)
     parsed = parser.parse_args(words)
     parsed.run = module.run
     return parsed

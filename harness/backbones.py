@@ -38,6 +38,7 @@ MODEL_ARGS = {
     "trust_remote_code": "true runs code of the checkpoint",
 }
 WEIGHTS = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "heads.json")
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "*.model", "vocab.txt")
 EMBEDDING = re.compile(r"(embeddings|embed_tokens|embed_positions|shared|tok_embeddings|wte|wpe)\.weight$")
 "Names of embedding tables in weight files."
 HEAD_CLASSES = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
@@ -95,16 +96,21 @@ def resolve(model: str, model_args: str, *, catalog: Catalog, use_own_head: bool
         return _fake(preset, values)
     name = preset.spec.preset if preset else Path(model).name if Path(model).is_dir() else model
     path = values.get("path") or (model if _is_folder(model) else preset.spec.hub if preset else model)
-    if preset is None and not _is_folder(model) and model.count("/") != 1:
+    if preset is None and not _is_folder(model) and (model.count("/") != 1 or model[0] in "./~"):
         raise UserError(
             f"no model '{model}'",
             where="--model",
             expected="a preset, a hub id `org/name` or a folder",
             todo=did_you_mean(model, catalog.names("preset")),
         )
-    adapter = values.get("adapter") or (preset.spec.adapter if preset else "encoder")
+    adapter = ADAPTERS.check(
+        str(values.get("adapter") or (preset.spec.adapter if preset else "encoder")), where="--model_args adapter"
+    )
     knobs: dict[str, Any] = {key: values[key] for key in ("device_map", "tokenizer") if key in values}
     arguments: dict[str, Any] = {"adapter": adapter}
+    if "tokenizer" in knobs:  # another tokenizer gives other inputs: where it lies is a knob, what it is, is not
+        tokenizer = str(knobs["tokenizer"])
+        arguments["tokenizer"] = _fingerprint(tokenizer, None, TOKENIZER) if _is_folder(tokenizer) else tokenizer
     if path is not None:
         path, checkpoint = _checkpoint_folder(str(path))
         knobs["path"] = path
@@ -115,7 +121,7 @@ def resolve(model: str, model_args: str, *, catalog: Catalog, use_own_head: bool
         revision = values.get("revision") or (preset.spec.revision if preset and not _is_folder(path) else None)
         knobs["revision"] = revision
         arguments["fingerprint"] = _fingerprint(checkpoint or path, revision)
-    extra = {key: values[key].split("|") for key in ("labels", "ignore_labels") if key in values}
+    extra: dict[str, Any] = {key: values[key].split("|") for key in ("labels", "ignore_labels") if key in values}
     extra |= {key: values[key] for key in ("model_type", "tokenizer_class") if key in values}
     optional = {"dtype": "auto", "attn_implementation": "sdpa", "trust_remote_code": False}
     arguments |= {key: values[key] for key, default in optional.items() if values.get(key, default) != default}
@@ -184,11 +190,11 @@ def _has_own_head(path: str) -> bool:
     return any(name.endswith(HEAD_CLASSES) for name in architectures)
 
 
-def _fingerprint(path: str, revision: str | None) -> str:
+def _fingerprint(path: str, revision: str | None, patterns: Sequence[str] = WEIGHTS) -> str:
     """`file:<hash>` of a local folder's weights, configuration and tokenizer; `hub:<id>@<commit>` otherwise."""
     folder = Path(path).expanduser()
     if folder.is_dir():
-        files = sorted({file for pattern in WEIGHTS for file in folder.rglob(pattern)})
+        files = sorted({file for pattern in patterns for file in folder.rglob(pattern)})
         return files_fingerprint(files)
     return f"hub:{path}@{revision or _commit_in_cache(path) or 'main'}"
 

@@ -90,12 +90,13 @@ class Catalog:
         """The folder of an entry's file."""
         return self._documents[kind, name].path.parent
 
-    def _entry(self, kind: str, name: str) -> Entry[Any]:
+    def _entry(self, kind: str, name: str, *, where: str = "") -> Entry[Any]:
         key = (kind, name)
         if key not in self._documents:
             broken = "\n".join(str(error) for error in self.errors)
             raise UserError(
                 f"unknown {kind} '{name}'",
+                where=where,
                 todo=did_you_mean(name, self.names(kind)),
                 found=broken and f"files in error:\n{broken}",
             )
@@ -106,17 +107,17 @@ class Catalog:
             self._checked[key] = entry
         return self._checked[key]
 
-    def task(self, name: str) -> Entry[TaskSpec]:
-        """A task by name; raises UserError(s) for an unknown name or a spec with mistakes."""
-        return self._entry("task", name)
+    def task(self, name: str, *, where: str = "") -> Entry[TaskSpec]:
+        """A task by name; raises UserError(s) for an unknown name (asked for at `where`) or a spec with mistakes."""
+        return self._entry("task", name, where=where)
 
     def group(self, name: str) -> Entry[GroupSpec]:
         """A group by name."""
         return self._entry("group", name)
 
-    def recipe(self, name: str) -> Entry[RecipeSpec]:
+    def recipe(self, name: str, *, where: str = "") -> Entry[RecipeSpec]:
         """A recipe by name."""
-        return self._entry("recipe", name)
+        return self._entry("recipe", name, where=where)
 
     def preset(self, name: str) -> Entry[PresetSpec]:
         """A preset by name."""

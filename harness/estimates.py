@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def _training_cost(stage: Stage, machine: Machine) -> TrainingCost:
 def _rows(content: Mapping[str, Any], split: Split, machine: Machine) -> int | None:
     """Rows of a split, read once for each fingerprint; None where the data cannot be read here."""
     store = cache_folder() / "row_counts.json"
-    known: dict[str, int] = json.loads(store.read_text(encoding="utf-8")) if store.is_file() else {}
+    known = _known_rows(store, store.stat().st_mtime_ns if store.is_file() else 0)
     key = canonical([content["spec"]["data"], content["data"]])
     if key not in known:
         spec = revive(content["task"], content["spec"])
@@ -110,6 +111,12 @@ def _rows(content: Mapping[str, Any], split: Split, machine: Machine) -> int | N
             return None  # the run itself reports data that cannot be read
         write_json(store, known)
     return known[key]
+
+
+@lru_cache(maxsize=1)
+def _known_rows(store: Path, changed: int) -> dict[str, int]:
+    """Counts of earlier plans; read again when another process changed them (`changed` is the time of that)."""
+    return dict(json.loads(store.read_text(encoding="utf-8"))) if changed else {}
 
 
 def _notes(plan: Plan, root: Path, machine: Machine) -> list[str]:

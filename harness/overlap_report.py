@@ -58,7 +58,8 @@ def _hashes(content: Any, split: Split, *, machine: Machine) -> np.ndarray:
     digest = hashlib.sha256(canonical([content["task"], content["spec"], content["data"], split]).encode()).hexdigest()[:24]
     path = cache_folder() / "overlaps" / f"{digest}.npy"
     if path.is_file():
-        return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+        known: np.ndarray = np.load(path, allow_pickle=False)
+        return known
     hashes = _read(spec, split, list(content["data"]), machine)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp.npy")

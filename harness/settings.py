@@ -1,9 +1,13 @@
 """Settles every setting of a run and says who set it.
 
-Task options:   the type's defaults < the task < the recipe's task_options < the preset's task_options < the recipe's `tasks.<task>.options`
-                < --model_args.
-Training:       the defaults of Training < the recipe's `defaults` < its phase (`intermediate` or `target`) < `tasks.<task>`
-                < `tasks.<phase>/<task>`.
+Task options:   the type's defaults < the task < the recipe's task_options < the preset's task_options < the `options` of the
+                recipe's entries for the task < --model_args.
+Training:       the defaults of Training < the recipe's `defaults` < its phase (`intermediate` or `target`) < its entries for
+                the task.
+
+A recipe's entries for a task, the later win: `tasks.<rows>`, `tasks.<phase>/<rows>`, `tasks.<task>`, `tasks.<phase>/<task>`,
+where <rows> is the task that gives the training rows (mnli for xnli) and <phase> is `intermediate` or `target`.  Prediction
+follows `target`.
 
     options = task_options(entry, recipe=recipe, preset=preset, overrides={"max_length": 256})
     options.values.max_length, options.origin["max_length"]       # 256, '--model_args'
@@ -46,16 +50,35 @@ def _settle(model: type[BaseModel], layers: list[tuple[str, Mapping[str, Any]]])
             key = str(detail["loc"][0]) if detail["loc"] else ""
             todo = did_you_mean(key, model.model_fields) if detail["type"] == "extra_forbidden" else ""
             problems.append(
-                UserError(f"{key}: {detail['msg']}", where=origin.get(key, ""), found=repr(detail.get("input")), todo=todo)
+                UserError(
+                    f"{key}: {detail['msg'][:1].lower()}{detail['msg'][1:]}",
+                    where=origin.get(key, "") or next((name for name, values in layers if key in values), ""),
+                    found=repr(detail.get("input")),
+                    todo=todo,
+                )
             )
         raise_all(problems)
         raise AssertionError("unreachable") from error
 
 
+def entries(names: Sequence[str], phase: str) -> list[str]:
+    """Keys under a recipe's `tasks` that apply to a stage, the later win: of each task its own, then that of the phase."""
+    return [key for name in dict.fromkeys(names) for key in (name, f"{phase}/{name}")]
+
+
 def task_options(
-    task: Entry[TaskSpec], *, recipe: Entry[RecipeSpec] | None, preset: Entry[PresetSpec] | None, overrides: Mapping[str, Any]
+    task: Entry[TaskSpec],
+    *,
+    recipe: Entry[RecipeSpec] | None,
+    preset: Entry[PresetSpec] | None,
+    overrides: Mapping[str, Any],
+    phase: str = "target",
 ) -> Settled:
-    """The options of a task's type; `overrides` are those of --model_args that the type knows (others are left out)."""
+    """The options of a task's type, for training in a phase and (as in phase `target`) for prediction.
+
+    The recipe's entries are those of the task that gives the training rows (`train_on`) and of the task itself.
+    `overrides` are those of --model_args that the type knows (others are left out).
+    """
     spec = task.spec
     model = TASK_TYPES.load(spec.type).Options
     layers: list[tuple[str, Mapping[str, Any]]] = [(f"task {spec.task}", spec.options)]
@@ -64,8 +87,10 @@ def task_options(
     if preset:
         layers.append((f"preset {preset.spec.preset}", preset.spec.task_options.get(spec.type, {})))
     if recipe:
-        name = f"recipe {recipe.spec.recipe} tasks.{spec.task}"
-        layers.append((name, recipe.spec.tasks.get(spec.task, {}).get("options", {})))
+        layers += [
+            (f"recipe {recipe.spec.recipe} tasks.{key}", recipe.spec.tasks.get(key, {}).get("options", {}))
+            for key in entries([spec.train_on or spec.task, spec.task] if phase == "target" else [spec.task], phase)
+        ]
     layers.append(("--model_args", {key: value for key, value in overrides.items() if key in model.model_fields}))
     return _settle(model, layers)
 
@@ -77,9 +102,10 @@ def training(names: Sequence[str], *, phase: str, recipe: Entry[RecipeSpec]) -> 
     """
     spec = recipe.spec
     blocks = [("defaults", spec.defaults), (phase, getattr(spec, phase))]
-    keys = [key for name in dict.fromkeys(names) for key in (name, f"{phase}/{name}")]
-    blocks += [(f"tasks.{key}", spec.tasks.get(key, {})) for key in keys]
-    layers = [(f"recipe {spec.recipe} {block}", {k: v for k, v in values.items() if k != "options"}) for block, values in blocks]
+    blocks += [(f"tasks.{key}", spec.tasks.get(key, {})) for key in entries(names, phase)]
+    layers: list[tuple[str, Mapping[str, Any]]] = [
+        (f"recipe {spec.recipe} {block}", {k: v for k, v in values.items() if k != "options"}) for block, values in blocks
+    ]
     settled = _settle(Training, layers)
     if settled.values.epochs is None and settled.values.max_steps is None:
         todo = f"add `epochs:` or `max_steps:` to `{phase}:` or to `tasks: {{{names[0]}: ...}}`"

@@ -6,7 +6,8 @@
         ...
         mark_done(stage, root, {...})   # done.json, written last, by rename: the only meaning of done
 
-`args` is exactly what the verb receives and all of it is hashed; `knobs` (paths, workers) are not hashed and cannot change results.
+`args` is exactly what the verb receives and all of it is hashed; `knobs` (paths, workers) are not hashed and cannot change
+results.
 """
 
 import contextlib

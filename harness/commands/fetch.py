@@ -36,9 +36,8 @@ def run(args: argparse.Namespace) -> int:
         if spec.train_on:
             source = catalog.task(spec.train_on).spec
             specs.append(source.model_copy(update={"data": source.data.model_copy(update={"test": ()})}))
-    for name in filter(None, (part.strip() for part in args.intermediate.split(","))):
-        if name != NO_INTERMEDIATE:
-            specs.append(catalog.task(name).spec)
+    wanted = [part.strip() for part in args.intermediate.split(",") if part.strip()]
+    specs += [catalog.task(name, where="--intermediate").spec for name in wanted if name != NO_INTERMEDIATE]
     folders = {name: str(catalog.folder("task", name)) for name in catalog.names("task")}
     langs = [part.strip() for part in args.languages.split(",") if part.strip()] or None
     items: list[Dataset | Backbone] = [*dataset_items(specs, langs=langs, task_folders=folders)]

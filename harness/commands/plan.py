@@ -1,9 +1,11 @@
-"""Show what a run would do, without loading a model: stages, examples, steps, memory and disk.
+"""Show the stages of a run and what they cost, without running anything.
 
-python run_eval.py plan --model xlm-roberta-base --tasks xnli,xquad --intermediate none,mnli
+python run_eval.py plan --model xlm-roberta-base --tasks xtreme --intermediate none,mnli --output_path runs/x
 """
 
 import argparse
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.commands._arguments import (
@@ -17,10 +19,12 @@ from harness.commands._arguments import (
 )
 from harness.commands._table import table
 from harness.estimates import Estimate, estimate
-from harness.plan import Plan, make_plan
+from harness.plan import Plan, PlannedTraining, make_plan
 from harness.stages import Stage
 
 HELP = "show the stages of a run: done, to do, blocked; steps, memory, disk"
+ALWAYS = ("learning_rate", "batch_size", "epochs", "max_steps")
+"Hyper-parameters that are shown even at their default."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,66 +34,128 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the plan; 1 if some cells are blocked."""
+    """Print the plan; 1 if some scores are blocked."""
     catalog = catalog_of(args)
     plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
     machine = machine_of(args, catalog)
     root = Path(args.output_path)
-    out(_training_table(plan, root, estimate(plan, root=root, machine=machine)))
-    return 1 if any(cell.blocked for cell in plan.cells) else 0
+    numbers = estimate(plan, root=root, machine=machine)
+    parts = [
+        _title(plan, root),
+        _trainings(plan, root, numbers),
+        _hyper_parameters(plan),
+        _predictions(plan, root, numbers),
+        _stages(plan, root),
+        "\n".join([*_remarks(plan), *numbers.notes]),
+        "\n".join(plan.missing()),
+    ]
+    out("\n\n".join(part for part in parts if part))
+    return 1 if any(cell.missing for cell in plan.cells) else 0
 
 
-def _users(plan: Plan, stage: Stage) -> int:
-    """Scores that come from a stage."""
-    return sum(cell.score is not None and stage.key in {s.key for s in _ancestors(cell.score)} for cell in plan.cells)
+def _title(plan: Plan, root: Path) -> str:
+    """What is planned, in a line."""
+    request = plan.request
+    partial = f", at most {request.limit} test rows per language (every number is marked partial)" if request.limit else ""
+    trained = "no training" if request.no_train else f"recipe {request.recipe}, seeds {', '.join(map(str, request.seeds))}"
+    blocked = sum(bool(cell.missing) for cell in plan.cells)
+    scores = f"{len(plan.cells)} scores, {len(plan.cells) - blocked} possible, {blocked} blocked"
+    return f"{plan.backbone.name}: {scores}; {trained}{partial}; stages in {root}"
 
 
-def _ancestors(stage: Stage) -> list[Stage]:
-    return [stage, *(found for parent in stage.inputs for found in _ancestors(parent))]
-
-
-def _training_table(plan: Plan, root: Path, numbers: Estimate) -> str:
-    """All of the plan as text."""
+def _trainings(plan: Plan, root: Path, numbers: Estimate) -> str:
+    """A line per training with all its seeds."""
+    serves = _served(plan)
     rows = []
-    for stage in plan.stages:
-        if stage.verb in ("init", "train"):
-            cost = numbers.training.get(stage.key)
-            state = "done" if stage.is_done(root) else "to do"
-            rows.append([stage.name, state, f"{_users(plan, stage)}", *(cost.shown() if cost else ("-", "-", "-"))])
-    parts = []
-    if rows:
-        parts.append(table(["stage", "state", "scores", "rows", "batch", "steps"], rows))
+    for training in plan.trainings:
+        costs = [cost.shown() for stage in training.stages if (cost := numbers.training.get(stage.key))]
+        scores = sum(serves[stage.key] for stage in training.stages)
+        state = _state(training.stages, root)
+        shared = " ".join(dict.fromkeys(_readers(plan, training)))
+        rows.append([training.phase, training.task, training.after, state, *costs[0], str(scores), shared])
+    if not rows:
+        return ""
+    return table(["training", "rows of", "after", "stages", "rows", "batch", "steps", "scores", "shared by"], rows)
+
+
+def _readers(plan: Plan, training: PlannedTraining) -> list[str]:
+    """The targets whose scores come from a training."""
+    keys = {stage.key for stage in training.stages}
+    return [cell.task for cell in plan.cells if keys & {stage.key for stage in cell.train}]
+
+
+def _served(plan: Plan) -> Counter[str]:
+    """Stage key -> scores that come from it."""
+    serves: Counter[str] = Counter()
+    for cell in plan.cells:
+        found: dict[str, Stage] = {}
+        waiting = [cell.score] if cell.score else []
+        while waiting:
+            stage = waiting.pop()
+            found[stage.key] = stage
+            waiting += stage.inputs
+        serves.update(found)
+    return serves
+
+
+def _state(stages: Sequence[Stage], root: Path) -> str:
+    """How many are done and how many are not."""
+    done = sum(stage.is_done(root) for stage in stages)
+    left = len(stages) - done
+    return ", ".join([*([f"{done} done"] if done else []), *([f"{left} to do"] if left else [])])
+
+
+def _hyper_parameters(plan: Plan) -> str:
+    """The values that apply, once for all trainings that share them."""
+    texts: dict[tuple[str, str], dict[str, None]] = {}
+    for training in plan.trainings:
+        if training.settings is None:
+            continue
+        values = training.settings.values
+        changed = {name for name in values.model_fields_set if getattr(values, name) != type(values).model_fields[name].default}
+        shown = [name for name in type(values).model_fields if name in changed or name in ALWAYS]
+        text = ", ".join(f"{name} {getattr(values, name)}" for name in shown if getattr(values, name) is not None)
+        texts.setdefault((training.phase, text), {})[training.task] = None
+    lines = [f"  {phase} on {', '.join(tasks)}: {text}" for (phase, text), tasks in texts.items()]
+    recipe = plan.recipe.spec.recipe
+    head = f"hyper-parameters of recipe {recipe} (`show <task> --recipe {recipe}` says who set each)"
+    return "\n".join([head, *lines]) if lines else ""
+
+
+def _predictions(plan: Plan, root: Path, numbers: Estimate) -> str:
+    """A line per target: languages, predictions, test rows."""
+    rows = []
+    for task, entry in plan.tasks.items():
+        cells = [cell for cell in plan.cells if cell.task == task]
+        stages = list({cell.predict.key: cell.predict for cell in cells if cell.predict}.values())
+        langs = {cell.lang for cell in cells if cell.score}
+        examples = numbers.test_rows.get(task)
+        blocked = str(sum(bool(cell.missing) for cell in cells) or "")
+        counted = "-" if not stages else "?" if examples is None else f"{examples:,}"
+        rows.append([task, f"{len(langs)}/{len(entry.spec.languages)}", _state(stages, root) or "-", blocked, counted])
+    return table(["target", "languages", "predictions", "blocked", "test rows a checkpoint"], rows)
+
+
+def _stages(plan: Plan, root: Path) -> str:
+    """Counts by verb."""
     counts = []
     for verb in ("init", "train", "predict", "score"):
         stages = [stage for stage in plan.stages if stage.verb == verb]
         done = sum(stage.is_done(root) for stage in stages)
         if stages:
             counts.append([verb, f"{len(stages)}", f"{done}", f"{len(stages) - done}"])
-    parts.append(table(["verb", "stages", "done", "to do"], counts))
-    parts.append(_predictions(plan, root, numbers))
-    parts.append("\n".join(numbers.notes))
-    blocked = list(dict.fromkeys(cell.blocked for cell in plan.cells if cell.blocked))
-    if blocked:
-        parts.append(f"{sum(bool(cell.blocked) for cell in plan.cells)} scores are blocked:\n" + "\n".join(blocked))
-    return "\n\n".join(part for part in parts if part)
+    return table(["verb", "stages", "done", "to do"], counts) if counts else ""
 
 
-def _predictions(plan: Plan, root: Path, numbers: Estimate) -> str:
-    """Test rows per task."""
-    rows = []
-    for task, entry in plan.tasks.items():
-        cells = [cell for cell in plan.cells if cell.task == task]
-        stages = {cell.predict.key: cell.predict for cell in cells if cell.predict}
-        langs = {cell.lang for cell in cells if cell.score}
-        done = sum(stage.is_done(root) for stage in stages.values())
-        examples = numbers.test_rows.get(task)
-        rows.append(
-            [
-                task,
-                f"{len(langs)}/{len(entry.spec.languages)}",
-                f"{len(stages)}",
-                f"{done}",
-                "?" if examples is None else f"{examples:,}",
-            ]
-        )
-    return table(["target", "languages", "predictions", "done", "test rows a checkpoint"], rows)
+def _remarks(plan: Plan) -> list[str]:
+    """What a reader of the scores must know beforehand."""
+    remarks = [
+        f"same task: {task} after {name} trains twice on the same data; its lift is marked on the board"
+        for name, task in plan.same_task
+    ]
+    once = list(dict.fromkeys(cell.task for cell in plan.cells if cell.seed is None))
+    if once and len(plan.request.seeds) > 1:
+        remarks.append(f"no seeds for {', '.join(once)} without an intermediate task: nothing in them is random")
+    if plan.backbone.preset is None:
+        remarks.append(f"no preset describes {plan.backbone.name}: its pitfalls are not known (see `ls models`)")
+    return remarks

@@ -13,6 +13,7 @@ from typing import Any
 from harness.catalog import Catalog, Entry
 from harness.commands._arguments import add_catalog_arguments, out, place_of, say
 from harness.errors import MissingData, UserError
+from harness.specs.portable import Split
 from harness.specs.task import TaskSpec
 
 HELP = "check YAML files and render real rows; every error at once"
@@ -29,11 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check and print; 2 if there is a mistake."""
-    from harness.registry import ROOT
-
-    shipped = args.path is not None and args.path.exists() and args.path.resolve().is_relative_to(ROOT)
-    extra = [] if args.path is None or shipped else [args.path]
-    catalog = Catalog([*map(Path, args.include_path), *extra])
+    if args.path is not None and not args.path.exists():
+        raise UserError(f"{args.path} does not exist", expected="a folder of YAML files, or one file")
+    catalog = Catalog([*map(Path, args.include_path), *([args.path] if args.path else [])])
     under = args.path
     errors = catalog.check_all(under=under)
     names = (
@@ -60,22 +59,22 @@ def _render(entry: Entry[TaskSpec], args: argparse.Namespace, catalog: Catalog) 
     folder = catalog.folder("task", spec.task)
     wanted = [part.strip() for part in args.languages.split(",") if part.strip()]
     errors: list[UserError] = []
-    for split in ("train", "validation", "test"):
+    splits: tuple[Split, ...] = ("train", "validation", "test")
+    for split in splits:
         if not getattr(spec.data, split):
             continue
         known = spec.languages if split == "test" else spec.train_languages
         for lang in [lang for lang in known if lang in wanted] or known[:1]:
             try:
-                found = load_examples(spec, split=split, langs=[lang], place=place, task_folder=folder)  # type: ignore[arg-type]
+                found = load_examples(spec, split=split, langs=[lang], place=place, task_folder=folder)
             except MissingData as error:
                 say(f"{spec.task} {split} {lang}: no rows here ({str(error).splitlines()[0]})")
                 continue
             except UserError as error:
                 errors.append(UserError(str(error), where=entry.document.where(("data", split))))
                 continue
-            out(
-                f"{spec.task} {split} {lang}: {found.num_rows} rows, {found.num_dropped} dropped, {found.fingerprint}, {found.origin}"
-            )
+            counts = f"{found.num_rows} rows, {found.num_dropped} dropped"
+            out(f"{spec.task} {split} {lang}: {counts}, {found.fingerprint}, {found.origin}")
             for example in found.examples[:ROWS]:
                 out(f"  {_shown(example)}")
     return errors

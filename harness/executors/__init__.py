@@ -1,0 +1,1 @@
+"""Where stages run: a module each, with execute."""

@@ -1,0 +1,112 @@
+"""What is wrong with a request, found before anything is loaded: each function returns all mistakes of its kind.
+
+errors = [*conflicts(request, entries, any_named=True), *impossible(backbone, entries, request, catalog=catalog)]
+"""
+
+from collections.abc import Sequence
+
+from harness.backbones import Backbone
+from harness.catalog import Catalog, Entry
+from harness.errors import UserError, UserErrors, did_you_mean
+from harness.registry import TASK_TYPES
+from harness.specs.task import TaskSpec
+from harness.stage_builder import NO_INTERMEDIATE, RunRequest, StageBuilder
+
+
+def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_named: bool) -> list[UserError]:
+    """Arguments that say nothing, or do not go together."""
+    errors: list[UserError] = []
+    if not any_named:
+        errors.append(UserError("no task is named", where="--tasks", todo="see `run_eval.py ls tasks`"))
+    if not request.intermediates:
+        errors.append(UserError("no intermediate setting is named", where="--intermediate", expected="none or names of tasks"))
+    if request.no_train and request.intermediates not in ([], [NO_INTERMEDIATE]):
+        errors.append(UserError("--no_train and --intermediate exclude each other", todo="leave out one of them"))
+    if request.limit is not None and request.limit < 1:
+        errors.append(UserError("the limit must be at least 1", where="--limit", found=str(request.limit)))
+    for entry in entries:
+        spec = entry.spec
+        if not spec.data.test:
+            errors.append(
+                UserError(f"task '{spec.task}' has no test rows to score", where="--tasks", todo="use it as --intermediate")
+            )
+        elif not request.languages_of(spec):
+            errors.append(
+                UserError(
+                    f"task '{spec.task}' has none of these languages",
+                    where="--languages",
+                    found=",".join(request.languages),
+                    expected="some of " + ", ".join(spec.languages),
+                    todo=f"leave '{spec.task}' out of --tasks, or add one of its languages",
+                )
+            )
+    return errors
+
+
+def impossible(
+    backbone: Backbone, entries: Sequence[Entry[TaskSpec]], request: RunRequest, *, catalog: Catalog
+) -> list[UserError]:
+    """Every pair of task and adapter that cannot work, and task options that no task of the run has."""
+    offered = backbone.capabilities()
+    errors: list[UserError] = []
+    trains = not (request.no_train or backbone.is_fake)
+    used = [("--tasks", entry, trains and bool(entry.spec.train_on or entry.spec.data.train)) for entry in entries]
+    known = catalog.names("task")
+    used += [("--intermediate", catalog.task(name), trains) for name in request.intermediates if name in known]
+    for where, entry, fits in used:
+        spec = entry.spec
+        missing = sorted(({*TASK_TYPES.load(spec.type).NEEDS} | ({"fit"} if fits else set())) - set(offered))
+        if missing:
+            errors.append(
+                UserError(
+                    f"task '{spec.task}' ({spec.type}) cannot be had with adapter '{backbone.adapter}'",
+                    where=where,
+                    expected=f"an adapter that offers {', '.join(missing)}",
+                    found=f"'{backbone.adapter}' offers {', '.join(offered)}",
+                    todo="--no_train uses the heads that a checkpoint has"
+                    if missing == ["fit"]
+                    else "choose another model or task",
+                )
+            )
+    options = {name for _, entry, _ in used for name in TASK_TYPES.load(entry.spec.type).Options.model_fields}
+    for key in backbone.options if used else ():
+        if key not in options:
+            message = f"no task of this run has the option '{key}'"
+            errors.append(UserError(message, where="--model_args", todo=did_you_mean(key, options)))
+    return errors
+
+
+def unsettled(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:
+    """Options and hyper-parameters that do not come out right; labels that differ where a head answers for another task."""
+    errors: list[UserError] = []
+    catalog, known = builder.catalog, builder.catalog.names("task")
+
+    def attempt(entry: Entry[TaskSpec], phase: str, *, trained: bool) -> None:
+        try:
+            builder.settled_options(entry, phase=phase)
+            if trained:
+                builder.training_of(entry, phase=phase)
+        except UserErrors as several:
+            errors.extend(several.errors)
+        except UserError as error:
+            errors.append(error)
+
+    for entry in entries:
+        attempt(entry, "target", trained=builder.is_trained(entry.spec))
+        source = builder.source(entry).spec
+        if (source.type, source.labels) != (entry.spec.type, entry.spec.labels):
+            errors.append(
+                UserError(
+                    f"task '{entry.spec.task}' is trained on '{source.task}', whose type or labels differ",
+                    where=entry.document.where(("train_on",)),
+                    expected=f"{source.type}, labels [{', '.join(source.labels)}]",
+                    found=f"{entry.spec.type}, labels [{', '.join(entry.spec.labels)}]",
+                )
+            )
+        elif not source.data.train and builder.is_trained(entry.spec):
+            where = entry.document.where(("train_on",))
+            errors.append(UserError(f"task '{source.task}' has no training rows for '{entry.spec.task}'", where=where))
+    for name in builder.request.intermediates:
+        if name in known and not builder.backbone.is_fake:
+            attempt(catalog.task(name), "intermediate", trained=True)
+    return errors
