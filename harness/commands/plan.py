@@ -94,7 +94,7 @@ def _served(plan: Plan) -> Counter[str]:
             stage = waiting.pop()
             found[stage.key] = stage
             waiting += stage.inputs
-        serves.update(found)
+        serves.update(list(found))
     return serves
 
 
