@@ -1,0 +1,77 @@
+"""Who wins where several set a value, and that it is said who did."""
+
+import pytest
+from small_tasks import RECIPE, pairs, write
+
+from harness.catalog import Catalog
+from harness.errors import UserError
+from harness.settings import task_options, training
+
+LAYERS = ["default", "task t", "recipe short task_options", "preset p", "recipe short tasks.s", "recipe short tasks.target/s"]
+LAYERS += ["recipe short tasks.t", "recipe short tasks.target/t", "--model_args"]
+
+
+def settled(folder, count):
+    """Options of task t with the lowest `count` layers, each of which sets max_length to its number."""
+    on = [number < count for number in range(len(LAYERS))]
+    keys = dict(enumerate(["s", "target/s", "t", "target/t"], start=4))
+    tasks = {key: {"options": {"max_length": 10 + n}} for n, key in keys.items() if on[n]}
+    write(folder, pairs("s"))
+    write(folder, pairs("t", train=False, train_on="s", options={"max_length": 11} if on[1] else {}))
+    write(folder, {**RECIPE, "task_options": {"classification": {"max_length": 12}} if on[2] else {}, "tasks": tasks})
+    write(folder, {"preset": "p", "hub": "a/b", "task_options": {"classification": {"max_length": 13}} if on[3] else {}})
+    catalog = Catalog([folder])
+    overrides = {"max_length": 18, "doc_stride": 3} if on[8] else {}
+    return task_options(catalog.task("t"), recipe=catalog.recipe("short"), preset=catalog.preset("p"), overrides=overrides)
+
+
+@pytest.mark.parametrize("count", range(1, len(LAYERS) + 1))
+def test_the_last_layer_wins_and_is_named(tmp_path, count):
+    found = settled(tmp_path, count)
+    assert found.origin["max_length"] == LAYERS[count - 1]
+    assert found.values.max_length == (128 if count == 1 else 9 + count)
+
+
+def test_intermediate_training_follows_its_own_entries(tmp_path):
+    tasks = {"target/s": {"options": {"max_length": 5}}, "intermediate/s": {"options": {"max_length": 6}}}
+    write(tmp_path, pairs("s"))
+    write(tmp_path, {**RECIPE, "tasks": tasks})
+    catalog = Catalog([tmp_path])
+    found = [
+        task_options(catalog.task("s"), recipe=catalog.recipe("short"), preset=None, overrides={}, phase=phase).values.max_length
+        for phase in ("target", "intermediate")
+    ]
+    assert found == [5, 6]
+
+
+@pytest.mark.parametrize("task", ["xnli", "pawsx", "udpos", "panx"])
+def test_options_of_a_shipped_recipe_reach_their_tasks(task):
+    catalog = Catalog()
+    found = task_options(catalog.task(task), recipe=catalog.recipe("jiant_guide"), preset=None, overrides={})
+    assert (found.values.max_length, found.origin["max_length"]) == (256, f"recipe jiant_guide tasks.target/{task}")
+
+
+def test_training_defaults_then_phase_then_the_task_of_the_rows_then_the_target(tmp_path):
+    blocks = {"defaults": {"batch_size": 1, "epochs": 1}, "target": {"batch_size": 2}, "intermediate": {"batch_size": 3}}
+    order = ["s", "target/s", "t", "target/t"]
+    for count in range(len(order) + 1):
+        write(tmp_path, pairs("s"))
+        write(tmp_path, pairs("t", train=False, train_on="s"))
+        write(tmp_path, {**RECIPE, **blocks, "tasks": {key: {"batch_size": 4 + n} for n, key in enumerate(order[:count])}})
+        found = training(["s", "t"], phase="target", recipe=Catalog([tmp_path]).recipe("short"))
+        assert found.values.batch_size == 3 + count if count else 2
+        assert found.origin["batch_size"] == f"recipe short {'tasks.' + order[count - 1] if count else 'target'}"
+        assert found.origin["epochs"] == "recipe short defaults"
+        assert found.origin["weight_decay"] == "default"
+
+
+def test_a_recipe_that_does_not_say_how_long_is_an_error(tmp_path):
+    write(tmp_path, {**RECIPE, "defaults": {}})
+    with pytest.raises(UserError, match=r"does not say how long to train on xnli\n.*add `epochs:`"):
+        training(["xnli"], phase="target", recipe=Catalog([tmp_path]).recipe("short"))
+
+
+def test_a_value_that_the_type_refuses_names_who_set_it():
+    catalog = Catalog()
+    with pytest.raises(UserError, match="^--model_args: max_length"):
+        task_options(catalog.task("xnli"), recipe=None, preset=None, overrides={"max_length": "many"})
