@@ -1,7 +1,7 @@
 """Shared fixtures: the real data and models beside the project, where they are.
 
-    python -m pytest tests                 # without them: tests marked `real` are skipped, with the reason
-    XLIFT_REQUIRE_REAL=1 pytest -m real    # a missing folder is a failure
+python -m pytest tests                 # without them: tests marked `real` are skipped, with the reason
+XLIFT_REQUIRE_REAL=1 pytest -m real    # a missing folder is a failure
 """
 
 import os

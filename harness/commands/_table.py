@@ -13,13 +13,13 @@ def width(text: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Left-aligned columns; the last one is cut to the terminal's width."""
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, cut: bool = True) -> str:
+    """Left-aligned columns; lines are cut to the terminal's width, unless `cut` is off."""
     columns = list(zip(header, *rows, strict=True))
     widths = [max(map(width, column)) for column in columns]
     limit = shutil.get_terminal_size((160, 50)).columns
     lines = []
     for row in [header, ["-" * size for size in widths], *rows]:
         line = "  ".join(cell + " " * (size - width(cell)) for cell, size in zip(row, widths, strict=True)).rstrip()
-        lines.append(line if width(line) <= limit else line[: limit - 3] + "...")
+        lines.append(line if not cut or width(line) <= limit else line[: limit - 3] + "...")
     return "\n".join(lines)

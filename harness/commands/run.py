@@ -81,7 +81,6 @@ def _tell(plan: Plan, report: "Report") -> list[str]:
     for stage in report.not_run:
         say(f"not run: {stage.name} (it needs a stage that failed)")
     if report.failed or report.not_run:
-        say(
-            f"{len(report.done)} done now, {len(report.reused)} done before, {len(report.failed)} failed, {len(report.not_run)} not run"
-        )
+        counts = f"{len(report.done)} done now, {len(report.reused)} done before"
+        say(f"{counts}, {len(report.failed)} failed, {len(report.not_run)} not run")
     return blocked

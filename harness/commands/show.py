@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     for kind in kinds:
         entry: Entry[Any] = getattr(catalog, kind)(args.name)
         out(f"{kind} {args.name}\n")
-        out(table(["key", "value", "from"], _lines(entry.document)))
+        out(table(["key", "from", "value"], _lines(entry.document), cut=False))
         if isinstance(entry.spec, TaskSpec):
             _show_settings(entry, catalog, args)
     return 0
@@ -65,7 +65,7 @@ def _lines(document: Document) -> list[list[str]]:
                 visit(inner, (*path, number))
         else:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            lines.append([dotted(path), text.replace("\n", "\\n"), str(document.mark(path))])
+            lines.append([dotted(path), str(document.mark(path)), text.replace("\n", "\\n")])
 
     visit(document.values, ())
     return lines
