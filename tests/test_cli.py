@@ -193,7 +193,8 @@ def test_scoring_and_leaderboard_import_no_torch(tmp_path):
     assert code == 0
     assert json.loads((tmp_path / "board.json").read_text(encoding="utf-8"))["rows"]
     assert names & {"torch", "transformers", "datasets", "accelerate"} == set()
-    probe = "import sys, harness.scoring as s; s.score_cell([{'id': '0', 'prediction': 'a', 'gold': 'a', 'notes': [], 'num_truncated': 0}]"
-    probe += ", metrics=['accuracy'], score=[], lang='de', num_expected=1); print(*sorted(sys.modules))"
+    line = {"id": "0", "prediction": "a", "gold": "a", "notes": [], "num_truncated": 0}
+    probe = f"import sys, harness.scoring as s; s.score_cell([{line}], metrics=['accuracy'], score=[], lang='de', num_expected=1)"
+    probe += "; print(*sorted(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not set(ran.stdout.split()) & {"torch", "transformers", "datasets"}

@@ -120,7 +120,7 @@ def test_what_an_adapter_declares_is_in_its_code(adapter):
     """Each declared capability is a method of the class that `load` returns; `fit` is the `module` that the loop trains."""
     declared = ADAPTERS.constant(adapter, "CAPABILITIES")
     module = ADAPTERS.load(adapter)
-    assert module.CAPABILITIES == declared
+    assert declared == module.CAPABILITIES
     assert set(declared) <= set(METHODS)
     returned = module.load.__annotations__["return"]
     kind = getattr(module, returned) if isinstance(returned, str) else returned

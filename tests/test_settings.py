@@ -73,5 +73,5 @@ def test_a_recipe_that_does_not_say_how_long_is_an_error(tmp_path):
 
 def test_a_value_that_the_type_refuses_names_who_set_it():
     catalog = Catalog()
-    with pytest.raises(UserError, match="^--model_args: max_length"):
+    with pytest.raises(UserError, match=r"^--model_args: max_length"):
         task_options(catalog.task("xnli"), recipe=None, preset=None, overrides={"max_length": "many"})
