@@ -111,6 +111,11 @@ class Cell:
         """What the model has said so far."""
         return open_partials(self.folder, vectors=self.question.pooling is not None, rank=rank())
 
+    def close(self) -> None:
+        """Close the files of `partials`, if they were opened."""
+        if "partials" in vars(self):
+            self.partials.close()
+
 
 def encode_all(
     module: Any, examples: Sequence[Any], *, spec: TaskSpec, tokenizer: Any, options: Any, train: bool, note: str = ""

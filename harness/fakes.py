@@ -30,7 +30,8 @@ class Fake:
     """One kind of made-up answers, with the tokenizer that cuts the texts."""
 
     kind: str
-    tokenizer: PreTrainedTokenizerFast
+    tokenizer: Any
+    "A fast tokenizer of transformers."
 
     def answer(self, feature: Feature, example: Any, *, module: Any, task: TaskSpec, options: Any) -> Output:
         """An output of the shape that a model would give for the feature."""
@@ -51,7 +52,12 @@ def load_fake(kind: str, *, tokenizer: str | None) -> Fake:
         return Fake(kind=kind, tokenizer=character_tokenizer())
     from transformers import AutoTokenizer
 
-    return Fake(kind=kind, tokenizer=AutoTokenizer.from_pretrained(tokenizer))
+    try:
+        return Fake(kind=kind, tokenizer=AutoTokenizer.from_pretrained(tokenizer))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"no tokenizer '{tokenizer}'", where="--model_args tokenizer=...", expected="a folder or hub id", found=str(error)
+        ) from error
 
 
 def character_tokenizer() -> PreTrainedTokenizerFast:

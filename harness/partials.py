@@ -61,11 +61,13 @@ class VectorPartials:
         self._folder = folder
         self._place: dict[int, tuple[Path, int]] = {}
         self._dimension = 0
+        self._num_rows = 0
         for journal in sorted(folder.glob("vectors-*.jsonl")):
             for row, line in enumerate(_whole_lines(journal, mine=journal == self._journal)):
                 number, self._dimension = json.loads(line)
                 self._place[number] = (journal.with_suffix(".f32"), row)
-        self._num_rows = sum(path == self._rows for path, _ in self._place.values())
+                if journal == self._journal:
+                    self._num_rows = row + 1
         self._file = self._rows.open("r+b" if self._rows.exists() else "w+b")
 
     def __contains__(self, number: int) -> bool:
@@ -109,7 +111,7 @@ def remove_partials(folder: Path) -> None:
     """Remove the streamed files once predictions.jsonl stands."""
     for pattern in ("partials-*.jsonl", "vectors-*"):
         for path in folder.glob(pattern):
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def _whole_lines(path: Path, *, mine: bool) -> list[str]:

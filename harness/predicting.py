@@ -50,7 +50,11 @@ def predict_bundle(stages: Sequence[Stage], *, todo: Sequence[Stage], root: Path
         for members in groups:
             unfinished = [cell for cell in members if cell.stage.key in keys]
             if unfinished:
-                _run_group(answers, members, unfinished, bar=bar)
+                try:
+                    _run_group(answers, members, unfinished, bar=bar)
+                finally:
+                    for cell in unfinished:
+                        cell.close()
 
 
 def _encoded(shared: Sequence[Sequence[Stage]], answers: Answers, *, root: Path, machine: Machine) -> list[list[Cell]]:

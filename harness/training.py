@@ -71,7 +71,7 @@ class Trainer:
 def train(stage: Stage, *, root: Path, machine: Machine) -> dict[str, Any]:
     """Train the stage's checkpoint, resuming from its last state; returns the facts that go into train.json."""
     with together():
-        trainer = _prepare(stage, root=root, machine=machine)
+        trainer = prepare(stage, root=root, machine=machine)
         start = _resume(trainer)
     bar = tqdm(
         total=trainer.total_steps,
@@ -91,10 +91,11 @@ def train(stage: Stage, *, root: Path, machine: Machine) -> dict[str, Any]:
     return from_first(lambda: _finish(trainer))
 
 
-def _prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
+def prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
     """Load data and model, build optimizer and schedule."""
     import torch
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
     from accelerate.utils import set_seed
 
     training = Training.model_validate(stage.args["training"])
@@ -113,6 +114,7 @@ def _prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
     schedule = Schedule(sizes={data.name: len(data.items)}, batch_size=training.batch_size, seed=seed)
     total_steps = schedule.steps_for(epochs=training.epochs, max_steps=training.max_steps)
     mixed = {"bfloat16": "bf16", "float16": "fp16", "float32": "no"}[precision]
+    AcceleratorState._reset_state()  # it is shared, and refuses another precision than that of the stage before
     accelerator = Accelerator(mixed_precision=mixed, cpu=machine.device == "cpu")
     if training.gradient_checkpointing:
         adapter.module.enable_gradient_checkpointing()

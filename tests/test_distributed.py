@@ -1,0 +1,96 @@
+"""run_eval.py under torchrun: two processes on the CPU give the same board as one, within fp32 tolerance, and fail together."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+from small_runs import Project
+
+from harness.registry import ROOT
+
+TOLERANCE = 2e-5
+"Weights after 9 steps, fp32: sums over processes come in another order."
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory):
+    return Project.make(tmp_path_factory.mktemp("two"), dropout=0.0, adam_epsilon=1e-3)
+
+
+def run(project, root, *, processes, tasks, more=()):
+    command = [str(ROOT / "run_eval.py"), "--model", str(project.model), "--tasks", tasks, "--include_path", str(project.folder)]
+    command += ["--recipe", "tiny", "--output_path", str(root), "--device", "cpu", "--quiet", *more]
+    if processes > 1:
+        starter = [
+            "-m",
+            "torch.distributed.run",
+            "--nproc_per_node",
+            str(processes),
+            "--master_port",
+            "0",
+            "--rdzv_backend",
+            "c10d",
+        ]
+        command = [*starter, "--rdzv_endpoint", "localhost:0", *command]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, *command], capture_output=True, text=True, env=environment, timeout=300)
+
+
+def weights(root):
+    found = {}
+    for path in sorted(root.glob("train/*/checkpoint/**/*.safetensors")):
+        found |= {f"{path.relative_to(root)} {name}": tensor for name, tensor in load_file(path).items()}
+    return found
+
+
+def test_two_processes_agree_with_one_and_one_finishes_what_two_began(still, tmp_path):
+    tasks, more = "pairs,quiz,nearest", ("--intermediate", "none,cloze", "--batch_tokens", "150")
+    one = run(still, tmp_path / "one", processes=1, tasks=tasks, more=more)
+    two = run(still, tmp_path / "two", processes=2, tasks=tasks, more=more)
+    assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
+    first, second = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert first.keys() == second.keys()
+    far = {name: float((first[name] - second[name]).abs().max()) for name in first}
+    assert max(far.values()) < TOLERANCE
+    for name in ("done.json", "log.jsonl"):
+        assert len(list((tmp_path / "two").glob(f"train/*/{name}"))) == 7
+    losses = [
+        [
+            json.loads(line).get("loss")
+            for path in sorted(root.glob("train/*/log.jsonl"))
+            for line in path.read_text().splitlines()
+        ]
+        for root in (tmp_path / "one", tmp_path / "two")
+    ]
+    assert np.allclose([x for x in losses[0] if x], [x for x in losses[1] if x], atol=TOLERANCE)
+    assert one.stdout.count("# Leaderboard") == two.stdout.count("# Leaderboard") == 1
+    scores = [
+        [json.loads(p.read_text())["score"] for p in sorted(r.glob("score/*/score.json"))]
+        for r in (tmp_path / "one", tmp_path / "two")
+    ]
+    assert len(scores[0]) == len(scores[1]) == 16
+    assert sum(a != b for a, b in zip(*scores)) <= 1, "a tie may fall the other way"
+    assert not [
+        path for path in (tmp_path / "two").rglob("*") if path.name.startswith((".", "partials", "vectors", "state", "best"))
+    ]
+
+
+def test_a_failure_in_training_is_known_to_all(still, tmp_path):
+    """The loss becomes nan in both; what does not need the checkpoint is done, the exit code says that something is missing."""
+    recipe = {
+        "recipe": "broken",
+        "description": "",
+        "defaults": {"learning_rate": 1e30, "max_grad_norm": 0.0, "max_steps": 5, "precision": "float32"},
+    }
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "broken.yaml").write_text(json.dumps(recipe))
+    more = ("--recipe", "broken", "--include_path", str(tmp_path / "more"), "--languages", "de")
+    found = run(still, tmp_path / "r", processes=2, tasks="pairs", more=more)
+    assert found.returncode == 1
+    assert "the loss became nan at step" in found.stderr
+    assert found.stderr.count("not run: score/") == 1
+    assert len(list((tmp_path / "r").glob("train/*/error.txt"))) == 1

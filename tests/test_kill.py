@@ -1,0 +1,152 @@
+"""kill -9 at seeded changes of files and at seeded times: the end is the same, byte for byte."""
+
+import random
+import time
+
+import numpy as np
+import pytest
+from small_runs import Project, differences, run_in_child, steps_of
+
+from harness.partials import open_partials
+from harness.stages import lock
+
+SAVE_EVERY = 2
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return Project.make(tmp_path_factory.mktemp("killed"), patience=2).with_machine(save_every=SAVE_EVERY, batch_tokens=300)
+
+
+def uninterrupted(project, root, **request):
+    assert run_in_child(project, root, **request) == 0
+    return steps_of(root.with_suffix(".trace"))
+
+
+@pytest.mark.parametrize(("tasks", "intermediate", "kills"), [("pairs,tags", "none", 6), ("quiz,nearest", "cloze", 6)])
+def test_killed_at_changes_of_files_it_ends_with_the_same_bytes(project, tmp_path, tasks, intermediate, kills):
+    """Each attempt dies at some change: while states, checkpoints, partials are written, between rename and done.json."""
+    request = {"tasks": tasks, "intermediate": intermediate}
+    steps = uninterrupted(project, tmp_path / "whole", **request)
+    rng = random.Random(tasks)
+    killed = 0
+    while killed < kills:
+        before = len(steps_of(tmp_path / "cut.trace"))
+        code = run_in_child(project, tmp_path / "cut", die_at=rng.randrange(3, 60), **request)
+        assert code in (0, -9)
+        if code == 0:
+            break
+        killed += 1
+        assert len(steps_of(tmp_path / "cut.trace")) >= before
+    assert killed >= 4
+    assert run_in_child(project, tmp_path / "cut", **request) == 0
+    assert differences(tmp_path / "whole", tmp_path / "cut") == []
+    assert len(steps_of(tmp_path / "cut.trace")) <= len(steps) + killed * SAVE_EVERY
+
+
+def test_killed_at_each_change_at_the_end_of_training(project, tmp_path):
+    """From the last step on: best checkpoint, log, checkpoint, train.json, done.json, tidying, predictions, scores."""
+    request = {"tasks": "pairs", "languages": ("de",)}
+    uninterrupted(project, tmp_path / "whole", **request)
+    code, number = -9, 0
+    while code == -9:  # every attempt comes one change further than the one before, or is done
+        number += 1
+        code = run_in_child(project, tmp_path / "cut", die_at=10 + 3 * number, **request)
+        assert number < 60
+    assert code == 0
+    assert differences(tmp_path / "whole", tmp_path / "cut") == []
+
+
+def test_killed_at_random_times(project, tmp_path):
+    request = {"tasks": "pairs,nearest", "intermediate": "none,cloze"}
+    begin = time.monotonic()
+    uninterrupted(project, tmp_path / "whole", **request)
+    duration = time.monotonic() - begin
+    rng = random.Random(5)
+    for _ in range(3):
+        run_in_child(project, tmp_path / "cut", after=rng.uniform(0.2, 0.9) * duration, **request)
+    assert run_in_child(project, tmp_path / "cut", **request) == 0
+    assert differences(tmp_path / "whole", tmp_path / "cut") == []
+
+
+def test_at_most_one_batch_is_predicted_again(project, tmp_path):
+    """Each attempt dies a few changes further: what is on disk grows batch by batch and is kept."""
+    request = {"tasks": "nearest", "no_train": True, "languages": ("de",)}
+    seen = [0]
+    while run_in_child(project, tmp_path / "r", die_at=9 + len(seen), **request) == -9:
+        assert len(seen) < 20
+        for folder in (tmp_path / "r" / "predict").glob("*"):
+            held = open_partials(folder, vectors=True)
+            seen.append(sum(number in held for number in range(60)))
+            held.close()
+    assert seen == sorted(seen)
+    batches = [count for count in sorted(set(seen)) if 0 < count < 60]
+    assert len(batches) >= 2
+    assert all(count % 23 == 0 for count in batches), "300 tokens hold 23 sentences of 13"
+
+
+def test_a_killed_process_leaves_no_lock(project, tmp_path):
+    assert run_in_child(project, tmp_path / "r", die_at=10, tasks="pairs") == -9
+    folder = next((tmp_path / "r").glob("train/*"))
+    with lock(folder, wait=False) as held:
+        assert held
+
+
+def test_a_torn_line_is_dropped(tmp_path):
+    store = open_partials(tmp_path, vectors=False)
+    store.write([(0, "a"), (1, "b\u00e9")])
+    store.close()
+    path = tmp_path / "partials-0.jsonl"
+    for cut in range(1, 9):
+        path.write_bytes(b'[0,"a"]\n' + '[1,"b\u00e9"]\n'.encode()[:cut])
+        store = open_partials(tmp_path, vectors=False)
+        assert (0 in store, 1 in store) == (True, False)
+        store.write([(1, "c")])
+        store.close()
+        assert path.read_text() == '[0,"a"]\n[1,"c"]\n'
+
+
+def test_a_torn_row_is_written_again(tmp_path):
+    rows = np.arange(12, dtype=np.float32).reshape(3, 4)
+    store = open_partials(tmp_path, vectors=True)
+    store.write([(2, rows[2]), (0, rows[0])])
+    store.close()
+    with (tmp_path / "vectors-0.f32").open("ab") as file:
+        file.write(b"\x01\x02\x03")  # half of a row, without its journal
+    with (tmp_path / "vectors-0.jsonl").open("a") as file:
+        file.write("[1")
+    store = open_partials(tmp_path, vectors=True)
+    assert [number in store for number in range(3)] == [True, False, True]
+    assert store.read(3) is None
+    store.write([(1, rows[1])])
+    assert np.array_equal(np.stack(store.read(3)), rows)
+    store.close()
+
+
+def test_rows_whose_journal_is_torn_are_written_again(tmp_path):
+    rows = np.arange(12, dtype=np.float32).reshape(3, 4)
+    store = open_partials(tmp_path, vectors=True)
+    store.write(enumerate(rows))
+    store.close()
+    journal = tmp_path / "vectors-0.jsonl"
+    journal.write_text(journal.read_text().splitlines(keepends=True)[0] + "[1, 4")
+    store = open_partials(tmp_path, vectors=True)
+    assert [number in store for number in range(3)] == [True, False, False]
+    store.write([(2, rows[2]), (1, rows[1])])
+    assert np.array_equal(np.stack(store.read(3)), rows)
+    store.close()
+
+
+def test_rows_of_another_process_count(tmp_path):
+    """What two processes have written serves one that goes on alone, also where both have said the same feature."""
+    rows = np.arange(16, dtype=np.float32).reshape(4, 4)
+    for rank, numbers in ((0, (0, 1)), (1, (1, 3))):
+        store = open_partials(tmp_path / str(rank), vectors=True, rank=rank)
+        store.write((number, rows[number]) for number in numbers)
+        store.close()
+        for path in (tmp_path / str(rank)).iterdir():
+            path.rename(tmp_path / path.name)
+    store = open_partials(tmp_path, vectors=True)
+    store.write([(2, rows[2])])
+    assert np.array_equal(np.stack(store.read(4)), rows)
+    store.close()
