@@ -3,7 +3,7 @@
     items(name="nli", split="test")            # (Exchange(first=Clause(...), second=Clause(...), label='neutral'), ...)
 
 Every clause belongs to one split by a hash of its meaning, so that no sentence of a test set occurs in training data of any
-config.  Two clauses of a pair differ in exactly one word and say the same roles: neither length nor repeated words tell the label.
+config.  Two clauses of a pair differ in exactly one word: neither their length nor the words they share tell the label.
 """
 
 import hashlib
@@ -17,14 +17,16 @@ from harness.data.worlds._mini_language import Clause, seeded, world
 
 SIZES: dict[str, dict[str, int]] = {
     "text": {"train": 300, "validation": 50, "test": 200},
-    "parallel": {"train": 300, "validation": 50, "test": 200},
-    "nli": {"train": 4000, "validation": 400, "test": 200},
+    "parallel": {"train": 600, "validation": 50, "test": 200},
+    "nli": {"train": 8000, "validation": 400, "test": 200},
     "paraphrase": {"train": 8000, "validation": 400, "test": 200},
     "tagging": {"train": 2000, "validation": 200, "test": 150},
     "qa": {"train": 3000, "validation": 200, "test": 150},
 }
 "Rows per language."
 THINGS = ("animal", "food", "tool", "garment")
+SYNONYMS = ("verb", "adjective", "certainty")
+"Roles whose words come in pairs of synonyms, next to each other in mini_lexicon.yaml."
 ROLES = ("subject", "object", "place")
 
 
@@ -66,9 +68,35 @@ def items(*, name: str, split: str) -> tuple[Any, ...]:
 
 
 def split_of(clause: Clause) -> str:
-    """The split a clause belongs to in every config: of ten parts one is validation, three are test, the rest is training."""
-    share = hashlib.sha256(repr(clause).encode()).digest()[0] % 10
+    """The split of a clause and its rewordings in every config: of ten parts one is validation, three test, the rest training."""
+    first = _first_of_synonyms()
+    roles = (clause.subject, clause.verb, clause.object, clause.adjective, clause.place, clause.certainty)
+    meaning = "/".join(" ".join(first.get(word, word) for word in said) for said in roles)
+    share = hashlib.sha256(meaning.encode()).digest()[0] % 10
     return "validation" if share == 0 else "test" if share <= 3 else "train"
+
+
+@cache
+def _first_of_synonyms() -> dict[str, str]:
+    """Each word of a pair of synonyms -> the first of the pair."""
+    return {
+        word: pool[number // 2 * 2] for pool in map(world().concepts.get, SYNONYMS) if pool for number, word in enumerate(pool)
+    }
+
+
+def reworded(clause: Clause, *, rng: random.Random) -> Clause:
+    """The clause with synonyms chosen by `rng`."""
+    changes: dict[str, tuple[str, ...]] = {}
+    for role in SYNONYMS:
+        pool = world().concepts[role]
+        changes[role] = tuple(pool[pool.index(word) // 2 * 2 + rng.randrange(2)] for word in getattr(clause, role))
+    return replace(clause, **changes)
+
+
+def without(clause: Clause, role: str) -> Clause:
+    """What a question for a role tells: all but that role."""
+    nothing: dict[str, tuple[str, ...]] = {role: ()}
+    return replace(clause, **nothing)
 
 
 def _event(rng: random.Random, split: str) -> Clause:
@@ -78,10 +106,10 @@ def _event(rng: random.Random, split: str) -> Clause:
         kind = rng.choice(THINGS)
         clause = Clause(
             subject=(rng.choice(concepts["given_name"]),),
-            certainty=rng.choice(concepts["certainty"]),
-            verb=rng.choice(concepts["verb"]),
-            adjective=rng.choice(concepts["adjective"]),
-            object=(rng.choice(concepts[kind]) if rng.random() < 0.6 else kinds[kind],),
+            certainty=tuple(rng.choices(concepts["certainty"], weights=(4, 4, 1, 1, 1, 1))),
+            verb=(rng.choice(concepts["verb"]),),
+            adjective=(rng.choice(concepts["adjective"]),),
+            object=(rng.choice(concepts[kind]) if rng.random() < 0.85 else kinds[kind],),
             place=(rng.choice(concepts["place"]),) if rng.random() < 0.5 else (),
         )
         if split_of(clause) == split:
@@ -93,7 +121,11 @@ def _name(rng: random.Random, kind: str) -> tuple[str, ...]:
     concepts = world().concepts
     if kind == "thing":
         return (rng.choice(concepts[rng.choice(THINGS)]),)
-    first, second = {"person": ("given_name", "surname"), "place": ("place", "place_kind"), "company": ("company", "company_kind")}[kind]
+    first, second = {
+        "person": ("given_name", "surname"),
+        "place": ("place", "place_kind"),
+        "company": ("company", "company_kind"),
+    }[kind]
     name = (rng.choice(concepts[first]),)
     return (*name, rng.choice(concepts[second])) if rng.random() < 0.4 else name
 
@@ -105,9 +137,9 @@ def _encounter(rng: random.Random, split: str, number: int = 0) -> Clause:
         kinds = rng.sample(("person", "place", "company", "thing"), 3)
         clause = Clause(
             subject=_name(rng, kinds[0]),
-            verb=rng.choice(concepts["verb"]),
+            verb=(rng.choice(concepts["verb"]),),
             object=_name(rng, kinds[1]),
-            adjective=rng.choice(concepts["adjective"]) if rng.random() < 0.3 else "",
+            adjective=(rng.choice(concepts["adjective"]),) if rng.random() < 0.3 else (),
             place=_name(rng, kinds[2]) if rng.random() < 0.6 else (),
         )
         if split_of(clause) == split:
@@ -122,14 +154,14 @@ def _telling(rng: random.Random, split: str, number: int) -> Telling:
     asked = rng.choice(ROLES) if number % 8 == 1 else ""
     while True:
         clause = make(rng, split)
-        if not asked or (clause.place and split_of(replace(clause, **{asked: ()})) == split):
+        if not asked or (clause.place and split_of(without(clause, asked)) == split):
             return Telling(clauses=(clause,), asked=asked)
 
 
 def _meaning(word: str, *, among: str) -> tuple[int, int]:
     """(group, side) of a verb, adjective or certainty: synonyms share both, opposites share the group."""
-    place = world().concepts[among].index(word)
-    return (place // 4, place % 4 // 2) if among != "certainty" else (0, place // 2)
+    pair = world().concepts[among].index(word) // 2
+    return (0, pair) if among == "certainty" else (pair // 2, pair % 2)
 
 
 def _follows(old: str, new: str, *, among: str) -> str:
@@ -149,17 +181,21 @@ def _follows(old: str, new: str, *, among: str) -> str:
     return "contradiction" if group == new_group else "neutral"
 
 
+@cache
+def _fitting(old: str, *, among: str, label: str) -> tuple[str, ...]:
+    """The words that may replace `old` in the role `among` such that the label holds."""
+    pool = [*world().kind_of, *world().kinds.values()] if among == "object" else world().concepts[among]
+    return tuple(new for new in pool if new != old and _follows(old, new, among=among) == label)
+
+
 def _exchange(rng: random.Random, split: str, *, label: str, among: str) -> Exchange:
     """A pair that differs in the role `among`, such that the label holds."""
-    concepts = world().concepts
-    pool = [*world().kind_of, *world().kinds.values()] if among == "object" else concepts[among]
     while True:
         first = _event(rng, split)
-        old = first.object[0] if among == "object" else getattr(first, among)
-        fitting = [new for new in pool if new != old and _follows(old, new, among=among) == label]
-        if fitting:
-            new = rng.choice(fitting)
-            second = replace(first, object=(new,)) if among == "object" else replace(first, **{among: new})
+        (old,) = getattr(first, among)
+        if fitting := _fitting(old, among=among, label=label):
+            changes: dict[str, tuple[str, ...]] = {among: (rng.choice(fitting),)}
+            second = replace(first, **changes)
             if split_of(second) == split:
                 return Exchange(first=first, second=second, label=label)
 
@@ -167,12 +203,14 @@ def _exchange(rng: random.Random, split: str, *, label: str, among: str) -> Exch
 def _nli(rng: random.Random, split: str, number: int) -> Exchange:
     """Entailment, neutral and contradiction by turns."""
     label = ("entailment", "neutral", "contradiction")[number % 3]
-    return _exchange(rng, split, label=label, among=rng.choice(("object", "verb", "adjective", "certainty")))
+    return _exchange(
+        rng, split, label=label, among=rng.choices(("object", "certainty", "verb", "adjective"), weights=(2, 2, 1, 1))[0]
+    )
 
 
 def _paraphrase(rng: random.Random, split: str, number: int) -> Exchange:
     """Synonyms make a pair the same; every other exchange makes it different."""
-    among = rng.choice(("verb", "adjective", "certainty"))
+    among = rng.choice(SYNONYMS)
     if number % 2:
         return replace(_exchange(rng, split, label="entailment", among=among), label="same")
     label = rng.choice(("neutral", "contradiction"))
@@ -184,7 +222,7 @@ def _reading(rng: random.Random, split: str, number: int) -> Reading:
     concepts = world().concepts
     while True:
         clauses = tuple(
-            Clause(subject=(name,), verb=verb, object=(thing,), place=(place,))
+            Clause(subject=(name,), verb=(verb,), object=(thing,), place=(place,))
             for name, verb, thing, place in zip(
                 rng.sample(concepts["given_name"], 3),
                 rng.sample(concepts["verb"], 3),
@@ -194,7 +232,7 @@ def _reading(rng: random.Random, split: str, number: int) -> Reading:
             )
         )
         asked, about = ROLES[number % 3], rng.randrange(3)
-        if all(split_of(clause) == split for clause in (*clauses, replace(clauses[about], **{asked: ()}))):
+        if all(split_of(clause) == split for clause in (*clauses, without(clauses[about], asked))):
             return Reading(clauses=clauses, number=about, asked=asked)
 
 

@@ -1,7 +1,7 @@
 """Languages of the miniature world: synthetic word forms from syllables of each script, and clauses in each word order.
 
-    lexicon("de")["dog"]                      # a form that no other language has
-    words(clause, lang="de")                  # [Word(form='...', concept='anna', role='subject'), ...]
+lexicon("de")["dog"]                      # a form that no other language has
+words(clause, lang="de")                  # [Word(form='...', concept='anna', role='subject'), ...]
 """
 
 import hashlib
@@ -17,8 +17,6 @@ import yaml
 VERSION = 1
 "Raise it with any change of a word or a rule: it is part of every fingerprint."
 SEED = 40
-MARKER = "object_marker"
-"Concept without an English form: the word after the object where a language has one."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,11 +24,11 @@ class Clause:
     """What a sentence means: concepts by role, the same in every language."""
 
     subject: tuple[str, ...]
-    verb: str
+    verb: tuple[str, ...]
     object: tuple[str, ...]
-    adjective: str = ""
+    adjective: tuple[str, ...] = ()
     place: tuple[str, ...] = ()
-    certainty: str = ""
+    certainty: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +49,6 @@ class Language:
     adposition: str
     place: str
     question: str
-    marker: bool
     onsets: str = ""
     vowels: str = ""
     codas: str = ""
@@ -99,7 +96,7 @@ def _lexicons() -> dict[str, dict[str, str]]:
         if lang == "en":
             continue
         rng = seeded("lexicon", lang)
-        lexicons[lang] = {concept: _new_form(language, rng=rng, taken=taken) for concept in [*concepts, MARKER]}
+        lexicons[lang] = {concept: _new_form(language, rng=rng, taken=taken) for concept in concepts}
     return lexicons
 
 
@@ -143,14 +140,12 @@ def words(clause: Clause, *, lang: str, shuffled: bool = False, asked: str = "")
         if role == asked:
             parts[role] = [] if fronted else said("question", question[role])
     if clause.adjective and asked != "object":
-        adjective = said("adjective", clause.adjective)
+        adjective = said("adjective", *clause.adjective)
         parts["object"] = adjective + parts["object"] if language.adjective == "before" else parts["object"] + adjective
-    if language.marker and parts["object"]:
-        parts["object"] = parts["object"] + said("marker", MARKER)
     if parts["place"] and asked != "place":
         adposition = said("adposition", "in")
         parts["place"] = adposition + parts["place"] if language.adposition == "before" else parts["place"] + adposition
-    verb = said("certainty", *filter(None, [clause.certainty])) + said("verb", clause.verb)
+    verb = said("certainty", *clause.certainty) + said("verb", *clause.verb)
     parts["verb"] = parts["place"] + verb if language.place == "before_verb" and language.order == "svo" else verb
     ordered = [parts[{"s": "subject", "v": "verb", "o": "object"}[letter]] for letter in language.order]
     if language.place == "end":

@@ -1,7 +1,7 @@
 """The miniature world: parallel text, sentence pairs, tagging and questions in 40 languages, all synthetic, made from a seed.
 
     rows(config="nli", split="test", lang="sw")       # [{"premise": ..., "hypothesis": ..., "label": "neutral"}, ...]
-    rows(config="parallel", split="train", lang="ja")          # Japanese and English; "parallel-de": Japanese and German
+    rows(config="parallel", split="train", lang="ja")     # text, text_pair: Japanese and English; parallel-de: and German
     rows(config="nli_shuffled", split="test", lang="sw")       # the control: each form stands for another concept
 
 A test set holds the same items in all languages.  Rows of every split can be had in every language; the tasks train on English.
@@ -10,13 +10,16 @@ A test set holds the same items in all languages.  Rows of every split can be ha
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.data.worlds._mini_items import SIZES, Exchange, Reading, Telling, items
-from harness.data.worlds._mini_language import SEED, VERSION, Clause, Word, word, words, world
+from harness.data.worlds._mini_items import SIZES, Exchange, Reading, Telling, items, reworded
+from harness.data.worlds._mini_language import SEED, VERSION, Clause, Word, seeded, word, words, world
 from harness.errors import UserError, did_you_mean
 
+ENTITIES = {"PER": ("given_name", "surname"), "LOC": ("place", "place_kind"), "ORG": ("company", "company_kind")}
+"Entity types and the classes of concepts that name them."
 Row = dict[str, Any]
 
 
@@ -47,10 +50,14 @@ def rows(*, config: str, split: str, lang: str) -> list[Row]:
             raise UserError(f"the miniature world has no {kind} '{value}'", todo=did_you_mean(value, known))
 
     say = _speaker(lang, shuffled=plain != config)
-    made = [_ROW[name](item, say) for item in items(name=name, split=split)]
+    meanings = items(name=name, split=split)
+    if name in ("text", "parallel"):
+        made = [{"text": _text(_told(item, say))} for item in _retold(meanings, split=split, lang=lang)]
+    else:
+        made = [_ROW[name](item, say) for item in meanings]
     if name == "parallel":
-        for row, item in zip(made, items(name=name, split=split), strict=True):
-            row["target"] = _text(_told(item, _speaker(other, shuffled=False)))
+        for row, item in zip(made, _retold(meanings, split=split, lang=other), strict=True):
+            row["text_pair"] = _text(_told(item, _speaker(other, shuffled=False)))
     return [{"id": f"{split}-{number}", **row} for number, row in enumerate(made)]
 
 
@@ -72,6 +79,12 @@ def _speaker(lang: str, *, shuffled: bool) -> Say:
     return say
 
 
+def _retold(told: tuple[Telling, ...], *, split: str, lang: str) -> list[Telling]:
+    """The texts with a translator's choice of synonyms: every language has its own."""
+    rng = seeded("synonyms", split, lang)
+    return [replace(item, clauses=tuple(reworded(clause, rng=rng) for clause in item.clauses)) for item in told]
+
+
 def _told(item: Telling, say: Say) -> list[Word]:
     """The clauses with the word for `and` between them; the first one as a question if a role is asked for."""
     told: list[Word] = []
@@ -85,14 +98,6 @@ def _text(said: list[Word]) -> str:
     return " ".join(word.form for word in said)
 
 
-def _text_row(item: Telling, say: Say) -> Row:
-    return {"text": _text(_told(item, say))}
-
-
-def _parallel_row(item: Telling, say: Say) -> Row:
-    return {"source": _text(_told(item, say))}
-
-
 def _nli_row(item: Exchange, say: Say) -> Row:
     return {"premise": _text(say(item.first)), "hypothesis": _text(say(item.second)), "label": item.label}
 
@@ -102,35 +107,30 @@ def _paraphrase_row(item: Exchange, say: Say) -> Row:
 
 
 def _tagging_row(item: Clause, say: Say) -> Row:
-    """Tags names in BIO: B- on the first word of a name of its role, I- on the following ones."""
-    said, tags = say(item), []
+    """Tags names in BIO: B- on the first word of a name, I- on the second."""
     entity_of = {concept: label for label, classes in ENTITIES.items() for name in classes for concept in world().concepts[name]}
-    for number, word in enumerate(said):
-        label = entity_of.get(word.concept, "")
-        inside = number > 0 and said[number - 1].role == word.role and said[number - 1].concept in entity_of
-        tags.append(("I-" if inside else "B-") + label if label else "O")
-    return {"tokens": [word.form for word in said], "tags": tags}
-
-
-ENTITIES = {"PER": ("given_name", "surname"), "LOC": ("place", "place_kind"), "ORG": ("company", "company_kind")}
+    told, tags, before = say(item), [], ""
+    for spoken in told:
+        label = entity_of.get(spoken.concept, "")
+        tags.append(("I-" if spoken.role == before else "B-") + label if label else "O")
+        before = spoken.role if label else ""
+    return {"tokens": [spoken.form for spoken in told], "tags": tags}
 
 
 def _qa_row(item: Reading, say: Say) -> Row:
     """A context, a question on one of its clauses, and the one word that answers with the character it begins at."""
     context, answer = "", {"text": [""], "answer_start": [-1]}
     for number, clause in enumerate(item.clauses):
-        for said in [*(say("and") if number else []), *say(clause)]:
+        for spoken in [*(say("and") if number else []), *say(clause)]:
             context += " " if context else ""
-            if number == item.number and said.role == item.asked:
-                answer = {"text": [said.form], "answer_start": [len(context)]}
-            context += said.form
+            if number == item.number and spoken.role == item.asked:
+                answer = {"text": [spoken.form], "answer_start": [len(context)]}
+            context += spoken.form
     question = _text(say(item.clauses[item.number], asked=item.asked))
     return {"question": question, "context": context, "answers": answer}
 
 
 _ROW: dict[str, Callable[[Any, Say], Row]] = {
-    "text": _text_row,
-    "parallel": _parallel_row,
     "nli": _nli_row,
     "paraphrase": _paraphrase_row,
     "tagging": _tagging_row,
