@@ -110,6 +110,8 @@ def _rows(name: str, split: str, lang: str, count: int) -> list[dict[str, Any]]:
 class Project:
     folder: Path
     model: Path
+    data: Path | None = None
+    "Mirror of hub datasets."
     machine: dict[str, Any] = field(default_factory=dict)
 
     @staticmethod
@@ -145,7 +147,7 @@ class Project:
 
     def plan(self, *, tasks: str, model: str = "", **request: Any) -> tuple[Plan, Machine]:
         catalog = Catalog([self.folder])
-        place = DataPlace.resolve(None)
+        place = DataPlace.resolve(str(self.data) if self.data else None)
         asked = RunRequest(model=model or str(self.model), tasks=tasks, recipe=str(request.pop("recipe", "tiny")), **request)
         folders = {name: catalog.folder("task", name) for name in catalog.names("task")}
         knobs = {"device_name": "cpu", "progress": False, **self.machine}

@@ -1,0 +1,128 @@
+"""The prediction loop against its limit: bare bf16 forward passes over the same batches, sorted and tokenized beforehand.
+
+    python benchmarks/predict_speed.py --model <folder> --data_dir <mirror> --rows 300 --rounds 3
+
+Both sides run in one process, interleaved, with the same model: A is predict_bundle with all it does (reading rows, tokenizing,
+batching, reducing, streaming to disk, decoding, predictions.jsonl); loading weights and packages happens before.  B runs the
+module over the padded batches that A planned and drops the outputs.  Prints tokens per second of each and the ratio A / B.
+"""
+
+import argparse
+import dataclasses
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+
+import harness.predicting as predicting
+from harness.batching import collate, plan_batches
+from harness.catalog import Catalog
+from harness.cells import Cell
+from harness.data.place import DataPlace
+from harness.devices import Machine
+from harness.loading import load_adapter
+from harness.plan import RunRequest, make_plan
+from harness.registry import TASK_TYPES
+from harness.specs.portable import revive
+from harness.stages import Stage, begin
+
+
+def load(stages: Sequence[Stage], machine: Machine) -> Any:
+    """The model with a fresh head for each cell: what a head has learnt does not change how long it takes."""
+    heads, labels = {}, {}
+    for stage in stages:
+        spec = revive(stage.args["task"], stage.args["spec"])
+        module = TASK_TYPES.load(spec.type)
+        heads[stage.args["head"]] = module.head(spec, module.Options.model_validate(stage.args["options"]))
+        labels[stage.args["head"]] = spec.labels
+    return load_adapter(stages[0], root=Path("none"), machine=machine, heads=heads, labels=labels, inference=True)
+
+
+def whole(stages: Sequence[Stage], adapter: Any, machine: Machine) -> float:
+    """Seconds of the whole prediction of the cells, in a new folder."""
+    predicting.load_adapter = lambda *args, **kwargs: adapter
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        begin_time = time.perf_counter()
+        for stage in stages:
+            begin(stage, root)
+        predicting.predict_bundle(stages, todo=stages, root=root, machine=machine)
+        return time.perf_counter() - begin_time
+
+
+def prepared(stages: Sequence[Stage], adapter: Any, machine: Machine, folder: Path) -> list[tuple[str, Any]]:
+    """The padded batches of the loop, with the head that each asks."""
+    groups: dict[str, list[Any]] = {}
+    for stage in stages:
+        cell = Cell(stage=stage, folder=folder / stage.key, machine=machine, tokenizer=adapter.tokenizer)
+        groups.setdefault(stage.args["head"], []).extend(cell.features)
+    batches = []
+    for head, features in groups.items():
+        for plan in plan_batches([len(f.input_ids) for f in features], max_tokens=machine.budget(train=False)):
+            batch = collate([features[i] for i in plan], pad_id=adapter.tokenizer.pad_token_id, device=machine.device)
+            batches.append((head, batch))
+    return batches
+
+
+def bare(batches: Sequence[tuple[str, Any]], adapter: Any) -> float:
+    """Seconds of the forward passes alone."""
+    begin_time = time.perf_counter()
+    with torch.no_grad():
+        for head, batch in batches:
+            outputs = adapter.module(batch, head=head)
+        outputs.float().sum().item()  # waits for the device
+    return time.perf_counter() - begin_time
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--data_dir")
+    parser.add_argument("--include_path", action="append", default=[])
+    parser.add_argument("--tasks", default="xnli,panx,xquad")
+    parser.add_argument("--languages", default="de,sw,zh,en")
+    parser.add_argument("--rows", type=int, default=300, help="test rows per task and language")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--recipe", default="quick")
+    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--device")
+    args = parser.parse_args()
+    catalog = Catalog([Path(folder) for folder in args.include_path])
+    place = DataPlace.resolve(args.data_dir)
+    folders = {name: catalog.folder("task", name) for name in catalog.names("task")}
+    machine = Machine(place=place, device_name=args.device, progress=False, task_folders=folders)
+    request = RunRequest(
+        model=args.model,
+        model_args=f"dtype={args.dtype}",
+        tasks=args.tasks,
+        recipe=args.recipe,
+        languages=tuple(args.languages.split(",")),
+        limit=args.rows,
+    )
+    plan = make_plan(request, catalog=catalog, place=place)
+    stages = [dataclasses.replace(stage, inputs=()) for stage in plan.stages if stage.verb == "predict"]
+    adapter = load(stages, machine)
+    with tempfile.TemporaryDirectory() as folder:
+        batches = prepared(stages, adapter, machine, Path(folder))
+    tokens = sum(len(feature.input_ids) for _, batch in batches for feature in batch.features)
+    sys.stdout.write(f"{len(stages)} cells, {tokens} tokens in {len(batches)} batches, {args.dtype} on {machine.device}" + "\n")
+    bare(batches[:2], adapter)
+    times: dict[str, list[float]] = {"whole": [], "bare": []}
+    for number in range(args.rounds):
+        times["whole"].append(whole(stages, adapter, machine))
+        times["bare"].append(bare(batches, adapter))
+        speeds = {name: tokens / values[-1] for name, values in times.items()}
+        sys.stdout.write(f"round {number + 1}: loop {speeds['whole']:.0f} tokens/s, bare {speeds['bare']:.0f} tokens/s" + "\n")
+    ratio = min(times["bare"]) / min(times["whole"])
+    sys.stdout.write(f"the loop reaches {ratio:.3f} of the bare speed (best of {args.rounds} rounds each)" + "\n")
+
+
+if __name__ == "__main__":
+    main()
