@@ -70,22 +70,24 @@ def test_killed_at_random_times(project, tmp_path):
 
 
 def test_at_most_one_batch_is_predicted_again(project, tmp_path):
-    """Each attempt dies a few changes further: what is on disk grows batch by batch and is kept."""
-    request = {"tasks": "nearest", "no_train": True, "languages": ("de",)}
-    seen = [0]
+    """Each batch is one change of a file: dying one change later finds one batch of 10 sentences more on disk, and keeps it."""
     project = project.with_machine(batch_tokens=100)
-    while run_in_child(project, tmp_path / "r", die_at=9 + len(seen), **request) == -9:
-        assert len(seen) < 20
-        for folder in (tmp_path / "r" / "predict").glob("*"):
-            if (folder / "predictions.jsonl").exists():
-                continue
-            held = open_partials(folder, vectors=True)
-            seen.append(sum(number in held for number in range(60)))
-            held.close()
-    assert seen == sorted(seen)
-    batches = [count for count in sorted(set(seen)) if 0 < count < 60]
-    assert len(batches) >= 2
-    assert all(count % 10 == 0 for count in batches), "100 tokens hold 10 sentences"
+    request = {"tasks": "nearest", "no_train": True, "languages": ("de",)}
+    counts = []
+    for die_at in range(16, 22):
+        root = tmp_path / str(die_at)
+        assert run_in_child(project, root, die_at=die_at, **request) == -9
+        (folder,) = root.glob("predict/*")
+        held = open_partials(folder, vectors=True)
+        counts.append(sum(number in held for number in range(60)))
+        held.close()
+    begun = counts[counts.index(10) :]
+    assert begun == [10 * number for number in range(1, len(begun) + 1)]
+    assert len(begun) > 1
+    assert run_in_child(project, root, die_at=6, **request) == -9
+    held = open_partials(folder, vectors=True)
+    assert sum(number in held for number in range(60)) >= counts[-1]
+    held.close()
 
 
 def test_a_killed_process_leaves_no_lock(project, tmp_path):
