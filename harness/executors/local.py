@@ -64,13 +64,23 @@ def execute(stages: Sequence[Stage], *, root: Path, machine: Machine) -> Report:
     if rank() > 0:
         _follow(run)
     else:
-        for wait in (False, True):  # first what no other run works on, then what is left of it
-            for stage in stages:
-                _settle(run, stage, wait=wait)
+        while any(stage.key not in run.report.settled() for stage in stages):
+            if not _progress(run, wait=False):
+                _progress(run, wait=True)
         _drop_weights(run)
         from_first(lambda: None)
     leave()
     return run.report
+
+
+def _progress(run: _Run, *, wait: bool) -> bool:
+    """Settle what no other run works on, or wait for one thing that another does; whether anything was settled."""
+    before = len(run.report.settled())
+    for stage in run.stages:
+        _settle(run, stage, wait=wait)
+        if wait and len(run.report.settled()) > before:
+            break  # while this run waited, more may have become free
+    return len(run.report.settled()) > before
 
 
 class _Order(NamedTuple):
