@@ -19,7 +19,7 @@ from harness.batching import collate, plan_batches
 from harness.cells import Question
 from harness.devices import Machine
 from harness.errors import UserError
-from harness.processes import add_up, agree, num_ranks, rank
+from harness.processes import add_up, agree, num_ranks, rank, together
 from harness.protocols import Feature
 from harness.randomness import seed_of
 
@@ -64,12 +64,13 @@ def batch_gradients(work: Work, groups: Sequence[list[Feature]], *, step: int) -
             break
         except torch.OutOfMemoryError as error:
             work.adapter.module.zero_grad()
-            if work.machine.budget(train=True) <= longest:
-                raise UserError(
-                    f"out of memory with one sequence of {longest} tokens",
-                    where=f"training step {step + 1}",
-                    todo="gradient_checkpointing: true, a shorter max_length, or a larger device",
-                ) from error
+            with together():
+                if work.machine.budget(train=True) <= longest:
+                    raise UserError(
+                        f"out of memory with one sequence of {longest} tokens",
+                        where=f"training step {step + 1}",
+                        todo="gradient_checkpointing: true, a shorter max_length, or a larger device",
+                    ) from error
             work.machine.halve_training()
             torch.cuda.empty_cache()
     _exchange(list(work.adapter.module.parameters()))

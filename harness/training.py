@@ -186,12 +186,13 @@ def _step(trainer: Trainer, number: int) -> float:
         items = trainer.schedule.step(number)
         groups = [_augmented(trainer, item, items.epoch) for item in items.items]
     loss = batch_gradients(trainer.work, groups, step=number)
-    if not math.isfinite(loss):
-        raise UserError(
-            f"the loss became {loss} at step {number + 1}",
-            where=str(trainer.folder),
-            todo="lower learning_rate, add warmup, or train in float32",
-        )
+    with together():
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the loss became {loss} at step {number + 1}",
+                where=str(trainer.folder),
+                todo="lower learning_rate, add warmup, or train in float32",
+            )
     if trainer.training.max_grad_norm:
         trainer.work.accelerator.clip_grad_norm_(trainer.module.parameters(), trainer.training.max_grad_norm)
     trainer.optimizer.step()
