@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
+# Two test processes with one thread each: threads of two that wait for each other cost far more than they give.
+ONE_THREAD = OMP_NUM_THREADS=1
 RUN = HF_HUB_OFFLINE=1 $(BIN)/python run_eval.py
 
 .PHONY: demo test check test-real clean
@@ -19,10 +21,10 @@ demo: $(STAMP)  ## the main job on the embedded miniature world
 	$(RUN) --model mini --tasks mini --intermediate none,mini/paraphrase --recipe mini --output_path runs/demo
 
 test: $(STAMP)  ## the tests that need nothing beside the project
-	$(BIN)/python -m pytest -m "not real"
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "not real" -n 2
 
 test-real: $(STAMP)  ## the tests on real data and models, skipped with a reason where they are absent
-	$(BIN)/python -m pytest -m real -rs
+	$(ONE_THREAD) $(BIN)/python -m pytest -m real -rs -n 2
 
 check: $(STAMP)  ## lint, format and types
 	$(BIN)/ruff check .
