@@ -42,12 +42,28 @@ def _commit(hub: str, revision: str | None) -> str | None:
     """The commit of a branch or tag now, so that all configs of a run use the same one; unchanged if the hub does not answer."""
     if revision is not None and COMMIT.fullmatch(revision):
         return revision
-    from huggingface_hub import HfApi
+    return _ask(hub, revision) or revision
+
+
+@lru_cache(maxsize=256)
+def _ask(hub: str, revision: str | None) -> str | None:
+    """The commit that the hub names; None if it does not answer, or has no such repository: `datasets` says which.
+
+    Without a connection the packages below would try again for half a minute for each config of each dataset, so the process
+    goes on as if it had been told to be offline: what is in the local cache still serves.
+    """
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         return HfApi().dataset_info(hub, revision=revision).sha
-    except Exception:  # no connection or no such repository: `datasets` says which, or has it in its cache
-        return revision
+    except HfHubHTTPError:  # an answer
+        return None
+    except Exception:
+        import datasets
+
+        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+        return None
 
 
 @lru_cache(maxsize=4)
@@ -76,6 +92,8 @@ def _datasets(offline: bool) -> ModuleType:
 def _builder(hub: str, *, config: str, revision: str | None, offline: bool) -> Any:
     """The dataset's builder, whose `hash` is the commit of a repository without scripts."""
     datasets = _datasets(offline)
+    if not offline:
+        _ask(hub, revision)
     try:
         builder = datasets.load_dataset_builder(hub, config, revision=revision)
     except Exception as error:  # what it is depends on the HTTP package below: no connection, repository, config, or a script
