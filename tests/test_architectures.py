@@ -1,4 +1,4 @@
-"""Every supported architecture goes through the whole pipeline on the miniature world: trains, predicts, scores, makes a board."""
+"""Every supported architecture goes through the whole pipeline on the miniature world: it trains, predicts and scores."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,8 @@ def test_an_architecture_trains_predicts_and_scores_on_the_miniature_world(
     texts = [row["text"] for lang in ("sw", "zh") for row in mini.rows(config="parallel", split="train", lang=lang)[:200]]
     positions = {} if model_type.endswith("t5") else {"max_position_embeddings": 80}
     tokenizer = train_tokenizer(texts, vocab_size=2000)
-    init_scratch({"model_type": model_type, **CONFIGS[model_type], **positions}, tokenizer=tokenizer, folder=tmp_path / "model", seed=1)
+    config = {"model_type": model_type, **CONFIGS[model_type], **positions}
+    init_scratch(config, tokenizer=tokenizer, folder=tmp_path / "model", seed=1)
     (tmp_path / "tiny.yaml").write_text(RECIPE)
     tasks = "mini/nli,mini/tagging,mini/qa,mini/retrieval"
     code = run_eval.main(

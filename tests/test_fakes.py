@@ -13,12 +13,15 @@ NEAR = 10.0
 "Random outputs miss the stated chance by less than this: it is put at 0 for tagging and spans, where guesses hit now and then."
 
 
-def scores(model: str, tasks: str, more: str, root: Path, capsys: pytest.CaptureFixture[str], *, code: int = 0) -> dict[str, tuple[float, float]]:
+def scores(
+    model: str, tasks: str, more: str, root: Path, capsys: pytest.CaptureFixture[str], *, code: int = 0
+) -> dict[str, tuple[float, float]]:
     """Task -> (score, stated chance) of a run of a fake."""
     arguments = f"--model {model} --tasks {tasks} {more} --output_path {root} --quiet".split()
     assert run_eval.main(arguments) == code, capsys.readouterr().err
     board = json.loads((root / "leaderboard.json").read_text())
-    return {entry["task"]: (entry["score"]["value"], board["tasks"][entry["task"]]["chance"]) for entry in board["task_scores"]}
+    chance = {task: entry["chance"] for task, entry in board["tasks"].items()}
+    return {entry["task"]: (entry["score"]["value"], chance[entry["task"]]) for entry in board["task_scores"]}
 
 
 @pytest.mark.parametrize("model", ["oracle", "random", "constant"])
