@@ -213,7 +213,10 @@ class StageBuilder:
         }
         if _is_selected(target.spec):
             validation = portable(target.spec, split="validation", metrics=True)
-            component["validation"] = {"task": target.spec.task, "spec": validation, "data": self.data(target.spec, "validation")}
+            # Targets that select on the same rows share the checkpoint: under the name of the task that gives the training rows.
+            same = validation == portable(source.spec, split="validation", metrics=True)
+            chosen = source.spec if same else target.spec
+            component["validation"] = {"task": chosen.task, "spec": validation, "data": self.data(chosen, "validation")}
         if self.tests:
             component["exclude"] = self.tests
         args = {
