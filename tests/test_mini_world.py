@@ -20,7 +20,7 @@ from harness.errors import UserError
 CHECKOUT = Path(__file__).resolve().parent.parent
 LANGUAGES = list(world().languages)
 CONFIGS = list(SIZES)
-GOLDEN = "85f0d1d592517070b7dc3c541f52fca90372566679c73144b7ae7ccec3dedb76"
+GOLDEN = "d7fb3354cf957ac8c871ea868eb4323508331d0733f4ef0e32a3cbd5d2cc1088"
 SCRIPTS = {
     "ARABIC": ("ar", "fa", "ur"),
     "BENGALI": ("bn",),

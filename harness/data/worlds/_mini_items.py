@@ -218,22 +218,25 @@ def _paraphrase(rng: random.Random, split: str, number: int) -> Exchange:
 
 
 def _reading(rng: random.Random, split: str, number: int) -> Reading:
-    """Three clauses that share no content word, and a question for the subject, the object or the place of one."""
+    """Three clauses that share no word, and a question for the subject, the object or the place of one."""
     concepts = world().concepts
-    while True:
-        clauses = tuple(
-            Clause(subject=(name,), verb=(verb,), object=(thing,), place=(place,))
-            for name, verb, thing, place in zip(
-                rng.sample(concepts["given_name"], 3),
-                rng.sample(concepts["verb"], 3),
-                rng.sample([thing for kind in THINGS for thing in concepts[kind]], 3),
-                rng.sample(concepts["place"], 3),
-                strict=True,
-            )
-        )
-        asked, about = ROLES[number % 3], rng.randrange(3)
-        if all(split_of(clause) == split for clause in (*clauses, without(clauses[about], asked))):
-            return Reading(clauses=clauses, number=about, asked=asked)
+    asked, about = ROLES[number % 3], rng.randrange(3)
+    pools = {
+        "subject": concepts["given_name"][:],
+        "verb": concepts["verb"][:],
+        "object": [thing for kind in THINGS for thing in concepts[kind]],
+        "place": concepts["place"][:],
+    }
+    clauses: list[Clause] = []
+    while len(clauses) < 3:
+        drawn = {role: (rng.choice(pool),) for role, pool in pools.items()}
+        clause = Clause(subject=drawn["subject"], verb=drawn["verb"], object=drawn["object"], place=drawn["place"])
+        told = (clause, without(clause, asked)) if len(clauses) == about else (clause,)
+        if all(split_of(each) == split for each in told):
+            clauses.append(clause)
+            for role, (word,) in drawn.items():
+                pools[role].remove(word)
+    return Reading(clauses=tuple(clauses), number=about, asked=asked)
 
 
 _MAKERS: dict[str, Callable[[random.Random, str, int], Any]] = {
