@@ -1,7 +1,6 @@
 """The shipped tasks on real rows of the hub's datasets (a partial local mirror)."""
 
 import re
-import time
 
 import pytest
 
@@ -145,17 +144,13 @@ def test_a_config_called_default_lies_where_the_readme_says(place):
     assert len(rows[0]["endings"]) == 4
 
 
-def test_every_split_of_the_mirror_is_fast_and_fingerprints_do_not_read_rows(load, catalog, place):
-    start = time.perf_counter()
+def test_every_language_of_panx_loads_and_its_fingerprint_does_not_read_rows(load, catalog, place, monkeypatch):
     spec = catalog.task("panx").spec
     langs = [lang for lang in spec.languages if lang != "th"]
     found = load("panx", langs=langs)
     assert found.num_rows == 126150
-    assert time.perf_counter() - start < 20
-    data_fingerprint(spec, split="test", langs=langs, place=place)
-    start = time.perf_counter()
+    monkeypatch.setattr("harness.data.rows.read_parquet", None)
     assert data_fingerprint(spec, split="test", langs=langs, place=place) == found.fingerprint
-    assert time.perf_counter() - start < 1
 
 
 def test_readers_on_raw_files(shared):
