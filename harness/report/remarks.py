@@ -178,7 +178,7 @@ def _degenerate(board: Mapping[str, Json]) -> list[str]:
 def _overlaps(board: Mapping[str, Json]) -> list[str]:
     pairs = [((entry["train"], entry["test"]), f"{entry['lang']} {entry['n']:,}") for entry in board["overlaps"]]
     return [
-        f"Overlap: rows of {train} occur in the test rows of {test}: {_listed(langs)}."
+        f"Overlap: rows of {train} occur in {_overlapped(test)}: {_listed(langs)}."
         for (train, test), langs in _collected(pairs).items()
     ]
 
@@ -202,3 +202,8 @@ def _environments(board: Mapping[str, Json]) -> list[str]:
         versions = ", ".join(f"{package} {version}" for package, version in made["versions"].items())
         texts.append(f"Made by commit {made['commit'] or 'unknown'}" + (f" with {versions}." if versions else "."))
     return sorted(texts)
+
+
+def _overlapped(name: str) -> str:
+    """What shares rows with training data: a task's test rows, or the rows that choose a checkpoint."""
+    return f"{name}, which chooses the checkpoint" if name.endswith(" validation") else f"the test rows of {name}"
