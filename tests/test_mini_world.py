@@ -20,7 +20,7 @@ from harness.errors import UserError
 CHECKOUT = Path(__file__).resolve().parent.parent
 LANGUAGES = list(world().languages)
 CONFIGS = list(SIZES)
-GOLDEN = "c362b6828a759a0c05d0d6b5cdf659e57ec8d40227856bda1124e8adf0ee8c95"
+GOLDEN = "5418ffc522bf1a8a57609c1ab7540d42ae69525ac386ed14076e62df19fbfab6"
 SCRIPTS = {
     "ARABIC": ("ar", "fa", "ur"),
     "BENGALI": ("bn",),
