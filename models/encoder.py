@@ -93,7 +93,6 @@ class Encoder:
         self.heads = dict(heads)
         self.device = device
         self.max_positions = position_limit(module.backbone)
-        self._network = module  # `module` may come back from accelerate in a wrapper
 
     def forward_head(self, batch: Batch, head: str) -> list[Output]:
         """Outputs of the features of a batch, in order, without gradient and dropout."""
@@ -109,20 +108,20 @@ class Encoder:
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         with quiet():
-            self._network.backbone.save_pretrained(target / "backbone")
+            self.module.backbone.save_pretrained(target / "backbone")
             self.tokenizer.save_pretrained(target)
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self._network.heads.state_dict().items()}
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.heads.state_dict().items()}
         save_file(weights, target / "heads.safetensors", metadata={"format": "pt"})
         described = {name: self._describe(name) for name in sorted(self.heads)}
         (target / "heads.json").write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
     def sizes(self) -> dict[str, int]:
         """Parameters in all and without embeddings, layers and width of the backbone, without heads and pooler."""
-        return count_sizes(self._network.backbone, self._network.backbone.config)
+        return count_sizes(self.module.backbone, self.module.backbone.config)
 
     def _describe(self, name: str) -> dict[str, Any]:
         """What heads.json says of a head: its spec, and which vector it reads where that is a choice."""
-        pooling = getattr(self._network.heads[_key(name)], "pooling", None)
+        pooling = getattr(self.module.heads[_key(name)], "pooling", None)
         return dataclasses.asdict(self.heads[name]) | ({} if pooling is None else {"pooling": pooling})
 
     def _run(self, batch: Batch, **what: Any) -> Tensor:
