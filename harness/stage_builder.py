@@ -247,6 +247,10 @@ class StageBuilder:
             "options": options,
             "head": (spec.train_on or spec.task) if has_head else None,
         }
+        if getattr(module, "CALIBRATES", False) and spec.data.validation:
+            print_ = self.fingerprint(spec, "validation", lang)
+            if isinstance(print_, str):  # without the rows the type falls back, and its predictions say so
+                args["calibration"] = {"spec": portable(spec, split="validation"), "data": print_}
         if self.request.limit is not None:
             args["limit"] = self.request.limit
         start = parent.label if parent else self.backbone.name
