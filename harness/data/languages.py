@@ -2,10 +2,11 @@
 
 language("de").name                          # 'German'
 fill("udpos.{name}", "de")                   # 'udpos.German'; also {lang} {iso3} {name_lower}
+groups("script", ["de", "ru", "sw"])         # {'Cyrl': ['ru'], 'Latn': ['de', 'sw']}
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,9 @@ from harness.errors import UserError, did_you_mean
 
 TABLE = Path(__file__).with_suffix(".yaml")
 PLACEHOLDERS = ("lang", "iso3", "name", "name_lower")
+GROUPINGS = ("family", "script", "word_order", "covered")
+"What languages can be grouped by."
+COVERED, NOT_COVERED, NOT_RECORDED = "covered", "not covered", "not recorded"
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
@@ -36,13 +40,25 @@ class Language:
     "ISO 15924 code."
     word_order: str | None
     "SVO, SOV or VSO; None where no order dominates or it is not recorded."
+    benchmark: str | None
+    "`xtreme` or, for those that XTREME-R adds, `xtreme_r`; None for any other."
 
 
 @cache
 def languages() -> Mapping[str, Language]:
     """The whole table by code, in the order of the file."""
     rows = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
-    return MappingProxyType({code: Language(code=code, word_order=row.pop("order", None), **row) for code, row in rows.items()})
+    optional = ("order", "benchmark")
+    found = {}
+    for code, row in rows.items():
+        order, benchmark = (row.pop(key, None) for key in optional)
+        found[code] = Language(code=code, word_order=order, benchmark=benchmark, **row)
+    return MappingProxyType(found)
+
+
+def xtreme_languages() -> tuple[str, ...]:
+    """Codes of XTREME's 40 languages, in the order of the file."""
+    return tuple(code for code, row in languages().items() if row.benchmark == "xtreme")
 
 
 def language(code: str, *, where: str = "") -> Language:
@@ -56,6 +72,25 @@ def language(code: str, *, where: str = "") -> Language:
     else:
         todo = f"{did_you_mean(code, table, listed=len(table))}  New languages go into harness/data/{TABLE.name}."
     raise UserError(f"unknown language '{code}'", where=where, expected="an ISO 639-1 code of the language table", todo=todo)
+
+
+def groups(by: str, codes: Iterable[str], *, covered: Collection[str] | None = None) -> dict[str, list[str]]:
+    """Group -> those of the codes that are in it, groups by name with `not recorded` last, codes in the order given.
+
+    `covered` are the languages of a backbone's pretraining, for by="covered"; None = not recorded.  Raises UserError for codes
+    that the table lacks and for an unknown `by`.
+    """
+    if by not in GROUPINGS:
+        raise UserError(f"languages cannot be grouped by '{by}'", todo=did_you_mean(by, GROUPINGS))
+    found: dict[str, list[str]] = {}
+    for code in codes:
+        row = language(code)
+        if by == "covered":
+            name = NOT_RECORDED if covered is None else COVERED if code in covered else NOT_COVERED
+        else:
+            name = getattr(row, by) or NOT_RECORDED
+        found.setdefault(name, []).append(code)
+    return dict(sorted(found.items(), key=lambda item: (item[0] == NOT_RECORDED, item[0])))
 
 
 def mentions_language(text: str) -> bool:
