@@ -1,23 +1,20 @@
 """CoNLL-U treebanks, as syntactic words.
 
 A multiword range line (`1-2`) repeats the surface form of the words below it and is left out, and so is an empty node (`8.1`).
-XTREME's own tagging data keeps the fused surface forms instead, which is another rule and not this one.
+XTREME's own tagging data keep the fused surface forms instead: reader `ud_fused`.
 
     read({"rows": path}, lang="mr", options={})    # {"tokens", "tags", "sent_id", "text"}
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.data.readers._text import lines, parse_options, role_files
-from harness.errors import UserError
+from harness.data.readers._conllu import sentences
+from harness.data.readers._text import parse_options, role_files
 from harness.specs.model import Spec
 
 ROLES = ("rows",)
-_COLUMNS = 10
-_ID = re.compile(r"(\d+)(?:([-.])(\d+))?")
 
 
 class Options(Spec):
@@ -35,31 +32,14 @@ def read(files: Mapping[str, Path], *, lang: str, options: Mapping[str, Any]) ->
     """Yield a row per sentence; `sent_id` and `text` are those of the comments, or empty; raises UserError with file:line."""
     (path,) = role_files("conllu", files, ROLES)
     parsed = parse_options("conllu", Options, options)
-    tag_column = 3 if parsed.tag == "upos" else 4
-    row = _empty()
-    for number, line in lines(path):
-        if line.startswith("#"):
-            name, _, value = line[1:].partition("=")
-            if name.strip() in ("sent_id", "text"):
-                row[name.strip()] = value.strip()
-        elif not line.strip():
-            if row["tokens"]:
-                yield row
-            row = _empty()
-        else:
-            values = line.split("\t")
-            kind = _ID.fullmatch(values[0])
-            if len(values) != _COLUMNS or kind is None:
-                raise UserError(
-                    "not a CoNLL-U word line", where=f"{path}:{number}", expected="an id and 9 more columns", found=line[:80]
-                )
-            if kind[2] == "-" or (kind[2] == "." and not parsed.empty_nodes):
-                continue
-            row["tokens"].append(values[1])
-            row["tags"].append(values[tag_column])
-    if row["tokens"]:
-        yield row
-
-
-def _empty() -> dict[str, Any]:
-    return {"tokens": [], "tags": [], "sent_id": "", "text": ""}
+    column = 3 if parsed.tag == "upos" else 4
+    marks = ("", ".") if parsed.empty_nodes else ("",)
+    for sentence in sentences(path):
+        words = [line for line in sentence.lines if line.mark in marks]
+        if words:
+            yield {
+                "tokens": [word.values[1] for word in words],
+                "tags": [word.values[column] for word in words],
+                "sent_id": sentence.sent_id,
+                "text": sentence.text,
+            }
