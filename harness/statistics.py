@@ -1,9 +1,11 @@
-"""Uncertainty of scores: bootstrap over test examples, for one cell, for means over cells and for paired differences.
+"""Uncertainty of scores: bootstrap over test examples, for one cell, for means over cells and for paired differences; p-values.
 
     interval(stats, metric.combine, seed=seed_of("xnli", "de", seed=0))["accuracy"]      # Interval(value, low, high)
 
     found = estimates([Cell(name="mnli/de", stats=..., combine=..., items="xnli/de"), ...], seed=0)
     summarise(difference(mean_of([found["mnli/de"], found["mnli/sw"]]), mean_of([found["none/de"], found["none/sw"]])))
+
+    holm([p_value(num_extreme(observed, null), len(null)) for observed, null in tests])    # adjusted for many tests
 
 A cell is the additive statistics [n, K] of the examples of one (model, task, language).  Cells with the same `items` see the
 same draws of examples: arms of a comparison (paired), languages of a parallel test set (clustered).  An Estimate carries a
@@ -24,6 +26,8 @@ from harness.randomness import generator
 
 SAMPLES = 1000
 LEVEL = 0.95
+ROUNDING = 1e-9
+"Scores closer than this (in points) are equal."
 _BLOCK = 2_000_000  # entries of one array of weights (16 MB)
 _DRAW_COST = 10  # one multinomial count costs about as much as drawing this many examples
 
@@ -68,8 +72,8 @@ def interval(
     """Percentile bootstrap over the examples of stats [n, K]; raises UserError if there are none."""
     stats = _checked(stats)
     totals = resample(stats, rng=generator("bootstrap", seed=seed), samples=samples)
-    values = _combined(combine, exact_total(stats))
-    replicates = _combined(combine, totals)
+    values = combined(combine, exact_total(stats))
+    replicates = combined(combine, totals)
     return {key: summarise(Estimate(float(values[key]), replicates[key]), level=level) for key in values}
 
 
@@ -79,11 +83,11 @@ def paired_difference(
     """Score of `treated` minus score of `baseline`, stats [n, K] of the same examples in the same order."""
     treated, baseline = _checked(treated), _checked(baseline)
     values = {
-        key: (value, _combined(combine, exact_total(baseline))[key])
-        for key, value in _combined(combine, exact_total(treated)).items()
+        key: (value, combined(combine, exact_total(baseline))[key])
+        for key, value in combined(combine, exact_total(treated)).items()
     }
     pair = paired_resample(treated, baseline, rng=generator("bootstrap", seed=seed), samples=samples)
-    high, low = _combined(combine, pair[0]), _combined(combine, pair[1])
+    high, low = combined(combine, pair[0]), combined(combine, pair[1])
     return {
         key: summarise(difference(Estimate(float(a), high[key]), Estimate(float(b), low[key])), level=level)
         for key, (a, b) in values.items()
@@ -111,8 +115,8 @@ def estimates(cells: Sequence[Cell], *, seed: int, samples: int = SAMPLES) -> di
         totals = _weighted_totals(np.concatenate(tables, axis=1), rng=rng, samples=samples)
         ends = np.cumsum([table.shape[1] for table in tables])[:-1]
         for cell, table, part in zip(members, tables, np.split(totals, ends, axis=1)):
-            value = _combined(cell.combine, exact_total(table))[cell.key]
-            found[cell.name] = Estimate(float(value), _combined(cell.combine, part)[cell.key])
+            value = combined(cell.combine, exact_total(table))[cell.key]
+            found[cell.name] = Estimate(float(value), combined(cell.combine, part)[cell.key])
     if len(found) < len(cells):
         raise ValueError("two cells have one name")
     return {cell.name: found[cell.name] for cell in cells}
@@ -149,9 +153,9 @@ def resample(stats: np.ndarray, *, rng: np.random.Generator, samples: int = SAMP
     if len(rows) * _DRAW_COST > len(stats):
         return _weighted_totals(stats, rng=rng, samples=samples)
     totals = np.empty((samples, stats.shape[1]))
-    for start, size in _blocks(samples, len(rows)):
+    for start, size in blocks(samples, len(rows)):
         weights = rng.multinomial(len(stats), counts / len(stats), size=size)
-        totals[start : start + size] = _dot(weights.astype(np.float64), rows)
+        totals[start : start + size] = exact_sums(weights, rows, num_drawn=len(stats))
     return totals
 
 
@@ -181,7 +185,7 @@ def _checked(stats: np.ndarray, name: str = "") -> np.ndarray:
     return stats
 
 
-def _combined(combine: Combine, totals: np.ndarray) -> dict[str, np.ndarray]:
+def combined(combine: Combine, totals: np.ndarray) -> dict[str, np.ndarray]:
     """Apply `combine`; raises ValueError if a score is not a finite number (a metric must define its degenerate cases)."""
     scores = {key: np.asarray(value, dtype=np.float64) for key, value in combine(totals).items()}
     for key, value in scores.items():
@@ -193,31 +197,72 @@ def _combined(combine: Combine, totals: np.ndarray) -> dict[str, np.ndarray]:
     return scores
 
 
-def _blocks(samples: int, width: int) -> Iterator[tuple[int, int]]:
+def blocks(samples: int, width: int) -> Iterator[tuple[int, int]]:
     """(start, size) of blocks of replicates whose weights stay small."""
     step = max(1, _BLOCK // width)
     for start in range(0, samples, step):
         yield start, min(step, samples - start)
 
 
+def draw_counts(rng: np.random.Generator, *, samples: int, n: int) -> np.ndarray:
+    """How often each of n examples is drawn when n are drawn with replacement: float32 [samples, n], whole numbers."""
+    counts = np.empty((samples, n), dtype=np.float32)
+    for start, size in blocks(samples, n):
+        draws = rng.integers(n, size=(size, n)) + np.arange(size)[:, None] * n
+        counts[start : start + size] = np.bincount(draws.ravel(), minlength=size * n).reshape(size, n)
+    return counts
+
+
 def _weighted_totals(stats: np.ndarray, *, rng: np.random.Generator, samples: int) -> np.ndarray:
     """Totals [samples, K] by drawing examples one by one: the draws depend on n alone."""
     n = len(stats)
     totals = np.empty((samples, stats.shape[1]))
-    for start, size in _blocks(samples, n):
-        draws = rng.integers(n, size=(size, n)) + np.arange(size)[:, None] * n
-        weights = np.bincount(draws.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
-        totals[start : start + size] = _dot(weights, stats)
+    for start, size in blocks(samples, n):
+        totals[start : start + size] = exact_sums(draw_counts(rng, samples=size, n=n), stats, num_drawn=n)
     return totals
 
 
-def _dot(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Weights [S, n] times rows [n, K] with the same bytes for any number of threads.
+def exact_sums(weights: np.ndarray, rows: np.ndarray, *, num_drawn: int) -> np.ndarray:
+    """Weights [S, n], whole numbers of which no line adds up to more than `num_drawn`, times rows [n, K]: totals float64 [S, K].
 
-    BLAS is exact on whole numbers; on fractions its last bits depend on threads, so these columns go through einsum.
+    The bytes are the same for any number of threads: BLAS adds in any order, but here none of its sums needs rounding.
     """
+    most = np.abs(rows).max(axis=0, initial=0) * num_drawn
     whole = (rows == np.rint(rows)).all(axis=0)
     totals = np.empty((len(weights), rows.shape[1]))
-    totals[:, whole] = weights @ rows[:, whole]
-    totals[:, ~whole] = np.einsum("sn,kn->sk", weights, np.ascontiguousarray(rows[:, ~whole].T))
+    # Single precision is twice as fast, and holds every whole number below 2^24.
+    for chosen, kind in ((whole & (most < 2.0**24), np.float32), (whole & (most >= 2.0**24), np.float64)):
+        if chosen.any():
+            totals[:, chosen] = weights.astype(kind, copy=False) @ rows[:, chosen].astype(kind)
+    if not whole.all():
+        # Of fractions, the bits above a grid and those below it are added apart: either sum fits the 53 bits of a float64.
+        grid = 2.0 ** np.floor(51 - np.log2(np.maximum(most[~whole], 2.0**-51)))
+        above = np.rint(rows[:, ~whole] * grid) / grid
+        finer = grid * 2.0 ** (52 - math.ceil(math.log2(num_drawn)))
+        below = np.rint((rows[:, ~whole] - above) * finer) / finer
+        factors = weights.astype(np.float64)
+        totals[:, ~whole] = factors @ above + factors @ below
     return totals
+
+
+def p_value(num_extreme: int, num_null: int) -> float:
+    """The p-value of a number that `num_extreme` of `num_null` draws under the null hypothesis equal or exceed; never 0."""
+    return (1 + num_extreme) / (1 + num_null)
+
+
+def num_extreme(observed: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """How many of null [..., R] are as far from 0 as observed [...], on either side; what differs by rounding alone is equal."""
+    return np.asarray((np.abs(null) >= np.abs(observed)[..., None] - ROUNDING).sum(axis=-1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values adjusted by Holm's step-down method: those at most alpha reject with a family-wise error of alpha.
+
+    Adjusted p-values never fall where the raw ones rise, and equal ones stay equal.
+    """
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = highest
+    return adjusted
