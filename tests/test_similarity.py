@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harness.errors import UserError
-from harness.similarity import normalise, top_k
+from harness.similarity import top_k
 
 
 def vectors(num: int, length: int, seed: int) -> np.ndarray:
@@ -81,14 +81,6 @@ def test_zero_vectors_have_cosine_zero_with_everything() -> None:
     assert found.scores.tolist() == [[0.0] * 4, [0.0, 0.0, 0.0, -1.0]]
 
 
-def test_normalise_gives_unit_rows_and_keeps_zero_rows() -> None:
-    given = np.array([[3.0, 4.0], [0.0, 0.0], [3 * 2.0**100, -4 * 2.0**100], [3 * 2.0**-100, 4 * 2.0**-100]], dtype=np.float32)
-    unit = normalise(given)
-    assert unit.dtype == np.float32
-    assert np.array_equal(unit, np.array([[0.6, 0.8], [0.0, 0.0], [0.6, -0.8], [0.6, 0.8]], dtype=np.float32))
-    assert given[0, 0] == 3.0
-
-
 def test_lengths_of_vectors_do_not_matter() -> None:
     queries, index = vectors(20, 12, 7), vectors(30, 12, 8)
     scales = np.exp2(np.random.default_rng(9).integers(-20, 20, size=(30, 1))).astype(np.float32)
@@ -120,8 +112,6 @@ def test_values_that_are_not_finite_are_refused_with_their_row(bad: float) -> No
     index[7, 2] = bad
     with pytest.raises(UserError, match=r"(?s)vector 7 holds NaN or infinity.*float32 or bfloat16"):
         top_k(vectors(3, 4, 14), index, k=1, block_bytes=1000)
-    with pytest.raises(UserError, match="vector 7"):
-        normalise(index)
 
 
 def test_impossible_requests_are_refused() -> None:
