@@ -1,4 +1,4 @@
-"""Adapter for checkpoints fine-tuned elsewhere: AutoModelFor{SequenceClassification, TokenClassification, QuestionAnswering}.
+"""Adapter for checkpoints fine-tuned elsewhere: AutoModelFor{Sequence,Token}Classification, QuestionAnswering, MultipleChoice.
 
     source = ModelSource(path="org/xlm-roberta-large-xnli", adapter="finetuned",
                          extra={"task_labels": {"xnli": ("entailment", "neutral", "contradiction")}})
@@ -6,7 +6,7 @@
 
 Its one head serves every head name asked for.  The model's labels are matched to the task's by name, case aside, and its logits
 put in the task's order.  Keys of `ModelSource.extra`:
-    task_labels     head name -> the task's label names in the order of its class indices (from the task; not for span heads)
+    task_labels     head name -> the task's label names in the order of its class indices (from the task; for sequence and token)
     labels          `a|b|c`: names of the model's outputs in their order, for checkpoints that say LABEL_0, LABEL_1 (--model_args)
     ignore_labels   `x|y`: labels of the model that may never be predicted, because the task does not have them (--model_args)
 """
@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import (
+    AutoModelForMultipleChoice,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -48,26 +49,33 @@ CLASSES: dict[str, tuple[str, Any]] = {
     "sequence": ("ForSequenceClassification", AutoModelForSequenceClassification),
     "token": ("ForTokenClassification", AutoModelForTokenClassification),
     "span": ("ForQuestionAnswering", AutoModelForQuestionAnswering),
+    "choice": ("ForMultipleChoice", AutoModelForMultipleChoice),
 }
 "Head kind -> how the names of such classes end, and the class that finds them."
+UNLABELLED = ("span", "choice")
+"Kinds whose outputs are not the task's labels."
 
 
 class FinetunedNetwork(nn.Module):
     """A transformers model with its own head, its logits in the order of the task's labels."""
 
-    def __init__(self, model: PreTrainedModel, orders: Mapping[str, Sequence[int]], *, type_ids: bool) -> None:
-        """Takes for each head name the model's output index of each task label (empty for span heads)."""
+    def __init__(self, model: PreTrainedModel, orders: Mapping[str, Sequence[int]], *, kind: str, type_ids: bool) -> None:
+        """Takes for each head name the model's output index of each task label (empty for span and choice heads)."""
         super().__init__()
         self.model = model
+        self.kind = kind
         self.orders = {name: torch.tensor(order, dtype=torch.long) for name, order in orders.items()}
         self.type_ids = type_ids
 
     def forward(self, batch: Batch, *, head: str | None = None, pooling: Pooling | None = None) -> Tensor:
-        """Logits [B, C], [B, T, C] or [B, T, 2]; there is no pooling here."""
+        """Logits [B, C], [B, T, C], [B, T, 2] or [B]; there is no pooling here."""
         if head is None or pooling is not None:
             raise ValueError("a fine-tuned checkpoint answers through its head only")
-        outputs = self.model(**model_inputs(batch, type_ids=self.type_ids))
-        if "start_logits" in outputs:
+        inputs = model_inputs(batch, type_ids=self.type_ids)
+        if self.kind == "choice":  # such models take [examples, options, T]; here each feature is an option by itself
+            return self.model(**{name: value[:, None] for name, value in inputs.items()}).logits[:, 0]
+        outputs = self.model(**inputs)
+        if self.kind == "span":
             return torch.stack((outputs.start_logits, outputs.end_logits), dim=-1)
         return outputs.logits.index_select(-1, self.orders[head].to(outputs.logits.device))
 
@@ -125,7 +133,7 @@ def load(
     config = load_config(folder, source)
     kind = _kind(config, heads, folder)
     orders = {
-        name: [] if kind == "span" else _label_order(name, spec, config=config, source=source) for name, spec in heads.items()
+        name: [] if kind in UNLABELLED else _label_order(name, spec, config=config, source=source) for name, spec in heads.items()
     }
     dtype = choose_dtype(source.dtype, device=device, inference=True)
     finder = CLASSES[kind][1]
@@ -134,7 +142,7 @@ def load(
         nn.Module.to(model, torch.device(device))
     embeddings = input_embeddings(model)
     tokenizer = load_tokenizer(folder, source, vocab_size=embeddings.num_embeddings)
-    network = FinetunedNetwork(model, orders, type_ids=accepts_type_ids(model, tokenizer)).eval().requires_grad_(False)
+    network = FinetunedNetwork(model, orders, kind=kind, type_ids=accepts_type_ids(model, tokenizer)).eval().requires_grad_(False)
     return Finetuned(network, tokenizer, heads=heads, device=embeddings.weight.device)
 
 

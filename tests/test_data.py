@@ -106,6 +106,13 @@ def test_without_a_header_the_hubs_own_layout_holds(mirror):
     assert found.origin == "mirror:org/nli/de/test"
 
 
+@pytest.mark.parametrize("name", ["default/test-0.parquet", "data/test-0.parquet", "default/test/0000.parquet"])
+def test_the_only_config_lies_in_its_folder_in_data_or_as_the_hub_converts_it(mirror, name):
+    mirror(name, [pair(1)])
+    found = load_rows(source(config="default"), lang="de", place=mirror.place)
+    assert [row["premise"] for row in found.rows] == ["p 1"]
+
+
 def test_missing_data_names_task_language_places_and_command(mirror):
     mirror("de/test-0.parquet", [pair(1)])
     with pytest.raises(MissingData) as error:
@@ -253,9 +260,23 @@ def test_fields_are_templates():
     assert compile_fields(fields)({"s": " x\n", "a": {"text": ["&"]}}) == {"source": "x", "both": " x\n<&>\n"}
 
 
+def test_fields_are_lists_of_columns_and_templates_or_a_template_for_each_item():
+    fields = {"several": ("a", Template(template="{{ a }}!"), "c.d"), "each": Template(template="{{ a }} {{ item }}", each="c.e")}
+    assert compile_fields(fields)({"a": "x", "c": {"d": "y", "e": ["1", "2"]}}) == {
+        "several": ["x", "x!", "y"],
+        "each": ["x 1", "x 2"],
+    }
+    task = nli_task(fields={"text": ["a", {"template": "{{ b }}"}], "label": {"template": "{{ item }}", "each": "c"}})
+    assert task.fields == {"text": ("a", Template(template="{{ b }}")), "label": Template(template="{{ item }}", each="c")}
+    assert TaskSpec.model_validate(task.model_dump(mode="json", exclude_defaults=True)) == task
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
+        (("premise", "premis"), "did you mean 'premise'"),
+        (Template(template="{{ item }}", each="premise"), "'premise' is no list"),
+        (Template(template="{{ item }}", each="premis"), "did you mean 'premise'"),
         ("premis", "did you mean 'premise'"),
         ("premise.text", "goes into a value that has no parts"),
         (Template(template="{{ premis }}"), "'premis' is undefined"),

@@ -9,6 +9,7 @@ import torch
 from small_models import CONFIGS, TEXTS, batch_of, make_folder, tokenizer
 from transformers import (
     AutoConfig,
+    AutoModelForMultipleChoice,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -110,6 +111,17 @@ def test_labels_that_do_not_match(tmp_path):
     finetuned(tmp_path / "twice", AutoModelForSequenceClassification, ("neutral", "Neutral", "entailment"))
     with pytest.raises(UserError, match="differ in case only"):
         opened(tmp_path / "twice")
+
+
+@pytest.mark.parametrize("model_type", ["xlm-roberta", "bert", "modernbert"])
+def test_a_choice_head_scores_each_option_by_itself(tmp_path, model_type):
+    whole = finetuned(tmp_path, AutoModelForMultipleChoice, ("LABEL_0",), model_type=model_type)
+    heads, batch = {"pick": HeadSpec(kind="choice", num_outputs=1)}, batch_of()
+    logits = whole(input_ids=batch.input_ids[None], attention_mask=batch.attention_mask[None]).logits.detach().numpy()
+    outputs = opened(tmp_path, heads=heads, wanted=("A", "B")).forward_head(batch, "pick")
+    assert [output.shape for output in outputs] == [()] * len(TEXTS)
+    np.testing.assert_allclose(outputs, logits[0], atol=1e-5)
+    assert np.ptp(logits) > 0.001
 
 
 def test_heads_of_another_kind_and_backbones(tmp_path):

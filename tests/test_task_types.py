@@ -17,12 +17,20 @@ from harness.fakes import character_tokenizer
 from harness.protocols import TaskType
 from harness.registry import TASK_TYPES
 from harness.specs.task import TaskSpec
-from harness.task_types import classification, masked_lm, retrieval, span_qa, tagging
+from harness.task_types import classification, masked_lm, multiple_choice, retrieval, span_qa, tagging
 from harness.task_types._sequences import fit_pairs, longest_first, special_frame
 
-TYPES = {"classification": classification, "tagging": tagging, "span_qa": span_qa, "retrieval": retrieval, "masked_lm": masked_lm}
+TYPES = {
+    "classification": classification,
+    "multiple_choice": multiple_choice,
+    "tagging": tagging,
+    "span_qa": span_qa,
+    "retrieval": retrieval,
+    "masked_lm": masked_lm,
+}
 LABELS = {
     "classification": ("contradiction", "entailment", "neutral"),
+    "multiple_choice": ("A", "B", "C", "D"),
     "tagging": ("PROPN", "PUNCT", "VERB", "X"),
 }
 NASTY = [
@@ -161,6 +169,9 @@ def random_row(kind, rng, number):
         return row | {"question": random_text(rng), "context": context, "answer_texts": [text], "answer_starts": [start]}
     if kind == "retrieval":
         return row | {"source": random_text(rng), "target": random_text(rng)}
+    if kind == "multiple_choice":
+        options = [random_text(rng) for _ in range(rng.randrange(1, 5))]
+        return row | {"prompt": random_text(rng), "options": options, "label": rng.choice(LABELS[kind][: len(options)])}
     return row | {"text": random_text(rng), "text_pair": random_text(rng) if rng.random() < 0.5 else None}
 
 
@@ -201,7 +212,7 @@ def test_random_outputs_decode_and_constant_ones_take_the_first(kind, tokenizer)
         partials = [module.reduce(f, o, task=task, options=options) for f, o in zip(features, outputs, strict=True)]
         predictions = module.decode(examples, features, partials, task=task, options=options)
         assert len(predictions) == len(examples)
-    if kind == "classification":  # constant: the lowest index among equals
+    if kind in ("classification", "multiple_choice"):  # constant: the lowest index among equals
         assert {p.prediction for p in predictions} == {task.labels[0]}
     if kind == "tagging":
         assert {tag for p in predictions for tag in p.prediction} == {task.labels[0]}
@@ -209,7 +220,7 @@ def test_random_outputs_decode_and_constant_ones_take_the_first(kind, tokenizer)
         assert {p.prediction for p in predictions} == {examples[0].id}
 
 
-@pytest.mark.parametrize("kind", ["classification", "tagging", "span_qa", "retrieval", "masked_lm"])
+@pytest.mark.parametrize("kind", ["classification", "multiple_choice", "tagging", "span_qa", "retrieval", "masked_lm"])
 def test_too_small_max_length_is_a_user_error(kind):
     module = TYPES[kind]
     task, examples = examples_of(kind, module.SAMPLES)

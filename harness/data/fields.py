@@ -1,7 +1,10 @@
-"""From the columns of a row to the fields of a task type: paths into structures, or Jinja2 templates.
+"""From the columns of a row to the fields of a task type: paths into structures, Jinja2 templates, or lists of both.
 
     mapping = compile_fields({"text": "premise", "answer_texts": "answers.text", "source": Template(template="{{ s | trim }}")})
     mapping({"premise": "...", "answers": {"text": [...]}, "s": "..."})     # {'text': ..., 'answer_texts': ..., 'source': ...}
+
+    compile_fields({"options": ("answer0", "answer1")})                                          # several columns, one list
+    compile_fields({"options": Template(template="{{ start }} {{ item }}", each="endings")})     # a text per item of a list
 
 Templates are sandboxed and compiled once; a name that is no column is an error, never an empty text.
 """
@@ -14,13 +17,15 @@ from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefine
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from harness.errors import UserError, did_you_mean
-from harness.specs.task import Template
+from harness.specs.task import FieldSource, Template
 
 Row = Mapping[str, Any]
+ITEM = "item"
+"What a template with `each` calls the item at hand."
 _JINJA = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
 
 
-def compile_fields(fields: Mapping[str, str | Template]) -> Callable[[Row], dict[str, Any]]:
+def compile_fields(fields: Mapping[str, FieldSource]) -> Callable[[Row], dict[str, Any]]:
     """A function from a row to its fields; raises UserError for a template that does not parse, then for missing columns."""
     getters = {name: _getter(name, value) for name, value in fields.items()}
 
@@ -30,19 +35,37 @@ def compile_fields(fields: Mapping[str, str | Template]) -> Callable[[Row], dict
     return mapped
 
 
-def column_of(value: str | Template) -> str | None:
-    """The column path of a field, None if a template computes it."""
+def column_of(value: FieldSource) -> str | None:
+    """The column path of a field, None if it is computed or put together."""
     return value if isinstance(value, str) else None
 
 
-def _getter(field: str, value: str | Template) -> Callable[[Row], Any]:
+def _getter(field: str, value: FieldSource) -> Callable[[Row], Any]:
     if isinstance(value, str):
         return lambda row: _look_up(row, value, field)
+    if isinstance(value, tuple):
+        getters = [_getter(field, one) for one in value]
+        return lambda row: [get(row) for get in getters]
+    render, each = _renderer(field, value), value.each
+    if each is None:
+        return render
+
+    def render_each(row: Row) -> list[str]:
+        items = _look_up(row, each, field)
+        if not isinstance(items, list | tuple):
+            raise UserError(f"field '{field}': '{each}' is no list", found=f"{type(items).__name__} {items!r:.60}")
+        return [render({**row, ITEM: item}) for item in items]
+
+    return render_each
+
+
+def _renderer(field: str, value: Template) -> Callable[[Row], str]:
+    """A function from a row to the template's text."""
     template = _compiled(value.template, field)
 
     def render(row: Row) -> str:
         try:
-            return template.render(row)
+            return str(template.render(row))
         except UndefinedError as error:
             raise UserError(f"the template of field '{field}': {error}", found="columns " + ", ".join(row)) from None
         except (TemplateError, TypeError, ValueError, ArithmeticError) as error:

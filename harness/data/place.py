@@ -52,14 +52,14 @@ class DataPlace:
         return cls(data_dir=folder, offline=offline)
 
     def mirror_files(self, hub: str, *, config: str, split: str) -> Found:
-        """Parquet files of a split in the mirror: as the README's `configs:` header says, else <config>/<split>-*.parquet."""
+        """Parquet files of a split in the mirror: as the README's `configs:` header says, else where the hub puts them."""
         if self.data_dir is None:
             return Found(paths=(), looked=(f"local mirror (none: --data_dir and ${DATA_DIR_VARIABLE} are not set)",))
         folder = self.data_dir / hub
         if not folder.is_dir():
             return Found(paths=(), looked=(f"{folder} (no such folder)",))
         looked: list[str] = []
-        for patterns in (_readme_patterns(folder, config, split), [f"{config}/{split}-*.parquet"]):
+        for patterns in (_readme_patterns(folder, config, split), *([layout] for layout in _layouts(config, split))):
             paths = tuple(path for pattern in patterns for path in sorted(folder.glob(pattern)))
             if paths and all(path.suffix == ".parquet" for path in paths):
                 return Found(paths=paths, looked=())
@@ -96,6 +96,12 @@ def missing_hub_data(what: str, *, task: str, lang: str, looked: Iterable[str]) 
         found="looked at " + "; ".join(looked),
         todo=f"python run_eval.py fetch --tasks {task} --languages {lang}   (on a machine that reaches the hub)",
     )
+
+
+def _layouts(config: str, split: str) -> list[str]:
+    """Globs for repositories without a header: one folder a config, `data/` for the only one, the hub's own conversions."""
+    only = [f"data/{split}-*.parquet"] if config == "default" else []
+    return [f"{config}/{split}-*.parquet", *only, f"{config}/{split}/*.parquet"]
 
 
 def _readme_patterns(folder: Path, config: str, split: str) -> list[str]:

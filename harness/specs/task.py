@@ -5,7 +5,7 @@ tasks/xtreme/xnli.yaml -> harness.specs.loader.load_task("xnli") -> TaskSpec
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from harness.specs.model import Spec
 
@@ -87,6 +87,24 @@ class Template(Spec):
 
     template: str
     "Jinja2, sandboxed; an undefined name is an error."
+    each: str | None = None
+    "List column: the template is rendered once for each of its items, which it calls `item`, and the field is the list of texts."
+
+
+def _kind(value: Any) -> str:
+    """Which kind of field is meant, so that the mistakes of the other kinds are not told as well."""
+    return "Template" if isinstance(value, dict | Template) else "list" if isinstance(value, list | tuple) else "column"
+
+
+def _kind_of_item(value: Any) -> str:
+    return "Template" if isinstance(value, dict | Template) else "column"
+
+
+_Column = Annotated[str, Tag("column")]
+_Computed = Annotated[Template, Tag("Template")]
+_Item = Annotated[_Column | _Computed, Discriminator(_kind_of_item)]
+FieldSource = Annotated[_Column | _Computed | Annotated[tuple[_Item, ...], Tag("list")], Discriminator(_kind)]
+"Where a field comes from: a column, a template, or a list of these that makes the field a list."
 
 
 class MetricUse(Spec):
@@ -123,8 +141,8 @@ class TaskSpec(Spec):
     "The splits."
     train_on: str | None = None
     "Name of the task whose training rows serve this one (xnli: mnli; xquad and mlqa: squad_v1)."
-    fields: dict[str, str | Template]
-    "Field of the task type -> column (dots go into structures) or `{template: ...}`."
+    fields: dict[str, FieldSource]
+    "Field of the task type -> column (dots go into structures), `{template: ...}`, or a list of them for a field that is a list."
     labels: tuple[str, ...] = ()
     "Label names in the order of the class indices of the head."
     label_values: dict[str, str] = {}

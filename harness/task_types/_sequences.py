@@ -151,6 +151,19 @@ def longest_first(num_first: int, num_second: int, left: int) -> Kept:
     return Kept(left - shorter, shorter) if num_first > num_second else Kept(shorter, left - shorter)
 
 
+def longer_from_start(num_first: int, num_second: int, left: int) -> Kept:
+    """Cut the longer text, the first of equally long ones, until the pair fits: jiant's truncate_sequences.
+
+    It differs from `longest_first` by the one token that an odd number of them leaves over: here the second text has it.
+    """
+    half = left // 2
+    if num_first + num_second <= left:
+        return Kept(num_first, num_second)
+    if min(num_first, num_second) > half:
+        return Kept(half, left - half)
+    return Kept(num_first, left - num_first) if num_first < num_second else Kept(left - num_second, num_second)
+
+
 class Fitted(NamedTuple):
     """One text or pair, cut to fit and framed."""
 
@@ -161,16 +174,26 @@ class Fitted(NamedTuple):
 
 
 def fit_pairs(
-    firsts: Sequence[str], seconds: Sequence[str | None], *, tokenizer: PreTrainedTokenizerFast, max_length: int
+    firsts: Sequence[str],
+    seconds: Sequence[str | None],
+    *,
+    tokenizer: PreTrainedTokenizerFast,
+    max_length: int,
+    from_start: bool = False,
 ) -> list[Fitted]:
-    """Frame each text (or pair, where the second is not None) in at most max_length tokens, cutting the longer text first."""
+    """Frame each text (or pair, where the second is not None) in at most max_length tokens, cutting the longer text first.
+
+    A text loses its end, as fast tokenizers cut it, or with `from_start` its beginning, as jiant cuts options.
+    """
+    longest = longer_from_start if from_start else longest_first
     frames = {pair: special_frame(tokenizer, pair=pair) for pair in {second is not None for second in seconds}}
     rooms = {pair: room(max_length, frame, needed=2 if pair else 1) for pair, frame in frames.items()}
     ids = token_ids(tokenizer, [*firsts, *(second or "" for second in seconds)])
     fitted = []
     for first, second, text in zip(ids[: len(firsts)], ids[len(firsts) :], seconds):
         pair = text is not None
-        kept = longest_first(len(first), len(second), rooms[pair])
-        sequence = frames[pair].put(first[: kept.first], second[: kept.second])
+        kept = longest(len(first), len(second), rooms[pair])
+        begin = (len(first) - kept.first, len(second) - kept.second) if from_start else (0, 0)
+        sequence = frames[pair].put(first[begin[0] :][: kept.first], second[begin[1] :][: kept.second])
         fitted.append(Fitted(sequence, kept, len(first) + len(second) - kept.first - kept.second))
     return fitted
