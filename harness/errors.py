@@ -45,6 +45,10 @@ class UserErrors(UserError):
 class MissingData(UserError):
     """Data that a cell needs is not on this machine; only the cells that need it fail."""
 
+    def advising(self, todo: str) -> "MissingData":
+        """The same error with other advice; unchanged where there is none."""
+        return MissingData(self.message, where=self.where, expected=self.expected, found=self.found, todo=todo or self.todo)
+
 
 class StageFailed(Exception):
     """At least one stage of a run failed; what was computed is on disk."""

@@ -70,16 +70,16 @@ def test_mnli_train_of_the_mirror_is_found_in_xnlis_validation(load):
     assert len(hashes[0] & hashes[2]) < 5
 
 
-def test_udpos_counts_are_those_of_the_mirrors_readme(load, catalog, shared):
+def test_udpos_hub_counts_are_those_of_the_mirrors_readme(load, catalog, shared):
     readme = (shared / "hub" / "README.md").read_text(encoding="utf-8")
     wanted = {
         name: int(number.replace(",", ""))
         for name, number in re.findall(r"\| `udpos\.(\w+)` \|[^|]*\|[^|]*\| ([\d,]+) \|", readme)
     }
-    found = {languages()[lang].name: number for lang, number in counts(load, catalog, "udpos").items()}
+    found = {languages()[lang].name: number for lang, number in counts(load, catalog, "udpos_hub").items()}
     assert found == wanted
-    assert len(load("udpos", "train").examples) == 21253
-    assert load("udpos", langs=["de"]).examples[0].gold[:4] == ["DET", "NOUN", "AUX", "ADP"]
+    assert len(load("udpos_hub", "train").examples) == 21253
+    assert load("udpos_hub", langs=["de"]).examples[0].gold[:4] == ["DET", "NOUN", "AUX", "ADP"]
 
 
 def test_panx_counts_and_the_missing_language(load, catalog):

@@ -14,7 +14,9 @@ from harness.specs.task import GroupSpec, TaskSpec
 LANGUAGES = {
     "xnli": "ar bg de el en es fr hi ru sw th tr ur vi zh",
     "pawsx": "de en es fr ja ko zh",
+    "pawsx_xtreme": "de en es fr ja ko zh",
     "udpos": "af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh",
+    "udpos_hub": "af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh",
     "panx": "ar he vi id jv ms tl eu ml ta te af nl en de el bn hi mr ur "
     "fa fr it pt es bg ru ja ka ko th sw yo my zh kk tr et fi hu",
     "xquad": "en es de el ru tr ar vi th zh hi",

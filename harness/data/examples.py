@@ -8,7 +8,8 @@ Names become labels in the task type's `build`, by the task's `label_values`.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from tqdm import tqdm
 from harness.data.fields import column_of, compile_fields
 from harness.data.place import DataPlace
 from harness.data.rows import Rows, fingerprint, load_rows, mentions_languages
-from harness.errors import UserError
+from harness.errors import MissingData, UserError
 from harness.protocols import Example
 from harness.registry import TASK_TYPES
 from harness.specs.task import Source, TaskSpec
@@ -75,7 +76,8 @@ def load_examples(
     for lang in tqdm(langs, desc=f"load {task.task} {split}", delay=2, leave=False, disable=not progress):
         own: list[Example] = []
         for number, source in enumerate(sources):
-            rows = load_rows(source, lang=lang, place=place, task=task.task, task_folder=task_folder)
+            with _advice(task):
+                rows = load_rows(source, lang=lang, place=place, task=task.task, task_folder=task_folder)
             built = _build(task, rows, lang=lang, build=module.build, id_prefix=f"{number}." if len(sources) > 1 else "")
             own += [example for example in built if example is not None]
             num_rows += len(built)
@@ -105,11 +107,21 @@ def data_fingerprint(
 ) -> str:
     """The fingerprint that `load_examples` would give, without reading rows; raises MissingData."""
     sources = _sources(task, split, langs)
-    return _joined(
-        fingerprint(source, lang=lang, place=place, task=task.task, task_folder=task_folder)
-        for lang in langs
-        for source in sources
-    )
+    with _advice(task):
+        return _joined(
+            fingerprint(source, lang=lang, place=place, task=task.task, task_folder=task_folder)
+            for lang in langs
+            for source in sources
+        )
+
+
+@contextmanager
+def _advice(task: TaskSpec) -> Iterator[None]:
+    """Missing data say how this task's are got, where it knows."""
+    try:
+        yield
+    except MissingData as error:
+        raise error.advising(task.obtain) from error
 
 
 def sample_ids(ids: Sequence[str], k: int, *, seed: int = 0, key: str = "") -> list[int]:

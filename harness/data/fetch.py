@@ -30,6 +30,8 @@ class Dataset:
     task: str
     lang: str
     task_folder: str | None = None
+    obtain: str = ""
+    "How to get the data where no command can."
 
     def __str__(self) -> str:
         source = self.source
@@ -79,6 +81,7 @@ def dataset_items(
                             task=task.task,
                             lang=lang,
                             task_folder=(task_folders or {}).get(task.task),
+                            obtain=task.obtain,
                         )
                         key = item.source.model_copy(update={"where": (), "rename": {}}).model_dump_json()
                         items.setdefault(key, item)
@@ -106,7 +109,7 @@ def _fetch_dataset(item: Dataset, place: DataPlace) -> Outcome:
         try:
             place.local_files(source.files, task=item.task, lang=item.lang, task_folder=item.task_folder)
         except MissingData as error:
-            return Outcome(item=item, state="failed", detail=" ".join(str(error).split()))
+            return Outcome(item=item, state="failed", detail=" ".join(str(error.advising(item.obtain)).split()))
         return Outcome(item=item, state="there")
     assert source.hub is not None
     if place.mirror_files(source.hub, config=source.config, split=source.split).paths:

@@ -133,6 +133,8 @@ class TaskSpec(Spec):
     "Where the dataset is described."
     licence: str = ""
     "Licence of the data."
+    obtain: str = ""
+    "How to get data that no command fetches: what the error says where they are missing."
     languages: tuple[str, ...] = ()
     "ISO 639-1 codes of the test languages, in the order of the board."
     train_languages: tuple[str, ...] = ("en",)

@@ -16,11 +16,11 @@ from harness.data.readers._text import parse_options, role_files
 from harness.specs.model import Spec
 
 ROLES = ("rows",)
-PRECEDENCE: Mapping[str, Sequence[str]] = {
-    "": "VERB NOUN PROPN PRON ADJ NUM ADV INTJ AUX ADP DET PART CCONJ SCONJ X PUNCT".split(),
-    "es": "VERB AUX PRON ADP DET".split(),
-    "fr": "VERB AUX PRON NOUN ADJ ADV ADP DET PART SCONJ CONJ".split(),
-    "it": "VERB AUX ADV PRON ADP DET INTJ".split(),
+PRECEDENCE: Mapping[str, str] = {
+    "": "VERB NOUN PROPN PRON ADJ NUM ADV INTJ AUX ADP DET PART CCONJ SCONJ X PUNCT",
+    "es": "VERB AUX PRON ADP DET",
+    "fr": "VERB AUX PRON NOUN ADJ ADV ADP DET PART SCONJ CONJ",
+    "it": "VERB AUX ADV PRON ADP DET INTJ",
 }
 "Among words equally near the root, the tag that stands first here makes the head; '' for the languages without a list."
 _ZERO_WIDTH_NON_JOINER = "\u200c"
@@ -36,7 +36,7 @@ def read(files: Mapping[str, Path], *, lang: str, options: Mapping[str, Any]) ->
     """Yield a row per sentence that XTREME keeps; raises UserError with file:line."""
     (path,) = role_files("ud_fused", files, ROLES)
     parse_options("ud_fused", Options, options)
-    precedence = PRECEDENCE.get(lang, PRECEDENCE[""])
+    precedence = PRECEDENCE.get(lang, PRECEDENCE[""]).split()
     for sentence in sentences(path):
         words = _fused(sentence, precedence)
         forms = [form.strip() for form, _ in words]
@@ -66,7 +66,7 @@ def _fused(sentence: Sentence, precedence: Sequence[str]) -> list[tuple[str, str
 
 
 def _heads(word: Line) -> set[int]:
-    """Numbers of a word's heads, 0 for the root: the tool draws the enhanced dependencies into the same graph as the basic one."""
+    """Numbers of a word's heads, 0 for the root: the tool draws basic and enhanced dependencies into one graph."""
     enhanced = (part.partition(":")[0] for part in word.values[8].split("|"))
     return {int(head) for head in (word.values[6], *enhanced) if head.isdigit()}
 
