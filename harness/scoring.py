@@ -77,15 +77,19 @@ class CellScore:
     "Example ids, in the order of the predictions."
     stats: dict[str, np.ndarray]
     "By metric: float64 [n, K], the additive statistics of each example."
+    settings: dict[str, Any]
+    "By metric, of those that settle something on all examples before any is scored (thresholds): what was settled."
 
     def report(self) -> dict[str, Any]:
-        """What score.json holds."""
+        """What score.json holds; `settings` only where a metric has some."""
+        settings = {"settings": self.settings} if self.settings else {}
         return {
             "metrics": {key: asdict(value) for key, value in self.metrics.items()},
             "score": self.score._asdict(),
             "counts": asdict(self.counts),
             "prediction_entropy": self.prediction_entropy,
             "single_class": self.single_class,
+            **settings,
         }
 
 
@@ -106,12 +110,13 @@ def score_cell(
     keys = score_keys(metrics, score)
     lines = list(predictions)
     _check(lines, num_expected)
-    stats = {name: _stats(name, lines, lang) for name in metrics}
+    settings = {name: found for name in metrics if (found := _settings(name, lines, lang)) is not None}
+    stats = {name: _stats(name, lines, lang, settings.get(name)) for name in metrics}
     numbers: dict[str, MetricScore] = {}
     for name, rows in stats.items():
         metric = METRICS.load(name)
-        for key, found in interval(rows, metric.combine, seed=seed).items():
-            numbers[f"{name}.{key}"] = MetricScore(**found._asdict(), n=len(lines), signature=metric.SIGNATURE)
+        for key, value in interval(rows, metric.combine, seed=seed).items():
+            numbers[f"{name}.{key}"] = MetricScore(**value._asdict(), n=len(lines), signature=metric.SIGNATURE)
     table, combine = score_table(stats, keys)
     entropy, single_class = _label_spread(lines)
     return CellScore(
@@ -122,6 +127,7 @@ def score_cell(
         single_class=single_class,
         ids=tuple(str(line["id"]) for line in lines),
         stats=stats,
+        settings=settings,
     )
 
 
@@ -129,7 +135,7 @@ def score_value(predictions: Iterable[Mapping[str, Any]], *, metrics: Sequence[s
     """Compute the score (0-100) alone, without an interval: what model selection needs, many times."""
     keys, lines = score_keys(metrics, score), list(predictions)
     _check(lines, len(lines))
-    table, combine = score_table({name: _stats(name, lines, lang) for name in metrics}, keys)
+    table, combine = score_table({name: _stats(name, lines, lang, _settings(name, lines, lang)) for name in metrics}, keys)
     return float(combine(exact_total(table))["score"])
 
 
@@ -204,17 +210,34 @@ def _check(lines: Sequence[Mapping[str, Any]], num_expected: int) -> None:
         )
 
 
-def _stats(name: str, lines: Sequence[Mapping[str, Any]], lang: str) -> np.ndarray:
+def _settings(name: str, lines: Sequence[Mapping[str, Any]], lang: str) -> dict[str, Any] | None:
+    """What a metric settles on all examples before it looks at each; None if it settles nothing."""
+    settle = getattr(METRICS.load(name), "settle", None)
+    if settle is None:
+        return None
+    try:
+        found: dict[str, Any] = settle([line["prediction"] for line in lines], [line["gold"] for line in lines], lang=lang)
+    except UserError as error:
+        raise _located(error, f"metric {name}, language {lang}") from error
+    return found
+
+
+def _stats(name: str, lines: Sequence[Mapping[str, Any]], lang: str, settings: Mapping[str, Any] | None) -> np.ndarray:
     """Statistics float64 [n, K] of all examples; a UserError of the metric names the example."""
     metric = METRICS.load(name)
+    more = {} if settings is None else {"settings": settings}
     rows = []
     for line in lines:
         try:
-            rows.append(metric.stats(line["prediction"], line["gold"], lang=lang))
+            rows.append(metric.stats(line["prediction"], line["gold"], lang=lang, **more))
         except UserError as error:
-            where = f"metric {name}, language {lang}, example '{line['id']}'"
-            raise UserError(error.message, where=where, expected=error.expected, found=error.found, todo=error.todo) from error
+            raise _located(error, f"metric {name}, language {lang}, example '{line['id']}'") from error
     return np.array(rows, dtype=np.float64)
+
+
+def _located(error: UserError, where: str) -> UserError:
+    """The same error with the place where it came up."""
+    return UserError(error.message, where=where, expected=error.expected, found=error.found, todo=error.todo)
 
 
 def _counts(lines: Sequence[Mapping[str, Any]]) -> Counts:

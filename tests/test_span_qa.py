@@ -178,7 +178,7 @@ def test_unanswerable_questions_need_allow_empty():
     assert encode([sample], tokenizer, train=True) == []
     (feature,) = encode([sample], tokenizer, train=True, allow_empty=True)
     assert feature.labels == (0, 0)
-    assert by_oracle(sample, [feature], allow_empty=True).prediction == ""
+    assert by_oracle(sample, [feature], allow_empty=True).prediction == {"text": "a", "null_odds": 2.0}
     assert by_oracle(sample, [feature]).prediction == "a"
     unlabelled = span_qa.build({"question": "q", "context": "c"}, task=TASK, lang="de", row_id="0")
     assert unlabelled.gold is None
@@ -189,7 +189,7 @@ def test_a_context_without_tokens_has_no_prediction():
     features = encode([sample], word_level(["who"]))
     assert len(features) == 1
     assert by_oracle(sample, features).prediction is None
-    assert by_oracle(sample, features, allow_empty=True).prediction == ""
+    assert by_oracle(sample, features, allow_empty=True).prediction == {"text": "", "null_odds": 0.0}
 
 
 def test_whitespace_is_never_part_of_an_answer():
@@ -264,7 +264,7 @@ def test_the_best_span_is_that_of_plain_loops(seed):
         assert predict(sample, features, outputs, **options.model_dump()).prediction == sample.context[winner[1] : winner[2]]
 
 
-def test_empty_wins_only_if_its_score_is_higher_in_every_window():
+def test_null_odds_are_the_lowest_null_score_of_the_windows_minus_the_best_span():
     sample = example("a b a b a b", ("a", 0))
     tokenizer = word_level(["who", "a", "b"])
     options = {"max_length": 8, "doc_stride": 1, "allow_empty": True}
@@ -273,12 +273,22 @@ def test_empty_wins_only_if_its_score_is_higher_in_every_window():
     outputs[1][5, 0] = 3
     for output in outputs:
         output[0] = 2
-    assert predict(sample, features, outputs, **options).prediction == ""
-    outputs[2][0] = 1
-    assert predict(sample, features, outputs, **options).prediction != ""
-    options["allow_empty"] = False
-    outputs[2][0] = 99
-    assert predict(sample, features, outputs, **options).prediction != ""
+    best = predict(sample, features, outputs, **{**options, "allow_empty": False}).prediction
+    assert best in ("a", "b", "a b")
+    assert predict(sample, features, outputs, **options).prediction == {"text": best, "null_odds": 4.0 - 3.0}
+    outputs[2][0] = [1, 0.5]
+    assert predict(sample, features, outputs, **options).prediction == {"text": best, "null_odds": 1.5 - 3.0}
+
+
+def test_without_allow_empty_there_is_always_an_answer():
+    sample = example("a b a b a b", ("a", 0))
+    features = encode([sample], word_level(["who", "a", "b"]), max_length=8, doc_stride=1)
+    outputs = [np.zeros((len(f.input_ids), 2), dtype=np.float32) for f in features]
+    for output in outputs:
+        output[0] = 99  # as a model that learnt SQuAD 2.0 says "no answer"
+    prediction = predict(sample, features, outputs).prediction
+    assert isinstance(prediction, str)
+    assert prediction in ("a", "b", "a b", "b a")
 
 
 def test_loss_is_the_mean_of_start_and_end_over_real_positions():

@@ -28,12 +28,20 @@ def answer_stats(
 ) -> tuple[float, float, float]:
     """Compute (exact match, F1, 1) of one question, each the best over the gold texts; (0, 0, 1) for a missing prediction.
 
-    `tokens` normalises and splits; texts match exactly if their tokens do.  Raises UserError if there is no gold text.
+    `tokens` normalises and splits; texts match exactly if their tokens do.  Raises UserError for a question without a gold text
+    and for a prediction that is no text.
     """
     if isinstance(gold, str) or not gold:
         raise UserError("no gold answers", expected="a list of one or more answer texts", found=repr(gold))
     if prediction is None:
         return 0.0, 0.0, 1.0
+    if not isinstance(prediction, str):
+        raise UserError(
+            "this prediction is no text",
+            expected="a text: every question of this metric has an answer",
+            found=f"{prediction!r:.80}",
+            todo="leave the option `allow_empty` to tasks with the metric squad_v2",
+        )
     given, wanted = tokens(prediction), [tokens(text) for text in gold]
     return float(given in wanted), max(overlap(given, answer) for answer in wanted), 1.0
 

@@ -67,7 +67,8 @@ class Options(Spec):
     n_best: int = Field(default=20, ge=1)
     "Start and end positions of a window that are combined to candidates."
     allow_empty: bool = False
-    "Predict no answer where the first token scores higher than every span (SQuAD 2.0)."
+    """The question may have no answer (SQuAD 2.0): rows without one train the first token, and predictions are
+    `{"text", "null_odds"}`, for the metric squad_v2.  XQuAD, MLQA and TyDiQA leave it off, whatever was trained on before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,20 +209,20 @@ def decode(
 ) -> list[Prediction]:
     """The best span over all windows as text of the context, the earliest window among equals.
 
-    Empty only with allow_empty; None (missing) where the context has no token at all.
+    None (missing) where the context has no token at all.  With allow_empty a mapping of this `text`, or '' without a token, and
+    `null_odds`, as in run_squad: the lowest score of no answer among the windows minus the score of the span.
     """
     predictions = []
     for example, parts in zip(examples, by_example(features, partials, len(examples))):
         spans = [part.partial for part in parts if part.partial[0] is not None]
         best = max(spans, key=lambda span: span[0], default=None)  # the first of the largest
         text = None if best is None else example.context[best[1] : best[2]].strip()
-        if options.allow_empty and (best is None or min(part.partial[3] for part in parts) > best[0]):
-            text = ""
+        odds = 0.0 if best is None else min(part.partial[3] for part in parts) - best[0]
         predictions.append(
             Prediction(
                 id=example.id,
                 lang=example.lang,
-                prediction=text,
+                prediction={"text": text or "", "null_odds": odds} if options.allow_empty else text,
                 gold=example.gold,
                 num_truncated=num_truncated(parts),
                 notes=tuple(parts[0].feature.info["notes"]),

@@ -1,4 +1,4 @@
-"""One tag for every word of a sentence (UDPOS, PAN-X).
+"""One tag for every word of a sentence (UDPOS, PAN-X, CCG).
 
     features = tagging.encode(examples, task=task, tokenizer=tokenizer, options=tagging.Options(), train=False)
     # long sentences give several features (pieces); `decode` glues their tags together: every word has a tag
@@ -36,6 +36,8 @@ FIELDS = {
     "id?": "identifier of the row",
 }
 IGNORED = -100
+UNSEEN = "tag_not_in_training"
+"The sentence has a tag that no training row has: it is never predicted and counts as wrong."
 SAMPLES: Sequence[Mapping[str, Any]] = (
     {"id": "plain", "tokens": ["Anna", "sees", "Kazan", "."], "tags": ["PROPN", "VERB", "PROPN", "PUNCT"]},
     {"tokens": [], "tags": []},
@@ -84,12 +86,18 @@ def build(row: Mapping[str, Any], *, task: TaskSpec, lang: str, row_id: str) -> 
     tokens = list_field(row, "tokens", str)
     tags = None
     if row.get("tags") is not None:
-        tags = [label_name(tag, task) for tag in list_field(row, "tags", object)]
+        known = _any_label if task.labels_from else label_name
+        tags = [known(tag, task) for tag in list_field(row, "tags", object)]
         if DROP in tags:
             return None
         if len(tags) != len(tokens):
             raise UserError("tokens and tags differ in number", expected=f"{len(tokens)} tags", found=f"{len(tags)} tags")
     return Example(id=example_id(row, row_id), lang=lang, tokens=tuple(tokens), gold=tags)
+
+
+def _any_label(value: Any, task: TaskSpec) -> str:
+    """The name of a tag where the training rows say which tags there are: others may hold more."""
+    return task.label_values.get(str(value), str(value))
 
 
 def encode(
@@ -113,7 +121,7 @@ def encode(
             if example.gold is not None:
                 labels = [IGNORED] * len(sequence.input_ids)
                 for position, tag in zip(positions, example.gold[begin:end]):
-                    labels[position] = classes[tag]
+                    labels[position] = classes.get(tag, IGNORED) if task.labels_from else classes[tag]
             features.append(
                 Feature(
                     example=index,
@@ -184,8 +192,8 @@ def loss(outputs: torch.Tensor, batch: Batch, options: Options) -> torch.Tensor:
 
 
 def num_targets(features: Sequence[Feature]) -> int:
-    """Words with a tag."""
-    return sum(len(feature.info) for feature in features if feature.labels is not None)
+    """Words with a tag that can be predicted."""
+    return sum(label != IGNORED for feature in features if isinstance(feature.labels, list) for label in feature.labels)
 
 
 def reduce(feature: Feature, output: Output, *, task: TaskSpec, options: Options) -> list[int]:
@@ -199,11 +207,19 @@ def decode(
 ) -> list[Prediction]:
     """A list of tag names per sentence, exactly one per word."""
     predictions = []
+    known = frozenset(task.labels)
     for example, parts in zip(examples, by_example(features, partials, len(examples))):
         tags = [task.labels[index] for part in parts for index in part.partial]
         assert len(tags) == len(example.tokens)
         predictions.append(
-            Prediction(id=example.id, lang=example.lang, prediction=tags, gold=example.gold, num_truncated=num_truncated(parts))
+            Prediction(
+                id=example.id,
+                lang=example.lang,
+                prediction=tags,
+                gold=example.gold,
+                num_truncated=num_truncated(parts),
+                notes=() if known.issuperset(example.gold or ()) else (UNSEEN,),
+            )
         )
     return predictions
 
@@ -214,7 +230,8 @@ def oracle(feature: Feature, example: Example, *, task: TaskSpec, options: Optio
     output = np.zeros((length, len(task.labels)), dtype=np.float32)
     if isinstance(feature.labels, list):
         for position in feature.info:
-            output[position, feature.labels[position]] = 1
+            if feature.labels[position] != IGNORED:
+                output[position, feature.labels[position]] = 1
     return output
 
 
