@@ -191,6 +191,10 @@ class Metric(Protocol):
     def combine(self, totals: np.ndarray) -> dict[str, np.ndarray]:
         """Scores (0-100) from summed statistics; totals [..., K] -> {key: [...]}: leading axes are bootstrap samples."""
 
+    # Optional:
+    #   settle(predictions, golds, *, lang) -> Json mapping   what only the whole set can tell (squad_v2's thresholds): `stats`
+    #       then takes it as `settings`, score.json keeps it, and bootstrap samples take it as given.
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSource:

@@ -22,7 +22,7 @@ NLI = ["entailment", "neutral", "contradiction"]
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    hashes._sha256.cache_clear()
+    hashes._SEEN.clear()
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ def test_hashes_are_remembered_until_size_or_time_changes(tmp_path):
     assert stored == {str(path): [4, 1, first]}
     path.write_text("bbbb")
     os.utime(path, ns=(1, 1))
-    hashes._sha256.cache_clear()
+    hashes._SEEN.clear()
     assert hashes.file_sha256(path) == first  # same size and time: not read again
     os.utime(path, ns=(2, 2))
     assert hashes.file_sha256(path) != first

@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,9 +25,15 @@ GOLDEN = [
 ]
 
 
-def score(metric: ModuleType, predictions: Iterable[Any], golds: Iterable[Any], lang: str) -> dict[str, float]:
-    rows = [metric.stats(prediction, gold, lang=lang) for prediction, gold in zip(predictions, golds, strict=True)]
-    return {key: float(value) for key, value in metric.combine(np.array(rows, dtype=np.float64).sum(axis=0)).items()}
+def stats(metric: ModuleType, predictions: Sequence[Any], golds: Sequence[Any], lang: str) -> np.ndarray:
+    more = {"settings": metric.settle(predictions, golds, lang=lang)} if hasattr(metric, "settle") else {}
+    rows = [metric.stats(prediction, gold, lang=lang, **more) for prediction, gold in zip(predictions, golds, strict=True)]
+    return np.array(rows, dtype=np.float64)
+
+
+def score(metric: ModuleType, predictions: Sequence[Any], golds: Sequence[Any], lang: str) -> dict[str, float]:
+    rows = stats(metric, predictions, golds, lang)
+    return {key: float(value) for key, value in metric.combine(rows.sum(axis=0)).items()}
 
 
 @pytest.mark.parametrize(("metric", "case"), GOLDEN)
@@ -36,7 +42,7 @@ def test_golden_cases_are_met_digit_for_digit(metric: ModuleType, case: dict[str
 
 
 def test_registry_lists_exactly_the_metrics_of_the_project() -> None:
-    assert NAMES == ["accuracy", "chunk_f1", "entity_f1", "mlqa", "squad", "token_accuracy"]
+    assert NAMES == ["accuracy", "chunk_f1", "entity_f1", "mlqa", "squad", "squad_v2", "token_accuracy"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,7 +58,7 @@ def test_keys_signature_and_golden_cases_belong_together(name: str) -> None:
 def test_combine_of_many_samples_equals_combine_of_each(name: str) -> None:
     metric = METRICS.load(name)
     case = max(metric.GOLDEN, key=lambda case: len(case["golds"]))
-    rows = np.array([metric.stats(p, g, lang=case["lang"]) for p, g in zip(case["predictions"], case["golds"])], dtype=np.float64)
+    rows = stats(metric, case["predictions"], case["golds"], case["lang"])
     picks = np.random.default_rng(0).integers(0, len(rows), size=(4, 5, len(rows)))
     totals = rows[picks].sum(axis=2)
     with warnings.catch_warnings():

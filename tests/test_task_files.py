@@ -79,7 +79,7 @@ def test_languages_are_those_of_xtremes_evaluate_script(name):
     assert all(language(code) for code in task(name).languages)
 
 
-@pytest.mark.parametrize("name", ["xquad", "mlqa", "tydiqa", "squad_v1", "tatoeba"])
+@pytest.mark.parametrize("name", ["xquad", "mlqa", "tydiqa", "squad_v1", "squad_v2", "tatoeba"])
 def test_tasks_whose_development_rows_are_test_rows_select_nothing(name):
     assert task(name).selection == "none"
     assert not task(name).data.validation
@@ -87,7 +87,7 @@ def test_tasks_whose_development_rows_are_test_rows_select_nothing(name):
 
 def test_same_task_cells():
     assert {name: task(name).same_task for name in LANGUAGES if task(name).same_task} == {
-        "xnli": ("mnli",),
+        "xnli": ("mnli", "anli_plus"),
         "xquad": ("squad_v1", "squad_v2"),
         "mlqa": ("squad_v1", "squad_v2"),
     }

@@ -14,7 +14,7 @@ from typing import Literal
 
 from harness.data.hub import NotOnHub, load_split, one_line
 from harness.data.place import DataPlace
-from harness.data.rows import filled
+from harness.data.rows import file_names, filled
 from harness.errors import MissingData
 from harness.specs.task import Source, TaskSpec
 
@@ -35,7 +35,7 @@ class Dataset:
 
     def __str__(self) -> str:
         source = self.source
-        what = f"{source.hub} {source.config} {source.split}" if source.hub else ", ".join((source.files or {}).values())
+        what = f"{source.hub} {source.config} {source.split}" if source.hub else ", ".join(file_names(source))
         return f"data of {self.task} in {self.lang}: {what}"
 
 

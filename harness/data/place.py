@@ -4,8 +4,9 @@ place = DataPlace.resolve("/data/mirror")      # --data_dir, or $HARNESS_DATA_DI
 place.mirror_files("facebook/xnli", config="de", split="test").paths
 """
 
+import glob
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -67,19 +68,22 @@ class DataPlace:
         return Found(paths=(), looked=tuple(dict.fromkeys(looked)))
 
     def local_files(
-        self, files: Mapping[str, str], *, task: str, lang: str, task_folder: str | Path | None = None
-    ) -> dict[str, Path]:
-        """The paths of a source's files by role, from data_dir or the folder of the task's YAML; else raises MissingData."""
+        self, files: Mapping[str, str | Sequence[str]], *, task: str, lang: str, task_folder: str | Path | None = None
+    ) -> dict[str, tuple[Path, ...]]:
+        """The paths of a source's files by role, from data_dir or the folder of the task's YAML; else raises MissingData.
+
+        A name may be a glob, and a role may have several names: each is looked for in the folders in turn, and all files of the
+        first folder that has some count; one name that finds a file is enough.
+        """
         folders = [Path(folder) for folder in (self.data_dir, task_folder) if folder is not None] or [Path.cwd()]
-        found: dict[str, Path] = {}
+        found: dict[str, tuple[Path, ...]] = {}
         looked: list[str] = []
-        for role, name in files.items():
-            places = [folder / Path(name).expanduser() for folder in folders]
-            there = next((path for path in places if path.is_file()), None)
-            if there is None:
-                looked.extend(map(str, places))
-            else:
-                found[role] = there
+        for role, names in files.items():
+            own = [os.path.expanduser(name) for name in ([names] if isinstance(names, str) else names)]
+            there = [path for name in own for path in next(filter(None, (_matching(folder, name) for folder in folders)), ())]
+            found[role] = tuple(dict.fromkeys(there))
+            if not there:
+                looked.extend(str(folder / name) for name in own for folder in folders)
         if looked:
             raise MissingData(
                 f"task '{task}' has no data for language '{lang}'",
@@ -87,6 +91,14 @@ class DataPlace:
                 todo="put the file there, or give the folder that holds it as --data_dir (no command fetches your own files)",
             )
         return found
+
+
+def _matching(folder: Path, name: str) -> list[Path]:
+    """The file of that name, or those of the folder that match it as a glob, sorted by their own names, then by their folders."""
+    if (folder / name).is_file():
+        return [folder / name]
+    found = [path for match in glob.glob(name, root_dir=folder) if (path := folder / match).is_file()]
+    return sorted(found, key=lambda path: (path.name, str(path)))
 
 
 def missing_hub_data(what: str, *, task: str, lang: str, looked: Iterable[str]) -> MissingData:

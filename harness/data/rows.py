@@ -5,7 +5,7 @@ rows.rows[0], rows.fingerprint, rows.origin
 fingerprint(source, lang="de", place=place, task="xnli")     # the same fingerprint; the rows are not read
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from harness.data.hashes import files_fingerprint
 from harness.data.hub import NotOnHub, find_revision, load_split
 from harness.data.languages import fill, mentions_language
 from harness.data.place import DataPlace, Found, missing_hub_data
+from harness.errors import UserError
 from harness.registry import READERS, WORLDS
 from harness.specs.task import Source, Where
 
@@ -36,7 +37,7 @@ class Rows:
 def mentions_languages(source: Source) -> bool:
     """Whether the rows of a source depend on the language: a placeholder anywhere, or a generated world."""
     tests = [text for test in source.where for text in (test.equals, test.prefix) if text is not None]
-    texts = [source.hub or "", source.config, source.split, *(source.files or {}).values(), *tests]
+    texts = [source.hub or "", source.config, source.split, *file_names(source), *tests]
     return source.world is not None or any(map(mentions_language, texts))
 
 
@@ -46,10 +47,19 @@ def filled(source: Source, lang: str) -> Source:
         update={
             "config": fill(source.config, lang),
             "split": fill(source.split, lang),
-            "files": {role: fill(name, lang) for role, name in source.files.items()} if source.files else None,
+            "files": {role: _filled_names(names, lang) for role, names in source.files.items()} if source.files else None,
             "where": tuple(_filled_test(test, lang) for test in source.where),
         }
     )
+
+
+def file_names(source: Source) -> list[str]:
+    """The names and globs of a source's local files."""
+    return [name for names in (source.files or {}).values() for name in ((names,) if isinstance(names, str) else names)]
+
+
+def _filled_names(names: str | tuple[str, ...], lang: str) -> str | tuple[str, ...]:
+    return fill(names, lang) if isinstance(names, str) else tuple(fill(name, lang) for name in names)
 
 
 def _filled_test(test: Where, lang: str) -> Where:
@@ -66,8 +76,8 @@ def load_rows(source: Source, *, lang: str, place: DataPlace, task: str = "", ta
         return _plain(rows, source, fingerprint=_world_fingerprint(source, lang), origin=origin)
     if source.files is not None:
         paths = place.local_files(source.files, task=task, lang=lang, task_folder=task_folder)
-        rows = list(READERS.load(source.reader or "").read(paths, lang=lang, options=source.reader_options))
-        return _plain(rows, source, fingerprint=_files(paths), origin="files:" + ",".join(source.files.values()))
+        rows = [row for files in _one_by_one(paths) for row in _read(source, files, lang)]
+        return _plain(rows, source, fingerprint=_files(paths), origin="files:" + ",".join(file_names(source)))
     assert source.hub is not None
     found = place.mirror_files(source.hub, config=source.config, split=source.split)
     if found.paths:
@@ -112,8 +122,27 @@ def _world_fingerprint(source: Source, lang: str) -> str:
     return f"world:{digest[:16]}"
 
 
-def _files(paths: Mapping[str, Path]) -> str:
-    return files_fingerprint([paths[role] for role in sorted(paths)])
+def _one_by_one(paths: Mapping[str, tuple[Path, ...]]) -> list[dict[str, Path]]:
+    """The files by role, as often as the reader is called: once for each file of a role that stands alone."""
+    if len(paths) == 1:
+        return [{role: path} for role, several in paths.items() for path in several]
+    for role, several in paths.items():
+        if len(several) > 1:
+            raise UserError(
+                f"{len(several)} files for '{role}'",
+                expected="one file for each role of a reader that has several",
+                found=", ".join(path.name for path in several[:3]),
+            )
+    return [{role: path for role, (path,) in paths.items()}]
+
+
+def _read(source: Source, files: Mapping[str, Path], lang: str) -> Iterable[Mapping[str, Any]]:
+    found: Iterable[Mapping[str, Any]] = READERS.load(source.reader or "").read(files, lang=lang, options=source.reader_options)
+    return found
+
+
+def _files(paths: Mapping[str, tuple[Path, ...]]) -> str:
+    return files_fingerprint([path for role in sorted(paths) for path in paths[role]])
 
 
 def _plain(rows: Sequence[Mapping[str, Any]], source: Source, *, fingerprint: str, origin: str) -> Rows:
