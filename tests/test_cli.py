@@ -24,6 +24,7 @@ FLAGS = {
     "validate": CATALOG | {"--specs_only", "--languages"},
     "fetch": CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--languages"},
     "leaderboard": {"--output"},
+    "submission": CATALOG | {"--output", "--gold", "--model", "--intermediate", "--recipe", "--seed", "--partial"},
 }
 
 
