@@ -123,6 +123,7 @@ def _task(check: _Check, spec: TaskSpec) -> None:
     check.known("task", ("train_on",), check.tasks)
     for value in spec.label_values if spec.labels else ():
         check.known("label", ("label_values", value), [*spec.labels, "drop"])
+    _labels_from(check, spec)
     for split in ("train", "validation", "test"):
         found = check.raw("data", split)
         for number in range(len(found)) if isinstance(found, list) else ():
@@ -134,6 +135,18 @@ def _task(check: _Check, spec: TaskSpec) -> None:
             check.add(f"a task with test rows needs {key}", (key,))
     if spec.data.train and not spec.train_languages and "train_languages" not in refused:
         check.add("a task with training rows needs train_languages", ("train_languages",))
+
+
+def _labels_from(check: _Check, spec: TaskSpec) -> None:
+    """Labels that the training rows give."""
+    if not spec.labels_from:
+        return
+    if spec.labels:
+        check.add("give one of 'labels' and 'labels_from'", ("labels_from",))
+    if spec.type != "tagging":
+        check.add("labels_from is for tagging", ("labels_from",), found=f"type {spec.type}", todo="list the `labels`")
+    if not spec.data.train and "data" not in check.refused:
+        check.add("labels_from: train needs training rows", ("labels_from",), expected="data.train")
 
 
 def _fields(check: _Check, type_name: str, fields: Mapping[str, str]) -> None:
@@ -158,8 +171,19 @@ def _metrics(check: _Check) -> None:
     paths: list[KeyPath] = [("metrics", n, "metric") if isinstance(use, dict) else ("metrics", n) for n, use in enumerate(uses)]
     if [path for path in paths if not check.known("metric", path, METRICS.names())]:
         return  # the keys that `score` may name are not known then
+    for path in paths:
+        _no_answer(check, path)
     keys = [f"{check.raw(*path)}.{key}" for path in paths for key in METRICS.load(check.raw(*path)).KEYS]
     check.all_known("score", ("score",), keys)
+
+
+def _no_answer(check: _Check, path: KeyPath) -> None:
+    """Note a metric of answers that does not fit whether a question may have none."""
+    name, may_be_empty = check.raw(*path), bool(check.raw("options", "allow_empty"))
+    if name == "squad_v2" and not may_be_empty:
+        check.add("metric 'squad_v2' needs the option `allow_empty: true`", path)
+    if name in ("squad", "mlqa") and may_be_empty:
+        check.add(f"metric '{name}' takes answers only", path, todo="use squad_v2, or leave the option `allow_empty` out")
 
 
 def _source(check: _Check, path: KeyPath) -> None:
@@ -168,7 +192,8 @@ def _source(check: _Check, path: KeyPath) -> None:
         check.known(registry.kind, (*path, key), registry.names())
     files, tests = check.raw(*path, "files"), check.raw(*path, "where")
     places: list[KeyPath] = [("config",), ("split",)]
-    places += [("files", role) for role in (files if isinstance(files, dict) else ())]
+    for role, names in (files if isinstance(files, dict) else {}).items():
+        places += [("files", role, n) for n in range(len(names))] if isinstance(names, list) else [("files", role)]
     places += [("where", n, key) for n in range(len(tests) if isinstance(tests, list) else 0) for key in ("equals", "prefix")]
     for place in places:
         text = check.raw(*path, *place)

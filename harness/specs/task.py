@@ -27,6 +27,14 @@ class Where(Spec):
         return self
 
 
+def _one_or_several(value: Any) -> str:
+    return "list" if isinstance(value, list | tuple) else "name"
+
+
+FileNames = Annotated[Annotated[str, Tag("name")] | Annotated[tuple[str, ...], Tag("list")], Discriminator(_one_or_several)]
+"The name or glob of a local file, or a list of them."
+
+
 class Source(Spec):
     """Where the rows of one split lie.  Exactly one of hub, files, world.
 
@@ -42,8 +50,9 @@ class Source(Spec):
     "Split of the hub dataset or of the world."
     revision: str | None = None
     "Commit of the hub dataset.  Without it the newest is used, and the commit found is recorded."
-    files: dict[str, str] | None = None
-    "Local files by role, relative to --data_dir, then to the YAML file; most readers have the one role `rows`."
+    files: dict[str, FileNames] | None = None
+    """Local files by role, relative to --data_dir, then to the YAML file; most readers have the one role `rows`.  A name may be a
+    glob, and a role may have a list of names: the files that are there are read one after the other."""
     reader: str | None = None
     "Reader of local files: a module of harness/data/readers."
     reader_options: dict[str, Any] = {}
@@ -153,6 +162,8 @@ class TaskSpec(Spec):
     "Options of the task type, e.g. max_length."
     metrics: tuple[Annotated[MetricUse, BeforeValidator(_metric_use)], ...] = ()
     "Metrics to compute: names, the main one first."
+    labels_from: Literal["train"] | None = None
+    "`train`, in place of `labels`: the tags of the training rows, sorted; a tag that only other rows have is never predicted."
     score: tuple[str, ...] = ()
     "The task's score: mean of these `metric.key` values; by default the first key of the first metric."
     chance: float = Field(default=0.0, ge=0, le=100)
