@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from harness.data.examples import load_examples
+from harness.data.examples import Split, load_examples
 from harness.devices import Machine
 from harness.partials import open_partials
 from harness.processes import rank
@@ -81,14 +81,20 @@ class Cell:
 
     @cached_property
     def examples(self) -> Sequence[Any]:
-        """The test rows, or the seeded sample of them."""
+        """The test rows, or the seeded sample of them; before them those on which the type chooses a threshold."""
+        asked = self._rows(self.spec, "test", limit=self.args.get("limit"))
+        if not getattr(self.module, "CALIBRATES", False):
+            return asked
+        held_out = self.args.get("calibration")
+        rows = self._rows(revive(self.args["task"], held_out["spec"]), "validation") if held_out else []
+        found: Sequence[Any] = self.module.with_calibration(asked, rows, options=self.options)
+        return found
+
+    def _rows(self, spec: TaskSpec, split: Split, *, limit: int | None = None) -> Sequence[Any]:
+        """The rows of a split in the language of the cell."""
+        folder = self.machine.task_folders.get(spec.task)
         loaded = load_examples(
-            self.spec,
-            split="test",
-            langs=[self.args["lang"]],
-            place=self.machine.place,
-            task_folder=self.machine.task_folders.get(self.spec.task),
-            limit=self.args.get("limit"),
+            spec, split=split, langs=[self.args["lang"]], place=self.machine.place, task_folder=folder, limit=limit
         )
         return loaded.examples
 

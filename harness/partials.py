@@ -5,16 +5,20 @@
     17 in store, store.read(num_features)
 
 JSON partials are lines `[number, partial]`; a torn last line is dropped when the file is opened again.  Vectors are rows of a
-float32 file; a row counts once its number stands in the journal beside it, which is written afterwards.
+float32 file, each in its own place, so that they are read as they lie; places not yet written take no room.  A row counts once
+its number stands in a journal beside the file, which is written afterwards.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from harness.protocols import Partial
+
+VECTORS_FILE = "vectors.f32"
 
 
 class JsonPartials:
@@ -52,49 +56,49 @@ class JsonPartials:
 
 
 class VectorPartials:
-    """Partials as rows of a float32 matrix in a file of its own per process."""
+    """Partials as rows of one float32 matrix in a file that all processes share, row n being that of feature n."""
 
     def __init__(self, folder: Path, rank: int) -> None:
-        """Open for appending; a row without its journal entry is written again."""
-        self._rows = folder / f"vectors-{rank}.f32"
-        self._journal = folder / f"vectors-{rank}.jsonl"
-        self._folder = folder
-        self._place: dict[int, tuple[Path, int]] = {}
+        """Open for writing; a row without its journal entry is written again."""
+        self._rows = folder / VECTORS_FILE
+        self._journal = folder / f"vectors-{rank}.done"
+        self._there = bytearray()
         self._dimension = 0
-        self._num_rows = 0
-        for journal in sorted(folder.glob("vectors-*.jsonl")):
-            for row, line in enumerate(_whole_lines(journal, mine=journal == self._journal)):
+        for journal in sorted(folder.glob("vectors-*.done")):
+            for line in _whole_lines(journal, mine=journal == self._journal):
                 number, self._dimension = json.loads(line)
-                self._place[number] = (journal.with_suffix(".f32"), row)
-                if journal == self._journal:
-                    self._num_rows = row + 1
-        self._file = self._rows.open("r+b" if self._rows.exists() else "w+b")
+                self._note(number)
+        self._file = os.fdopen(os.open(self._rows, os.O_RDWR | os.O_CREAT, 0o666), "r+b")  # others may write to it already
 
     def __contains__(self, number: int) -> bool:
-        return number in self._place
+        return number < len(self._there) and bool(self._there[number])
+
+    def _note(self, number: int) -> None:
+        if number >= len(self._there):
+            self._there.extend(bytes(max(number + 1, 2 * len(self._there)) - len(self._there)))
+        self._there[number] = 1
 
     def write(self, answers: Iterable[tuple[int, Partial]]) -> None:
-        """Append vectors, then their journal."""
+        """Write vectors to their places, then their journal."""
         lines = []
         for number, vector in answers:
             row = np.ascontiguousarray(vector, dtype=np.float32)
             self._dimension = row.shape[-1]
-            self._file.seek(self._num_rows * row.nbytes)
+            self._file.seek(number * row.nbytes)
             self._file.write(row.tobytes())
-            self._place[number] = (self._rows, self._num_rows)
-            self._num_rows += 1
+            self._note(number)
             lines.append(json.dumps([number, self._dimension]) + "\n")
         self._file.flush()
         with self._journal.open("a", encoding="utf-8") as journal:
             journal.write("".join(lines))
 
-    def read(self, num_features: int) -> Sequence[np.ndarray] | None:
-        """All vectors in the order of the features [N, D]; None while some are missing."""
-        if len(self._place) != num_features:
+    def read(self, num_features: int) -> np.ndarray | None:
+        """All vectors in the order of the features [N, D], memory-mapped and read-only; None while some are missing."""
+        if self._there.count(1) != num_features:
             return None
-        paths = {path for path, _ in self._place.values()}
-        maps = {path: _matrix(path, self._dimension) for path in paths}
-        return [maps[path][row] for path, row in (self._place[n] for n in range(num_features))]
+        if not num_features:
+            return np.zeros((0, 0), dtype=np.float32)
+        return np.asarray(np.memmap(self._rows, dtype=np.float32, mode="r", shape=(num_features, self._dimension)))
 
     def close(self) -> None:
         """Close the file."""
@@ -109,7 +113,7 @@ def open_partials(folder: Path, *, vectors: bool, rank: int = 0) -> JsonPartials
 
 def remove_partials(folder: Path) -> None:
     """Remove the streamed files once predictions.jsonl stands."""
-    for pattern in ("partials-*.jsonl", "vectors-*"):
+    for pattern in ("partials-*.jsonl", "vectors*"):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
 
@@ -122,10 +126,3 @@ def _whole_lines(path: Path, *, mine: bool) -> list[str]:
         with path.open("r+b") as handle:
             handle.truncate(end)
     return content[:end].decode().split("\n")[:-1]
-
-
-def _matrix(path: Path, dimension: int) -> np.ndarray:
-    """The complete rows of a file of vectors [rows, dimension], memory-mapped."""
-    values = np.memmap(path, dtype=np.float32, mode="r")
-    rows = len(values) // dimension
-    return values[: rows * dimension].reshape(rows, dimension)

@@ -15,6 +15,7 @@ n u / (1 - n u) with u = 2^-24, in whatever order it was added; a pair that miss
 """
 
 import math
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ _BYTES_PER_LOADED = 40  # of a vector's entry while it is put on the grid: mappe
 _BYTES_PER_COMPARED = 64  # of a slice of products at worst: fp64 products, fp32 scores, int64 keys, partitioned and transposed
 _BYTES_PER_FOUND = 24  # of an entry of a pair scored exactly: both vectors, and room for their products
 _BYTES_PER_BEST = 40  # of each neighbour: key, index and score, and what turning one into the others takes
-_LIBRARY_BYTES = 48 << 20  # the work space of BLAS
+_LIBRARY_BYTES = 24 << 20  # the work space of BLAS, for each processor
 
 
 class TopK(NamedTuple):
@@ -113,7 +114,7 @@ def search_memory(
             + _BYTES_PER_FOUND * dimension * min(sizes.found, math.prod(rows)),
         ),
         "result": _BYTES_PER_BEST * k * (num_queries + (num_index if mutual else 0)),
-        "library": _LIBRARY_BYTES,
+        "library": _LIBRARY_BYTES * (os.cpu_count() or 1),
     }
     return {**parts, "total": sum(parts.values())}
 

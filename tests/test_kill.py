@@ -116,9 +116,10 @@ def test_a_torn_row_is_written_again(tmp_path):
     store = open_partials(tmp_path, vectors=True)
     store.write([(2, rows[2]), (0, rows[0])])
     store.close()
-    with (tmp_path / "vectors-0.f32").open("ab") as file:
-        file.write(b"\x01\x02\x03")  # half of a row, without its journal
-    with (tmp_path / "vectors-0.jsonl").open("a") as file:
+    with (tmp_path / "vectors.f32").open("r+b") as file:
+        file.seek(rows[0].nbytes)
+        file.write(b"\x01\x02\x03")  # a part of row 1, without its journal
+    with (tmp_path / "vectors-0.done").open("a") as file:
         file.write("[1")
     store = open_partials(tmp_path, vectors=True)
     assert [number in store for number in range(3)] == [True, False, True]
@@ -133,7 +134,7 @@ def test_rows_whose_journal_is_torn_are_written_again(tmp_path):
     store = open_partials(tmp_path, vectors=True)
     store.write(enumerate(rows))
     store.close()
-    journal = tmp_path / "vectors-0.jsonl"
+    journal = tmp_path / "vectors-0.done"
     journal.write_text(journal.read_text().splitlines(keepends=True)[0] + "[1, 4")
     store = open_partials(tmp_path, vectors=True)
     assert [number in store for number in range(3)] == [True, False, False]
@@ -145,12 +146,10 @@ def test_rows_whose_journal_is_torn_are_written_again(tmp_path):
 def test_rows_of_another_process_count(tmp_path):
     """What two processes have written serves one that goes on alone, also where both have said the same feature."""
     rows = np.arange(16, dtype=np.float32).reshape(4, 4)
-    for rank, numbers in ((0, (0, 1)), (1, (1, 3))):
-        store = open_partials(tmp_path / str(rank), vectors=True, rank=rank)
+    both = [(open_partials(tmp_path, vectors=True, rank=rank), numbers) for rank, numbers in ((0, (0, 1)), (1, (1, 3)))]
+    for store, numbers in both:
         store.write((number, rows[number]) for number in numbers)
         store.close()
-        for path in (tmp_path / str(rank)).iterdir():
-            path.rename(tmp_path / path.name)
     store = open_partials(tmp_path, vectors=True)
     store.write([(2, rows[2])])
     assert np.array_equal(np.stack(store.read(4)), rows)

@@ -89,7 +89,8 @@ def load_examples(
             range(len(own)) if limit is None else sample_ids([example.id for example in own], limit, key=task.task)
         )
         num_scored += len(chosen)
-        examples += _only_asking(own, chosen) if module.ROUTES[0] == "embedding" else [own[position] for position in chosen]
+        whole_pool = all(hasattr(example, "query") for example in own)
+        examples += _only_asking(own, chosen) if whole_pool else [own[position] for position in chosen]
     return ExampleSet(
         task=task.task,
         split=split,
