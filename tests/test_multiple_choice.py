@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from small_models import make_folder
+from small_runs import PLACES, Project
 from small_tokenizers import word_level, word_piece
 
 from harness.batching import collate
@@ -236,10 +237,10 @@ def score(kind, examples, task):
 
 @pytest.mark.parametrize("name", HUB)
 def test_shipped_tasks_read_rows_as_the_hub_has_them(name, tmp_path):
-    task, place = Catalog().task(name).spec, write_mirror(tmp_path, name, 400)
+    task, place = Catalog().task(name).spec, write_mirror(tmp_path, name, 240)
     for split in ("train", "validation"):
         found = load_examples(task, split=split, langs=["en"], place=place)
-        assert (len(found.examples), found.num_dropped) == (400, 0)
+        assert (len(found.examples), found.num_dropped) == (240, 0)
         example = found.examples[1]
         assert (example.prompt, example.options, example.gold) == FIRST[name]
     assert not task.data.test
@@ -247,7 +248,7 @@ def test_shipped_tasks_read_rows_as_the_hub_has_them(name, tmp_path):
     unlabelled = task.model_copy(
         update={"data": task.data.model_copy(update={"test": (source.model_copy(update={"split": "test"}),)})}
     )
-    assert load_examples(unlabelled, split="test", langs=["en"], place=place).num_dropped == 400
+    assert load_examples(unlabelled, split="test", langs=["en"], place=place).num_dropped == 240
     assert score("oracle", found.examples, task) == 100
     assert abs(score("random", found.examples, task) - task.chance) < 6
     assert task.chance == 100 / len(task.labels)
@@ -259,6 +260,28 @@ def test_how_to_articles_of_hellaswag_have_no_second_beginning(tmp_path):
         Catalog().task("hellaswag").spec, split="train", langs=["en"], place=write_mirror(tmp_path, "hellaswag", 2)
     )
     assert found.examples[0].options[0] == " end 0 0"
+
+
+PAPER = {
+    "anli_plus": (24, 2),
+    "mnli": (24, 2),
+    "qqp": (24, 3),
+    "squad_v2": (8, 3),
+    "squad_v1": (8, 3),
+    "hellaswag": (24, 7),
+    "ccg": (24, 15),
+    "cosmosqa": (4, 15),
+    "commonsenseqa": (4, 10),
+}
+"Batch size and epochs of the nine intermediate tasks in Phang et al. 2020, appendix A (recalled)."
+
+
+def test_the_papers_recipe_says_how_each_of_the_nine_intermediate_tasks_is_trained():
+    recipe = Catalog().recipe("phang2020").spec
+    assert Catalog().select("intermediate") == list(PAPER)
+    for name, (batch_size, epochs) in PAPER.items():
+        assert recipe.tasks[f"intermediate/{name}"] == {"batch_size": batch_size, "epochs": epochs}
+        assert recipe.provenance[f"tasks.intermediate/{name}"] == "[M, moderate] appendix A"
 
 
 REAL = {"hellaswag": (8000, 2042), "commonsenseqa": (9741, 1221)}
@@ -274,6 +297,67 @@ def test_shipped_tasks_on_real_rows(name, shared):
     assert all(option.strip() for example in examples for option in example.options)
     assert score("oracle", examples, task) == 100
     assert abs(score("random", examples, task) - task.chance) < 6
+
+
+# --- whole runs ------------------------------------------------------------------------------------------------------
+
+
+def write_picks(folder):
+    """A task of two to four options; the right one is the place that the prompt ends with."""
+    spec = {
+        "task": "picks",
+        "type": "multiple_choice",
+        "description": "Which place?",
+        "languages": ["en", "de"],
+        "data": {
+            split: {"files": {"rows": f"picks-{split}-{{lang}}.jsonl"}, "reader": "jsonl"}
+            for split in ("train", "validation", "test")
+        },
+        "fields": {"prompt": "p", "options": {"template": "the {{ item }}", "each": "o"}, "label": "l"},
+        "labels": ["A", "B", "C", "D"],
+        "metrics": ["accuracy"],
+        "chance": 36.1,
+    }
+    (folder / "picks.yaml").write_text(json.dumps(spec))
+    for split, lang in [("train", "en"), ("validation", "en"), ("test", "en"), ("test", "de")]:
+        rng, lines = random.Random(split), []
+        for number in range(30):
+            shown = rng.sample(PLACES, 2 + number % 3)
+            right = rng.randrange(len(shown))
+            lines.append(json.dumps({"p": f"the cat near the {shown[right]}", "o": shown, "l": "ABCD"[right]}))
+        (folder / f"picks-{split}-{lang}.jsonl").write_text("\n".join(lines))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    made = Project.make(folder, tasks="pairs", dropout=0.0, adam_epsilon=1e-3, max_steps=4, eval_every=2)
+    write_picks(folder)
+    return made
+
+
+def test_a_run_trains_selects_predicts_and_scores(project, tmp_path):
+    assert not project.run(tmp_path, tasks="picks").failed
+    (trained,) = tmp_path.glob("train/*/done.json")
+    assert json.loads(trained.read_text())["selection"] == "English validation"
+    shares = []
+    for path in tmp_path.glob("predict/*/predictions.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        assert {line["prediction"] for line in lines} <= set("ABCD") == {line["gold"] for line in lines}
+        shares.append(100 * sum(line["prediction"] == line["gold"] for line in lines) / 30)
+    scores = [json.loads(path.read_text())["score"]["value"] for path in tmp_path.glob("score/*/score.json")]
+    assert len(scores) == 2
+    assert sorted(scores) == pytest.approx(sorted(shares))
+
+
+def test_options_stay_together_however_a_batch_is_cut(project, tmp_path):
+    losses = []
+    for tokens in (None, 1):
+        root = tmp_path / str(tokens)
+        assert not project.with_machine(batch_tokens=tokens).run(root, tasks="picks", languages=("de",)).failed
+        (log,) = root.glob("train/*/log.jsonl")
+        losses.append([line["loss"] for line in map(json.loads, log.read_text().splitlines()) if "loss" in line])
+    assert losses[0] == pytest.approx(losses[1], abs=2e-5)
 
 
 # --- learning --------------------------------------------------------------------------------------------------------
