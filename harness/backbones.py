@@ -7,6 +7,7 @@
 Imports neither torch nor transformers.
 """
 
+import dataclasses
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from typing import Any
 import yaml
 
 from harness.catalog import Catalog, Entry
+from harness.data.coverage import covered
 from harness.data.hashes import files_fingerprint
 from harness.errors import UserError, did_you_mean, raise_all
 from harness.registry import ADAPTERS, TASK_TYPES
@@ -215,9 +217,12 @@ def _facts(preset: Entry[PresetSpec] | None, path: Any, arguments: Mapping[str, 
     facts: dict[str, Any] = {key: getattr(spec, key, None) for key in keys}
     if path and _is_folder(str(path)):
         facts |= read_sizes(Path(path).expanduser())
+    held = covered(spec.languages) if spec else None
     return {
         "path": shown,
         "preset": spec.preset if spec else None,
+        "family": spec.family if spec else "",
+        "coverage": dataclasses.asdict(held) if held else None,
         "revision": knobs.get("revision"),
         "adapter": arguments["adapter"],
         "fingerprint": arguments.get("fingerprint"),

@@ -1,14 +1,16 @@
 """The presets of encoders: they parse, and their sizes are those of their configurations."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
+from harness.data.coverage import corpora, covered
 from harness.data.languages import languages
+from harness.errors import UserError
 from harness.registry import ROOT
-from harness.specs.preset import PresetSpec
+from harness.specs.preset import Coverage, Evidence, PresetSpec
 from models.encoder import read_sizes
 
 FOLDER = ROOT / "models" / "presets"
@@ -83,9 +85,61 @@ def test_sizes_are_those_of_the_configuration(name):
     assert stated == read_sizes(CONFIGS[name])
 
 
-def test_languages_are_those_of_xtreme():
-    for name, spec in presets().items():
-        if spec.languages is not None:
-            assert len(set(spec.languages)) == len(spec.languages), name
-            assert set(spec.languages) <= set(languages()), name
-    assert set(languages()) - set(presets()["xlm-roberta-base"].languages) == {"yo"}
+def missing(name: str) -> list[str]:
+    """Languages of the table that a preset's pretraining has not held."""
+    held = covered(presets()[name].languages)
+    assert held is not None
+    return sorted(set(languages()) - set(held.languages))
+
+
+def test_languages_of_pretraining_are_in_the_table_each_once_and_have_a_source():
+    held = {name: covered(spec.languages) for name, spec in presets().items() if spec.languages}
+    for name, found in [*held.items(), *corpora().items()]:
+        assert len(set(found.languages)) == len(found.languages), name
+        assert set(found.languages) <= set(languages()), name
+        assert found.source, name
+        assert found.evidence in get_args(Evidence), name
+    assert {spec.languages.corpus for spec in presets().values() if spec.languages} - {None} == set(corpora())
+
+
+def test_languages_of_pretraining_are_those_that_are_documented():
+    """XLM-R has no Yoruba, though the corpus that was published as CC-100 has; EuroBERT has 15 languages."""
+    assert missing("xlm-roberta-base") == missing("xlm-roberta-xxl") == missing("mdeberta-v3-base") == ["ht", "qu", "wo", "yo"]
+    assert missing("bert-base-multilingual-cased") == missing("mt5-xxl") == missing("rembert") == ["qu", "wo"]
+    assert missing("mmbert-base") == []
+    assert len(languages()) - len(missing("eurobert-210m")) == 15
+    assert presets()["multilingual-minilm"].languages is None
+
+
+def test_ladders_of_sizes_share_their_pretraining():
+    ladders: dict[str, set[str]] = {}
+    for spec in presets().values():
+        if spec.family:
+            ladders.setdefault(spec.family, set()).add(spec.languages.corpus)
+    assert ladders == {
+        "XLM-R": {"xlmr"},
+        "mT5": {"mc4"},
+        "EuroBERT": {"eurobert_15"},
+        "mmBERT": {"mmbert_1833"},
+        "InfoXLM": {"xlmr"},
+    }
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {},
+        {"corpus": "mc4", "codes": ["de"]},
+        {"codes": ["de"]},
+        {"codes": ["de"], "source": "x"},
+        {"corpus": "mc4", "source": "x"},
+    ],
+)
+def test_covered_languages_are_a_corpus_or_a_list_with_its_source(written):
+    with pytest.raises(ValueError, match="corpus"):
+        Coverage.model_validate(written)
+
+
+def test_an_unknown_corpus_is_an_error_with_the_nearest_one():
+    with pytest.raises(UserError, match="did you mean 'mc4'"):
+        covered(Coverage(corpus="mc44"))

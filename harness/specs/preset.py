@@ -1,8 +1,35 @@
 """A preset: a backbone by name, with its size, licence, pitfalls and the settings it needs."""
 
-from typing import Any
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
 
 from harness.specs.model import Spec
+
+Evidence = Literal["R", "C", "D", "I", "M+"]
+"""How a fact is known: R read in a repository, C computed from its files, D read in documentation or on a model card, I read in
+a thread of the authors, M+ recalled and confirmed by a sum that is known."""
+
+
+class Coverage(Spec):
+    """Languages of a backbone's pretraining: those of a corpus that several share, or a list of its own with its source."""
+
+    corpus: str | None = None
+    "A corpus of harness/data/corpora.yaml."
+    codes: tuple[str, ...] | None = None
+    "Languages of the language table."
+    source: str = ""
+    "Where `codes` are listed."
+    evidence: Evidence | None = None
+    "How they are known."
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.corpus is None) == (self.codes is None):
+            raise ValueError("give exactly one of 'corpus' and 'codes'")
+        if (self.codes is not None) != bool(self.source) or (self.codes is not None) != (self.evidence is not None):
+            raise ValueError("'codes' go with 'source' and 'evidence', 'corpus' has its own")
+        return self
 
 
 class Pretraining(Spec):
@@ -52,8 +79,10 @@ class PresetSpec(Spec):
     "Width."
     licence: str = ""
     "Licence of the weights."
-    languages: tuple[str, ...] | None = None
-    "XTREME languages in its pretraining; None = not recorded."
+    family: str = ""
+    "Name of the ladder of sizes it belongs to (same data and recipe), e.g. XLM-R; empty = a ladder of one."
+    languages: Coverage | None = None
+    "Languages in its pretraining; None = not recorded."
     pitfalls: tuple[str, ...] = ()
     "What goes wrong with it; printed by `plan` and `show`."
     task_options: dict[str, dict[str, Any]] = {}
