@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from harness.data.coverage import corpora
 from harness.data.languages import PLACEHOLDERS, languages
 from harness.errors import UserError, did_you_mean
 from harness.registry import ADAPTERS, METRICS, READERS, TASK_TYPES, WORLDS
@@ -241,7 +242,8 @@ def _preset(check: _Check, spec: PresetSpec) -> None:
     """The adapter, type options, languages and pretraining of a preset."""
     _task_options(check, spec.task_options)
     check.known("adapter", ("adapter",), [*ADAPTERS.names(), "fake"])
-    check.all_known("language", ("languages",), list(languages()))
+    check.known("corpus", ("languages", "corpus"), list(corpora()))
+    check.all_known("language", ("languages", "codes"), list(languages()))
     if spec.adapter != "fake" and (spec.hub is None) == (spec.scratch is None) and not check.refused & {"hub", "scratch"}:
         check.add("give exactly one of 'hub' and 'scratch'", ("preset",))
     if spec.scratch is None:
