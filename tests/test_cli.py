@@ -17,13 +17,13 @@ REQUEST = CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--
 REQUEST |= {"--no_train", "--remove_overlap", "--output_path"}
 MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet"}
 FLAGS = {
-    "run": REQUEST | MACHINE | {"--dry_run"},
+    "run": REQUEST | MACHINE | {"--dry_run", "--references"},
     "plan": REQUEST | MACHINE,
     "ls": CATALOG,
     "show": CATALOG | {"--model", "--model_args", "--recipe"},
     "validate": CATALOG | {"--specs_only", "--languages"},
     "fetch": CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--languages"},
-    "leaderboard": {"--output"},
+    "leaderboard": {"--output", "--by", "--references"},
     "submission": CATALOG | {"--output", "--gold", "--model", "--intermediate", "--recipe", "--seed", "--partial"},
 }
 
@@ -168,7 +168,7 @@ def modules_of(*words):
 
 @pytest.mark.parametrize(
     "words",
-    [["ls", what] for what in ("tasks", "models", "metrics", "groups", "recipes", "types", "languages")]
+    [["ls", what] for what in ("tasks", "models", "metrics", "groups", "recipes", "types", "languages", "references")]
     + [["show", "xnli"], ["show", "phang2020"], ["show", "chunk_f1"], ["validate", "--specs_only"]],
     ids=" ".join,
 )

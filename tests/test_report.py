@@ -40,7 +40,7 @@ def test_rows_means_gap_and_lift_are_the_plain_arithmetic(tmp_path):
     assert len(board["rows"]) == 2 * 2 * 3 + 2 + 4
     none, mnli = entry(board, "xnli"), entry(board, "xnli", "mnli")
     assert none["languages"]["de"]["score"]["value"] == pytest.approx(71.5)
-    assert none["languages"]["de"]["seed_sd"] == pytest.approx(statistics.stdev([71, 72]))
+    assert none["languages"]["de"]["over_seeds"]["sd"] == pytest.approx(statistics.stdev([71, 72]))
     assert none["score"]["value"] == pytest.approx((71.5 + 81.5 + 61.5) / 3)
     assert none["seeds"] == [{"seed": 1, "score": pytest.approx(71.0)}, {"seed": 2, "score": pytest.approx(72.0)}]
     assert none["centred"] == pytest.approx((none["score"]["value"] - 33.3) / 66.7 * 100)
@@ -132,7 +132,7 @@ def test_groups_have_a_number_only_when_complete(tmp_path):
     everything = group(board, "all")
     assert everything["score"]["value"] == pytest.approx((xnli["score"]["value"] + pairs["score"]["value"]) / 2)
     assert [s["seed"] for s in everything["seeds"]] == [1, 2]
-    assert everything["seed_sd"] == pytest.approx(statistics.stdev([(71 + 40) / 2, (72 + 40) / 2]))
+    assert everything["over_seeds"]["sd"] == pytest.approx(statistics.stdev([(71 + 40) / 2, (72 + 40) / 2]))
     assert group(board, "all", "mnli")["lift"]["value"] == pytest.approx((10 + 6.5) / 2)
 
     run = nli(tmp_path / "part")

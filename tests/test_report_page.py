@@ -21,7 +21,6 @@ def test_partial_degenerate_truncated_missing_and_overlapping_are_told(tmp_path)
     run.cell("none", "xnli", "de", seed=1, right=30, total=90, truncated=4, missing=2, chain=chain)
     one_class = run.cell("none", "xnli", "fr", seed=1, right=1, total=1, chain=chain)
     run.extra["overlaps"] = [{"train": "mnli train", "test": "xnli", "lang": "de", "n": 37}]
-    run.extra["declared"] = {"mlm": "unlabelled text in de, fr"}
     board = build_board([run.write()])
     assert board["synthetic"]
     assert all(row["partial"] and row["limit"] == 90 for row in board["rows"])
@@ -38,7 +37,8 @@ def test_partial_degenerate_truncated_missing_and_overlapping_are_told(tmp_path)
         "4 truncated (12 tokens unseen)",
         f"Degenerate: final loss 1.0986 is that of guessing: {chain[0].name} (2 cells).",
         "Overlap: rows of mnli train occur in the test rows of xnli: de 37.",
-        "Intermediate task mlm sees: unlabelled text in de, fr.",
+        "Degenerate seeds: 1, replaced: 0.",
+        "Degenerate: tiny + none (quick), xnli: seed 1 of 1.",
     ):
         assert text in page
 

@@ -1,14 +1,17 @@
 """Make one board of one or several run folders.
 
 python run_eval.py leaderboard runs/x runs/y --output leaderboard.json
+python run_eval.py leaderboard runs/x --by family,covered --references xlmr_large_xtreme,mt5_base
 """
 
 import argparse
 from pathlib import Path
 
 from harness.commands._arguments import out, say
-from harness.errors import UserError
+from harness.data.languages import GROUPINGS
+from harness.errors import UserError, did_you_mean, raise_all
 from harness.report import build_board, markdown, write_board
+from harness.report.references import named_references, unused_references
 
 HELP = "merge run folders into one leaderboard.json and print it"
 
@@ -17,16 +20,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `leaderboard`."""
     parser.add_argument("folders", nargs="+", type=Path, metavar="RUN", help="folders given as --output_path")
     parser.add_argument("--output", type=Path, metavar="FILE", help="where to write the JSON (default: only print)")
+    parser.add_argument(
+        "--by",
+        default="",
+        metavar="WHAT,...",
+        help=f"also print means over languages by {', '.join(GROUPINGS)} (JSON has them all)",
+    )
+    parser.add_argument(
+        "--references", default="", metavar="NAME,...", help="published numbers to show beside the scores (see `ls references`)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Build, write and print the board."""
+    by = [name.strip() for name in args.by.split(",") if name.strip()]
+    raise_all(
+        [
+            UserError(f"languages cannot be grouped by '{name}'", where="--by", todo=did_you_mean(name, GROUPINGS))
+            for name in by
+            if name not in GROUPINGS
+        ]
+    )
     for folder in args.folders:
         if not (folder / "requests").is_dir():
             raise UserError(f"{folder} is no run folder", expected="the --output_path of a run, which has a folder `requests`")
-    board = build_board(args.folders)
+    references = named_references(args.references)
+    board = build_board(args.folders, references=references)
+    for name in unused_references(references, board):
+        say(f"no published number of {name} is of a task on this board")
     if args.output:
         write_board(board, args.output)
         say(f"board: {args.output}")
-    out(markdown(board))
+    out(markdown(board, by=by))
     return 0

@@ -1,6 +1,6 @@
 """List what there is.
 
-python run_eval.py ls tasks | models | metrics | groups | recipes | types | languages
+python run_eval.py ls tasks | models | metrics | groups | recipes | types | languages | references
 """
 
 import argparse
@@ -9,17 +9,22 @@ from collections.abc import Callable
 from harness.catalog import Catalog
 from harness.commands._arguments import add_catalog_arguments, out
 from harness.commands._table import table
-from harness.data.languages import languages
+from harness.data.coverage import covered
+from harness.data.languages import languages, xtreme_languages
 from harness.errors import UserError, did_you_mean
 from harness.registry import METRICS, TASK_TYPES
 
-HELP = "list tasks, models, metrics, groups, recipes, types or languages"
+HELP = "list tasks, models, metrics, groups, recipes, types, languages or references"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `ls`."""
     parser.add_argument(
-        "what", nargs="?", default="tasks", metavar="WHAT", help="tasks, models, metrics, groups, recipes, types or languages"
+        "what",
+        nargs="?",
+        default="tasks",
+        metavar="WHAT",
+        help="tasks, models, metrics, groups, recipes, types, languages or references (published numbers)",
     )
     add_catalog_arguments(parser)
 
@@ -37,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
         "recipes": _recipes,
         "types": _types,
         "languages": _languages,
+        "references": _references,
     }
     if args.what not in listings:
         raise UserError(f"cannot list '{args.what}'", todo=did_you_mean(args.what, listings))
@@ -70,8 +76,10 @@ def _models(catalog: Catalog) -> str:
     for name in sorted(catalog.names("preset"), key=lambda n: (catalog.preset(n).spec.parameters or 0, n)):
         spec = catalog.preset(name).spec
         sizes = [_size(spec.parameters), _size(spec.non_embedding_parameters)]
-        rows.append([name, *sizes, spec.architecture or spec.adapter, spec.licence, spec.hub or "made here"])
-    return table(["model", "parameters", "non-embedding", "architecture", "licence", "hub id"], rows)
+        held = covered(spec.languages)
+        langs = f"{len(set(held.languages) & set(xtreme_languages()))}/{len(xtreme_languages())}" if held else "-"
+        rows.append([name, *sizes, spec.architecture or spec.adapter, langs, spec.licence, spec.hub or "made here"])
+    return table(["model", "parameters", "non-embedding", "architecture", "XTREME's languages", "licence", "hub id"], rows)
 
 
 def _size(number: int | None) -> str:
@@ -103,5 +111,20 @@ def _types(catalog: Catalog) -> str:
 
 
 def _languages(catalog: Catalog) -> str:
-    rows = [[row.code, row.iso3, row.name, row.family, row.script, row.word_order or "-"] for row in languages().values()]
-    return table(["code", "iso3", "name", "family", "script", "order"], rows)
+    """The language table, with the tasks that test each language (those of generated worlds are left out)."""
+    specs = [catalog.task(name).spec for name in catalog.names("task")]
+    real = [spec for spec in specs if spec.data.test and not any(source.world for source in spec.data.test)]
+    rows = []
+    for row in languages().values():
+        tasks = [spec.task for spec in real if row.code in spec.languages]
+        known = [row.code, row.iso3, row.name, row.family, row.script, row.word_order or "-", row.benchmark or "-"]
+        rows.append([*known, " ".join(tasks) or "-"])
+    return table(["code", "iso3", "name", "family", "script", "order", "benchmark", "tasks"], rows)
+
+
+def _references(_: Catalog) -> str:
+    """Published numbers that a board can show."""
+    from harness.report.references import published
+
+    rows = [[name, row.model, row.intermediate, row.split, " ".join(row.tasks), row.paper] for name, row in published().items()]
+    return table(["reference", "model", "intermediate", "split", "tasks", "paper"], rows)

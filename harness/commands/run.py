@@ -23,6 +23,7 @@ from harness.commands._arguments import (
 from harness.overlap_report import find_overlaps
 from harness.plan import Plan, make_plan
 from harness.processes import is_first
+from harness.report.references import named_references
 from harness.requests import write_request
 
 if TYPE_CHECKING:
@@ -36,12 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_request_arguments(parser)
     add_machine_arguments(parser)
     parser.add_argument("--dry_run", action="store_true", help="only print the plan, as the command `plan` does")
+    parser.add_argument(
+        "--references", default="", metavar="NAME,...", help="published numbers to show on the board (see `ls references`)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the plan; 1 if a cell has no score."""
     if args.dry_run:
         return plan_command.run(args)
+    references = named_references(args.references)
     catalog = catalog_of(args)
     plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
     machine = machine_of(args, catalog)
@@ -64,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
     from harness.report import build_board, markdown, write_board
 
-    board = build_board([root], requests=[request.name])
+    board = build_board([root], requests=[request.name], references=references)
     write_board(board, root / "leaderboard.json")
     out(markdown(board))
     say(f"board: {root / 'leaderboard.json'}")

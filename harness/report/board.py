@@ -1,6 +1,6 @@
 """leaderboard.json: everything that runs found, with intervals, lifts and provenance; the same input gives the same bytes.
 
-    board = build_board([Path("runs/x"), Path("runs/y")])
+    board = build_board([Path("runs/x"), Path("runs/y")], references=["xlmr_large_xtreme"])
     write_board(board, Path("leaderboard.json"))          # checked against leaderboard.schema.json first
 
 No clock, no machine, no absolute path goes into it.
@@ -14,9 +14,12 @@ from typing import Any
 from harness.errors import UserError
 from harness.protocols import Json
 from harness.registry import TASK_TYPES
+from harness.report.cuts import cut_entries
 from harness.report.gather import Asked, CellKey, Material, gather
 from harness.report.lifts import NONE, SEED, Scored, score_cells
 from harness.report.means import Arm, GroupNumbers, TaskNumbers, arms_of, group_numbers, task_numbers
+from harness.report.references import reference_entries
+from harness.report.seeds import degenerate_seeds, degenerate_stages, over_seeds
 from harness.report.traces import portable
 from harness.specs.model import Spec
 from harness.stages import read_json, write_json
@@ -26,10 +29,13 @@ SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("leaderboard.schema.json")
 
 
-def build_board(folders: Sequence[Path], *, requests: Sequence[str] | None = None) -> dict[str, Json]:
+def build_board(
+    folders: Sequence[Path], *, requests: Sequence[str] | None = None, references: Sequence[str] = ()
+) -> dict[str, Json]:
     """The board of what was asked for in run folders: by all their request files, or by those of the given file names.
 
-    Raises UserError for folders that are no runs and for runs that contradict each other.
+    `references` name published numbers to stand beside the scores.  Raises UserError for folders that are no runs and for runs
+    that contradict each other.
     """
     material = gather(folders, requests=requests)
     scored = score_cells(material.cells, material.tasks)
@@ -54,8 +60,11 @@ def build_board(folders: Sequence[Path], *, requests: Sequence[str] | None = Non
         "rows": [_row(scored[cell.key], material) for cell in _in_order(material, task_order) if cell.key in scored],
         "task_scores": [_task_entry(arm, task, found, material) for arm in numbers for task, found in numbers[arm].items()],
         "group_scores": [entry for arm in numbers for entry in _group_entries(arm, numbers[arm], material)],
+        "cuts": [entry for arm in numbers for entry in _cuts(arm, numbers[arm], material)],
+        "references": _references(references, numbers, material, task_order),
         "missing": [{**_names(c.key), "reason": c.reason} for c in _in_order(material, task_order) if c.key not in scored],
-        "degenerate": _degenerate(material, scored),
+        "degenerate": degenerate_stages(material, scored),
+        "replaced": [entry.model_dump() for entry in material.replaced],
         "overlaps": [overlap.model_dump() for overlap in material.overlaps],
         "failures": [dict(failure) for failure in material.failures],
         "stages": dict(material.stages),
@@ -163,11 +172,6 @@ def _arm_names(arm: Arm) -> dict[str, Json]:
     return dict(arm._asdict())
 
 
-def _spread(seeds: Mapping[int | None, float]) -> float | None:
-    """Standard deviation over training seeds, None below two."""
-    return statistics.stdev(seeds.values()) if len(seeds) > 1 else None
-
-
 def _seed_list(seeds: Mapping[int | None, float]) -> list[Json]:
     return [{"seed": seed, "score": score} for seed, score in seeds.items()]
 
@@ -189,7 +193,7 @@ def _task_entry(arm: Arm, task: str, found: TaskNumbers, material: Material) -> 
             lang: {
                 "score": _interval(numbers.score),
                 "seeds": _seed_list(numbers.seeds),
-                "seed_sd": _spread(numbers.seeds),
+                "over_seeds": over_seeds(numbers.seeds),
                 "lift": _interval(numbers.lift),
                 "lift_seeds": list(numbers.lift_seeds),
             }
@@ -197,7 +201,8 @@ def _task_entry(arm: Arm, task: str, found: TaskNumbers, material: Material) -> 
         },
         "transfer_gap": _interval(found.gap),
         "seeds": _seed_list(found.seeds),
-        "seed_sd": _spread(found.seeds),
+        "over_seeds": over_seeds(found.seeds),
+        "degenerate_seeds": degenerate_seeds(found, material),
         "lift": _interval(found.lift),
         "lift_missing": [] if arm.intermediate == NONE else list(found.lift_missing),
         "metrics": _metric_means(found),
@@ -245,7 +250,7 @@ def _group_entries(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Mater
                 "score": _interval(found.score),
                 "lift": _interval(found.lift),
                 "seeds": _seed_list(found.seeds),
-                "seed_sd": _spread(found.seeds),
+                "over_seeds": over_seeds(found.seeds),
                 "missing": {task: list(langs) for task, langs in found.missing.items()},
                 "same_task": any(cell.asked.same_task for task in group.tasks if task in numbers for cell in numbers[task].cells),
                 "partial": arm.limit is not None,
@@ -254,12 +259,20 @@ def _group_entries(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Mater
     return entries
 
 
-def _degenerate(material: Material, scored: Mapping[CellKey, Scored]) -> list[Json]:
-    """Training that learnt nothing, and cells in which one label was predicted throughout."""
-    found: list[Json] = []
-    for name, stage in material.stages.items():
-        if stage["facts"].get("degenerate"):
-            cells = sum(name in cell.train for cell in material.cells)
-            found.append({"stage": name, "why": str(stage["facts"]["degenerate"]), "cells": cells})
-    single = sorted({str(cell.asked.score) for cell in scored.values() if cell.result.get("single_class")})
-    return [*found, *({"stage": name, "why": "one class is predicted throughout", "cells": 1} for name in single)]
+def _cuts(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Material) -> list[Json]:
+    """Means over families, scripts, word orders and (not) covered languages of each task of an arm."""
+    coverage = material.models[arm.model].coverage if arm.model in material.models else None
+    covered = coverage.languages if coverage else None
+    return [
+        {**_arm_names(arm), "task": task, **entry}
+        for task, found in numbers.items()
+        for entry in cut_entries(material.tasks[task], found, covered=covered)
+    ]
+
+
+def _references(
+    names: Sequence[str], numbers: Mapping[Arm, Mapping[str, TaskNumbers]], material: Material, task_order: Sequence[str]
+) -> list[Json]:
+    """Published numbers of the tasks on the board."""
+    langs = {task: {lang for found in numbers.values() if task in found for lang in found[task].languages} for task in task_order}
+    return list(reference_entries(names, {task: material.tasks[task] for task in task_order}, langs))

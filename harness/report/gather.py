@@ -15,6 +15,7 @@ from harness.errors import UserError, raise_all
 from harness.protocols import Json
 from harness.report.request import (
     Overlap,
+    Replaced,
     RequestedCell,
     RequestedGroup,
     RequestedModel,
@@ -79,6 +80,8 @@ class Material:
     "Short name -> {commit, versions}."
     overlaps: Sequence[Overlap]
     failures: Sequence[Mapping[str, str]]
+    replaced: Sequence[Replaced]
+    "Degenerate seeds for which others were trained."
 
 
 def gather(folders: Sequence[Path], *, requests: Sequence[str] | None = None) -> Material:
@@ -111,6 +114,7 @@ def gather(folders: Sequence[Path], *, requests: Sequence[str] | None = None) ->
         environments=environments.found(),
         overlaps=sorted({o for r in read for o in r.overlaps}, key=lambda o: (o.train, o.test, o.lang, o.n)),
         failures=[{"stage": stage, "error": error} for stage, error in sorted(failures)],
+        replaced=sorted({r for request in read for r in request.replaced}, key=lambda r: canonical(r.model_dump(mode="json"))),
     )
 
 

@@ -3,14 +3,12 @@
 parts = [*training_table(board), *remarks(board)]
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.protocols import Json
 from harness.report.columns import Column, in_blocks
-
-_MANY = 12
-"A longer list of languages is shortened."
+from harness.report.texts import arm_text, collected, listed
 
 
 def training_table(board: Mapping[str, Json]) -> list[str]:
@@ -42,7 +40,6 @@ def _number(value: Any) -> str:
 def remarks(board: Mapping[str, Json]) -> list[str]:
     """A list of remarks under a heading; empty if there is nothing to say."""
     found = [
-        *_same_task(board),
         *_partial(board),
         *_incomplete(board),
         *_missing(board),
@@ -51,8 +48,8 @@ def remarks(board: Mapping[str, Json]) -> list[str]:
         *_counts(board),
         *_degenerate(board),
         *_overlaps(board),
-        *(f"Intermediate task {name} sees: {text}." for name, text in board["declared"].items()),
         *_embeddings(board),
+        *_scaling(board),
         *(f"{task}: {note}" for task in board["task_order"] for note in board["tasks"][task]["notes"]),
         *(f"{name}: {pitfall}" for name, model in board["models"].items() for pitfall in model["pitfalls"]),
         *(f"Failed: {entry['stage']}: {_first_line(entry['error'])}" for entry in board["failures"]),
@@ -69,32 +66,9 @@ def _first_line(text: str) -> str:
     return (text.splitlines() or [""])[0]
 
 
-def _arm(entry: Mapping[str, Json]) -> str:
-    """A line of the board in words."""
-    more = [str(entry["recipe"])] if entry.get("recipe") else []
-    return f"{entry['model']} + {entry['intermediate']}" + (f" ({', '.join(more)})" if more else "")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= _MANY else f"{', '.join(names[:_MANY])} and {len(names) - _MANY} more"
-
-
-def _collected(pairs: Iterable[tuple[Any, str]]) -> dict[Any, list[str]]:
-    """Heading -> the distinct texts under it, in order of appearance."""
-    found: dict[Any, dict[str, None]] = {}
-    for heading, text in pairs:
-        found.setdefault(heading, {})[text] = None
-    return {heading: list(texts) for heading, texts in found.items()}
-
-
-def _same_task(board: Mapping[str, Json]) -> list[str]:
-    pairs = [(entry["intermediate"], entry["task"]) for entry in board["task_scores"] if entry["same_task"]]
-    return [f"† {name} is the training data of {', '.join(tasks)} itself." for name, tasks in _collected(pairs).items()]
-
-
 def _partial(board: Mapping[str, Json]) -> list[str]:
     pairs = [(entry["limit"], entry["task"]) for entry in board["task_scores"] if entry["partial"]]
-    return [f"‡ at most {limit} test rows a language: {', '.join(tasks)}." for limit, tasks in _collected(pairs).items()]
+    return [f"‡ at most {limit} test rows a language: {', '.join(tasks)}." for limit, tasks in collected(pairs).items()]
 
 
 def _incomplete(board: Mapping[str, Json]) -> list[str]:
@@ -105,7 +79,7 @@ def _incomplete(board: Mapping[str, Json]) -> list[str]:
         if entry["missing_languages"]:
             text = f"{entry['task']}: mean over {total - len(entry['missing_languages'])} of its {total} languages"
             pairs.append((text, f"{entry['model']} + {entry['intermediate']}"))
-    return [f"* {text} [{'; '.join(arms)}]." for text, arms in _collected(pairs).items()]
+    return [f"* {text} [{'; '.join(arms)}]." for text, arms in collected(pairs).items()]
 
 
 def _missing(board: Mapping[str, Json]) -> list[str]:
@@ -113,10 +87,10 @@ def _missing(board: Mapping[str, Json]) -> list[str]:
     pairs = []
     for entry in board["missing"]:
         seed = "" if entry["seed"] is None else f" (seed {entry['seed']})"
-        pairs.append(((_arm(entry), entry["task"], entry["reason"]), entry["lang"] + seed))
+        pairs.append(((arm_text(entry), entry["task"], entry["reason"]), entry["lang"] + seed))
     return [
-        f"Missing: {arm}, {task}, {_cells(len(langs))}: {_listed(langs)}: {reason}."
-        for (arm, task, reason), langs in _collected(pairs).items()
+        f"Missing: {arm}, {task}, {_cells(len(langs))}: {listed(langs)}: {reason}."
+        for (arm, task, reason), langs in collected(pairs).items()
     ]
 
 
@@ -132,7 +106,7 @@ def _groups(board: Mapping[str, Json]) -> list[str]:
         f"No number for {group}"
         + ("" if len(names) == arms else f" of {', '.join(names)}")
         + f": it lacks {lacking or 'members'}."
-        for (group, lacking), names in _collected(pairs).items()
+        for (group, lacking), names in collected(pairs).items()
     ]
 
 
@@ -142,12 +116,12 @@ def _lacking(board: Mapping[str, Json], task: str, langs: Sequence[str]) -> str:
         return task
     if not langs:
         return f"{task} (some seeds)"
-    return task if len(langs) == len(board["tasks"][task]["languages"]) else f"{task} ({_listed(langs)})"
+    return task if len(langs) == len(board["tasks"][task]["languages"]) else f"{task} ({listed(langs)})"
 
 
 def _without_lift(board: Mapping[str, Json]) -> list[str]:
-    pairs = [((_arm(row), row["task"], row["no_lift"]), row["lang"]) for row in board["rows"] if row["no_lift"]]
-    return [f"No lift: {arm}, {task} in {_listed(langs)}: {why}." for (arm, task, why), langs in _collected(pairs).items()]
+    pairs = [((arm_text(row), row["task"], row["no_lift"]), row["lang"]) for row in board["rows"] if row["no_lift"]]
+    return [f"No lift: {arm}, {task} in {listed(langs)}: {why}." for (arm, task, why), langs in collected(pairs).items()]
 
 
 def _counts(board: Mapping[str, Json]) -> list[str]:
@@ -161,8 +135,8 @@ def _counts(board: Mapping[str, Json]) -> list[str]:
         if counts["truncated_examples"]:
             texts.insert(0, f"{counts['truncated_examples']:,} truncated ({counts['truncated_tokens']:,} tokens unseen)")
         if texts:
-            pairs.append(((entry["task"], f"of {counts['examples']:,} examples: {', '.join(texts)}"), f"{_arm(entry)}"))
-    return [f"{task}, {text} [{'; '.join(arms)}]." for (task, text), arms in _collected(pairs).items()]
+            pairs.append(((entry["task"], f"of {counts['examples']:,} examples: {', '.join(texts)}"), f"{arm_text(entry)}"))
+    return [f"{task}, {text} [{'; '.join(arms)}]." for (task, text), arms in collected(pairs).items()]
 
 
 def _degenerate(board: Mapping[str, Json]) -> list[str]:
@@ -170,7 +144,7 @@ def _degenerate(board: Mapping[str, Json]) -> list[str]:
     for entry in board["degenerate"]:
         found.setdefault(entry["why"], []).append(entry)
     return [
-        f"Degenerate: {why}: {_listed([entry['stage'] for entry in entries])} ({_cells(sum(e['cells'] for e in entries))})."
+        f"Degenerate: {why}: {listed([entry['stage'] for entry in entries])} ({_cells(sum(e['cells'] for e in entries))})."
         for why, entries in found.items()
     ]
 
@@ -178,8 +152,8 @@ def _degenerate(board: Mapping[str, Json]) -> list[str]:
 def _overlaps(board: Mapping[str, Json]) -> list[str]:
     pairs = [((entry["train"], entry["test"]), f"{entry['lang']} {entry['n']:,}") for entry in board["overlaps"]]
     return [
-        f"Overlap: rows of {train} occur in {_overlapped(test)}: {_listed(langs)}."
-        for (train, test), langs in _collected(pairs).items()
+        f"Overlap: rows of {train} occur in {_overlapped(test)}: {listed(langs)}."
+        for (train, test), langs in collected(pairs).items()
     ]
 
 
@@ -190,7 +164,7 @@ def _embeddings(board: Mapping[str, Json]) -> list[str]:
         if "pooling" in entry["options"]:
             options = ", ".join(f"{name} {value!r}" for name, value in entry["options"].items())
             pairs.append(((entry["task"], options), entry["model"]))
-    return [f"{task} of {', '.join(models)}: {options}." for (task, options), models in _collected(pairs).items()]
+    return [f"{task} of {', '.join(models)}: {options}." for (task, options), models in collected(pairs).items()]
 
 
 def _environments(board: Mapping[str, Json]) -> list[str]:
@@ -207,3 +181,28 @@ def _environments(board: Mapping[str, Json]) -> list[str]:
 def _overlapped(name: str) -> str:
     """What shares rows with training data: a task's test rows, or the rows that choose a checkpoint."""
     return f"{name}, which chooses the checkpoint" if name.endswith(" validation") else f"the test rows of {name}"
+
+
+def _scaling(board: Mapping[str, Json]) -> list[str]:
+    """What besides size differs between several backbones: their family, and the languages that pretraining held."""
+    models = {name: model for name, model in board["models"].items() if model["adapter"] != "fake"}
+    if len(models) < 2:
+        return []
+    families = collected((model["family"] or name, name) for name, model in models.items())
+    found = []
+    if len(families) > 1:
+        named = "; ".join(", ".join(names) for names in families.values())
+        found.append(f"Backbones of {len(families)} families ({named}) differ in more than size: compare sizes within a family.")
+    langs = dict.fromkeys(row["lang"] for row in board["rows"])
+    known = {name: model["coverage"]["languages"] for name, model in models.items() if model["coverage"]}
+    lacking = {name: [lang for lang in langs if lang not in covered] for name, covered in known.items()}
+    if len({tuple(names) for names in lacking.values()}) > 1:
+        named = "; ".join(f"{name} not {listed(names)}" if names else f"{name} all" for name, names in lacking.items())
+        found.append(
+            f"Pretraining of the backbones held different languages of this board ({named}): means over all languages mix that "
+            "with size; `leaderboard --by covered` takes them apart."
+        )
+    unknown = [name for name in models if name not in known]
+    if unknown:
+        found.append(f"Not recorded which languages the pretraining of {', '.join(unknown)} held.")
+    return found

@@ -16,6 +16,17 @@ from harness.specs.model import Spec
 SCHEMA = 1
 
 
+class RequestedCoverage(Spec):
+    """Languages of a backbone's pretraining."""
+
+    languages: tuple[str, ...]
+    "Those of the language table."
+    source: str
+    "Where they are listed."
+    evidence: str
+    "How they are known: R, C, D, I or M+."
+
+
 class RequestedModel(Spec):
     """A backbone of the run."""
 
@@ -27,6 +38,10 @@ class RequestedModel(Spec):
     "Commit on the hub."
     adapter: str
     "Module of models/."
+    family: str = ""
+    "Ladder of sizes that it belongs to; empty = a ladder of one."
+    coverage: RequestedCoverage | None = None
+    "What its pretraining held; None = not recorded."
     fingerprint: str | None = None
     "What identifies the weights."
     parameters: int | None = None
@@ -134,6 +149,27 @@ class Failure(Spec):
     "Message."
 
 
+class Replaced(Spec):
+    """A training seed that learnt nothing and for which another stands on the board."""
+
+    model: str
+    "Key of `models`."
+    intermediate: str
+    "Intermediate setting, or `none`."
+    task: str | None = None
+    "Key of `tasks`; None where the intermediate phase itself was degenerate, whatever the target."
+    recipe: str | None = None
+    "Recipe of its training."
+    seed: int
+    "The degenerate seed."
+    by: int | None = None
+    "The seed in its place; None if none of those tried was better."
+    stage: str = ""
+    "Name of the degenerate train stage."
+    why: str = ""
+    "What shows that it learnt nothing."
+
+
 class RequestFile(Spec):
     """The whole file."""
 
@@ -159,6 +195,8 @@ class RequestFile(Spec):
     "Commit of this project."
     failures: tuple[Failure, ...] = ()
     "Stages that failed."
+    replaced: tuple[Replaced, ...] = ()
+    "Degenerate seeds that were replaced on request."
 
 
 def read_request(path: Path) -> RequestFile:
