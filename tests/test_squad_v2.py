@@ -17,7 +17,9 @@ from harness.data.place import DataPlace
 from harness.errors import UserError
 from harness.fakes import load_fake
 from harness.metrics import squad_v2
+from harness.plan import make_plan
 from harness.registry import METRICS
+from harness.run_request import RunRequest
 from harness.scoring import read_stats, score_cell, score_value, write_score
 from harness.settings import task_options
 from harness.task_types import span_qa
@@ -158,6 +160,21 @@ def test_fakes_on_real_rows(shared: Path) -> None:
         else:
             share = 100 * sum(line.gold == UNANSWERED for line in made) / len(made)
             assert share <= found["best_exact"] < share + 2
+
+
+@pytest.mark.real
+def test_after_squad_v2_the_targets_still_always_answer(shared: Path) -> None:
+    request = RunRequest(model="mini", tasks="xquad,tydiqa,squad_v2", intermediate="none,squad_v2", languages=("en",))
+    made = make_plan(request, catalog=Catalog(), place=DataPlace(data_dir=shared / "hub", offline=True))
+    asked = {(s.args["task"], s.args["options"].get("allow_empty", False)) for s in made.stages if s.verb == "predict"}
+    assert asked == {("xquad", False), ("tydiqa", False), ("squad_v2", True)}
+    trained = [component for s in made.stages if s.verb == "train" for component in s.args["tasks"]]
+    kinds = {(component["task"], component["options"].get("allow_empty", False)) for component in trained}
+    assert {kind for kind in kinds if "squad" in kind[0] or kind[0] == "tydiqa"} == {
+        ("squad_v1", False),
+        ("tydiqa", False),
+        ("squad_v2", True),
+    }
 
 
 # Conformance with the official script, where a copy of it is named.
