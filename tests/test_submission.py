@@ -1,7 +1,11 @@
 """XTREME's submission files, scored digit for digit as its script does."""
 
+import importlib.metadata
+import importlib.util
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -200,14 +204,32 @@ MOCK_CATEGORIES = {
 }
 
 
-def test_the_mock_submission_of_xtreme() -> None:
+@pytest.fixture
+def xtreme() -> Path:
     folder = os.environ.get("XLIFT_XTREME_REPO")
     if not folder:
         pytest.skip("XLIFT_XTREME_REPO does not name a checkout of google-research/xtreme (838c13b)")
-    data = Path(folder) / "mock_test_data"
-    scores = score_submission(data / "predictions", data / "labels")
+    return Path(folder)
+
+
+def test_the_mock_submission_of_xtreme(xtreme: Path) -> None:
+    scores = score_submission(xtreme / "mock_test_data/predictions", xtreme / "mock_test_data/labels")
     for name, expected in MOCK_MEANS.items():
         report = scores.tasks[name].report()
         assert {key: report[key] for key in expected} == expected
     assert scores.categories() == MOCK_CATEGORIES
     assert scores.overall() == 62.17319850507246
+
+
+@pytest.mark.parametrize("of", ["xtreme", "us"])
+def test_every_number_is_that_of_the_official_script(xtreme: Path, mock: tuple[Path, Path], tmp_path: Path, of: str) -> None:
+    seqeval = importlib.util.find_spec("seqeval") and importlib.metadata.version("seqeval")
+    if seqeval != "0.0.12":
+        pytest.skip(f"the official script gives its numbers with seqeval 0.0.12, here is {seqeval or 'none'}")
+    predictions, labels = mock if of == "us" else (xtreme / "mock_test_data/predictions", xtreme / "mock_test_data/labels")
+    flags = ["--prediction_folder", predictions, "--label_folder", labels, "--output_file", tmp_path / "scores.json"]
+    subprocess.run([sys.executable, "evaluate.py", *map(str, flags)], check=True, cwd=xtreme, capture_output=True)
+    official = json.loads((tmp_path / "scores.json").read_text())
+    ours = score_submission(predictions, labels).report()["scores"]
+    assert ours.pop("all_task") == pytest.approx(official.pop("all_task"), abs=1e-12)  # the script adds up a set
+    assert ours == official

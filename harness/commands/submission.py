@@ -73,6 +73,8 @@ def _score(args: argparse.Namespace) -> int:
     if len(args.folders) != 2:
         expected, found = "two folders: PREDICTIONS GOLD", " ".join(map(str, args.folders))
         errors.append(UserError("which folders?", where="submission score", expected=expected, found=found))
+    if args.output and args.output.is_dir():
+        errors.append(UserError("this is a folder", where="--output", expected="a file for the scores", found=str(args.output)))
     raise_all(errors)
     scores = score_submission(*args.folders, partial=args.partial)
     if args.output:

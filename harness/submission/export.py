@@ -40,7 +40,7 @@ class Written:
 
     tasks: Mapping[str, PickedTask]
     num_rows: Mapping[str, Mapping[str, int]]
-    "Task -> language -> predictions."
+    "Task -> language -> predictions; of mined pairs, those that are to be found."
     notes: tuple[str, ...]
     "What a reader must know of the files."
 
@@ -77,7 +77,7 @@ def export(
                 rows = _rows(task.task, cell, sources, with_gold=gold is not None)
                 for side, root in roots.items():
                     texts[task.task.file(root, lang)] = _TEXT[task.task.kind](task.task, rows, side)
-                num_rows[name][lang] = len(rows)
+                num_rows[name][lang] = len(rows) if task.task.kind != "pairs" else sum(len(row.line["gold"]) for row in rows)
             except UserError as error:
                 errors.append(error)
     raise_all(errors)
@@ -93,8 +93,11 @@ def _check_folders(output: Path, gold: Path | None) -> None:
         for root in (output, gold)
         if root is not None and root.exists() and (not root.is_dir() or any(root.iterdir()))
     ]
-    if gold is not None and gold.resolve() == output.resolve():
-        errors.append(UserError("predictions and gold need a folder each", where="--gold", found=str(gold)))
+    one, other = output.resolve(), (gold or Path("/")).resolve()
+    if gold is not None and (one == other or one in other.parents or other in one.parents):
+        errors.append(
+            UserError("predictions and gold need a folder each, none inside the other", where="--gold", found=str(gold))
+        )
     raise_all(errors)
 
 

@@ -34,7 +34,7 @@ class OfficialTask:
     values: tuple[str, ...] = ()
     "Labels or tags that the official files hold; empty where they are free."
     num_rows: Mapping[str, int] = field(default_factory=dict)
-    "Language -> lines or sentences of the official test set, where the script compares line by line and the number is known."
+    "Language -> lines, sentences or gold pairs of the official test set, where that is known and a miss would spoil the score."
     sources: tuple[str, ...] = ()
     "Tasks of this project that fill the folder, the faithful one first; by default the one of the same name."
 
@@ -115,7 +115,14 @@ _ALL = (
         num_rows=MappingProxyType(_UDPOS_ROWS),
         sources=("udpos", "udpos_hub"),
     ),
-    OfficialTask(name="bucc2018", kind="pairs", metric="mined_pairs", score=("f1",), languages=("de", "fr", "ru", "zh")),
+    OfficialTask(
+        name="bucc2018",
+        kind="pairs",
+        metric="mined_pairs",
+        score=("f1",),
+        languages=("de", "fr", "ru", "zh"),
+        num_rows=MappingProxyType({"de": 9_580, "fr": 9_086, "ru": 14_435, "zh": 1_899}),
+    ),
     OfficialTask(
         name="tatoeba",
         kind="positions",
