@@ -53,6 +53,15 @@ def test_a_group_that_lacks_a_language_says_so(tmp_path):
     section = markdown(board, by=["family"]).split("## By family")[1].split("\n## ")[0]
     assert "| Indo-European |   3 | de ru ur  |" in section
     assert "*71.0 ±" in section
+    assert "†" not in section
+
+
+def test_cuts_carry_the_marks_of_their_task(tmp_path):
+    run = cut_run(tmp_path)
+    run.cells = [{**cell, "same_task": cell["intermediate"] == "mnli"} for cell in run.cells]
+    section = markdown(build_board([run.write()]), by=["script"]).split("## By script")[1].split("\n## ")[0]
+    assert "†61.0 ±" in section
+    assert "†+6.0 ±" in section
 
 
 def test_where_coverage_is_not_recorded_nothing_is_claimed(tmp_path):

@@ -14,7 +14,7 @@ from harness.report.columns import Column, in_blocks
 from harness.report.lines import Lines, arm_key
 from harness.report.means import ENGLISH, TaskNumbers
 from harness.report.request import RequestedTask
-from harness.report.texts import INCOMPLETE, NONE, NOTHING, plus_minus
+from harness.report.texts import INCOMPLETE, NONE, NOTHING, marks, plus_minus
 from harness.statistics import Estimate, mean_of, summarise
 
 ABOUT = {
@@ -72,7 +72,8 @@ def cut_sections(lines: Lines, by: Sequence[str]) -> list[str]:
 
 def _unknown(lines: Lines) -> list[str]:
     """Backbones of which the pretraining languages are not known."""
-    names = [name for name in lines.models if not lines.board["models"].get(name, {}).get("coverage")]
+    models = lines.board["models"]
+    names = [name for name in lines.models if models[name]["adapter"] != "fake" and not models[name]["coverage"]]
     return [f"Not recorded which languages the pretraining of {', '.join(names)} held."] if names else []
 
 
@@ -92,19 +93,20 @@ def _table(lines: Lines, by: str, task: str, model: str) -> list[str]:
     columns = []
     for entry in lines.of(model, task):
         found = [group.get(arm_key(entry)) for group in cuts.values()]
-        columns.append(Column(lines.label(entry), [_score_text(cut) for cut in found]))
+        mark = marks({**entry, "complete": True})
+        columns.append(Column(lines.label(entry), [_score_text(cut, mark) for cut in found]))
         if entry["intermediate"] != NONE:
-            columns.append(Column("lift", [_lift_text(cut) for cut in found]))
+            columns.append(Column("lift", [_lift_text(cut, mark) for cut in found]))
     return [f"### {task}: {model}, by {by.replace('_', ' ')}", in_blocks(keys, columns)]
 
 
-def _score_text(cut: Mapping[str, Json] | None) -> str:
+def _score_text(cut: Mapping[str, Json] | None, mark: str) -> str:
     if cut is None:
         return NOTHING
-    return (INCOMPLETE if cut["missing_languages"] else "") + plus_minus(cut["score"])
+    return mark + (INCOMPLETE if cut["missing_languages"] else "") + plus_minus(cut["score"])
 
 
-def _lift_text(cut: Mapping[str, Json] | None) -> str:
+def _lift_text(cut: Mapping[str, Json] | None, mark: str) -> str:
     if cut is None or cut["lift"] is None:
         return NOTHING
-    return (INCOMPLETE if cut["missing_languages"] or cut["lift_missing"] else "") + plus_minus(cut["lift"], sign="+")
+    return mark + (INCOMPLETE if cut["missing_languages"] or cut["lift_missing"] else "") + plus_minus(cut["lift"], sign="+")

@@ -183,13 +183,15 @@ def _sources(entries: Sequence[Mapping[str, Json]]) -> str:
 
 
 def published_languages(board: Mapping[str, Json], task: str) -> list[str]:
-    """The table of published numbers of a task's single languages; empty if there are none."""
+    """The table of published numbers of the languages that the board has of a task; empty if there are none."""
     entries = [entry for entry in board["references"] if entry["task"] == task and entry["languages"]]
     if not entries:
         return []
-    langs = [
-        lang for lang in board["tasks"][task]["languages"] if any(lang in by for e in entries for by in e["languages"].values())
-    ]
+    known = {lang for entry in entries for by_lang in entry["languages"].values() for lang in by_lang}
+    here = {lang for entry in board["task_scores"] if entry["task"] == task for lang in entry["languages"]}
+    langs = [lang for lang in board["tasks"][task]["languages"] if lang in known & here]
+    if not langs:
+        return []
     columns = [Column("lang", langs, left=True)]
     for entry in entries:
         for key, by_lang in sorted(entry["languages"].items()):
