@@ -24,6 +24,7 @@ FLAGS = {
     "validate": CATALOG | {"--specs_only", "--languages"},
     "fetch": CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--languages"},
     "leaderboard": {"--output", "--by", "--references"},
+    "compare": {"--a", "--b", "--by", "--tasks", "--languages", "--samples", "--seed", "--output"},
     "submission": CATALOG | {"--output", "--gold", "--model", "--intermediate", "--recipe", "--seed", "--partial"},
 }
 

@@ -16,7 +16,7 @@ RANKS = [
     {"harness.request_checks"},
     {"harness.plan"},
     {"harness.overlap_report", "harness.estimates", "harness.requests"},
-    {"harness.commands", "harness.report", "harness.submission"},
+    {"harness.commands", "harness.report", "harness.comparison", "harness.submission"},
     {"run_eval"},
 ]
 "Lowest first; a module imports its own rank and those below.  Rooms that load models follow below."
