@@ -27,8 +27,9 @@ from harness.cells import Cell
 from harness.data.place import DataPlace
 from harness.devices import Machine
 from harness.loading import load_adapter
-from harness.plan import RunRequest, make_plan
+from harness.plan import make_plan
 from harness.registry import TASK_TYPES
+from harness.run_request import RunRequest
 from harness.specs.portable import revive
 from harness.stages import Stage, begin
 

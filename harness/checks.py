@@ -118,14 +118,14 @@ def _task(check: _Check, spec: TaskSpec) -> None:
         module = TASK_TYPES.load(spec.type)
         check.parse(module.Options, ("options",))
         _fields(check, spec.type, module.FIELDS)
-    for key in ("languages", "train_languages"):
+    for key in ("languages", "train_languages", "translated_languages"):
         check.all_known("language", (key,), list(languages()))
     _metrics(check)
     check.known("task", ("train_on",), check.tasks)
     for value in spec.label_values if spec.labels else ():
         check.known("label", ("label_values", value), [*spec.labels, "drop"])
     _labels_from(check, spec)
-    for split in ("train", "validation", "test"):
+    for split in ("train", "validation", "test", "translated"):
         found = check.raw("data", split)
         for number in range(len(found)) if isinstance(found, list) else ():
             _source(check, ("data", split, number))
@@ -136,6 +136,8 @@ def _task(check: _Check, spec: TaskSpec) -> None:
             check.add(f"a task with test rows needs {key}", (key,))
     if spec.data.train and not spec.train_languages and "train_languages" not in refused:
         check.add("a task with training rows needs train_languages", ("train_languages",))
+    if bool(spec.data.translated) != bool(spec.translated_languages) and "translated_languages" not in refused:
+        check.add("data.translated and translated_languages go together", ("data", "translated"))
 
 
 def _labels_from(check: _Check, spec: TaskSpec) -> None:
@@ -210,14 +212,15 @@ def _source(check: _Check, path: KeyPath) -> None:
 
 def _recipe(check: _Check, spec: RecipeSpec) -> None:
     """Hyper-parameter names and values of every block, tasks, type options, and that each provenance names a value."""
-    for block in ("defaults", *PHASES):
+    for block in ("defaults", *PHASES, "mixture", "with_masked_lm"):
         check.parse(Training, (block,))
     for key, values in spec.tasks.items():
         check.parse(Training, ("tasks", key), without=("options",))
         head, _, rest = key.partition("/")
-        task = rest if head in PHASES and key not in check.tasks else key
-        if task not in check.tasks:
-            check.add(f"unknown task '{task}'", ("tasks", key), todo=did_you_mean(task, check.tasks))
+        named = rest if head in PHASES and key not in check.tasks else key
+        for task in named.split("+"):
+            if task not in check.tasks:
+                check.add(f"unknown task '{task}'", ("tasks", key), todo=did_you_mean(task, check.tasks))
         if not isinstance(values.get("options", {}), dict):
             check.add("options are a mapping `name: value`", ("tasks", key, "options"), found=repr(values["options"]))
     _task_options(check, spec.task_options)

@@ -5,7 +5,6 @@ numbers.training[stage.key].steps, numbers.notes
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,8 @@ from harness.data.hashes import cache_folder
 from harness.data.rows import load_rows
 from harness.devices import Machine
 from harness.errors import UserError
+from harness.fingerprints import file_of
+from harness.mixture import Component, Schedule
 from harness.plan import Plan
 from harness.specs.portable import revive
 from harness.specs.recipe import Training
@@ -81,16 +82,20 @@ def estimate(plan: Plan, *, root: Path, machine: Machine) -> Estimate:
 
 
 def _training_cost(stage: Stage, machine: Machine) -> TrainingCost:
-    (component,) = stage.args["tasks"]
     training = Training.model_validate(stage.args["training"])
-    rows = _rows(component, "train", machine)
-    if rows is not None and training.max_examples:
-        rows = min(rows, training.max_examples)
-    by_epochs = (
-        None if training.epochs is None or rows is None else math.ceil(math.ceil(rows / training.batch_size) * training.epochs)
+    parts: list[Component] = []
+    for component in stage.args["tasks"]:
+        rows = _rows(component, "train", machine)
+        most = component.get("max_examples", training.max_examples)
+        if rows is None:
+            return TrainingCost(rows=None, batch_size=training.batch_size, steps=training.max_steps)
+        rows = min(rows, most or rows)
+        batch_size = component.get("batch_size", training.batch_size)
+        parts.append(Component(name=component["task"], strata=(rows,), num_examples=rows, batch_size=batch_size))
+    steps = Schedule(components=parts, seed=0, cap=training.sampling_cap).steps_for(
+        epochs=training.epochs, max_steps=training.max_steps
     )
-    limits = [limit for limit in (by_epochs, training.max_steps) if limit is not None]
-    return TrainingCost(rows=rows, batch_size=training.batch_size, steps=min(limits) if limits else None)
+    return TrainingCost(rows=sum(part.num_items for part in parts), batch_size=training.batch_size, steps=steps)
 
 
 def _rows(content: Mapping[str, Any], split: Split, machine: Machine) -> int | None:
@@ -100,7 +105,7 @@ def _rows(content: Mapping[str, Any], split: Split, machine: Machine) -> int | N
     key = canonical([content["spec"]["data"], content["data"]])
     if key not in known:
         spec = revive(content["task"], content["spec"])
-        folder = machine.task_folders.get(spec.task)
+        folder = machine.task_folders.get(file_of(spec.task))
         try:
             known[key] = sum(
                 len(load_rows(source, lang=lang, place=machine.place, task=spec.task, task_folder=folder).rows)

@@ -42,6 +42,20 @@ class Work:
     machine: Machine
     accelerator: Any
     seed: int
+    grouped: bool = False
+    "The loss sets the features of an example against each other: they stay in one piece."
+
+    def pieces(self, features: Sequence[Feature]) -> list[list[int]]:
+        """Indices of features by forward pass."""
+        budget = self.machine.budget(train=True)
+        if not self.grouped or self.module.WHOLE_BATCH_LOSS:
+            return plan_batches([len(feature.input_ids) for feature in features], max_tokens=budget)
+        examples: dict[int, list[int]] = {}
+        for index, feature in enumerate(features):
+            examples.setdefault(feature.example, []).append(index)
+        own = list(examples.values())
+        costs = [len(indices) * max(len(features[i].input_ids) for i in indices) for indices in own]
+        return [[i for n in piece for i in own[n]] for piece in plan_batches(costs, max_tokens=budget)]
 
 
 def batch_gradients(work: Work, groups: Sequence[list[Feature]], *, step: int) -> float:
@@ -54,6 +68,7 @@ def batch_gradients(work: Work, groups: Sequence[list[Feature]], *, step: int) -
     features = [feature for group in groups for feature in group]
     num_targets = max(1, work.module.num_targets(features))
     longest = max(len(feature.input_ids) for feature in features)
+    least = max(map(len, groups)) * longest if work.grouped else longest
     while True:
         try:
             if work.module.WHOLE_BATCH_LOSS:
@@ -65,7 +80,7 @@ def batch_gradients(work: Work, groups: Sequence[list[Feature]], *, step: int) -
         except torch.OutOfMemoryError as error:
             work.adapter.module.zero_grad()
             with together():
-                if work.machine.budget(train=True) <= longest:
+                if work.machine.budget(train=True) <= least:
                     raise UserError(
                         f"out of memory with one sequence of {longest} tokens",
                         where=f"training step {step + 1}",
@@ -114,7 +129,7 @@ def _ask(work: Work, batch: Any, *, step: int, piece: int) -> torch.Tensor:
 def _summed(work: Work, features: Sequence[Feature], *, num_targets: int, step: int) -> Any:
     """Backward passes over this process's features, piece by piece; returns its part of the loss."""
     total: Any = 0.0
-    plans = plan_batches([len(feature.input_ids) for feature in features], max_tokens=work.machine.budget(train=True))
+    plans = work.pieces(features)
     for number, indices in enumerate(plans):
         batch = _piece(work, [features[i] for i in sorted(indices)])
         outputs = _ask(work, batch, step=step, piece=number * num_ranks() + rank())
@@ -128,7 +143,7 @@ def _cached(work: Work, features: Sequence[Feature], num_targets: int, step: int
     """A loss over all outputs of the recipe batch: outputs without graph, their gradients, then one backward per piece."""
     import torch
 
-    plans = plan_batches([len(feature.input_ids) for feature in features], max_tokens=work.machine.budget(train=True))
+    plans = work.pieces(features)
     mine = range(rank(), len(plans), num_ranks())
     if len(plans) == 1:
         return _guarded(lambda: _direct(work, features, num_targets, step) if rank() == 0 else 0.0)

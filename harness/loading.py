@@ -1,9 +1,9 @@
 """Finds the weights a stage starts from and loads the adapter that holds them.
 
-adapter = load_adapter(stage, root=root, machine=machine, heads={"mnli": head}, keep_heads=["mnli"])
+adapter = load_adapter(stage, root=root, machine=machine, heads={"mnli": head}, keep_heads={"mnli": "mnli"})
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.devices import Machine
@@ -58,10 +58,10 @@ def load_adapter(
     machine: Machine,
     heads: Mapping[str, HeadSpec],
     labels: Mapping[str, Sequence[str]],
-    keep_heads: Collection[str] = (),
+    keep_heads: Mapping[str, str] | None = None,
     inference: bool,
 ) -> Adapter:
-    """Load the adapter of a stage with the named heads: those in keep_heads from the checkpoint, the others fresh.
+    """Load the adapter of a stage with the named heads: those in keep_heads (name -> name in the checkpoint) as trained, others fresh.
 
     `labels` gives the label names of each head in the order of its outputs, for adapters that map a head made elsewhere.
     """
@@ -69,6 +69,6 @@ def load_adapter(
     module = ADAPTERS.load(source.adapter)
     seed = int(stage.args.get("seed", 0))
     adapter: Adapter = module.load(
-        source, heads=heads, keep_heads=keep_heads, device=machine.device, seed=seed, inference=inference
+        source, heads=heads, keep_heads=keep_heads or {}, device=machine.device, seed=seed, inference=inference
     )
     return adapter

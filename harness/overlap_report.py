@@ -15,6 +15,7 @@ from harness.data.examples import Split, load_examples
 from harness.data.hashes import cache_folder
 from harness.data.overlap import example_hashes
 from harness.devices import Machine
+from harness.fingerprints import file_of
 from harness.plan import Plan
 from harness.specs.portable import revive
 from harness.specs.task import TaskSpec
@@ -69,6 +70,6 @@ def _hashes(content: Any, split: Split, *, machine: Machine) -> np.ndarray:
 
 
 def _read(spec: TaskSpec, split: Split, langs: list[str], machine: Machine) -> np.ndarray:
-    folder = machine.task_folders.get(spec.task)
+    folder = machine.task_folders.get(file_of(spec.task))
     found = load_examples(spec, split=split, langs=langs, place=machine.place, task_folder=folder)
     return np.array([int(digest, 16) for digest in example_hashes(found.examples, spec.type)], dtype=np.uint64)

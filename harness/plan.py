@@ -17,14 +17,16 @@ from harness.catalog import Catalog, Entry
 from harness.data.languages import language
 from harness.data.place import DataPlace
 from harness.errors import UserError, UserErrors, raise_all
+from harness.fingerprints import Missing
+from harness.intermediate import Setting, parse_settings
 from harness.request_checks import conflicts, impossible, unsettled
+from harness.run_request import RunRequest
 from harness.settings import Settled
 from harness.specs.recipe import RecipeSpec
 from harness.specs.task import TaskSpec
-from harness.stage_builder import NO_INTERMEDIATE, Missing, RunRequest, StageBuilder, score_keys
+from harness.stage_builder import StageBuilder
 from harness.stages import Stage, in_order
 
-__all__ = ["NO_INTERMEDIATE", "Plan", "PlannedCell", "RunRequest", "make_plan", "score_keys"]
 P = ParamSpec("P")
 T = TypeVar("T")
 FETCH = "python run_eval.py fetch"
@@ -74,7 +76,7 @@ class PlannedTraining:
     after: str
     "The intermediate setting that it follows; empty for the first phase."
     task: str
-    "The task that gives the rows."
+    "The task that gives the rows; several are joined by +."
     settings: Settled | None
     "Hyper-parameters with who set each; None where the preset fixes them."
     stages: tuple[Stage, ...]
@@ -89,6 +91,8 @@ class Plan:
     backbone: Backbone
     recipe: Entry[RecipeSpec]
     tasks: Mapping[str, Entry[TaskSpec]]
+    settings: Mapping[str, Setting]
+    "The intermediate settings by name."
     cells: Sequence[PlannedCell]
     trainings: Sequence[PlannedTraining] = ()
 
@@ -97,11 +101,15 @@ class Plan:
         """Every stage once, inputs first."""
         return in_order(cell.score for cell in self.cells if cell.score)
 
+    def is_same_task(self, setting: str, task: str) -> bool:
+        """Whether an intermediate phase trains on the target's own training data, as they are or translated."""
+        return not set(self.settings[setting].tasks).isdisjoint(self.tasks[task].spec.same_task)
+
     @property
     def same_task(self) -> list[tuple[str, str]]:
         """(intermediate, task) where the intermediate phase trains on the target's own training data."""
         pairs = dict.fromkeys((cell.intermediate, cell.task) for cell in self.cells)
-        return [(name, task) for name, task in pairs if name in self.tasks[task].spec.same_task]
+        return [(name, task) for name, task in pairs if self.is_same_task(name, task)]
 
     def missing(self) -> list[str]:
         """What is not here, a text per task: which rows, how many scores they block, and the one command that fetches them."""
@@ -147,81 +155,92 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
     entries = {name: entry for name in names if (entry := attempt(catalog.task, name))}
     recipe = attempt(catalog.recipe, request.recipe, where="--recipe")
     backbone = attempt(resolve, request.model, request.model_args, catalog=catalog, use_own_head=request.no_train)
-    for name in request.intermediates:
-        entry = attempt(catalog.task, name, where="--intermediate") if name != NO_INTERMEDIATE else None
-        if entry and not entry.spec.data.train:
-            expected = "a task with data.train"
-            errors.append(UserError(f"task '{name}' has no training rows", where="--intermediate", expected=expected))
+    settings = attempt(parse_settings, request.intermediate, catalog=catalog) or []
     for lang in request.languages:
         attempt(language, lang, where="--languages")
     errors += conflicts(request, list(entries.values()), any_named=bool(parts))
     if backbone:
-        errors += impossible(backbone, list(entries.values()), request, catalog=catalog)
+        errors += impossible(backbone, list(entries.values()), settings, request=request, catalog=catalog)
     if backbone is None or recipe is None:
         raise_all(errors)
     assert backbone is not None
     assert recipe is not None
     builder = StageBuilder(request=request, catalog=catalog, place=place, backbone=backbone, recipe=recipe)
-    errors += unsettled(builder, list(entries.values()))
+    entries = {name: builder.task(name) for name in entries}
+    errors += unsettled(builder, list(entries.values()), settings)
     raise_all(list({str(error): error for error in errors}.values()))
     if request.remove_overlap:
         builder.tests = builder.test_sets(list(entries.values()))
     cells = [
         cell
-        for name in request.intermediates
+        for setting in settings
         for entry in entries.values()
         for lang in request.languages_of(entry.spec)
-        for cell in _cells(builder, entry, name, lang)
+        for cell in _cells(builder, entry, setting, lang)
     ]
     return Plan(
         request=request,
         backbone=backbone,
         recipe=recipe,
         tasks=entries,
+        settings={setting.name: setting for setting in settings},
         cells=cells,
-        trainings=_trainings(builder, entries, cells),
+        trainings=_trainings(builder, entries, settings, cells),
     )
 
 
-def _cells(builder: StageBuilder, entry: Entry[TaskSpec], name: str, lang: str) -> list[PlannedCell]:
+def _cells(builder: StageBuilder, entry: Entry[TaskSpec], setting: Setting, lang: str) -> list[PlannedCell]:
     """The cells of all seeds; one where nothing random happens."""
     trained = builder.is_trained(entry.spec)
-    fixed = not trained and (name == NO_INTERMEDIATE or builder.backbone.is_fake)
-    missing = builder.missing(entry, name, lang)
+    fixed = not trained and (not setting.phases or builder.backbone.is_fake)
+    missing = builder.missing(entry, setting, lang)
+    task = entry.spec.task
     cells: list[PlannedCell] = []
-    for seed in builder.request.seeds[: 1 if fixed else None]:
+    for asked in builder.request.seeds[: 1 if fixed else None]:
+        seed = builder.request.seed_of(task, asked)
         score = None
         if not missing:
-            parent = builder.trained(entry, name, seed) if trained else builder.intermediate(name, seed)
+            parent = builder.trained(entry, setting, seed) if trained else builder.intermediate(setting, seed)
             score = builder.score_stage(entry, lang, parent=parent)
         shown = None if fixed else seed
-        cells.append(PlannedCell(intermediate=name, task=entry.spec.task, lang=lang, seed=shown, score=score, missing=missing))
+        cells.append(PlannedCell(intermediate=setting.name, task=task, lang=lang, seed=shown, score=score, missing=missing))
     return cells
 
 
 def _trainings(
-    builder: StageBuilder, entries: Mapping[str, Entry[TaskSpec]], cells: Sequence[PlannedCell]
+    builder: StageBuilder, entries: Mapping[str, Entry[TaskSpec]], settings: Sequence[Setting], cells: Sequence[PlannedCell]
 ) -> list[PlannedTraining]:
     """The training stages of the cells by what they do, in the order of the stages."""
+    by_name = {setting.name: setting for setting in settings}
     found: dict[tuple[str, str, str, tuple[tuple[str, object], ...]], dict[str, Stage]] = {}
-    settings: dict[tuple[str, str, str, tuple[tuple[str, object], ...]], Settled | None] = {}
-    stages = in_order(cell.score for cell in cells if cell.score)
-    for stage in stages:
+    settled: dict[tuple[str, str, str, tuple[tuple[str, object], ...]], Settled | None] = {}
+    for stage in in_order(cell.score for cell in cells if cell.score):
         if stage.verb == "train" and stage.knobs.get("pretraining"):
-            key = ("pretraining", "", str(stage.args["tasks"][0]["task"]), ())
+            key = ("pretraining", "", _tasks(stage), ())
             found.setdefault(key, {})[stage.key] = stage
-            settings[key] = None
+            settled[key] = None
+    seen: set[tuple[str, str]] = set()
     for cell in cells:
+        phases = by_name[cell.intermediate].phases
         for number, stage in enumerate(cell.train):
-            first = number == 0 and cell.intermediate != NO_INTERMEDIATE
-            phase, after = ("intermediate", "") if first else ("target", cell.intermediate)
-            entry = builder.catalog.task(cell.intermediate) if first else entries[cell.task]
-            settled = builder.training_of(entry, phase=phase)
-            values = tuple(sorted(stage.args["training"].items()))
-            key = (phase, after, str(stage.args["tasks"][0]["task"]), values)
+            if (cell.intermediate, stage.key) in seen:
+                continue
+            seen.add((cell.intermediate, stage.key))
+            if number < len(phases):
+                phase, after = "intermediate", ":".join(done.name for done in phases[:number])
+                values = builder.training_of_phase(phases[number])
+            else:
+                phase, after = "target", cell.intermediate
+                values = builder.training_of(entries[cell.task], phase="target")
+            key = (phase, after, _tasks(stage), tuple(sorted(stage.args["training"].items())))
             found.setdefault(key, {})[stage.key] = stage
-            settings[key] = settled
+            settled[key] = values
     return [
-        PlannedTraining(phase=key[0], after=key[1], task=key[2], settings=settings[key], stages=tuple(stages.values()))
+        PlannedTraining(phase=key[0], after=key[1], task=key[2], settings=settled[key], stages=tuple(stages.values()))
         for key, stages in found.items()
     ]
+
+
+def _tasks(stage: Stage) -> str:
+    """The tasks of a training stage, for a reader."""
+    return "+".join(str(component["task"]) for component in stage.args["tasks"])

@@ -5,8 +5,11 @@ log.write()       # appends what is new: {"step": 12, "loss": 0.71}, {"step": 12
 """
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harness.stages import write_text
 
@@ -20,19 +23,25 @@ class Progress:
     evaluations_since_best: int = 0
     losses: list[float] = field(default_factory=list)
     "Loss of every step so far."
-    evaluations: list[tuple[int, float]] = field(default_factory=list)
-    "(steps done, English score)."
+    evaluations: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    "(steps done, English score by task); their mean chooses the checkpoint."
     stopped_early: bool = False
 
     def lines(self, since: int) -> str:
         """Log lines of the steps after `since`, the evaluation of a step behind its loss."""
-        scores = {step: score for step, score in self.evaluations if step > since}
-        lines: list[dict[str, float]] = []
+        scores = {step: by_task for step, by_task in self.evaluations if step > since}
+        lines: list[dict[str, Any]] = []
         for step, loss in enumerate(self.losses[since:], start=since + 1):
             lines.append({"step": step, "loss": loss})
             if step in scores:
-                lines.append({"step": step, "english_score": scores[step]})
+                own = {"by_task": scores[step]} if len(scores[step]) > 1 else {}
+                lines.append({"step": step, "english_score": mean_score(scores[step]), **own})
         return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def mean_score(by_task: Mapping[str, float]) -> float:
+    """Every task of a mixture counts alike (jiant's EqualMetricAggregator)."""
+    return math.fsum(by_task.values()) / len(by_task)
 
 
 class Log:

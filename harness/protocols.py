@@ -171,6 +171,8 @@ class TaskType(Protocol):
     SAMPLES: Sequence[Mapping[str, Any]]
     "A few raw rows (mapped fields) that tests run through the whole type."
     # Optional:
+    #   GROUPED = True        the loss sets the features of an example against each other: they share a forward pass in training,
+    #   CALIBRATES = True     decode chooses a threshold on the task's validation rows of the language, which come first,
     #   augment(feature, *, rng: np.random.Generator, tokenizer, options) -> Feature   per-epoch randomness (masking),
     #   pools(options) -> Pooling | None      embedding route: how to pool.
 

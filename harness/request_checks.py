@@ -3,14 +3,17 @@
 errors = [*conflicts(request, entries, any_named=True), *impossible(backbone, entries, request, catalog=catalog)]
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from harness.backbones import Backbone
 from harness.catalog import Catalog, Entry
 from harness.errors import UserError, UserErrors, did_you_mean
 from harness.registry import TASK_TYPES
 from harness.specs.task import TaskSpec
-from harness.stage_builder import NO_INTERMEDIATE, RunRequest, StageBuilder
+from harness.intermediate import NO_INTERMEDIATE, Setting
+from harness.run_request import RunRequest
+from harness.stage_builder import StageBuilder
 
 
 def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_named: bool) -> list[UserError]:
@@ -18,9 +21,10 @@ def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_na
     errors: list[UserError] = []
     if not any_named:
         errors.append(UserError("no task is named", where="--tasks", todo="see `run_eval.py ls tasks`"))
-    if not request.intermediates:
+    named = [part.strip() for part in request.intermediate.split(",") if part.strip()]
+    if not named:
         errors.append(UserError("no intermediate setting is named", where="--intermediate", expected="none or names of tasks"))
-    if request.no_train and request.intermediates not in ([], [NO_INTERMEDIATE]):
+    if request.no_train and set(named) - {NO_INTERMEDIATE}:
         errors.append(UserError("--no_train and --intermediate exclude each other", todo="leave out one of them"))
     if request.limit is not None and request.limit < 1:
         errors.append(UserError("the limit must be at least 1", where="--limit", found=str(request.limit)))
@@ -44,15 +48,20 @@ def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_na
 
 
 def impossible(
-    backbone: Backbone, entries: Sequence[Entry[TaskSpec]], request: RunRequest, *, catalog: Catalog
+    backbone: Backbone,
+    entries: Sequence[Entry[TaskSpec]],
+    settings: Sequence[Setting],
+    *,
+    request: RunRequest,
+    catalog: Catalog,
 ) -> list[UserError]:
     """Every pair of task and adapter that cannot work, and task options that no task of the run has."""
     offered = backbone.capabilities()
     errors: list[UserError] = []
     trains = not (request.no_train or backbone.is_fake)
     used = [("--tasks", entry, trains and bool(entry.spec.train_on or entry.spec.data.train)) for entry in entries]
-    known = catalog.names("task")
-    used += [("--intermediate", catalog.task(name), trains) for name in request.intermediates if name in known]
+    named = dict.fromkeys(name for setting in settings for name in setting.tasks)
+    used += [("--intermediate", catalog.task(name), trains) for name in named]
     for where, entry, fits in used:
         spec = entry.spec
         missing = sorted(({*TASK_TYPES.load(spec.type).NEEDS} | ({"fit"} if fits else set())) - set(offered))
@@ -76,23 +85,23 @@ def impossible(
     return errors
 
 
-def unsettled(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:
+def unsettled(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]], settings: Sequence[Setting]) -> list[UserError]:
     """Options and hyper-parameters that do not come out right; labels that differ where a head answers for another task."""
     errors: list[UserError] = []
-    catalog, known = builder.catalog, builder.catalog.names("task")
 
-    def attempt(entry: Entry[TaskSpec], phase: str, *, trained: bool) -> None:
+    def attempt(*settle: Callable[[], object]) -> None:
         try:
-            builder.settled_options(entry, phase=phase)
-            if trained:
-                builder.training_of(entry, phase=phase)
+            for one in settle:
+                one()
         except UserErrors as several:
             errors.extend(several.errors)
         except UserError as error:
             errors.append(error)
 
     for entry in entries:
-        attempt(entry, "target", trained=builder.is_trained(entry.spec))
+        attempt(partial(builder.settled_options, entry))
+        if builder.is_trained(entry.spec):
+            attempt(partial(builder.training_of, entry, phase="target"))
         source = builder.source(entry).spec
         if (source.type, source.labels) != (entry.spec.type, entry.spec.labels):
             errors.append(
@@ -106,7 +115,9 @@ def unsettled(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]]) -> list
         elif not source.data.train and builder.is_trained(entry.spec):
             where = entry.document.where(("train_on",))
             errors.append(UserError(f"task '{source.task}' has no training rows for '{entry.spec.task}'", where=where))
-    for name in builder.request.intermediates:
-        if name in known and not builder.backbone.is_fake:
-            attempt(catalog.task(name), "intermediate", trained=True)
+    for phase in dict.fromkeys(phase for setting in settings for phase in setting.phases):
+        if not builder.backbone.is_fake:
+            tasks = [builder.task(component.task) for component in phase.components]
+            attempt(*(partial(builder.settled_options, entry, phase="intermediate") for entry in tasks))
+            attempt(partial(builder.training_of_phase, phase))
     return errors

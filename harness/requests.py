@@ -12,9 +12,11 @@ from typing import Any
 
 from harness.backbones import read_sizes
 from harness.catalog import Catalog
-from harness.plan import NO_INTERMEDIATE, Plan, PlannedCell, score_keys
+from harness.intermediate import NO_INTERMEDIATE, Setting
+from harness.plan import Plan, PlannedCell
 from harness.provenance import provenance
 from harness.registry import TASK_TYPES
+from harness.stage_builder import score_keys
 from harness.stages import Stage, canonical, write_json
 
 SCHEMA = 1
@@ -94,7 +96,7 @@ def _cell(plan: Plan, cell: PlannedCell) -> dict[str, Any]:
         "seed": cell.seed,
         "route": TASK_TYPES.load(spec.type).ROUTES[0],
         "recipe": plan.recipe.spec.recipe if cell.train else None,
-        "same_task": cell.intermediate in spec.same_task,
+        "same_task": plan.is_same_task(cell.intermediate, cell.task),
         "limit": plan.request.limit,
         "train": [stage.name for stage in cell.train],
         "synthetic": any(source.world is not None for source in spec.data.test),
@@ -104,14 +106,23 @@ def _cell(plan: Plan, cell: PlannedCell) -> dict[str, Any]:
 
 
 def _declared(plan: Plan, catalog: Catalog) -> dict[str, str]:
-    """What unlabelled, parallel or translated text of test languages an intermediate setting sees."""
-    declared: dict[str, str] = {}
-    for name in dict.fromkeys(cell.intermediate for cell in plan.cells):
-        if name == NO_INTERMEDIATE:
+    """What unlabelled, parallel or translated text of test languages each intermediate setting sees."""
+    return {name: _seen(setting, catalog) for name, setting in plan.settings.items() if name != NO_INTERMEDIATE}
+
+
+def _seen(setting: Setting, catalog: Catalog) -> str:
+    """A sentence on the languages of a setting's rows other than English."""
+    kinds = {"retrieval": "parallel text", "masked_lm": "unlabelled text"}
+    found = []
+    for component in setting.components:
+        spec = catalog.task(component.task).spec
+        if component.lang:
+            found.append(f"{component.task}: labelled text machine-translated into {component.lang}")
             continue
-        spec = catalog.task(name).spec
         foreign = [lang for lang in spec.train_languages if lang != "en"]
-        kinds = {"retrieval": "parallel text", "masked_lm": "unlabelled or parallel text"}
         kind = kinds.get(spec.type, "labelled text")
-        declared[name] = f"{kind} in {', '.join(foreign)}" if foreign else "English only"
-    return declared
+        if spec.type == "masked_lm" and "text_pair" in spec.fields:
+            kind = "parallel text"
+        if foreign:
+            found.append(f"{component.task}: {kind} in {', '.join(foreign)}")
+    return "; ".join(found) or "English only"

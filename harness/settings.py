@@ -2,8 +2,9 @@
 
 Task options:   the type's defaults < the task < the recipe's task_options < the preset's task_options < the `options` of the
                 recipe's entries for the task < --model_args.
-Training:       the defaults of Training < the recipe's `defaults` < its phase (`intermediate` or `target`) < its entries for
-                the task.
+Training:       the defaults of Training < the recipe's `defaults` < its phase (`intermediate` or `target`) < for several tasks
+                at once its `mixture` and, with a masked_lm task, `with_masked_lm` < its entries for the task (or for
+                `a+b`) < what the intermediate setting itself says (`~uniform`).
 
 A recipe's entries for a task, the later win: `tasks.<rows>`, `tasks.<phase>/<rows>`, `tasks.<task>`, `tasks.<phase>/<task>`,
 where <rows> is the task that gives the training rows (mnli for xnli) and <phase> is `intermediate` or `target`.  Prediction
@@ -100,12 +101,42 @@ def training(names: Sequence[str], *, phase: str, recipe: Entry[RecipeSpec]) -> 
 
     `names` are the tasks whose entries in the recipe apply, the later win: the task that gives the rows, then the target.
     """
+    blocks = [("defaults", recipe.spec.defaults), (phase, getattr(recipe.spec, phase))]
+    return _training(blocks, names, phase=phase, recipe=recipe)
+
+
+def mixture_training(name: str, *, given: Mapping[str, Any], has_masked_lm: bool, recipe: Entry[RecipeSpec]) -> Settled:
+    """Hyper-parameters of an intermediate phase that trains several tasks, called `name` (`mnli+qqp`); `given` are its own."""
     spec = recipe.spec
-    blocks = [("defaults", spec.defaults), (phase, getattr(spec, phase))]
-    blocks += [(f"tasks.{key}", spec.tasks.get(key, {})) for key in entries(names, phase)]
+    blocks = [("defaults", spec.defaults), ("intermediate", spec.intermediate), ("mixture", spec.mixture)]
+    if has_masked_lm:
+        blocks.append(("with_masked_lm", spec.with_masked_lm))
+    return _training(blocks, [name], phase="intermediate", recipe=recipe, given=given)
+
+
+def component_training(task: str, *, whole: Settled, recipe: Entry[RecipeSpec]) -> dict[str, Any]:
+    """What the recipe's entries for a task of a mixture set apart from the whole: batch_size and max_examples."""
+    own: dict[str, Any] = {}
+    for key in entries([task], "intermediate"):
+        own |= {k: v for k, v in recipe.spec.tasks.get(key, {}).items() if k in ("batch_size", "max_examples")}
+    return {key: value for key, value in own.items() if value != getattr(whole.values, key)}
+
+
+def _training(
+    blocks: Sequence[tuple[str, Mapping[str, Any]]],
+    names: Sequence[str],
+    *,
+    phase: str,
+    recipe: Entry[RecipeSpec],
+    given: Mapping[str, Any] | None = None,
+) -> Settled:
+    """The blocks of a recipe laid over each other, then its entries for the tasks, then what the command line gives."""
+    spec = recipe.spec
+    laid = [*blocks, *((f"tasks.{key}", spec.tasks.get(key, {})) for key in entries(names, phase))]
     layers: list[tuple[str, Mapping[str, Any]]] = [
-        (f"recipe {spec.recipe} {block}", {k: v for k, v in values.items() if k != "options"}) for block, values in blocks
+        (f"recipe {spec.recipe} {block}", {k: v for k, v in values.items() if k != "options"}) for block, values in laid
     ]
+    layers.append(("--intermediate", given or {}))
     settled = _settle(Training, layers)
     if settled.values.epochs is None and settled.values.max_steps is None:
         todo = f"add `epochs:` or `max_steps:` to `{phase}:` or to `tasks: {{{names[0]}: ...}}`"

@@ -1,67 +1,32 @@
 """Makes the stages of a run, each once: what a stage receives, and with that its key, is decided here.
 
 builder = StageBuilder(request=request, catalog=catalog, place=place, backbone=backbone, recipe=recipe)
-builder.score_stage(entry, "de", parent=builder.trained(entry, "mnli", seed=1))
+builder.score_stage(entry, "de", parent=builder.trained(entry, setting, seed=1))
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from harness.backbones import Backbone
 from harness.catalog import Catalog, Entry
-from harness.data.examples import Split, data_fingerprint
+from harness.components import component_arguments, is_selected, reusable_head, with_translation
+from harness.data.label_sets import label_set
 from harness.data.place import DataPlace
 from harness.errors import MissingData
+from harness.fingerprints import Fingerprints, Missing, Need
+from harness.intermediate import Component, Phase, Setting
 from harness.registry import METRICS, TASK_TYPES
-from harness.settings import Settled, task_options, training
+from harness.run_request import RunRequest
+from harness.settings import Settled, component_training, mixture_training, task_options, training
 from harness.specs.portable import portable
 from harness.specs.recipe import RecipeSpec, Training
 from harness.specs.task import TaskSpec
 from harness.stages import Stage
 
-NO_INTERMEDIATE = "none"
 SCORE_SEED = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRequest:
-    """What a run asks for, as the command line gives it."""
-
-    model: str
-    model_args: str = ""
-    tasks: str
-    intermediate: str = NO_INTERMEDIATE
-    recipe: str = "xtreme_2020"
-    seeds: tuple[int, ...] = (1,)
-    languages: tuple[str, ...] = ()
-    "Only these; all of each task if empty."
-    limit: int | None = None
-    "Seeded sample of so many test rows per language."
-    no_train: bool = False
-    "Use the heads that the checkpoint has."
-    remove_overlap: bool = False
-    "Leave out training rows whose text occurs in the run's test rows."
-
-    @property
-    def intermediates(self) -> list[str]:
-        """The intermediate settings in order, each once."""
-        return list(dict.fromkeys(part.strip() for part in self.intermediate.split(",") if part.strip()))
-
-    def languages_of(self, spec: TaskSpec) -> list[str]:
-        """The languages of a task that the run asks for, in the task's order."""
-        return [lang for lang in spec.languages if not self.languages or lang in self.languages]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Missing:
-    """Rows that are not on this machine."""
-
-    task: str
-    split: Split
-    lang: str
-    error: MissingData
+MIXTURE_ONLY = {"sampling", "sampling_cap", "sampling_temperature"}
 
 
 @dataclass(kw_only=True)
@@ -75,10 +40,29 @@ class StageBuilder:
     recipe: Entry[RecipeSpec]
     tests: list[dict[str, Any]] = field(default_factory=list)
     "Test sets whose texts are left out of training, if asked."
-    _fingerprints: dict[tuple[str, Split, str], str | Missing] = field(default_factory=dict)
+    _tasks: dict[str, Entry[TaskSpec]] = field(default_factory=dict)
     _options: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     _trained: dict[tuple[Any, ...], Stage] = field(default_factory=dict)
     _made: dict[str, Stage] = field(default_factory=dict)
+
+    @cached_property
+    def prints(self) -> Fingerprints:
+        """Fingerprints of the rows."""
+        return Fingerprints(catalog=self.catalog, place=self.place)
+
+    def task(self, name: str) -> Entry[TaskSpec]:
+        """A task as its stages know it: translated rows in place (`mnli@de`), labels that its training rows give filled in."""
+        if name not in self._tasks:
+            base, _, lang = name.partition("@")
+            entry = self.catalog.task(base)
+            if entry.spec.labels_from:
+                try:
+                    labels = label_set(entry.spec, place=self.place, task_folder=self.catalog.folder("task", base))
+                except MissingData:
+                    labels = ()  # no stage is made: its rows are reported as missing
+                entry = replace(entry, spec=entry.spec.model_copy(update={"labels": labels}))
+            self._tasks[name] = replace(entry, spec=with_translation(entry.spec, lang)) if lang else entry
+        return self._tasks[name]
 
     def settled_options(self, entry: Entry[TaskSpec], *, phase: str = "target") -> Settled:
         """The task's options with who set each; what makes the backbone depends on its preset only, not on the run."""
@@ -102,46 +86,24 @@ class StageBuilder:
 
     def source(self, entry: Entry[TaskSpec]) -> Entry[TaskSpec]:
         """The task whose training rows serve a target."""
-        return self.catalog.task(entry.spec.train_on) if entry.spec.train_on else entry
+        return self.task(entry.spec.train_on) if entry.spec.train_on else entry
 
-    def fingerprint(self, spec: TaskSpec, split: Split, lang: str) -> str | Missing:
-        """Fingerprint of the rows of a split in a language, asked for once."""
-        key = (spec.task, split, lang)
-        if key not in self._fingerprints:
-            folder = self.catalog.folder("task", spec.task)
-            try:
-                found: str | Missing = data_fingerprint(spec, split=split, langs=[lang], place=self.place, task_folder=folder)
-            except MissingData as error:
-                found = Missing(task=spec.task, split=split, lang=lang, error=error)
-            self._fingerprints[key] = found
-        return self._fingerprints[key]
-
-    def data(self, spec: TaskSpec, split: Split, langs: Sequence[str] = ()) -> dict[str, str]:
-        """Language -> fingerprint; raises MissingData."""
-        found = {lang: self.fingerprint(spec, split, lang) for lang in langs or spec.train_languages}
-        for print_ in found.values():
-            if isinstance(print_, Missing):
-                raise print_.error
-        return {lang: str(print_) for lang, print_ in found.items()}
-
-    def missing(self, entry: Entry[TaskSpec], name: str, lang: str) -> tuple[Missing, ...]:
+    def missing(self, entry: Entry[TaskSpec], setting: Setting, lang: str) -> tuple[Missing, ...]:
         """All that is not here of the rows behind a cell."""
-        needs: list[tuple[TaskSpec, Split, Sequence[str]]] = []
+        needs: list[Need] = []
         scratch = self.backbone.preset.spec.scratch if self.backbone.preset else None
         for task in (scratch.tokenizer_task, *(step.task for step in scratch.pretraining)) if scratch else ():
-            needs += self._training_needs(self.catalog.task(task), self.catalog.task(task))
-        if name != NO_INTERMEDIATE and not self.backbone.is_fake:
-            needs += self._training_needs(self.catalog.task(name), self.catalog.task(name))
+            needs += self._training_needs(self.task(task), self.task(task))
+        for component in setting.components if not self.backbone.is_fake else ():
+            needs += self._training_needs(self.task(component.name), self.task(component.task))
         if self.is_trained(entry.spec):
             needs += self._training_needs(self.source(entry), entry)
-        needs.append((entry.spec, "test", [lang]))
-        found = [self.fingerprint(spec, split, lang) for spec, split, langs in needs for lang in langs]
-        return tuple({(m.task, m.split, m.lang): m for m in found if isinstance(m, Missing)}.values())
+        return self.prints.missing([*needs, (entry.spec, "test", [lang])])
 
-    def _training_needs(self, source: Entry[TaskSpec], target: Entry[TaskSpec]) -> list[tuple[TaskSpec, Split, Sequence[str]]]:
+    def _training_needs(self, source: Entry[TaskSpec], target: Entry[TaskSpec]) -> list[Need]:
         """Rows that train, and those that choose the checkpoint."""
-        needs: list[tuple[TaskSpec, Split, Sequence[str]]] = [(source.spec, "train", source.spec.train_languages)]
-        if _is_selected(target.spec):
+        needs: list[Need] = [(source.spec, "train", source.spec.train_languages)]
+        if is_selected(target.spec):
             needs.append((target.spec, "validation", target.spec.train_languages))
         return needs
 
@@ -157,75 +119,112 @@ class StageBuilder:
         scratch = preset.spec.scratch if preset else None
         if preset is None or scratch is None:
             return None
-        entry = self.catalog.task(scratch.tokenizer_task)
+        entry = self.task(scratch.tokenizer_task)
         config = scratch.model_dump(mode="json", include={"config", "vocab_size"})
-        texts = {"task": entry.spec.task, "spec": portable(entry.spec, split="train"), "data": self.data(entry.spec, "train")}
+        texts = {
+            "task": entry.spec.task,
+            "spec": portable(entry.spec, split="train"),
+            "data": self.prints.data(entry.spec, "train"),
+        }
         stage = self._once(
             Stage(verb="init", label=preset.spec.preset, args={**config, "texts": texts, "seed": 0}, knobs=self.knobs)
         )
         for step in scratch.pretraining:
-            label = f"{preset.spec.preset}+{step.task}"
             stage = self._train_stage(
-                self.catalog.task(step.task),
+                [self._component(self.task(step.task), self.task(step.task), phase="pretraining")],
                 parent=stage,
-                phase="pretraining",
-                label=label,
+                label=f"{preset.spec.preset}+{step.task}",
                 seed=0,
                 values=Training.model_validate(step.training),
+                knobs={**self.knobs, "pretraining": True},
             )
         return stage
 
-    def intermediate(self, name: str, seed: int) -> Stage | None:
-        """The checkpoint from which target training starts."""
-        if name == NO_INTERMEDIATE or self.backbone.is_fake:
-            return self.backbone_stage
-        if (name, seed) not in self._trained:
-            entry = self.catalog.task(name)
-            values = self.training_of(entry, phase="intermediate").values
-            label = f"{self.backbone.name}+{name}-seed{seed}"
-            self._trained[name, seed] = self._train_stage(
-                entry, parent=self.backbone_stage, phase="intermediate", values=values, seed=seed, label=label
-            )
-        return self._trained[name, seed]
+    def training_of_phase(self, phase: Phase) -> Settled:
+        """The hyper-parameters of an intermediate phase."""
+        if not phase.is_mixture:
+            return training([phase.components[0].task], phase="intermediate", recipe=self.recipe)
+        types = {self.task(component.task).spec.type for component in phase.components}
+        return mixture_training(
+            "+".join(component.task for component in phase.components),
+            given=dict(phase.sampling),
+            has_masked_lm="masked_lm" in types,
+            recipe=self.recipe,
+        )
 
-    def trained(self, entry: Entry[TaskSpec], name: str, seed: int) -> Stage:
+    def intermediate(self, setting: Setting, seed: int) -> Stage | None:
+        """The checkpoint from which target training starts: that of the setting's last phase."""
+        stage = self.backbone_stage
+        for number, phase in enumerate(setting.phases if not self.backbone.is_fake else ()):
+            name = ":".join(done.name for done in setting.phases[: number + 1])
+            if (name, seed) not in self._trained:
+                self._trained[name, seed] = self._intermediate_stage(phase, parent=stage, seed=seed, name=name)
+            stage = self._trained[name, seed]
+        return stage
+
+    def _intermediate_stage(self, phase: Phase, *, parent: Stage | None, seed: int, name: str) -> Stage:
+        """One phase: its tasks in an order that does not depend on the command line's."""
+        settled = self.training_of_phase(phase)
+        components: list[dict[str, Any]] = []
+        for component in sorted(phase.components):
+            own = component_training(component.task, whole=settled, recipe=self.recipe) if phase.is_mixture else {}
+            made = self._component(self.task(component.name), self.task(component.task), phase="intermediate")
+            if made.get("validation") in [other.get("validation") for other in components]:
+                made.pop("validation", None)  # translations of one task are selected on the same English rows: once is enough
+            components.append({**made, **own})
+        label = f"{self.backbone.name}+{_short(name)}-seed{seed}"
+        return self._train_stage(components, parent=parent, values=settled.values, seed=seed, label=label, knobs=self.knobs)
+
+    def trained(self, entry: Entry[TaskSpec], setting: Setting, seed: int) -> Stage:
         """The checkpoint that is asked for a target's cells."""
-        key = (entry.spec.task, name, seed)
+        key = (entry.spec.task, setting.name, seed)
         if key not in self._trained:
             values = self.training_of(entry, phase="target").values
-            start = "" if name == NO_INTERMEDIATE else f"+{name}"
-            label = f"{self.backbone.name}{start}+{self.source(entry).spec.task}-seed{seed}"
+            start = f"+{_short(setting.name)}" if setting.phases else ""
+            source = self.source(entry)
+            component = self._component(source, entry, phase="target")
+            head = self.reused_head(entry, setting) if values.reuse_head else None
+            if head:
+                component["reuse_head"] = head
             self._trained[key] = self._train_stage(
-                entry, parent=self.intermediate(name, seed), phase="target", values=values, seed=seed, label=label
+                [component],
+                parent=self.intermediate(setting, seed),
+                values=values,
+                seed=seed,
+                label=f"{self.backbone.name}{start}+{source.spec.task}-seed{seed}",
+                knobs=self.knobs,
             )
         return self._trained[key]
 
+    def reused_head(self, entry: Entry[TaskSpec], setting: Setting) -> str | None:
+        """The head of the last intermediate phase with which a target can go on; None = it starts with a fresh one."""
+        last: Sequence[Component] = setting.phases[-1].components if setting.phases else ()
+        heads = [(self.task(c.task), self.options(self.task(c.task), phase="intermediate")) for c in last]
+        return reusable_head(self.source(entry), self.options(entry), among=heads)
+
+    def _component(self, source: Entry[TaskSpec], target: Entry[TaskSpec], *, phase: str) -> dict[str, Any]:
+        """Training on the rows of `source`, selected on the English validation rows of `target`."""
+        options = self.options(target, phase=phase)
+        return component_arguments(source.spec, target.spec, options=options, tests=self.tests, prints=self.prints)
+
     def _train_stage(
-        self, target: Entry[TaskSpec], *, parent: Stage | None, phase: str, values: Training, seed: int, label: str
+        self,
+        components: Sequence[Mapping[str, Any]],
+        *,
+        parent: Stage | None,
+        values: Training,
+        seed: int,
+        label: str,
+        knobs: Mapping[str, Any],
     ) -> Stage:
-        """Training on the rows that serve a task, selected on the task's English validation rows."""
-        source = self.source(target) if phase == "target" else target
-        component: dict[str, Any] = {
-            "task": source.spec.task,
-            "spec": portable(source.spec, split="train"),
-            "data": self.data(source.spec, "train"),
-            "options": self.options(target, phase=phase),
-        }
-        if _is_selected(target.spec):
-            validation = portable(target.spec, split="validation", metrics=True)
-            # Targets that select on the same rows share the checkpoint: under the name of the task that gives the training rows.
-            same = validation == portable(source.spec, split="validation", metrics=True)
-            chosen = source.spec if same else target.spec
-            component["validation"] = {"task": chosen.task, "spec": validation, "data": self.data(chosen, "validation")}
-        if self.tests:
-            component["exclude"] = self.tests
+        """Training on one task or several."""
+        left_out = {"reuse_head"} | (MIXTURE_ONLY if len(components) == 1 else set())
         args = {
             "model": {key: value for key, value in self.backbone.arguments.items() if key != "dtype"},
-            "tasks": [component],
-            "training": values.model_dump(mode="json", exclude_defaults=True),
+            "tasks": [dict(component) for component in components],
+            "training": values.model_dump(mode="json", exclude_defaults=True, exclude=left_out),
             "seed": seed,
         }
-        knobs = {**self.knobs, "pretraining": True} if phase == "pretraining" else self.knobs
         return self._once(Stage(verb="train", label=label, args=args, inputs=(parent,) if parent else (), knobs=knobs))
 
     def is_trained(self, spec: TaskSpec) -> bool:
@@ -243,12 +242,12 @@ class StageBuilder:
             "task": spec.task,
             "spec": portable(spec, split="test"),
             "lang": lang,
-            "data": self.data(spec, "test", [lang])[lang],
+            "data": self.prints.data(spec, "test", [lang])[lang],
             "options": options,
             "head": (spec.train_on or spec.task) if has_head else None,
         }
         if getattr(module, "CALIBRATES", False) and spec.data.validation:
-            print_ = self.fingerprint(spec, "validation", lang)
+            print_ = self.prints.of(spec, "validation", lang)
             if isinstance(print_, str):  # without the rows the type falls back, and its predictions say so
                 args["calibration"] = {"spec": portable(spec, split="validation"), "data": print_}
         if self.request.limit is not None:
@@ -281,15 +280,16 @@ class StageBuilder:
         """The test sets of a run as training stages receive them under --remove_overlap; those that are not here are left out."""
         found: list[dict[str, Any]] = []
         for entry in sorted(entries, key=lambda entry: entry.spec.task):  # the order of --tasks must not change a key
-            prints = {lang: self.fingerprint(entry.spec, "test", lang) for lang in self.request.languages_of(entry.spec)}
+            prints = {lang: self.prints.of(entry.spec, "test", lang) for lang in self.request.languages_of(entry.spec)}
             data: Mapping[str, str] = {lang: print_ for lang, print_ in prints.items() if isinstance(print_, str)}
             found.append({"task": entry.spec.task, "spec": portable(entry.spec, split="test"), "data": dict(data)})
         return found
 
 
-def _is_selected(spec: TaskSpec) -> bool:
-    """Whether validation rows choose the checkpoint."""
-    return spec.selection == "validation" and bool(spec.data.validation)
+def _short(name: str) -> str:
+    """A setting's name for a folder: long mixtures by their first task and how many more there are."""
+    parts = name.removeprefix("+").split("+")
+    return name if len(name) <= 60 else f"{parts[0]}+{len(parts) - 1}-more"[:60]
 
 
 def score_keys(spec: TaskSpec) -> tuple[str, ...]:

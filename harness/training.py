@@ -9,63 +9,27 @@ step sees and what its dropout draws are functions of the step.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from harness.cells import Question
 from harness.checkpoints import States, link_folder, remove_folder, write_folder
 from harness.devices import Machine
 from harness.errors import UserError
-from harness.gradients import Work, batch_gradients
-from harness.loading import load_adapter
-from harness.mixture import Schedule
-from harness.optimization import freeze, parameter_groups, rate_factor
+from harness.gradients import batch_gradients
 from harness.predicting import evaluate
 from harness.processes import from_first, rank, together
-from harness.progress import Log, Progress
+from harness.progress import Log, Progress, mean_score
 from harness.protocols import Feature
-from harness.randomness import generator, seed_of
-from harness.registry import TASK_TYPES
-from harness.specs.portable import revive
-from harness.specs.recipe import Training
+from harness.randomness import generator
 from harness.stages import Stage, write_json
-from harness.training_data import TrainingData, label_entropy, read_training_data, revived_options
+from harness.trainer import Trainer, prepare
+from harness.training_facts import training_facts
 
 LOG_EVERY = 10
 "Steps between writes to the log."
-DEGENERATE_SHARE = 0.98
-"A classifier whose final loss is above this share of the entropy of its labels has learnt nothing (domain: XLM-R large on XNLI)."
-FINAL_SHARE = 0.1
-"The final loss is the mean over this last share of the steps."
-
-
-@dataclass(kw_only=True)
-class Trainer:
-    """The parts of one running training stage."""
-
-    folder: Path
-    machine: Machine
-    training: Training
-    data: TrainingData
-    work: Work
-    optimizer: Any
-    scheduler: Any
-    schedule: Schedule
-    total_steps: int
-    states: States
-    save_every: int
-    progress: Progress
-    log: Log | None = None
-    "Of the first process."
-
-    @property
-    def module(self) -> Any:
-        """What is trained."""
-        return self.work.adapter.module
 
 
 def train(stage: Stage, *, root: Path, machine: Machine) -> dict[str, Any]:
@@ -91,68 +55,6 @@ def train(stage: Stage, *, root: Path, machine: Machine) -> dict[str, Any]:
     return from_first(lambda: _finish(trainer))
 
 
-def prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
-    """Load data and model, build optimizer and schedule."""
-    import torch
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-    from accelerate.utils import set_seed
-
-    training = Training.model_validate(stage.args["training"])
-    seed = stage.args["seed"]
-    (component,) = stage.args["tasks"]
-    spec = revive(component["task"], component["spec"])
-    module = TASK_TYPES.load(spec.type)
-    head = module.head(spec, revived_options(module, component))
-    precision = machine.dtype(training.precision)
-    if precision == "float16" and not machine.device.startswith("cuda"):
-        raise UserError("float16 training needs a GPU", where=f"training stage {stage.name}", todo="precision: auto")
-    set_seed(seed_of("start", seed=seed) % 2**31)
-    heads = {spec.task: head} if head else {}
-    adapter: Any = load_adapter(stage, root=root, machine=machine, heads=heads, labels={spec.task: spec.labels}, inference=False)
-    data = read_training_data(stage, machine=machine, tokenizer=adapter.tokenizer, training=training)
-    schedule = Schedule(sizes={data.name: len(data.items)}, batch_size=training.batch_size, seed=seed)
-    total_steps = schedule.steps_for(epochs=training.epochs, max_steps=training.max_steps)
-    mixed = {"bfloat16": "bf16", "float16": "fp16", "float32": "no"}[precision]
-    AcceleratorState._reset_state()  # it is shared, and refuses another precision than that of the stage before
-    accelerator = Accelerator(mixed_precision=mixed, cpu=machine.device == "cpu")
-    if training.gradient_checkpointing:
-        adapter.module.enable_gradient_checkpointing()
-    freeze(adapter.module, training)
-    optimizer = torch.optim.AdamW(
-        parameter_groups(adapter.module, training),
-        lr=training.learning_rate,
-        betas=(0.9, training.adam_beta2),
-        eps=training.adam_epsilon,
-        fused=machine.device.startswith(("cpu", "cuda")),
-    )
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_factor(training, total_steps=total_steps))
-    adapter.module.train()
-    return Trainer(
-        folder=stage.folder(root),
-        machine=machine,
-        training=training,
-        data=data,
-        work=Work(
-            adapter=adapter,
-            module=data.module,
-            options=data.options,
-            question=Question.of(data.module, data.options, head=data.name),
-            machine=machine,
-            accelerator=accelerator,
-            seed=seed,
-        ),
-        # The model is not wrapped: gradients.py exchanges gradients itself, once a step, whatever the pieces of each process.
-        optimizer=accelerator.prepare_optimizer(optimizer),
-        scheduler=scheduler,
-        schedule=schedule,
-        total_steps=total_steps,
-        states=States(folder=stage.folder(root), keep_all=machine.keep == "all"),
-        save_every=machine.save_every or stage.knobs.get("save_every", 500),
-        progress=Progress(),
-    )
-
-
 def _resume(trainer: Trainer) -> int:
     """Restore the newest state, if there is one; returns the number of steps done."""
     state = trainer.states.newest()
@@ -160,8 +62,8 @@ def _resume(trainer: Trainer) -> int:
         trainer.module.load_state_dict(state.tensors["model"])
         trainer.optimizer.load_state_dict(state.tensors["optimizer"])
         trainer.scheduler.load_state_dict(state.facts["scheduler"])
-        if trainer.work.accelerator.scaler is not None:
-            trainer.work.accelerator.scaler.load_state_dict(state.tensors["scaler"])
+        if trainer.accelerator.scaler is not None:
+            trainer.accelerator.scaler.load_state_dict(state.tensors["scaler"])
         trainer.progress = Progress(**state.facts["progress"])
     if rank() == 0:
         trainer.log = Log(trainer.folder / "log.jsonl", trainer.progress)
@@ -171,8 +73,8 @@ def _resume(trainer: Trainer) -> int:
 def _save_state(trainer: Trainer, step: int) -> None:
     """Write everything that _resume needs; tied weights are written once by torch.save."""
     tensors = {"model": trainer.module.state_dict(), "optimizer": trainer.optimizer.state_dict()}
-    if trainer.work.accelerator.scaler is not None:
-        tensors["scaler"] = trainer.work.accelerator.scaler.state_dict()
+    if trainer.accelerator.scaler is not None:
+        tensors["scaler"] = trainer.accelerator.scaler.state_dict()
     facts = {"progress": vars(trainer.progress), "scheduler": trainer.scheduler.state_dict()}
     trainer.states.save(step, tensors, facts)
     for old in trainer.folder.glob("best-*"):
@@ -184,8 +86,10 @@ def _step(trainer: Trainer, number: int) -> float:
     """One optimizer step; returns the loss (mean over targets)."""
     with together():
         items = trainer.schedule.step(number)
-        groups = [_augmented(trainer, item, items.epoch) for item in items.items]
-    loss = batch_gradients(trainer.work, groups, step=number)
+        # A language that gets more than its share of an epoch may bring an item twice: as its own negative it would mislead.
+        chosen = dict.fromkeys(items.items.tolist()) if trainer.works[items.task].grouped else items.items.tolist()
+        groups = [_augmented(trainer, items.task, item, items.epoch) for item in chosen]
+    loss = batch_gradients(trainer.works[items.task], groups, step=number)
     with together():
         if not math.isfinite(loss):
             raise UserError(
@@ -194,16 +98,16 @@ def _step(trainer: Trainer, number: int) -> float:
                 todo="lower learning_rate, add warmup, or train in float32",
             )
     if trainer.training.max_grad_norm:
-        trainer.work.accelerator.clip_grad_norm_(trainer.module.parameters(), trainer.training.max_grad_norm)
+        trainer.accelerator.clip_grad_norm_(trainer.module.parameters(), trainer.training.max_grad_norm)
     trainer.optimizer.step()
     trainer.scheduler.step()
     trainer.optimizer.zero_grad()
     return loss
 
 
-def _augmented(trainer: Trainer, item: int, epoch: int) -> list[Feature]:
+def _augmented(trainer: Trainer, task: str, item: int, epoch: int) -> list[Feature]:
     """The features of an item, with the type's per-epoch randomness drawn for (seed, task, example, epoch)."""
-    data, work = trainer.data, trainer.work
+    data, work = trainer.data[task], trainer.works[task]
     features = data.items[item]
     augment = getattr(data.module, "augment", None)
     if augment is None:
@@ -217,12 +121,12 @@ def _after_step(trainer: Trainer, done: int, bar: Any) -> None:
     progress, training = trainer.progress, trainer.training
     last = done == trainer.total_steps
     every = training.eval_every or trainer.schedule.steps_per_epoch
-    evaluates = bool(trainer.data.validation_features) and (done % every == 0 or last)
+    evaluates = any(data.validation_features for data in trainer.data.values()) and (done % every == 0 or last)
     saves = done % trainer.save_every == 0 and not last
     if evaluates:
         _evaluate(trainer, done)
     if evaluates or saves or last or done % LOG_EVERY == 0:
-        score = {"english": f"{progress.evaluations[-1][1]:.1f}"} if progress.evaluations else {}
+        score = {"english": f"{mean_score(progress.evaluations[-1][1]):.1f}"} if progress.evaluations else {}
         bar.set_postfix(loss=f"{np.mean(progress.losses[-LOG_EVERY:]):.3f}", **score, refresh=False)
         from_first(lambda: _write_log(trainer))
     if saves:
@@ -235,24 +139,29 @@ def _write_log(trainer: Trainer) -> None:
 
 
 def _evaluate(trainer: Trainer, done: int) -> None:
-    """Score the English validation rows; a better score becomes the checkpoint to keep."""
-    progress, data, work = trainer.progress, trainer.data, trainer.work
-    assert data.validation_spec is not None
-    with work.accelerator.autocast():
-        score = evaluate(
-            work.adapter,
-            data.validation,
-            data.validation_features,
-            task=data.validation_spec,
-            options=data.options,
-            question=work.question,
-            machine=trainer.machine,
-        )
+    """Score the English validation rows of every component that has some; a better mean becomes the checkpoint to keep."""
+    progress = trainer.progress
+    by_task: dict[str, float] = {}
+    for name, data in trainer.data.items():
+        if not data.validation_features:
+            continue
+        assert data.validation_spec is not None
+        with trainer.accelerator.autocast():
+            by_task[name] = evaluate(
+                trainer.adapter,
+                data.validation,
+                data.validation_features,
+                task=data.validation_spec,
+                options=data.options,
+                question=trainer.works[name].question,
+                machine=trainer.machine,
+            )
     trainer.module.train()
-    progress.evaluations.append((done, score))
+    progress.evaluations.append((done, by_task))
+    score = mean_score(by_task)
     if progress.best_score is None or score > progress.best_score:
         progress.best_step, progress.best_score, progress.evaluations_since_best = done, score, 0
-        from_first(lambda: write_folder(trainer.folder / f"best-{done}", lambda place: work.adapter.save(str(place))))
+        from_first(lambda: write_folder(trainer.folder / f"best-{done}", lambda place: trainer.adapter.save(str(place))))
     else:
         progress.evaluations_since_best += 1
     patience = trainer.training.patience
@@ -261,32 +170,13 @@ def _evaluate(trainer: Trainer, done: int) -> None:
 
 def _finish(trainer: Trainer) -> dict[str, Any]:
     """Give the chosen weights the name `checkpoint` and say what happened."""
-    progress, data, folder = trainer.progress, trainer.data, trainer.folder
+    progress, folder = trainer.progress, trainer.folder
     if progress.best_step is None:
-        write_folder(folder / "checkpoint", lambda place: trainer.work.adapter.save(str(place)))
+        write_folder(folder / "checkpoint", lambda place: trainer.adapter.save(str(place)))
     else:
         best = folder / f"best-{progress.best_step}"
         write_folder(folder / "checkpoint", lambda place: link_folder(best, place))
-    steps = len(progress.losses)
-    final_loss = float(np.mean(progress.losses[-max(1, int(steps * FINAL_SHARE)) :]))
-    facts = {
-        "task": data.name,
-        "steps": steps,
-        "planned_steps": trainer.total_steps,
-        "examples": data.num_examples,
-        "items": len(data.items),
-        "epochs": round(steps / trainer.schedule.steps_per_epoch, 4),
-        "trained_parameters": sum(p.numel() for p in trainer.module.parameters() if p.requires_grad),
-        "final_loss": final_loss,
-        "best_step": progress.best_step,
-        "best_score": progress.best_score,
-        "selection": "English validation" if data.validation_spec else "final checkpoint",
-        "stopped_early": progress.stopped_early,
-        "degenerate": degenerate(data, final_loss),
-        "truncated_examples": data.num_truncated_examples,
-        "removed_overlaps": data.num_removed,
-        "dtype": trainer.machine.dtype(trainer.training.precision),
-    }
+    facts = training_facts(trainer)
     write_json(folder / "train.json", facts)
     return facts
 
@@ -297,16 +187,3 @@ def tidy(stage: Stage, *, root: Path, machine: Machine) -> None:
     States(folder=folder, keep_all=machine.keep == "all").clear()
     for left in folder.glob("best-*"):
         remove_folder(left)
-
-
-def degenerate(data: TrainingData, final_loss: float) -> str | None:
-    """Says why a run has learnt nothing: all labels the same, or a loss that knowing their shares alone would give."""
-    head = data.module.head(data.spec, data.options)
-    if head is None or head.kind not in ("sequence", "token"):
-        return None
-    entropy = label_entropy(data.items)
-    if entropy == 0.0:
-        return "all training labels are the same"
-    if final_loss >= DEGENERATE_SHARE * entropy:
-        return f"final loss {final_loss:.4f} is that of guessing by the shares of the labels ({entropy:.4f})"
-    return None

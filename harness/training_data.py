@@ -1,6 +1,6 @@
 """Training and validation rows of a training stage as features.
 
-data = read_training_data(stage, machine=machine, tokenizer=adapter.tokenizer, seed=1)
+data = read_training_data(component, stage=stage, machine=machine, tokenizer=adapter.tokenizer, training=training)
 data.items[17]        # the features that belong together: one window, or the two sides of a pair
 """
 
@@ -8,14 +8,17 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from harness.batching import NO_LABEL
 from harness.cells import encode_all
+from harness.components import head_name
 from harness.data.examples import load_examples
 from harness.data.overlap import example_hashes, without
 from harness.devices import Machine
 from harness.errors import UserError
+from harness.fingerprints import file_of
 from harness.processes import rank
 from harness.protocols import Feature
 from harness.randomness import generator
@@ -30,6 +33,8 @@ class TrainingData:
     """What one component of a training stage trains on and, where rows choose the checkpoint, is selected on."""
 
     name: str
+    head: str
+    "Name of the head it trains."
     spec: TaskSpec
     options: Any
     module: Any
@@ -38,6 +43,9 @@ class TrainingData:
     "Training items: features that must be in the same batch."
     item_ids: list[str]
     "Example id of each item, for randomness that belongs to it."
+    strata: tuple[int, ...]
+    "Number of items by language, in their order."
+    batch_size: int
     num_examples: int
     num_truncated_examples: int
     num_removed: int
@@ -52,9 +60,10 @@ def revived_options(module: Any, component: Mapping[str, Any]) -> Any:
     return module.Options.model_validate(component["options"])
 
 
-def read_training_data(stage: Any, *, machine: Machine, tokenizer: Any, training: Training) -> TrainingData:
-    """Load, sample, filter and encode the rows of a training stage's one component."""
-    (component,) = stage.args["tasks"]
+def read_training_data(
+    component: Mapping[str, Any], *, stage: Any, machine: Machine, tokenizer: Any, training: Training
+) -> TrainingData:
+    """Load, sample, filter and encode the rows of one component of a training stage."""
     name, seed = component["task"], stage.args["seed"]
     spec = revive(name, component["spec"])
     module = TASK_TYPES.load(spec.type)
@@ -64,28 +73,33 @@ def read_training_data(stage: Any, *, machine: Machine, tokenizer: Any, training
         split="train",
         langs=spec.train_languages,
         place=machine.place,
-        task_folder=machine.task_folders.get(name),
+        task_folder=machine.task_folders.get(file_of(name)),
         progress=machine.progress and not rank(),
     )
     examples, num_removed = without(loaded.examples, _excluded(component, machine), spec.type)
-    if training.max_examples is not None and training.max_examples < len(examples):
-        chosen = generator("training rows", name, seed=seed).permutation(len(examples))[: training.max_examples]
+    most = component.get("max_examples", training.max_examples)
+    if most is not None and most < len(examples):
+        chosen = generator("training rows", name, seed=seed).permutation(len(examples))[:most]
         examples = [examples[i] for i in sorted(chosen)]
     if not examples:
         raise UserError(f"task '{name}' has no training rows", where=f"training stage {stage.name}", found=loaded.origin)
     note = name if machine.progress and not rank() else ""
     features = encode_all(module, examples, spec=spec, tokenizer=tokenizer, options=options, train=True, note=note)
-    items = _items(features, grouped=getattr(module, "GROUPED", module.WHOLE_BATCH_LOSS), usable=_usable(module))
+    items = _items(features, grouped=is_grouped(module), usable=_usable(module))
     if not items:
         raise UserError(f"no training row of '{name}' can be encoded with a label", where=f"training stage {stage.name}")
-    validation_spec, validation, validation_features = _validation(component, module, stage, machine, tokenizer, training)
+    validation_spec, validation, validation_features = _validation(component, module, machine, tokenizer, training)
+    by_language = Counter(examples[item[0].example].lang for item in items)
     return TrainingData(
         name=name,
+        head=head_name(component),
         spec=spec,
         options=options,
         module=module,
         items=items,
         item_ids=[f"{examples[item[0].example].id}/{item[0].part}" for item in items],
+        strata=tuple(by_language[lang] for lang in spec.train_languages if by_language[lang]),
+        batch_size=component.get("batch_size", training.batch_size),
         num_examples=len(examples),
         num_truncated_examples=len({f.example for f in features if f.num_truncated}),
         num_removed=num_removed,
@@ -93,6 +107,11 @@ def read_training_data(stage: Any, *, machine: Machine, tokenizer: Any, training
         validation=validation,
         validation_features=validation_features,
     )
+
+
+def is_grouped(module: Any) -> bool:
+    """Whether the features of an example must be in the same forward pass, because its loss sets them against each other."""
+    return bool(getattr(module, "GROUPED", module.WHOLE_BATCH_LOSS))
 
 
 def _excluded(component: Mapping[str, Any], machine: Machine) -> set[str]:
@@ -118,7 +137,7 @@ def _items(features: Sequence[Feature], *, grouped: bool, usable: Callable[[Feat
     groups: dict[int, list[Feature]] = {}
     for feature in features:
         groups.setdefault(feature.example, []).append(feature)
-    return list(groups.values())
+    return [group for group in groups.values() if any(usable(feature) for feature in group)]
 
 
 def label_entropy(items: Sequence[Sequence[Feature]]) -> float:
@@ -131,10 +150,25 @@ def label_entropy(items: Sequence[Sequence[Feature]]) -> float:
     return -sum(count / total * math.log(count / total) for count in counts.values()) if len(counts) > 1 else 0.0
 
 
+def options_entropy(items: Sequence[Sequence[Feature]]) -> float:
+    """Mean over examples of ln(number of options): the loss of choosing blindly, in nats."""
+    return math.fsum(math.log(len(item)) for item in items) / len(items)
+
+
+def _in_turn(examples: Sequence[Any], *, num_sources: int) -> Sequence[Any]:
+    """The first example of each source, then the second of each: the first few are then of all sources (ANLI's rounds, MNLI, SNLI)."""
+    if num_sources < 2:
+        return examples
+    by_source: dict[str, list[Any]] = {}
+    for example in examples:
+        by_source.setdefault(example.id.partition(".")[0], []).append(example)  # ids begin with the number of their source
+    return [example for turn in zip_longest(*by_source.values()) for example in turn if example is not None]
+
+
 def _validation(
-    component: Mapping[str, Any], module: Any, stage: Any, machine: Machine, tokenizer: Any, training: Training
+    component: Mapping[str, Any], module: Any, machine: Machine, tokenizer: Any, training: Training
 ) -> tuple[TaskSpec | None, Sequence[Any], list[Feature]]:
-    """English rows that choose the checkpoint, the first `eval_examples` of them."""
+    """English rows that choose the checkpoint: the first `eval_examples`, of several sources in turn."""
     if not component.get("validation"):
         return None, [], []
     spec = revive(component["validation"]["task"], component["validation"]["spec"])
@@ -145,6 +179,6 @@ def _validation(
         place=machine.place,
         task_folder=machine.task_folders.get(spec.task),
     )
-    examples = loaded.examples[: training.eval_examples]
+    examples = _in_turn(loaded.examples, num_sources=len(spec.data.validation))[: training.eval_examples]
     options = revived_options(module, component)
     return spec, examples, encode_all(module, examples, spec=spec, tokenizer=tokenizer, options=options, train=False)

@@ -11,7 +11,7 @@ A checkpoint is such a folder; `ModelSource.checkpoint` (or the folder given as 
 
 import dataclasses
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -141,17 +141,19 @@ def load(
     source: ModelSource,
     *,
     heads: Mapping[str, HeadSpec],
-    keep_heads: Collection[str] = (),
+    keep_heads: Mapping[str, str] | None = None,
     device: str,
     seed: int,
     inference: bool,
 ) -> Encoder:
-    """Load a backbone and its heads: those in `keep_heads` with the checkpoint's weights, the others fresh from `seed`.
+    """Load a backbone and its heads: those in `keep_heads` with weights of the checkpoint, the others fresh from `seed`.
+
+    `keep_heads` maps a head's name to its name in the checkpoint.
 
     Inference loads in `source.dtype` and evaluation mode, training in fp32 and training mode.  Raises UserError for what is not a
     model folder or not an encoder, or lacks weights, a fast tokenizer or a head that is to be kept.
     """
-    checkpoint = _checkpoint_folder(source)
+    checkpoint, keep_heads = _checkpoint_folder(source), keep_heads or {}
     folder = (
         checkpoint / "backbone"
         if checkpoint
@@ -169,7 +171,7 @@ def load(
     modules = {
         name: build_head(spec, shape, seed=seed, name=name) for name, spec in sorted(heads.items()) if name not in keep_heads
     }
-    modules |= _kept_heads(checkpoint, {name: heads[name] for name in sorted(keep_heads)}, shape)
+    modules |= _kept_heads(checkpoint, {name: (saved, heads[name]) for name, saved in sorted(keep_heads.items())}, shape)
     fresh_mlm = [module for name, module in modules.items() if isinstance(module, MlmHead) and name not in keep_heads]
     if fresh_mlm:
         tensors = _pretrained_lm_head(folder, source=source, checkpoint=checkpoint)
@@ -241,8 +243,8 @@ def _head_shape(backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -
     )
 
 
-def _kept_heads(checkpoint: Path | None, heads: Mapping[str, HeadSpec], shape: HeadShape) -> dict[str, nn.Module]:
-    """Heads with the weights of a checkpoint; UserError if it has none of that name and kind."""
+def _kept_heads(checkpoint: Path | None, heads: Mapping[str, tuple[str, HeadSpec]], shape: HeadShape) -> dict[str, nn.Module]:
+    """Heads by name with the weights of a checkpoint's head; UserError if it has none of that name and kind."""
     if not heads:
         return {}
     if checkpoint is None:
@@ -252,17 +254,17 @@ def _kept_heads(checkpoint: Path | None, heads: Mapping[str, HeadSpec], shape: H
     saved: dict[str, Any] = json.loads((checkpoint / "heads.json").read_text(encoding="utf-8"))
     weights = load_file(checkpoint / "heads.safetensors")
     kept = {}
-    for name, spec in heads.items():
-        if name not in saved:
-            raise UserError(f"the checkpoint has no head '{name}'", where=str(checkpoint), todo=did_you_mean(name, saved))
-        described = dict(saved[name])
+    for name, (old, spec) in heads.items():
+        if old not in saved:
+            raise UserError(f"the checkpoint has no head '{old}'", where=str(checkpoint), todo=did_you_mean(old, saved))
+        described = dict(saved[old])
         own = dataclasses.replace(shape, pooling=described.pop("pooling", shape.pooling))
         if HeadSpec(**described) != spec:
             raise UserError(
-                f"head '{name}' does not fit", where=str(checkpoint), expected=str(spec), found=str(HeadSpec(**described))
+                f"head '{old}' does not fit", where=str(checkpoint), expected=str(spec), found=str(HeadSpec(**described))
             )
         kept[name] = build_head(spec, own, seed=0, name=name)
-        kept[name].load_state_dict(_with_prefix(weights, f"{_key(name)}."))
+        kept[name].load_state_dict(_with_prefix(weights, f"{_key(old)}."))
     return kept
 
 

@@ -11,7 +11,7 @@ put in the task's order.  Keys of `ModelSource.extra`:
     ignore_labels   `x|y`: labels of the model that may never be predicted, because the task does not have them (--model_args)
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def load(
     source: ModelSource,
     *,
     heads: Mapping[str, HeadSpec],
-    keep_heads: Collection[str] = (),
+    keep_heads: Mapping[str, str] | None = None,
     device: str,
     seed: int,
     inference: bool,

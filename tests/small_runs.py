@@ -21,7 +21,8 @@ from harness.catalog import Catalog
 from harness.data.place import DataPlace
 from harness.devices import Machine
 from harness.executors.local import Report, execute
-from harness.plan import Plan, RunRequest, make_plan
+from harness.plan import Plan, make_plan
+from harness.run_request import RunRequest
 from models.encoder import init_scratch, train_tokenizer
 
 ANIMALS = ["cat", "dog", "cow", "hen", "fox", "owl", "bee", "ant"]

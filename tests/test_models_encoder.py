@@ -26,7 +26,8 @@ def folders(tmp_path_factory):
 
 def loaded(path: str, *, inference: bool = True, heads=HEADS, seed: int = 1, keep=(), **source) -> Encoder:
     settings = {"dtype": "float32", **source}
-    return load(ModelSource(path=path, **settings), heads=heads, keep_heads=keep, device="cpu", seed=seed, inference=inference)
+    kept = {name: name for name in keep}
+    return load(ModelSource(path=path, **settings), heads=heads, keep_heads=kept, device="cpu", seed=seed, inference=inference)
 
 
 def outputs_of(model: Encoder, texts=TEXTS) -> dict[str, list[np.ndarray]]:

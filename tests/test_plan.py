@@ -9,7 +9,8 @@ from small_tasks import RECIPE, pairs, rows, write, write_tasks
 from harness.catalog import Catalog
 from harness.data.place import DataPlace
 from harness.errors import UserError
-from harness.plan import RunRequest, make_plan
+from harness.plan import make_plan
+from harness.run_request import RunRequest
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from harness.gradients import batch_gradients
 from harness.optimization import freeze, parameter_groups, rate_factor
 from harness.processes import together
 from harness.specs.recipe import Training
-from harness.training import prepare, train
+from harness.trainer import prepare
+from harness.training import _augmented, _step, train
 from harness.training_data import label_entropy
 
 
@@ -72,18 +73,27 @@ def losses(folder):
     return [line["loss"] for line in log_of(folder) if "loss" in line]
 
 
+def data_of(trainer):
+    (data,) = trainer.data.values()
+    return data
+
+
+def work_of(trainer):
+    (work,) = trainer.works.values()
+    return work
+
+
 def gradients(project, root, name, *, batch_tokens=None, module=None):
     """Gradients of the first recipe batch, and its loss."""
     stage, machine = stage_of(project.with_machine(batch_tokens=batch_tokens), name)
     trainer = prepare(stage, root=root, machine=machine)
-    groups = [trainer.data.items[i] for i in trainer.schedule.step(0).items]
+    ((task, data),) = trainer.data.items()
+    groups = [data.items[i] for i in trainer.schedule.step(0).items]
     if name == "cloze":
-        from harness.training import _augmented
-
-        groups = [_augmented(trainer, i, 0) for i in trainer.schedule.step(0).items]
+        groups = [_augmented(trainer, task, i, 0) for i in trainer.schedule.step(0).items]
     if module:
         module(trainer)
-    loss = batch_gradients(trainer.work, groups, step=0)
+    loss = batch_gradients(trainer.works[task], groups, step=0)
     return {n: p.grad.clone() for n, p in trainer.module.named_parameters() if p.grad is not None}, loss, trainer
 
 
@@ -118,19 +128,19 @@ def test_loss_is_a_mean_over_tokens_not_over_pieces(still, tmp_path):
     """Sentences of 3 to 8 words: a mean of means over pieces of one sentence would be another number."""
     stage, machine = stage_of(still.with_machine(batch_tokens=1), "tags")
     trainer = prepare(stage, root=tmp_path, machine=machine)
-    groups = [trainer.data.items[i] for i in trainer.schedule.step(0).items]
+    groups = [data_of(trainer).items[i] for i in trainer.schedule.step(0).items]
     with torch.no_grad():
-        sums = [trainer.data.module.loss(*_outputs(trainer, group), trainer.data.options).item() for group in groups]
-    counts = [trainer.data.module.num_targets(group) for group in groups]
-    assert batch_gradients(trainer.work, groups, step=0) == pytest.approx(sum(sums) / sum(counts), abs=1e-5)
+        sums = [data_of(trainer).module.loss(*_outputs(trainer, group), data_of(trainer).options).item() for group in groups]
+    counts = [data_of(trainer).module.num_targets(group) for group in groups]
+    assert batch_gradients(work_of(trainer), groups, step=0) == pytest.approx(sum(sums) / sum(counts), abs=1e-5)
     assert abs(sum(sums) / sum(counts) - np.mean([s / c for s, c in zip(sums, counts)])) > 1e-4
 
 
 def _outputs(trainer, features):
     from harness.batching import collate
 
-    batch = collate(features, pad_id=trainer.work.adapter.tokenizer.pad_token_id)
-    return trainer.module(batch, head=trainer.work.question.head), batch
+    batch = collate(features, pad_id=work_of(trainer).adapter.tokenizer.pad_token_id)
+    return trainer.module(batch, head=work_of(trainer).question.head), batch
 
 
 @pytest.mark.parametrize("name", ["nearest", "pairs"])
@@ -139,12 +149,12 @@ def test_gradients_of_pieces_carry_the_dropout_of_the_pieces(project, tmp_path, 
     grads, _, trainer = gradients(project, tmp_path, name, batch_tokens=60)
     parameter = trainer.module.get_parameter("backbone.encoder.layer.1.output.dense.bias")
     place = int(grads["backbone.encoder.layer.1.output.dense.bias"].abs().argmax())
-    groups = [trainer.data.items[i] for i in trainer.schedule.step(0).items]
+    groups = [data_of(trainer).items[i] for i in trainer.schedule.step(0).items]
     found = []
     for shift in (1e-2, -1e-2):
         with torch.no_grad():
             parameter[place] += shift
-        found.append(batch_gradients(trainer.work, groups, step=0))
+        found.append(batch_gradients(work_of(trainer), groups, step=0))
         with torch.no_grad():
             parameter[place] -= shift
     numeric = (found[0] - found[1]) / 2e-2
@@ -153,8 +163,8 @@ def test_gradients_of_pieces_carry_the_dropout_of_the_pieces(project, tmp_path, 
 
 def test_dropout_is_a_function_of_the_step(project, tmp_path):
     _, first, trainer = gradients(project, tmp_path, "pairs")
-    groups = [trainer.data.items[i] for i in trainer.schedule.step(0).items]
-    again = [batch_gradients(trainer.work, groups, step=step) for step in (0, 1)]
+    groups = [data_of(trainer).items[i] for i in trainer.schedule.step(0).items]
+    again = [batch_gradients(work_of(trainer), groups, step=step) for step in (0, 1)]
     assert again[0] == first != again[1]
 
 
@@ -275,8 +285,6 @@ def test_gradients_are_clipped(still, tmp_path):
         stage, machine = stage_of(still, "pairs")
         args = {**stage.args, "training": {**stage.args["training"], "max_grad_norm": limit, "max_steps": 1}}
         trainer = prepare(replace(stage, args=args), root=tmp_path, machine=machine)
-        from harness.training import _step
-
         _step(trainer, 0)
         first = [state["exp_avg"] / 0.1 for state in trainer.optimizer.state.values()]
         moments[limit] = float(torch.cat([m.flatten() for m in first]).norm())
@@ -311,7 +319,7 @@ def test_constant_labels_are_reported(tmp_path):
 
 def test_entropy_is_that_of_the_labels(project, tmp_path):
     stage, machine = stage_of(project, "pairs")
-    items = prepare(stage, root=tmp_path, machine=machine).data.items
+    items = data_of(prepare(stage, root=tmp_path, machine=machine)).items
     shares = np.array([14, 13, 13]) / 40
     assert label_entropy(items) == pytest.approx(-(shares * np.log(shares)).sum())
     assert label_entropy(items) < math.log(3)

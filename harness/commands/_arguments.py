@@ -11,7 +11,8 @@ from harness.catalog import Catalog
 from harness.data.place import DataPlace
 from harness.devices import Machine
 from harness.errors import UserError, raise_all
-from harness.plan import NO_INTERMEDIATE, RunRequest
+from harness.intermediate import NO_INTERMEDIATE
+from harness.run_request import RunRequest
 
 
 def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,10 @@ import argparse
 
 from harness.backbones import resolve
 from harness.commands._arguments import add_catalog_arguments, catalog_of, out, place_of
+from harness.components import with_translation
 from harness.data.fetch import Backbone, Dataset, dataset_items, fetch
-from harness.plan import NO_INTERMEDIATE
+from harness.fingerprints import file_of
+from harness.intermediate import NO_INTERMEDIATE, parse_settings
 from harness.specs.task import TaskSpec
 
 HELP = "download the datasets and the backbone of a run"
@@ -21,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="as for run; without it only data are fetched")
     parser.add_argument("--model_args", default="", metavar="K=V,...", help="as for run")
     parser.add_argument("--tasks", required=True, help="tasks, groups and globs, separated by commas")
-    parser.add_argument("--intermediate", default=NO_INTERMEDIATE, help="intermediate tasks, separated by commas")
+    parser.add_argument("--intermediate", default=NO_INTERMEDIATE, help="intermediate settings, as for run")
     parser.add_argument("--languages", default="", help="only these test languages")
 
 
@@ -36,9 +38,11 @@ def run(args: argparse.Namespace) -> int:
         if spec.train_on:
             source = catalog.task(spec.train_on).spec
             specs.append(source.model_copy(update={"data": source.data.model_copy(update={"test": ()})}))
-    wanted = [part.strip() for part in args.intermediate.split(",") if part.strip()]
-    specs += [catalog.task(name, where="--intermediate").spec for name in wanted if name != NO_INTERMEDIATE]
-    folders = {name: str(catalog.folder("task", name)) for name in catalog.names("task")}
+    for setting in parse_settings(args.intermediate, catalog=catalog):
+        for component in setting.components:
+            spec = catalog.task(component.task).spec
+            specs.append(with_translation(spec, component.lang) if component.lang else spec)
+    folders = {spec.task: str(catalog.folder("task", file_of(spec.task))) for spec in specs}
     langs = [part.strip() for part in args.languages.split(",") if part.strip()] or None
     items: list[Dataset | Backbone] = [*dataset_items(specs, langs=langs, task_folders=folders)]
     if args.model:

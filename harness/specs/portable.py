@@ -18,6 +18,8 @@ def portable(spec: TaskSpec, *, split: Split, metrics: bool = False) -> dict[str
     keys = set(_CONTENT) | ({"metrics", "score"} if metrics else set())
     if split != "test":
         keys.add("train_languages")
+    if split == "train":
+        keys.add("language_alpha")
     content = spec.model_dump(mode="json", include=keys, exclude_defaults=True)
     sources = [source.model_dump(mode="json", exclude_defaults=True) for source in getattr(spec.data, split)]
     return {**content, "type": spec.type, "data": {split: sources}}

@@ -1,7 +1,7 @@
 """A recipe: a named set of hyper-parameters, with the source of each value.
 
-Order of precedence, lowest first: the defaults here, the recipe's `defaults`, its phase (`intermediate`, `target`), its `tasks`
-entries.  For task options: the type's defaults, the task, the recipe's `task_options`, the preset, the `options` of the recipe's
+Order of precedence, lowest first: the defaults here, the recipe's `defaults`, its phase (`intermediate`, `target`), for mixtures
+`mixture` and `with_masked_lm`, its `tasks` entries.  For task options: the type's defaults, the task, the recipe's `task_options`, the preset, the `options` of the recipe's
 `tasks` entries, `--model_args`.  harness/settings.py settles them.
 """
 
@@ -53,6 +53,14 @@ class Training(Spec):
     "Only the first so many validation rows (jiant: 500)."
     patience: int | None = Field(default=None, ge=1)
     "Evaluations without a better score before training stops; None = never."
+    sampling: Literal["proportional", "uniform", "temperature"] = "proportional"
+    "Which task of a mixture a step trains: by min(rows, cap), evenly, or by min(rows, cap)^(1/temperature)."
+    sampling_cap: int = Field(default=2**17, ge=1)
+    "Rows of a task that count at most (K of Raffel et al. 2020, 2^17 in Phang et al. 2020)."
+    sampling_temperature: float = Field(default=1.0, gt=0)
+    "Temperature of `sampling: temperature`; large values come near uniform."
+    reuse_head: bool = False
+    "Target training goes on with the head of the last intermediate phase, where that has one of the same kind and labels."
 
 
 class RecipeSpec(Spec):
@@ -66,6 +74,10 @@ class RecipeSpec(Spec):
     "Values for every training stage (keys of Training)."
     intermediate: dict[str, Any] = {}
     "Values for intermediate training."
+    mixture: dict[str, Any] = {}
+    "Values for intermediate training on several tasks at once."
+    with_masked_lm: dict[str, Any] = {}
+    "Values for mixtures that hold a masked_lm task."
     target: dict[str, Any] = {}
     "Values for target training."
     tasks: dict[str, dict[str, Any]] = {}

@@ -89,6 +89,8 @@ class Data(Spec):
     "English rows that choose a checkpoint; leave out where they are the test rows or share their text."
     test: Sources = ()
     "Rows that are scored, for every language of the task.  They choose nothing."
+    translated: Sources = ()
+    "Machine-translated training rows by language: `--intermediate <task>@<language>` trains on them in place of the English ones."
 
 
 class Template(Spec):
@@ -148,6 +150,10 @@ class TaskSpec(Spec):
     "ISO 639-1 codes of the test languages, in the order of the board."
     train_languages: tuple[str, ...] = ("en",)
     "Languages of the training and validation rows; `[en]` for everything zero-shot."
+    translated_languages: tuple[str, ...] = ()
+    "Languages of `data.translated`."
+    language_alpha: float | None = Field(default=None, ge=0, le=1)
+    "Training languages get shares of an epoch proportional to rows^alpha (0.3 lifts the small ones); without it every row counts once."
     data: Data = Data()
     "The splits."
     train_on: str | None = None
@@ -156,14 +162,14 @@ class TaskSpec(Spec):
     "Field of the task type -> column (dots go into structures), `{template: ...}`, or a list of them for a field that is a list."
     labels: tuple[str, ...] = ()
     "Label names in the order of the class indices of the head."
+    labels_from: Literal["train"] | None = None
+    "`train`, in place of `labels`: the tags of the training rows, sorted; a tag that only other rows have is never predicted."
     label_values: dict[str, str] = {}
     "Raw value in the label column (as text) -> label name, where they differ; a value of `drop` drops the row."
     options: dict[str, Any] = {}
     "Options of the task type, e.g. max_length."
     metrics: tuple[Annotated[MetricUse, BeforeValidator(_metric_use)], ...] = ()
     "Metrics to compute: names, the main one first."
-    labels_from: Literal["train"] | None = None
-    "`train`, in place of `labels`: the tags of the training rows, sorted; a tag that only other rows have is never predicted."
     score: tuple[str, ...] = ()
     "The task's score: mean of these `metric.key` values; by default the first key of the first metric."
     chance: float = Field(default=0.0, ge=0, le=100)

@@ -1,0 +1,80 @@
+"""One task of a training stage as the stage receives it: rows, options, selection, and whose head it goes on with.
+
+component_arguments(spec, spec, options={}, tests=[], prints=prints)    # {'task', 'spec', 'data', 'options', 'validation', ...}
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.catalog import Entry
+from harness.fingerprints import Fingerprints
+from harness.protocols import HeadSpec
+from harness.registry import TASK_TYPES
+from harness.specs.portable import portable
+from harness.specs.task import TaskSpec
+
+
+def component_arguments(
+    source: TaskSpec,
+    target: TaskSpec,
+    *,
+    options: Mapping[str, Any],
+    tests: Sequence[Mapping[str, Any]],
+    prints: Fingerprints,
+) -> dict[str, Any]:
+    """Training on the rows of `source`, with the options and selected on the English validation rows of `target`.
+
+    Raises MissingData for rows that are not here.
+    """
+    component: dict[str, Any] = {
+        "task": source.task,
+        "spec": portable(source, split="train"),
+        "data": prints.data(source, "train"),
+        "options": dict(options),
+    }
+    if source.task.partition("@")[0] != source.task:
+        component["head"] = source.task.partition("@")[0]  # translations and English rows of a task share its head
+    if is_selected(target):
+        validation = portable(target, split="validation", metrics=True)
+        # Targets that select on the same rows share the checkpoint: under the name of the task that gives the training rows.
+        same = validation == portable(source, split="validation", metrics=True)
+        chosen = source if same else target
+        component["validation"] = {"task": chosen.task, "spec": validation, "data": prints.data(chosen, "validation")}
+    if tests:
+        component["exclude"] = list(tests)
+    return component
+
+
+def head_name(component: Mapping[str, Any]) -> str:
+    """The head that a component of a training stage trains."""
+    return str(component.get("head", component["task"]))
+
+
+def is_selected(spec: TaskSpec) -> bool:
+    """Whether validation rows choose the checkpoint."""
+    return spec.selection == "validation" and bool(spec.data.validation)
+
+
+def with_translation(spec: TaskSpec, lang: str) -> TaskSpec:
+    """The task under the name `task@lang`, with the translated rows of a language as its training rows."""
+    data = spec.data.model_copy(update={"train": spec.data.translated, "validation": ()})
+    return spec.model_copy(update={"task": f"{spec.task}@{lang}", "train_languages": (lang,), "data": data})
+
+
+def reusable_head(
+    target: Entry[TaskSpec], options: Mapping[str, Any], *, among: Sequence[tuple[Entry[TaskSpec], Mapping[str, Any]]]
+) -> str | None:
+    """The task of an intermediate phase whose head fits a target: the same task, else the first of the same kind and labels."""
+    wanted = _head(target.spec, options)
+    if wanted is None:
+        return None
+    fitting = [
+        entry.spec.task for entry, own in among if _head(entry.spec, own) == wanted and entry.spec.labels == target.spec.labels
+    ]
+    return target.spec.task if target.spec.task in fitting else next(iter(fitting), None)
+
+
+def _head(spec: TaskSpec, options: Mapping[str, Any]) -> HeadSpec | None:
+    module = TASK_TYPES.load(spec.type)
+    found: HeadSpec | None = module.head(spec, module.Options.model_validate(options))
+    return found
