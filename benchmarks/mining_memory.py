@@ -9,7 +9,6 @@ Writes random vectors to two files, maps them and runs the search, the margins a
 
 import argparse
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -36,10 +35,10 @@ def write_vectors(path: Path, num: int, dimension: int, *, seed: int) -> np.ndar
     return np.asarray(np.memmap(path, dtype=np.float32, mode="r", shape=(num, dimension)))
 
 
-def resident() -> int:
-    """Bytes of memory that the process holds now."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize()
+def resident(field: str) -> int:
+    """Bytes of memory of this process: VmRSS is what it holds now, VmHWM the most that it has held since it was started."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) * 1024
 
 
 def measure(num_sources: int, num_targets: int, dimension: int) -> dict[str, float]:
@@ -47,10 +46,10 @@ def measure(num_sources: int, num_targets: int, dimension: int) -> dict[str, flo
     with tempfile.TemporaryDirectory() as folder:
         sources = write_vectors(Path(folder) / "sources.f32", num_sources, dimension, seed=1)
         targets = write_vectors(Path(folder) / "targets.f32", num_targets, dimension, seed=2)
-        before, begin = resident(), time.perf_counter()
+        before, begin = resident("VmRSS"), time.perf_counter()
         found = mine(sources, targets)
         seconds = time.perf_counter() - begin
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+        peak = resident("VmHWM") - before
     gigaflops = 2 * num_sources * num_targets * dimension / seconds / 1e9
     return {"pairs": len(found.scores), "peak": peak, "before": before, "seconds": seconds, "gigaflops": gigaflops}
 

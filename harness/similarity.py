@@ -74,10 +74,8 @@ class _Block(NamedTuple):
     """Unit vectors in memory."""
 
     first: int
-    exact: np.ndarray
-    "float64 [n, D], on the grid"
-    near: np.ndarray
-    "float32 [n, D], the same rounded"
+    exact: np.ndarray  # float64 [n, D], on the grid
+    near: np.ndarray  # float32 [n, D], the same rounded
 
 
 def top_k(queries: np.ndarray, index: np.ndarray, *, k: int, block_bytes: int = BLOCK_BYTES) -> TopK:
@@ -154,6 +152,8 @@ def _search(queries: np.ndarray, index: np.ndarray, forward: "_Best", backward: 
             shape = len(asking.near), len(held.near)
             near = np.matmul(asking.near, held.near.T, out=products[: math.prod(shape)].reshape(shape))
             _compare(near, asking, held, forward, backward, sizes)
+            del held  # before the next one is made
+        del asking
 
 
 def _compare(near: np.ndarray, asking: _Block, held: _Block, forward: "_Best", backward: "_Best | None", sizes: _Sizes) -> None:
@@ -199,9 +199,8 @@ class _Best:
     def __init__(self, num: int, k: int) -> None:
         """Nothing is found yet."""
         self.k = k
-        self.keys = np.full((num, max(k, 0)), _NOTHING)
-        self.floor = np.full(num, -np.inf, dtype=np.float32)
-        "A product in single precision below it is out."
+        self.keys = np.full((num, k), _NOTHING)
+        self.floor = np.full(num, -np.inf, dtype=np.float32)  # a product in single precision below it is out
 
     def expect(self, rows: slice, near: np.ndarray, bound: float) -> None:
         """Give rows a floor at first: of groups of products [n, m], the k-th best maximum has k products at least as good."""
@@ -246,8 +245,8 @@ def _below(scores: np.ndarray, by: float) -> np.ndarray:
 
 def _products(left: np.ndarray, right: np.ndarray, i: np.ndarray, j: np.ndarray, step: int) -> np.ndarray:
     """Products [c] of the rows left[i] and right[j], which lie on the grid: nothing is rounded."""
-    parts = [np.einsum("nd,nd->n", left[i[at : at + step]], right[j[at : at + step]]) for at in range(0, len(i), step)]
-    return np.concatenate(parts)
+    starts = range(0, len(i), step)
+    return np.concatenate([np.einsum("nd,nd->n", left[i[at : at + step]], right[j[at : at + step]]) for at in starts])
 
 
 def _load(vectors: np.ndarray, first: int, sizes: _Sizes) -> _Block:
@@ -298,8 +297,4 @@ def _flip(bits: np.ndarray) -> np.ndarray:
 
 def _largest(keys: np.ndarray, k: int) -> np.ndarray:
     """The k largest of each row [n, m], or all m if there are fewer; in no particular order."""
-    if k >= keys.shape[1]:
-        return keys
-    if k == 1:
-        return keys.max(axis=1, keepdims=True)
-    return np.partition(keys, keys.shape[1] - k, axis=1)[:, -k:]
+    return keys if k >= keys.shape[1] else np.partition(keys, keys.shape[1] - k, axis=1)[:, -k:]

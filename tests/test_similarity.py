@@ -1,13 +1,16 @@
 """Nearest neighbours against brute force, with ties, zeros, memmaps and a memory limit."""
 
+import mmap
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harness import similarity
+from harness.data.mapped import forget
 from harness.errors import UserError
-from harness.similarity import top_k
+from harness.similarity import mutual_top_k, search_memory, top_k
 
 
 def vectors(num: int, length: int, seed: int) -> np.ndarray:
@@ -121,3 +124,105 @@ def test_impossible_requests_are_refused() -> None:
         top_k(vectors(2, 4, 15), vectors(3, 4, 16), k=0)
     with pytest.raises(UserError, match=r"\[2, 4\] and \[3, 5\]"):
         top_k(vectors(2, 4, 15), vectors(3, 5, 16), k=1)
+
+
+def exact_order(queries: np.ndarray, index: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbours by whole numbers: unit vectors on the grid, their products rounded once, ties by index."""
+    grid = [
+        np.rint(v / np.sqrt((v * v).sum(axis=1, keepdims=True)) * 2.0**26).astype(np.int64)
+        for v in (queries.astype(float), index.astype(float))
+    ]
+    scores = np.clip(grid[0] @ grid[1].T / 2.0**52, -1, 1).astype(np.float32)
+    indices = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return indices, np.take_along_axis(scores, indices, axis=1)
+
+
+def alike(num: int, length: int, seed: int, *, spread: float) -> np.ndarray:
+    """Vectors around one direction: their cosines differ by about the square of the spread."""
+    return (vectors(1, length, 99) + spread * vectors(num, length, seed)).astype(np.float32)
+
+
+@pytest.mark.parametrize("spread", [1.0, 0.1, 0.01, 0.003, 1e-6, 0.0])
+@pytest.mark.parametrize("k", [1, 4])
+def test_near_ties_are_settled_exactly(spread: float, k: int) -> None:
+    """Cosines that single precision cannot tell apart: some, many or all pairs have to be scored exactly."""
+    queries, index = alike(50, 200, 21, spread=spread), alike(70, 200, 22, spread=spread)
+    indices, scores = exact_order(queries, index, k)
+    for block_bytes in (30_000, 300_000, 1 << 28):
+        found = top_k(queries, index, k=k, block_bytes=block_bytes)
+        assert np.array_equal(found.scores, scores)
+        assert np.array_equal(found.indices, indices)
+
+
+def test_near_ties_need_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trusting single precision would give other neighbours: the cases above can fail."""
+    queries, index = alike(200, 200, 21, spread=0.003), alike(200, 200, 22, spread=0.003)
+    indices, _ = exact_order(queries, index, 1)
+    monkeypatch.setattr(similarity, "_bound", lambda dimension: 0.0)
+    assert not np.array_equal(top_k(queries, index, k=1).indices, indices)
+
+
+@pytest.mark.parametrize("length", [1, 7, 64, 1024, 4096])
+def test_the_bound_holds_for_products_in_single_precision(length: int) -> None:
+    """Also for vectors of one sign, whose sums grow steadily, added one after the other."""
+    for make in (lambda seed: vectors(40, length, seed), lambda seed: np.abs(vectors(40, length, seed))):
+        blocks = [similarity._load(make(seed), 0, similarity._sizes(length, 1 << 24)) for seed in (31, 32)]
+        exact = blocks[0].exact @ blocks[1].exact.T
+        serial = np.zeros((40, 40), dtype=np.float32)
+        for column in range(length):
+            serial += blocks[0].near[:, column, None] * blocks[1].near[:, column]
+        for near in (blocks[0].near @ blocks[1].near.T, serial):
+            assert np.abs(near - exact).max() < similarity._bound(length)
+
+
+@pytest.mark.parametrize("spread", [1.0, 0.003, 0.0])
+@pytest.mark.parametrize("block_bytes", [5_000, 60_000, 1 << 28])
+def test_both_directions_at_once_are_those_of_two_searches(spread: float, block_bytes: int) -> None:
+    queries, index = alike(61, 40, 23, spread=spread), alike(83, 40, 24, spread=spread)
+    both = mutual_top_k(queries, index, k=4, block_bytes=block_bytes)
+    for found, (indices, scores) in zip(both, (exact_order(queries, index, 4), exact_order(index, queries, 4)), strict=True):
+        assert np.array_equal(found.indices, indices)
+        assert np.array_equal(found.scores, scores)
+
+
+def test_both_directions_need_k_vectors_on_each_side() -> None:
+    with pytest.raises(UserError, match=r"(?s)1 to 3.*k=4"):
+        mutual_top_k(vectors(3, 4, 15), vectors(9, 4, 16), k=4)
+
+
+@pytest.mark.parametrize("shape", [(500, 3000, 64), (3000, 500, 64), (500, 500, 700)])
+@pytest.mark.parametrize("spread", [1.0, 0.0])
+def test_memory_is_said_beforehand(shape: tuple[int, int, int], spread: float) -> None:
+    """Arrays of numpy only: the resident memory of a process is held against the statement in test_bitext_mining."""
+    num_queries, num_index, length = shape
+    queries, index = alike(num_queries, length, 25, spread=spread), alike(num_index, length, 26, spread=spread)
+    stated = search_memory(num_queries, num_index, dimension=length, k=4, mutual=True, block_bytes=4_000_000)
+    assert stated["total"] == sum(size for name, size in stated.items() if name != "total")
+    tracemalloc.start()
+    try:
+        mutual_top_k(queries, index, k=4, block_bytes=4_000_000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 0.4 * (stated["total"] - stated["library"]) < peak < stated["total"] - stated["library"]
+
+
+def test_pages_of_what_was_read_are_given_back(tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", vectors(4000, 1024, 27))
+    rows = np.asarray(np.load(tmp_path / "rows.npy", mmap_mode="r"))
+
+    def resident() -> int:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[2])  # those of files
+        return pages * mmap.PAGESIZE
+
+    before = resident()
+    total = rows.sum()
+    assert resident() - before > rows.nbytes / 2
+    forget(rows[:3999])
+    assert resident() - before < rows.nbytes / 8
+    assert rows.sum() == total
+    changed = np.load(tmp_path / "rows.npy", mmap_mode="c")
+    changed[0, 0] = 7
+    forget(changed)
+    assert changed[0, 0] == 7, "what was changed is kept"
+    forget(np.zeros(3))
