@@ -42,7 +42,7 @@ def test_golden_cases_are_met_digit_for_digit(metric: ModuleType, case: dict[str
 
 
 def test_registry_lists_exactly_the_metrics_of_the_project() -> None:
-    assert NAMES == ["accuracy", "chunk_f1", "entity_f1", "mlqa", "squad", "squad_v2", "token_accuracy"]
+    assert NAMES == ["accuracy", "chunk_f1", "entity_f1", "mined_pairs", "mlqa", "squad", "squad_v2", "token_accuracy"]
 
 
 @pytest.mark.parametrize("name", NAMES)
