@@ -13,12 +13,12 @@ a pair are equal.  Cells without a partner are listed with the reason.
 
 What `compare runs/x --by language` prints, first of all:
 
-## intermediate none → mnli
+    ## intermediate none → mnli
 
-| task | lang | seeds |   n |    A |    B |             B − A |              gain % |      p |   Holm | p boot |   Holm | differ |
-| :--- | :--- | ----: | --: | ---: | ---: | ----------------: | ------------------: | -----: | -----: | -----: | -----: | -----: |
-| xnli | de   | 1,2,3 | 500 | 88.4 | 89.5 | +1.1 [+0.6, +1.6] |  +9.2 [+5.1, +13.6] | 0.0005 | 0.0010 | 0.0005 | 0.0010 |    yes |
-| xnli | ko   | 1,2,3 | 500 | 80.0 | 80.1 | +0.1 [-2.8, +2.9] | +0.7 [-15.3, +13.7] | 0.9580 | 0.9580 | 0.9380 | 0.9380 |      – |
+    | task | lang |   n |    A |    B |             B − A |            gain |      p |   Holm | p boot |   Holm | differ |
+    | :--- | :--- | --: | ---: | ---: | ----------------: | --------------: | -----: | -----: | -----: | -----: | -----: |
+    | xnli | de   | 500 | 88.4 | 89.5 | +1.1 [+0.6, +1.6] |  +9 % [+5, +14] | 0.0005 | 0.0010 | 0.0005 | 0.0010 |    yes |
+    | xnli | ko   | 500 | 80.0 | 80.1 | +0.1 [-2.8, +2.9] | +1 % [-15, +14] | 0.9580 | 0.9580 | 0.9380 | 0.9380 |      – |
 """
 
 import argparse

@@ -37,14 +37,16 @@ def markdown(document: Mapping[str, Json]) -> str:
 
 def _system(system: Mapping[str, Json]) -> str:
     """What a side is, e.g. 'runs/x, model tiny, intermediate none or mnli, seed 1, 2'."""
-    values = [(name, values) for name, values in system["values"].items() if values and name != "route"]
+    names = ("model", "intermediate", "recipe", "limit", "seed")
+    values = [(name, system["values"][name]) for name in names if system["values"][name]]
     return ", ".join([system["run"], *(f"{name} {_listed(values)}" for name, values in values)])
 
 
 def _contrast(a: Mapping[str, Json], b: Mapping[str, Json], document: Mapping[str, Json]) -> str:
     """What A and B differ in, and what tells this contrast from the others: 'none → mnli (model large)'."""
     rows = document["rows"]
-    differing = [name for name in _FIELDS if a[name] != b[name]]
+    # None stands for any: what is not trained has no recipe, and the other side's is no difference.
+    differing = [name for name in _FIELDS if a[name] != b[name] and (name == "limit" or None not in (a[name], b[name]))]
     common = [name for name in _FIELDS if name not in differing and len({row["a"][name] for row in rows} - {None}) > 1]
     changes = [f"{name} {_value(a[name])} → {_value(b[name])}" for name in differing]
     shared = [f"{name} {_value(a[name])}" for name in common if a[name] is not None]
@@ -57,14 +59,15 @@ def _table(rows: Sequence[Mapping[str, Json]], document: Mapping[str, Json]) -> 
         keys.append(
             Column("lang" if document["by"] == LANGUAGE else document["by"], [str(row["group"]) for row in rows], left=True)
         )
-    columns = [] if document["by"] == LANGUAGE else [Column("languages", [_languages(row) for row in rows])]
+    columns = [] if document["by"] == LANGUAGE else [Column("langs", [_languages(row) for row in rows])]
+    seeds = [_seeds(row) for row in rows]
+    columns += [Column("seeds", seeds)] if len({*seeds} - {NOTHING}) > 1 else []
     columns += [
-        Column("seeds", [_seeds(row) for row in rows]),
         Column("n", [f"{row['num_examples']:,}" for row in rows]),
         Column("A", [signed(row["score_a"], "") for row in rows]),
         Column("B", [signed(row["score_b"], "") for row in rows]),
-        Column("B − A", [_interval(row["difference"]) for row in rows]),
-        Column("gain %", [_interval(row["gain"]) for row in rows]),
+        Column("B − A", [bracketed(row["difference"]) for row in rows]),
+        Column("gain", [_percent(row["gain"]) for row in rows]),
         Column("p", [_p(row["randomisation"]["p"]) for row in rows]),
         Column("Holm", [_p(row["randomisation"]["p_adjusted"]) for row in rows]),
         Column("p boot", [_p(row["bootstrap"]["p"]) for row in rows]),
@@ -92,10 +95,12 @@ def _seeds(row: Mapping[str, Json]) -> str:
     return ",".join(sorted(texts, key=lambda text: (len(text), text))) or NOTHING
 
 
-def _interval(found: Mapping[str, float] | None) -> str:
-    if found is None:
+def _percent(gain: Mapping[str, float] | None) -> str:
+    """A gain in whole percent with its interval."""
+    if gain is None:
         return NOTHING
-    return signed(found["value"]) if found["low"] is None else bracketed(found)
+    value, low, high = (None if gain[end] is None else f"{round(gain[end]) + 0:+d}" for end in ("value", "low", "high"))
+    return f"{value} %" + ("" if low is None else f" [{low}, {high}]")
 
 
 def _p(value: float) -> str:
@@ -111,7 +116,7 @@ def _legend(document: Mapping[str, Json], num_tables: int) -> list[str]:
     where = "this table" if num_tables == 1 else f"these {num_tables} tables"
     means = "seeds" if document["by"] == LANGUAGE else "seeds, then languages, then tasks"
     texts = [
-        f"A and B are means over {means}. B − A is in points; gain is the share of the points left to win, (B − A) / (100 − A). "
+        f"A and B are means over {means}. B − A is in points; gain is the share of the points left to win: (B − A) / (100 − A). "
         f"Brackets: {level} % interval of the paired bootstrap over test examples; it speaks of these languages and seeds only.",
         f"p: approximate randomisation; p boot: paired bootstrap; two-sided, {tests['samples']:,} samples (all swaps where at "
         f"most {EXACT_ITEMS} items differ). Translations of one item, and answers under all seeds, are swapped and drawn as one.",

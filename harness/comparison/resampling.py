@@ -103,11 +103,12 @@ class _Table:
         self.parts = [Part([units[number] for number in members]) for members in sets.values()]
         place = {number: (part, k) for part, members in enumerate(sets.values()) for k, number in enumerate(members)}
         self._links = [(row, *place[unit], weight) for row, contents in enumerate(rows) for unit, weight in contents]
+        self._members = [[place[unit] for unit, _ in contents] for contents in rows]
         self._num_rows = len(rows)
         ends = [part.bootstrap(np.ones((1, part.items.size), dtype=np.float32)) for part in self.parts]
         self.a, self.b = (self.summed([end[side] for end in ends])[:, 0] for side in (0, 1))
-        self.difference = self.summed([b - a for a, b in ends])[:, 0]
-        self.gain = self.summed([_gains(a, b) for a, b in ends])[:, 0]
+        self.difference = self.b - self.a
+        self.gain = _gains(self.a, self.b)
 
     def summed(self, values: Sequence[np.ndarray]) -> np.ndarray:
         """Rows [R, S] of values [U, S] of the units of each part."""
@@ -119,10 +120,9 @@ class _Table:
     def num_items(self, row: int, *, differing: bool) -> int:
         """How many items a row has, or in how many of them its sides differ."""
         found: dict[int, np.ndarray] = {}
-        for own, part, unit, _ in self._links:
-            if own == row:
-                mask = (self.parts[part].differing if differing else self.parts[part].present)[unit]
-                found[part] = found[part] | mask if part in found else mask
+        for part, unit in self._members[row]:
+            mask = (self.parts[part].differing if differing else self.parts[part].present)[unit]
+            found[part] = found[part] | mask if part in found else mask
         return sum(int(mask.sum()) for mask in found.values())
 
 
@@ -147,13 +147,14 @@ def _resample(table: _Table, counts: _Counts, generators: Sequence[Sequence[np.r
         part.bootstrap(draw_counts(rng, samples=size, n=part.items.size))
         for part, rng in zip(table.parts, generators[0], strict=True)
     ]
-    differences = table.summed([b - a for a, b in drawn])
+    a, b = (table.summed([scores[side] for scores in drawn]) for side in (0, 1))
+    differences = b - a
     # The bootstrap distribution, moved so that its centre is 0, stands for the null hypothesis.
     counts.far_drawn += num_extreme(table.difference, differences - table.difference[:, None])
     more = min(size, _KEPT - counts.num_kept)
     if more > 0:
         counts.differences.append(differences[:, :more])
-        counts.gains.append(table.summed([_gains(a, b) for a, b in drawn])[:, :more])
+        counts.gains.append(_gains(a, b)[:, :more])
         counts.num_kept += more
     swapped = []
     for part, rng in zip(table.parts, generators[1], strict=True):
@@ -183,6 +184,6 @@ def _gain(value: float, ends: np.ndarray) -> Gain | None:
 
 
 def _gains(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Share of the headroom won, in percent; not a number where there is none."""
+    """Share of the points left by `a` that `b` wins, in percent; not a number where there are none."""
     room = 100 - a
     return np.divide(100 * (b - a), room, out=np.full_like(room, np.nan), where=room > 1e-9)
