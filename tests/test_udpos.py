@@ -149,6 +149,12 @@ def test_treebanks_are_read_in_the_order_of_their_file_names_and_splits_do_not_m
     assert first_words(release, "en", "train") == ["en_ewt-train", "en_partut-train", "en_pud-train"]
 
 
+def test_the_task_has_fused_tokens(release):
+    release("German-GSD", "de_gsd", "test", span("ADP", "DET"))
+    (example,) = load(release, "de").examples
+    assert (example.tokens, example.gold) == (("x", "ab", "y"), ["VERB", "ADP", "NOUN"])
+
+
 def test_the_fingerprint_covers_every_treebank_of_the_language(release):
     release("German-GSD", "de_gsd", "test", plain("a/X"))
     prints = [load(release, "de").fingerprint]
@@ -158,6 +164,13 @@ def test_the_fingerprint_covers_every_treebank_of_the_language(release):
     prints.append(load(release, "de").fingerprint)
     assert len(set(prints)) == 3
     assert prints[-1] == data_fingerprint(Catalog().task("udpos").spec, split="test", langs=["de"], place=release.place)
+
+
+def test_groups_hold_one_of_the_two_tasks_each():
+    catalog = Catalog()
+    for name in ("tagging", "xtreme"):
+        assert "udpos" in catalog.select(name)
+        assert catalog.select(f"{name}_hub") == [task.replace("udpos", "udpos_hub") for task in catalog.select(name)]
 
 
 def test_missing_files_name_the_archive_the_place_and_the_other_task(release, tmp_path, capsys):
