@@ -17,7 +17,7 @@ from harness.catalog import Catalog, Entry
 from harness.data.languages import language
 from harness.data.place import DataPlace
 from harness.errors import UserError, UserErrors, raise_all
-from harness.fingerprints import Missing
+from harness.fingerprints import Missing, file_of
 from harness.intermediate import Setting, parse_settings
 from harness.request_checks import conflicts, impossible, unsettled
 from harness.run_request import RunRequest
@@ -55,7 +55,7 @@ class PlannedCell:
         """The stage that makes its predictions."""
         return self.score.inputs[0] if self.score else None
 
-    @property
+    @cached_property
     def train(self) -> list[Stage]:
         """The training stages behind it, first phase first, without the making of the backbone."""
         found: list[Stage] = []
@@ -127,7 +127,8 @@ class Plan:
         num_blocked = sum(any(gap.task == task for gap in cell.missing) for cell in self.cells)
         first = gaps[0].error
         tests = ",".join(splits.get("test", ()))
-        fetch = f"{FETCH} --tasks {task}" + (f" --languages {tests}" if tests else "") + "   (on a machine that reaches the hub)"
+        named = f"{file_of(task)} --intermediate {task}" if file_of(task) != task else task
+        fetch = f"{FETCH} --tasks {named}" + (f" --languages {tests}" if tests else "") + "   (on a machine that reaches the hub)"
         more = f"  (and {len(gaps) - 1} more)" if len(gaps) > 1 else ""
         error = UserError(
             f"task '{task}' lacks {what}; {num_blocked} scores wait for them",

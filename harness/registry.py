@@ -8,6 +8,7 @@ ADAPTERS.constant("encoder", "CAPABILITIES")   # a literal at the top of a modul
 
 import ast
 import importlib
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -48,6 +49,9 @@ class Registry:
 
     def load(self, name: str) -> ModuleType:
         """Import the module of an entry; raises UserError if there is none of that name."""
+        module = sys.modules.get(f"{self.package}.{name}")  # a plan asks thousands of times: no look at the folder each time
+        if module is not None and not name.startswith("_") and "." not in name and name not in self.also_hidden:
+            return module
         return importlib.import_module(f"{self.package}.{self.check(name)}")
 
     def constant(self, name: str, constant: str) -> Any:

@@ -68,6 +68,11 @@ class Stage:
         return (self.folder(root) / "done.json").is_file()
 
 
+def finished_stages(root: Path) -> set[str]:
+    """Names of all stages below a folder whose result is complete."""
+    return {f"{path.parent.parent.name}/{path.parent.name}" for path in root.glob("*/*/done.json")}
+
+
 def canonical(value: Json) -> str:
     """The one text of a JSON value; raises TypeError or ValueError for what has none (objects, NaN)."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

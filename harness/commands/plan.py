@@ -4,7 +4,7 @@ python run_eval.py plan --model xlm-roberta-base --tasks xtreme --intermediate n
 """
 
 import argparse
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from harness.commands._arguments import (
 )
 from harness.commands._table import table
 from harness.estimates import Estimate, estimate
-from harness.plan import Plan, PlannedTraining, make_plan
-from harness.stages import Stage
+from harness.plan import Plan, make_plan
+from harness.stages import Stage, finished_stages
 
 HELP = "show the stages of a run: done, to do, blocked; steps, memory, disk"
 ALWAYS = ("learning_rate", "batch_size", "epochs", "max_steps")
@@ -40,12 +40,13 @@ def run(args: argparse.Namespace) -> int:
     machine = machine_of(args, catalog)
     root = Path(args.output_path)
     numbers = estimate(plan, root=root, machine=machine)
+    done = finished_stages(root)
     parts = [
         _title(plan, root),
-        _trainings(plan, root, numbers),
+        _trainings(plan, numbers, done),
         _hyper_parameters(plan),
-        _predictions(plan, root, numbers),
-        _stages(plan, root),
+        _predictions(plan, numbers, done),
+        _stages(plan, done),
         "\n".join([*_remarks(plan), *numbers.notes]),
         "\n".join(plan.missing()),
     ]
@@ -63,25 +64,28 @@ def _title(plan: Plan, root: Path) -> str:
     return f"{plan.backbone.name}: {scores}; {trained}{partial}; stages in {root}"
 
 
-def _trainings(plan: Plan, root: Path, numbers: Estimate) -> str:
+def _trainings(plan: Plan, numbers: Estimate, done: set[str]) -> str:
     """A line per training with all its seeds."""
-    serves = _served(plan)
+    serves, readers = _served(plan), _readers(plan)
     rows = []
     for training in plan.trainings:
         costs = [cost.shown() for stage in training.stages if (cost := numbers.training.get(stage.key))]
         scores = sum(serves[stage.key] for stage in training.stages)
-        state = _state(training.stages, root)
-        shared = " ".join(dict.fromkeys(_readers(plan, training)))
+        state = _state(training.stages, done)
+        shared = " ".join(dict.fromkeys(task for stage in training.stages for task in readers[stage.key]))
         rows.append([training.phase, training.task, training.after, state, *costs[0], str(scores), shared])
     if not rows:
         return ""
     return table(["training", "rows of", "after", "stages", "rows", "batch", "steps", "scores", "shared by"], rows)
 
 
-def _readers(plan: Plan, training: PlannedTraining) -> list[str]:
-    """The targets whose scores come from a training."""
-    keys = {stage.key for stage in training.stages}
-    return [cell.task for cell in plan.cells if keys & {stage.key for stage in cell.train}]
+def _readers(plan: Plan) -> dict[str, dict[str, None]]:
+    """Stage key -> the targets whose scores come from that training."""
+    readers: dict[str, dict[str, None]] = defaultdict(dict)
+    for cell in plan.cells:
+        for stage in cell.train:
+            readers[stage.key][cell.task] = None
+    return readers
 
 
 def _served(plan: Plan) -> Counter[str]:
@@ -98,11 +102,11 @@ def _served(plan: Plan) -> Counter[str]:
     return serves
 
 
-def _state(stages: Sequence[Stage], root: Path) -> str:
+def _state(stages: Sequence[Stage], done: set[str]) -> str:
     """How many are done and how many are not."""
-    done = sum(stage.is_done(root) for stage in stages)
-    left = len(stages) - done
-    return ", ".join([*([f"{done} done"] if done else []), *([f"{left} to do"] if left else [])])
+    finished = sum(stage.name in done for stage in stages)
+    left = len(stages) - finished
+    return ", ".join([*([f"{finished} done"] if finished else []), *([f"{left} to do"] if left else [])])
 
 
 def _hyper_parameters(plan: Plan) -> str:
@@ -122,7 +126,7 @@ def _hyper_parameters(plan: Plan) -> str:
     return "\n".join([head, *lines]) if lines else ""
 
 
-def _predictions(plan: Plan, root: Path, numbers: Estimate) -> str:
+def _predictions(plan: Plan, numbers: Estimate, done: set[str]) -> str:
     """A line per target: languages, predictions, test rows."""
     rows = []
     for task, entry in plan.tasks.items():
@@ -132,18 +136,18 @@ def _predictions(plan: Plan, root: Path, numbers: Estimate) -> str:
         examples = numbers.test_rows.get(task)
         blocked = str(sum(bool(cell.missing) for cell in cells) or "")
         counted = "-" if not stages else "?" if examples is None else f"{examples:,}"
-        rows.append([task, f"{len(langs)}/{len(entry.spec.languages)}", _state(stages, root) or "-", blocked, counted])
+        rows.append([task, f"{len(langs)}/{len(entry.spec.languages)}", _state(stages, done) or "-", blocked, counted])
     return table(["target", "languages", "predictions", "blocked", "test rows a checkpoint"], rows)
 
 
-def _stages(plan: Plan, root: Path) -> str:
+def _stages(plan: Plan, done: set[str]) -> str:
     """Counts by verb."""
     counts = []
     for verb in ("init", "train", "predict", "score"):
         stages = [stage for stage in plan.stages if stage.verb == verb]
-        done = sum(stage.is_done(root) for stage in stages)
+        finished = sum(stage.name in done for stage in stages)
         if stages:
-            counts.append([verb, f"{len(stages)}", f"{done}", f"{len(stages) - done}"])
+            counts.append([verb, f"{len(stages)}", f"{finished}", f"{len(stages) - finished}"])
     return table(["verb", "stages", "done", "to do"], counts) if counts else ""
 
 
