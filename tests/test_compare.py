@@ -237,6 +237,17 @@ def test_the_page_tells_how_to_read_it_and_fits_a_terminal(tmp_path):
     assert "the least adjusted p is about 0.45" in markdown(compared(run, by="language", samples=10))
 
 
+def test_thresholds_are_said_to_be_given(tmp_path):
+    answers = WrittenRun(tmp_path, tasks={"xquad": task("de", kind="span_qa", score=("squad.f1",)), "mined": task("de")})
+    answers.tasks["mined"][0]["type"] = "bitext_mining"
+    for name in ("xquad", "mined"):
+        for setting in ("none", "mnli"):
+            answers.cell(setting, name, "de", seed=1)
+    document = compared(answers.write())
+    assert {name: told["thresholds"] for name, told in document["tasks"].items()} == {"xquad": False, "mined": True}
+    assert "mined: its thresholds are taken as given" in markdown(document)
+
+
 def test_the_number_of_samples_follows_the_rows(tmp_path):
     run = nli(tmp_path, intermediates=("none", "mnli")).write()
     assert compared(run, samples=None, tasks=["pairs"])["tests"]["samples"] == 2000

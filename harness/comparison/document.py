@@ -18,7 +18,7 @@ from harness.comparison.rows import Row, cut, language_groups
 from harness.comparison.systems import System
 from harness.errors import UserError
 from harness.protocols import Json
-from harness.registry import METRICS
+from harness.registry import METRICS, TASK_TYPES
 from harness.report.lifts import NONE
 from harness.report.request import RequestedModel, RequestedTask
 from harness.report.traces import portable
@@ -181,12 +181,13 @@ def _system(system: System) -> Json:
 def _task(task: RequestedTask) -> Json:
     """What of a task a reader of the numbers must know."""
     names = dict.fromkeys(key.split(".")[0] for key in task.score)
+    calibrated = bool(getattr(TASK_TYPES.load(task.type), "CALIBRATES", False))
     return {
         "type": task.type,
         "version": task.version,
         "score": list(task.score),
         "signatures": {name: METRICS.load(name).SIGNATURE for name in names},
-        "settled": any(hasattr(METRICS.load(name), "settle") for name in names),
+        "thresholds": calibrated or any(hasattr(METRICS.load(name), "settle") for name in names),
         "languages": len(task.languages),
     }
 

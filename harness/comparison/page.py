@@ -129,14 +129,14 @@ def _legend(document: Mapping[str, Json], num_tables: int) -> list[str]:
             f"With {tests['samples']:,} samples and {number} rows the least adjusted p is about {min(least, 1):.2f}: "
             "give more --samples, or ask for fewer rows with --tasks, --languages or --by."
         )
-    settled = [name for name, task in document["tasks"].items() if task["settled"]]
+    given = [name for name, task in document["tasks"].items() if task["thresholds"]]
     used = [
         (SAME, "the intermediate task is the target's own training data", any(row["same_task"] for row in rows)),
         (PARTIAL, "a sample of the test rows (--limit)", any(row["partial"] for row in rows)),
         (INCOMPLETE, "languages or seeds are missing", any(row["missing"] or row["uneven_seeds"] for row in rows)),
     ]
     texts += [f"{mark} {meaning}." for mark, meaning, is_used in used if is_used]
-    texts += [f"{name}: thresholds were chosen on all test rows; the tests take them as given." for name in settled]
+    texts += [f"{name}: its thresholds are taken as given; that they were chosen adds no doubt here." for name in given]
     texts += [
         f"{row['task'] or OVER_TASKS}{'' if row['group'] is None else ', ' + row['group']}: without {_lacking(row['missing'])}."
         for row in rows

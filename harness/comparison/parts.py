@@ -1,7 +1,7 @@
 """Scores of many cells over the same items at once, with items weighted (bootstrap) or swapped between the sides (randomisation).
 
     part = Part([Unit(items=items, pairs=[(folder_a, folder_b)]), ...])
-    low, high = part.bootstrap(weights)              # scores of A and B [U, S] for weights [S, items]
+    low, high = part.bootstrap(weights)              # scores of A and B [2, U, S] for weights [S, items]
     part.swapped(swaps, np.arange(items.size))       # B minus A [U, S]
 
 Scores are computed of summed statistics, never averaged over examples.  Arrays are made in chunks of bounded size.
@@ -82,13 +82,13 @@ class Part:
         """Means [U, S] over the seeds of each unit, of scores [S, P]."""
         return np.add.reduceat(scores, self.starts, axis=1).T / self.counts[:, None]
 
-    def bootstrap(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scores [U, S] of A and of B with items weighted [S, items]."""
+    def bootstrap(self, weights: np.ndarray) -> np.ndarray:
+        """Scores [2, U, S] of A and B with items weighted [S, items]."""
         totals = self._sums(weights)
         scores = np.empty((len(weights), len(self.cells)))
         for start, stop in _chunks(len(self.cells), len(weights) * self.cells.shape[1], _TOTALS):
             scores[:, start:stop] = self._scores(totals[:, self.cells[start:stop]])
-        return self._means(scores[:, self.a]), self._means(scores[:, self.b])
+        return np.stack([self._means(scores[:, self.a]), self._means(scores[:, self.b])])
 
     def swapped(self, swaps: np.ndarray, items: np.ndarray) -> np.ndarray:
         """B minus A [U, S] after swapping between the sides those of `items` [M] that swaps [S, M] marks with 1."""

@@ -19,7 +19,8 @@ from harness.statistics import LEVEL, Interval, draw_counts, num_extreme, p_valu
 EXACT_ITEMS = 12
 "Up to this many items in which the sides differ, all swaps are enumerated."
 _KEPT = 5000  # replicates behind an interval, whatever the number of samples
-_STEP = 500  # samples at a time: 20 MB of weights for 10,000 items
+_STEP = 500  # samples at a time
+_WEIGHTS = 5_000_000  # entries of one array of weights (20 MB): fewer samples at a time for very many items
 
 
 class Gain(NamedTuple):
@@ -143,10 +144,7 @@ class _Counts:
 
 def _resample(table: _Table, counts: _Counts, generators: Sequence[Sequence[np.random.Generator]], *, size: int) -> None:
     """Draw and swap `size` times more."""
-    drawn = [
-        part.bootstrap(draw_counts(rng, samples=size, n=part.items.size))
-        for part, rng in zip(table.parts, generators[0], strict=True)
-    ]
+    drawn = [_drawn(part, rng, size=size) for part, rng in zip(table.parts, generators[0], strict=True)]
     a, b = (table.summed([scores[side] for scores in drawn]) for side in (0, 1))
     differences = b - a
     # The bootstrap distribution, moved so that its centre is 0, stands for the null hypothesis.
@@ -156,13 +154,31 @@ def _resample(table: _Table, counts: _Counts, generators: Sequence[Sequence[np.r
         counts.differences.append(differences[:, :more])
         counts.gains.append(_gains(a, b)[:, :more])
         counts.num_kept += more
-    swapped = []
-    for part, rng in zip(table.parts, generators[1], strict=True):
-        items = np.flatnonzero(part.differing.any(axis=0))
-        # All items are drawn for, whichever differ: the draws of a row do not depend on the other rows.
-        bits = rng.integers(256, size=(size, -(-part.items.size // 8)), dtype=np.uint8)
-        swapped.append(part.swapped(np.unpackbits(bits, axis=1)[:, items].astype(np.float32), items))
+    swapped = [_swapped(part, rng, size=size) for part, rng in zip(table.parts, generators[1], strict=True)]
     counts.far_swapped += num_extreme(table.difference, table.summed(swapped))
+
+
+def _drawn(part: Part, rng: np.random.Generator, *, size: int) -> np.ndarray:
+    """Scores [2, U, S] of A and B with items drawn with replacement, S times."""
+    n = part.items.size
+    return np.concatenate([part.bootstrap(draw_counts(rng, samples=s, n=n)) for s in _few(size, n)], axis=2)
+
+
+def _swapped(part: Part, rng: np.random.Generator, *, size: int) -> np.ndarray:
+    """B minus A [U, S] with items swapped at random, S times."""
+    items = np.flatnonzero(part.differing.any(axis=0))
+    found = []
+    for samples in _few(size, part.items.size):
+        # All items are drawn for, whichever differ: the draws of a row do not depend on the other rows.
+        bits = rng.integers(256, size=(samples, -(-part.items.size // 8)), dtype=np.uint8)
+        found.append(part.swapped(np.unpackbits(bits, axis=1)[:, items].astype(np.float32), items))
+    return np.concatenate(found, axis=1)
+
+
+def _few(size: int, num_items: int) -> list[int]:
+    """Numbers of samples at a time that add up to `size`."""
+    step = max(1, _WEIGHTS // num_items)
+    return [min(step, size - start) for start in range(0, size, step)]
 
 
 def _enumerated(contents: Contents, units: Sequence[Unit], *, observed: float) -> float:
