@@ -159,7 +159,8 @@ class TaskType(Protocol):
     ) -> list[Prediction]:
         """Predictions of one (task, language) cell in the order of the examples; no model, no tokenizer.
 
-        `features` here carry everything but input_ids (empty list); `partials` run parallel to them.
+        `features` here carry everything but input_ids (empty list); `partials` run parallel to them.  Vectors come as one
+        array [N, D], memory-mapped, of which a type that has many reads a piece at a time.
         """
 
     def oracle(self, feature: Feature, example: Any, *, task: TaskSpec, options: Any) -> Output:
@@ -175,6 +176,8 @@ class TaskType(Protocol):
     #   CALIBRATES = True     decode chooses a threshold on the task's validation rows of the language, which come first,
     #   augment(feature, *, rng: np.random.Generator, tokenizer, options) -> Feature   per-epoch randomness (masking),
     #   pools(options) -> Pooling | None      embedding route: how to pool.
+    #   CALIBRATES = True and with_calibration(examples, calibration, *, options) -> examples to encode: types that choose a
+    #       threshold on validation rows of the test language: those that serve come first, and decode predicts nothing for them.
 
 
 class Metric(Protocol):
