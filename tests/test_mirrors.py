@@ -4,6 +4,7 @@ Columns and types are those of the hub's google-research-datasets/paws-x, and of
 """
 
 import json
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,6 +39,11 @@ PAIRS = [
     ("Berlin liegt nördlich von München.", "München liegt südlich von Berlin.", 1),
     ("東京は京都より大きい。", "京都は東京より大きい。", 0),
 ]
+
+
+@cache
+def catalog():
+    return Catalog()
 
 
 @pytest.fixture(params=["header", "no header", "converted", "no metadata"])
@@ -96,7 +102,7 @@ def mlqa(mirror, langs=("en", "de")):
 
 
 def load(mirror, task, split="test", lang="de"):
-    return load_examples(Catalog().task(task).spec, split=split, langs=[lang], place=mirror.place)
+    return load_examples(catalog().task(task).spec, split=split, langs=[lang], place=mirror.place)
 
 
 def oracle(mirror, tasks, capsys):

@@ -221,8 +221,13 @@ def mirror(tmp_path):
     return write_split
 
 
+@cache
+def catalog():
+    return Catalog()
+
+
 def spec_of(name):
-    return Catalog().task(name).spec
+    return catalog().task(name).spec
 
 
 def examples(mirror, task, split="test", lang="en"):

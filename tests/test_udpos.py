@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import cache
 
 import pytest
 
@@ -13,6 +14,11 @@ from harness.errors import MissingData
 from harness.registry import READERS
 
 RELEASE = "ud-treebanks-v2.5"
+
+
+@cache
+def catalog():
+    return Catalog()
 
 
 def line(number, form="_", tag="_", head="_", deps="_"):
@@ -123,7 +129,7 @@ def release(tmp_path):
 
 
 def load(release, lang, split="test", task="udpos"):
-    return load_examples(Catalog().task(task).spec, split=split, langs=[lang], place=release.place)
+    return load_examples(catalog().task(task).spec, split=split, langs=[lang], place=release.place)
 
 
 def first_words(release, lang, split="test"):
@@ -163,14 +169,14 @@ def test_the_fingerprint_covers_every_treebank_of_the_language(release):
     release("German-PUD", "de_pud", "test", plain("c/X"))
     prints.append(load(release, "de").fingerprint)
     assert len(set(prints)) == 3
-    assert prints[-1] == data_fingerprint(Catalog().task("udpos").spec, split="test", langs=["de"], place=release.place)
+    assert prints[-1] == data_fingerprint(catalog().task("udpos").spec, split="test", langs=["de"], place=release.place)
 
 
 def test_groups_hold_one_of_the_two_tasks_each():
-    catalog = Catalog()
     for name in ("tagging", "xtreme"):
-        assert "udpos" in catalog.select(name)
-        assert catalog.select(f"{name}_hub") == [task.replace("udpos", "udpos_hub") for task in catalog.select(name)]
+        tasks = catalog().select(name)
+        assert "udpos" in tasks
+        assert catalog().select(f"{name}_hub") == [task.replace("udpos", "udpos_hub") for task in tasks]
 
 
 def test_missing_files_name_the_archive_the_place_and_the_other_task(release, tmp_path, capsys):
@@ -238,7 +244,7 @@ def test_marathi_is_the_xtreme_data_and_the_board_tells_the_two_tasks_apart(shar
     (tmp_path / RELEASE / "UD_Marathi-UFAL").symlink_to(raw / "UD_Marathi-UFAL")
     (tmp_path / "google").symlink_to(shared / "hub" / "google")
     place = DataPlace(data_dir=tmp_path, offline=True)
-    specs = [Catalog().task(name).spec for name in ("udpos", "udpos_hub")]
+    specs = [catalog().task(name).spec for name in ("udpos", "udpos_hub")]
     for split in ("validation", "test"):
         one, other = (load_examples(spec, split=split, langs=["mr"], place=place) for spec in specs)
         assert [e.tokens for e in one.examples] == [e.tokens for e in other.examples]
