@@ -29,6 +29,7 @@ def write_request(
     root: Path,
     overlaps: Sequence[Mapping[str, Any]] = (),
     failures: Sequence[tuple[str, str]] = (),
+    replaced: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Write the request file of a run and return its path; the same request has the same file."""
     request = dataclasses.asdict(plan.request)
@@ -45,6 +46,7 @@ def write_request(
         "cells": [_cell(plan, cell) for cell in plan.cells],
         "overlaps": list(overlaps),
         "declared": _declared(plan, catalog),
+        "replaced": list(replaced),
         "failures": [{"stage": stage, "error": error} for stage, error in failures],
         **provenance(),
     }

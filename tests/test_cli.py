@@ -17,7 +17,7 @@ REQUEST = CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--
 REQUEST |= {"--no_train", "--remove_overlap", "--output_path"}
 MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet"}
 FLAGS = {
-    "run": REQUEST | MACHINE | {"--dry_run", "--references"},
+    "run": REQUEST | MACHINE | {"--dry_run", "--references", "--replace_degenerate"},
     "plan": REQUEST | MACHINE,
     "ls": CATALOG,
     "show": CATALOG | {"--model", "--model_args", "--recipe"},

@@ -189,3 +189,26 @@ def test_a_mixture_killed_anywhere_ends_with_the_same_bytes(project, tmp_path):
         run_in_child(project, tmp_path / "killed", die_at=change, **how)
     assert not project.run(tmp_path / "killed", **how).failed
     assert differences(tmp_path / "whole", tmp_path / "killed") == []
+
+
+def test_a_seed_that_learns_nothing_is_replaced_in_all_settings_of_its_task_and_never_silently(tmp_path, capsys):
+    """With a tiny learning rate for English pairs every seed is degenerate: three others are tried, and all are listed."""
+    import run_eval
+
+    made = Project.make(tmp_path / "project", tasks="pairs,tags")
+    recipe = json.loads((made.folder / "tiny.yaml").read_text())
+    recipe["tasks"] = {"target/pairs": {"learning_rate": 1e-9}, "tags": {"learning_rate": 0.02, "max_steps": 30}}
+    (made.folder / "tiny.yaml").write_text(json.dumps(recipe))
+    root = tmp_path / "runs"
+    words = f"--model {made.model} --tasks pairs,tags --intermediate none,tags --recipe tiny --seeds 1,2 --languages en --quiet"
+    code = run_eval.main([*words.split(), "--include_path", str(made.folder), "--output_path", str(root), "--replace_degenerate"])
+    assert code == 0
+    board = read_json(root / "leaderboard.json")
+    assert len(list((root / "requests").glob("*.json"))) == 1
+    seeds = {(row["task"], row["intermediate"]): set() for row in board["rows"]}
+    for row in board["rows"]:
+        seeds[row["task"], row["intermediate"]].add(row["seed"])
+    assert seeds == {("pairs", "none"): {7, 8}, ("pairs", "tags"): {7, 8}, ("tags", "none"): {1, 2}, ("tags", "tags"): {1, 2}}
+    of_none = [(entry["seed"], entry["by"]) for entry in board["replaced"] if entry["intermediate"] == "none"]
+    assert sorted(of_none, key=str) == sorted([(1, 3), (2, 4), (3, 5), (4, 6), (5, 7), (6, 8), (7, None), (8, None)], key=str)
+    assert "replaced by seed 3" in capsys.readouterr().out

@@ -6,9 +6,11 @@ Everything finished is kept below --output_path and never made again; the same c
 """
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.catalog import Catalog
 from harness.commands import plan as plan_command
 from harness.commands._arguments import (
     add_machine_arguments,
@@ -20,11 +22,14 @@ from harness.commands._arguments import (
     request_of,
     say,
 )
+from harness.degenerate import DegenerateRun, degenerate_runs, replaced_by, with_replacements
+from harness.devices import Machine
 from harness.overlap_report import find_overlaps
 from harness.plan import Plan, make_plan
 from harness.processes import is_first
 from harness.report.references import named_references
 from harness.requests import write_request
+from harness.run_request import RunRequest
 
 if TYPE_CHECKING:
     from harness.executors.local import Report
@@ -37,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_request_arguments(parser)
     add_machine_arguments(parser)
     parser.add_argument("--dry_run", action="store_true", help="only print the plan, as the command `plan` does")
+    parser.add_argument(
+        "--replace_degenerate",
+        action="store_true",
+        help="run a seed that has learnt nothing again with another, in all intermediate settings of its task; the board says so",
+    )
     parser.add_argument(
         "--references", default="", metavar="NAME,...", help="published numbers to show on the board (see `ls references`)"
     )
@@ -51,19 +61,23 @@ def run(args: argparse.Namespace) -> int:
     plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
     machine = machine_of(args, catalog)
     root = Path(args.output_path)
-    if not is_first():  # under torchrun: it trains and predicts with the first process, which does all else
-        from harness.executors.local import execute
-
-        execute(plan.stages, root=root, machine=machine)
+    replaced: list[dict[str, object]] = []
+    while True:
+        report, request = _execute(plan, catalog=catalog, root=root, machine=machine, replaced=replaced)
+        found = degenerate_runs(plan, root=root)
+        again = with_replacements(plan.request, found) if args.replace_degenerate else None
+        replaced += [_replacement(run, plan, again) for run in found if args.replace_degenerate]
+        if again is None:
+            break
+        if is_first():
+            say(f"{len(found)} degenerate runs: again with other seeds")
+            request.unlink()
+        plan = make_plan(again, catalog=catalog, place=place_of(args))
+    if not is_first():
         return 0
-    todo = [stage for stage in plan.stages if not stage.is_done(root)]
-    say(f"{len(plan.cells)} scores, {len(plan.stages)} stages: {len(plan.stages) - len(todo)} done, {len(todo)} to do, in {root}")
-    request = write_request(plan, catalog=catalog, root=root)
-    from harness.executors.local import execute  # imports torch
-
-    report = execute(plan.stages, root=root, machine=machine)
     overlaps = find_overlaps(plan, machine=machine)
-    write_request(plan, catalog=catalog, root=root, overlaps=overlaps, failures=[(s.name, error) for s, error in report.failed])
+    failures = [(stage.name, error) for stage, error in report.failed]
+    write_request(plan, catalog=catalog, root=root, overlaps=overlaps, failures=failures, replaced=replaced)
     blocked = _tell(plan, report)
     if not any(cell.score and cell.score.is_done(root) for cell in plan.cells):
         return 1
@@ -74,6 +88,35 @@ def run(args: argparse.Namespace) -> int:
     out(markdown(board))
     say(f"board: {root / 'leaderboard.json'}")
     return 1 if report.failed or report.not_run or blocked else 0
+
+
+def _execute(
+    plan: Plan, *, catalog: Catalog, root: Path, machine: Machine, replaced: Sequence[Mapping[str, object]]
+) -> tuple["Report", Path]:
+    """Run the stages; under torchrun all but the first process train and predict with it and write nothing."""
+    request = root
+    if is_first():
+        todo = [stage for stage in plan.stages if not stage.is_done(root)]
+        done = len(plan.stages) - len(todo)
+        say(f"{len(plan.cells)} scores, {len(plan.stages)} stages: {done} done, {len(todo)} to do, in {root}")
+        request = write_request(plan, catalog=catalog, root=root, replaced=replaced)
+    from harness.executors.local import execute  # imports torch
+
+    return execute(plan.stages, root=root, machine=machine), request
+
+
+def _replacement(run: DegenerateRun, plan: Plan, again: RunRequest | None) -> dict[str, object]:
+    """A degenerate run as the board lists it."""
+    return {
+        "model": plan.backbone.name,
+        "intermediate": run.intermediate,
+        "task": run.task,
+        "recipe": run.recipe,
+        "seed": run.seed,
+        "by": replaced_by(run, plan.request, again),
+        "stage": run.stage,
+        "why": run.why,
+    }
 
 
 def _tell(plan: Plan, report: "Report") -> list[str]:
