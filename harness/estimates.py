@@ -6,7 +6,7 @@ numbers.training[stage.key].steps, numbers.notes
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ class TrainingCost:
     "Rows before windows and pieces are cut; None = the data are not here."
     batch_size: int
     steps: int | None
+    rates: Mapping[str, float] = field(default_factory=dict)
+    "Of a mixture: the share of the steps that each task gets."
 
     def shown(self) -> tuple[str, str, str]:
         """Rows, batch and steps as text."""
@@ -92,10 +94,14 @@ def _training_cost(stage: Stage, machine: Machine) -> TrainingCost:
         rows = min(rows, most or rows)
         batch_size = component.get("batch_size", training.batch_size)
         parts.append(Component(name=component["task"], strata=(rows,), num_examples=rows, batch_size=batch_size))
-    steps = Schedule(components=parts, seed=0, cap=training.sampling_cap).steps_for(
-        epochs=training.epochs, max_steps=training.max_steps
+    how = {"sampling": training.sampling, "cap": training.sampling_cap, "temperature": training.sampling_temperature}
+    schedule = Schedule(components=parts, seed=0, **how)
+    return TrainingCost(
+        rows=sum(part.num_items for part in parts),
+        batch_size=training.batch_size,
+        steps=schedule.steps_for(epochs=training.epochs, max_steps=training.max_steps),
+        rates=schedule.rates if len(parts) > 1 else {},
     )
-    return TrainingCost(rows=sum(part.num_items for part in parts), batch_size=training.batch_size, steps=steps)
 
 
 def _rows(content: Mapping[str, Any], split: Split, machine: Machine) -> int | None:

@@ -61,7 +61,9 @@ def load_adapter(
     keep_heads: Mapping[str, str] | None = None,
     inference: bool,
 ) -> Adapter:
-    """Load the adapter of a stage with the named heads: those in keep_heads (name -> name in the checkpoint) as trained, others fresh.
+    """Load the adapter of a stage with the named heads: those in keep_heads (name -> name in the checkpoint) as they are.
+
+    The others are fresh.
 
     `labels` gives the label names of each head in the order of its outputs, for adapters that map a head made elsewhere.
     """

@@ -91,7 +91,13 @@ def _answers(stages: Sequence[Stage], *, root: Path, machine: Machine) -> Answer
             heads[stage.args["head"]] = module.head(spec, module.Options.model_validate(stage.args["options"]))
             labels[stage.args["head"]] = spec.labels
     adapter = load_adapter(
-        stages[0], root=root, machine=machine, heads=heads, labels=labels, keep_heads={name: name for name in heads}, inference=True
+        stages[0],
+        root=root,
+        machine=machine,
+        heads=heads,
+        labels=labels,
+        keep_heads={name: name for name in heads},
+        inference=True,
     )
 
     def ask(chosen: Sequence[tuple[Cell, int]]) -> list[Output]:

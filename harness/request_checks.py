@@ -9,10 +9,10 @@ from functools import partial
 from harness.backbones import Backbone
 from harness.catalog import Catalog, Entry
 from harness.errors import UserError, UserErrors, did_you_mean
-from harness.registry import TASK_TYPES
-from harness.specs.task import TaskSpec
 from harness.intermediate import NO_INTERMEDIATE, Setting
+from harness.registry import TASK_TYPES
 from harness.run_request import RunRequest
+from harness.specs.task import TaskSpec
 from harness.stage_builder import StageBuilder
 
 

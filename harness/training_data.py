@@ -156,7 +156,7 @@ def options_entropy(items: Sequence[Sequence[Feature]]) -> float:
 
 
 def _in_turn(examples: Sequence[Any], *, num_sources: int) -> Sequence[Any]:
-    """The first example of each source, then the second of each: the first few are then of all sources (ANLI's rounds, MNLI, SNLI)."""
+    """The first example of each source, then the second of each: the first few are then of all sources."""
     if num_sources < 2:
         return examples
     by_source: dict[str, list[Any]] = {}

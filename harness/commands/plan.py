@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         _hyper_parameters(plan),
         _predictions(plan, numbers, done),
         _stages(plan, done),
-        "\n".join([*_remarks(plan), *numbers.notes]),
+        "\n".join([*_mixtures(plan, numbers), *_remarks(plan), *numbers.notes]),
         "\n".join(plan.missing()),
     ]
     out("\n\n".join(part for part in parts if part))
@@ -149,6 +149,17 @@ def _stages(plan: Plan, done: set[str]) -> str:
         if stages:
             counts.append([verb, f"{len(stages)}", f"{finished}", f"{len(stages) - finished}"])
     return table(["verb", "stages", "done", "to do"], counts) if counts else ""
+
+
+def _mixtures(plan: Plan, numbers: Estimate) -> list[str]:
+    """The share of the steps that each task of a mixture gets."""
+    lines: dict[str, None] = {}
+    for training in plan.trainings:
+        cost = numbers.training.get(training.stages[0].key)
+        if cost and cost.rates:
+            rates = ", ".join(f"{task} {rate:.1%}" for task, rate in cost.rates.items())
+            lines[f"mixture {training.task}: each step trains one task; {rates}"] = None
+    return list(lines)
 
 
 def _remarks(plan: Plan) -> list[str]:

@@ -90,7 +90,7 @@ class Data(Spec):
     test: Sources = ()
     "Rows that are scored, for every language of the task.  They choose nothing."
     translated: Sources = ()
-    "Machine-translated training rows by language: `--intermediate <task>@<language>` trains on them in place of the English ones."
+    "Machine-translated training rows: `--intermediate <task>@<language>` trains on them in place of the English ones."
 
 
 class Template(Spec):
@@ -153,7 +153,7 @@ class TaskSpec(Spec):
     translated_languages: tuple[str, ...] = ()
     "Languages of `data.translated`."
     language_alpha: float | None = Field(default=None, ge=0, le=1)
-    "Training languages get shares of an epoch proportional to rows^alpha (0.3 lifts the small ones); without it every row counts once."
+    "Training languages get shares of an epoch proportional to rows^alpha (0.3 lifts small ones); None = every row once."
     data: Data = Data()
     "The splits."
     train_on: str | None = None
