@@ -94,8 +94,13 @@ def _training_cost(stage: Stage, machine: Machine) -> TrainingCost:
         rows = min(rows, most or rows)
         batch_size = component.get("batch_size", training.batch_size)
         parts.append(Component(name=component["task"], strata=(rows,), num_examples=rows, batch_size=batch_size))
-    how = {"sampling": training.sampling, "cap": training.sampling_cap, "temperature": training.sampling_temperature}
-    schedule = Schedule(components=parts, seed=0, **how)
+    schedule = Schedule(
+        components=parts,
+        seed=0,
+        sampling=training.sampling,
+        cap=training.sampling_cap,
+        temperature=training.sampling_temperature,
+    )
     return TrainingCost(
         rows=sum(part.num_items for part in parts),
         batch_size=training.batch_size,

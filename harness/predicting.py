@@ -90,15 +90,8 @@ def _answers(stages: Sequence[Stage], *, root: Path, machine: Machine) -> Answer
             module = TASK_TYPES.load(spec.type)
             heads[stage.args["head"]] = module.head(spec, module.Options.model_validate(stage.args["options"]))
             labels[stage.args["head"]] = spec.labels
-    adapter = load_adapter(
-        stages[0],
-        root=root,
-        machine=machine,
-        heads=heads,
-        labels=labels,
-        keep_heads={name: name for name in heads},
-        inference=True,
-    )
+    kept = {name: name for name in heads}
+    adapter = load_adapter(stages[0], root=root, machine=machine, heads=heads, labels=labels, keep_heads=kept, inference=True)
 
     def ask(chosen: Sequence[tuple[Cell, int]]) -> list[Output]:
         return _ask(adapter, [cell.features[n] for cell, n in chosen], chosen[0][0].question, machine)
