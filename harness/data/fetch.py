@@ -16,6 +16,7 @@ from harness.data.hub import NotOnHub, load_split, one_line
 from harness.data.place import DataPlace
 from harness.data.rows import file_names, filled
 from harness.errors import MissingData
+from harness.registry import TASK_TYPES
 from harness.specs.task import Source, TaskSpec
 
 _SMALL_FILES = ("*.json", "*.txt", "*.model", "*.vocab", "*.jinja", "*.tiktoken", "README.md", "LICENSE*")
@@ -32,6 +33,8 @@ class Dataset:
     task_folder: str | None = None
     obtain: str = ""
     "How to get the data where no command can."
+    optional: bool = False
+    "The task runs without them (rows that choose a threshold), and its scores say so."
 
     def __str__(self) -> str:
         source = self.source
@@ -55,9 +58,9 @@ class Outcome:
     """What became of one item."""
 
     item: Dataset | Backbone
-    state: Literal["there", "fetched", "failed"]
+    state: Literal["there", "fetched", "absent", "failed"]
     detail: str = field(default="")
-    "Where it lies, or why it failed."
+    "Where it lies, why it failed, or what is absent and can be done without."
 
 
 def dataset_items(
@@ -82,6 +85,7 @@ def dataset_items(
                             lang=lang,
                             task_folder=(task_folders or {}).get(task.task),
                             obtain=task.obtain,
+                            optional=split == "validation" and getattr(TASK_TYPES.load(task.type), "CALIBRATES", False),
                         )
                         key = item.source.model_copy(update={"where": (), "rename": {}}).model_dump_json()
                         items.setdefault(key, item)
@@ -96,8 +100,8 @@ def fetch(items: Sequence[Dataset | Backbone], *, place: DataPlace, say: Callabl
         say(f"[{number}/{len(items)}] {outcome.state:8} {item}" + (f" ({outcome.detail})" if outcome.detail else ""))
         outcomes.append(outcome)
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
-    counts = {state: sum(outcome.state == state for outcome in outcomes) for state in ("there", "fetched", "failed")}
-    say(", ".join(f"{number} {state}" for state, number in counts.items()))
+    counts = {state: sum(outcome.state == state for outcome in outcomes) for state in ("there", "fetched", "absent", "failed")}
+    say(", ".join(f"{number} {state}" for state, number in counts.items() if number or state != "absent"))
     for outcome in failed:
         say(f"failed: {outcome.item}\n  {outcome.detail}")
     return outcomes
@@ -109,7 +113,8 @@ def _fetch_dataset(item: Dataset, place: DataPlace) -> Outcome:
         try:
             place.local_files(source.files, task=item.task, lang=item.lang, task_folder=item.task_folder)
         except MissingData as error:
-            return Outcome(item=item, state="failed", detail=" ".join(str(error.advising(item.obtain)).split()))
+            detail = " ".join(str(error.advising(item.obtain)).split())
+            return Outcome(item=item, state="absent" if item.optional else "failed", detail=detail)
         return Outcome(item=item, state="there")
     assert source.hub is not None
     if place.mirror_files(source.hub, config=source.config, split=source.split).paths:
