@@ -19,6 +19,7 @@ from harness.errors import UserError
 from harness.fingerprints import file_of
 from harness.mixture import Component, Schedule
 from harness.plan import Plan
+from harness.registry import TASK_TYPES
 from harness.specs.portable import revive
 from harness.specs.recipe import Training
 from harness.stages import Stage, canonical, write_json
@@ -156,6 +157,10 @@ def _notes(plan: Plan, root: Path, machine: Machine) -> list[str]:
             )
         else:
             notes.append(f"device memory: about {_gib(inference)} to predict; no checkpoints are written")
+    for entry in plan.tasks.values():
+        plan_note = getattr(TASK_TYPES.load(entry.spec.type), "plan_note", None)
+        if plan_note:
+            notes.append(plan_note(entry.spec, dimension=facts.get("hidden_size"), limit=plan.request.limit))
     notes += [f"note on {plan.backbone.name}: {pitfall}" for pitfall in facts.get("pitfalls", [])]
     return notes
 

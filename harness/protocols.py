@@ -175,7 +175,8 @@ class TaskType(Protocol):
     #   GROUPED = True        the loss sets the features of an example against each other: they share a forward pass in training,
     #   CALIBRATES = True     decode chooses a threshold on the task's validation rows of the language, which come first,
     #   augment(feature, *, rng: np.random.Generator, tokenizer, options) -> Feature   per-epoch randomness (masking),
-    #   pools(options) -> Pooling | None      embedding route: how to pool.
+    #   pools(options) -> Pooling | None      embedding route: how to pool,
+    #   plan_note(task, *, dimension, limit) -> str      a sentence for `plan`, where the type has needs of its own.
     #   CALIBRATES = True and with_calibration(examples, calibration, *, options) -> examples to encode: types that choose a
     #       threshold on validation rows of the test language: those that serve come first, and decode predicts nothing for them.
 

@@ -6,6 +6,7 @@ evaluate.py (bucc_f1) of google-research/xtreme at 838c13b gave for the collecti
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -405,3 +406,11 @@ def test_the_oracle_on_real_sentences(shared, tmp_path):
     (score,) = _scores(tmp_path).values()
     assert score["score"]["value"] == 100
     assert score["counts"]["notes"] == {"threshold_split_half": 257, "no_dev_corpus": 257}
+
+
+def test_the_plan_says_what_mining_takes_and_that_a_limit_shortens_nothing():
+    task = Catalog().task("bucc2018").spec
+    for dimension in (1024, 4096):
+        note = bitext_mining.plan_note(task, dimension=dimension, limit=None)
+        assert float(re.search(r"about ([\d.]+) GB", note)[1]) < 8
+    assert "does not shorten" in bitext_mining.plan_note(task, dimension=None, limit=10)

@@ -171,6 +171,18 @@ def memory(num_sources: int, num_targets: int, *, dimension: int, tokens: int = 
     return {**parts, "total": total}
 
 
+LARGEST_PAIR = (460_000, 555_503)
+"Russian and English sentences of BUCC 2018, the largest of its pairs."
+
+
+def plan_note(task: TaskSpec, *, dimension: int | None, limit: int | None) -> str:
+    """What `plan` says beforehand: memory of the largest pair, and that no limit shortens a collection."""
+    sources, targets = LARGEST_PAIR
+    need = memory(sources, targets, dimension=dimension or 1024)["total"] / 1e9
+    note = f"{task.task}: mining {sources:,} x {targets:,} sentences takes about {need:.1f} GB of memory, smaller pairs less"
+    return note + ("; --limit does not shorten collections: fewer sentences would be an easier task" if limit else "")
+
+
 def loss(outputs: torch.Tensor, batch: Batch, options: Options) -> torch.Tensor:
     """Nothing is trained on this type; raises UserError."""
     raise UserError(
