@@ -59,21 +59,36 @@ class Reading:
 @cache
 def items(*, name: str, split: str) -> tuple[Any, ...]:
     """The meanings of a config's rows, no meaning twice."""
-    rng = seeded("items", name, split)
-    kept: dict[str, Any] = {}
-    while len(kept) < SIZES[name][split]:
-        item = _MAKERS[name](rng, split, len(kept))
-        kept.setdefault(repr(item), item)
+    return distinct(_MAKERS[name], seeded("items", name, split), split=split, count=SIZES[name][split])
+
+
+def distinct(
+    make: Callable[[random.Random, str, int], Any],
+    rng: random.Random,
+    *,
+    split: str,
+    count: int,
+    key: Callable[[Any], object] = repr,
+) -> tuple[Any, ...]:
+    """Items that `make` draws for a split, no two with the same key."""
+    kept: dict[object, Any] = {}
+    while len(kept) < count:
+        item = make(rng, split, len(kept))
+        kept.setdefault(key(item), item)
     return tuple(kept.values())
 
 
 def split_of(clause: Clause) -> str:
     """The split of a clause and its rewordings in every config: of ten parts one is validation, three test, the rest training."""
+    share = hashlib.sha256(sense(clause).encode()).digest()[0] % 10
+    return "validation" if share == 0 else "test" if share <= 3 else "train"
+
+
+def sense(clause: Clause) -> str:
+    """What a clause and its rewordings have in common."""
     first = _first_of_synonyms()
     roles = (clause.subject, clause.verb, clause.object, clause.adjective, clause.place, clause.certainty)
-    meaning = "/".join(" ".join(first.get(word, word) for word in said) for said in roles)
-    share = hashlib.sha256(meaning.encode()).digest()[0] % 10
-    return "validation" if share == 0 else "test" if share <= 3 else "train"
+    return "/".join(" ".join(first.get(word, word) for word in said) for said in roles)
 
 
 @cache
@@ -99,24 +114,29 @@ def without(clause: Clause, role: str) -> Clause:
     return replace(clause, **nothing)
 
 
-def _event(rng: random.Random, split: str) -> Clause:
-    """Somebody does something with a thing, or with some kind of thing, somewhere."""
-    concepts, kinds = world().concepts, world().kinds
+def event(rng: random.Random, split: str) -> Clause:
+    """An event of a split."""
     while True:
-        kind = rng.choice(THINGS)
-        clause = Clause(
-            subject=(rng.choice(concepts["given_name"]),),
-            certainty=tuple(rng.choices(concepts["certainty"], weights=(4, 4, 1, 1, 1, 1))),
-            verb=(rng.choice(concepts["verb"]),),
-            adjective=(rng.choice(concepts["adjective"]),),
-            object=(rng.choice(concepts[kind]) if rng.random() < 0.85 else kinds[kind],),
-            place=(rng.choice(concepts["place"]),) if rng.random() < 0.5 else (),
-        )
+        clause = any_event(rng)
         if split_of(clause) == split:
             return clause
 
 
-def _name(rng: random.Random, kind: str) -> tuple[str, ...]:
+def any_event(rng: random.Random) -> Clause:
+    """Somebody does something with a thing, or with some kind of thing, somewhere."""
+    concepts, kinds = world().concepts, world().kinds
+    kind = rng.choice(THINGS)
+    return Clause(
+        subject=(rng.choice(concepts["given_name"]),),
+        certainty=tuple(rng.choices(concepts["certainty"], weights=(4, 4, 1, 1, 1, 1))),
+        verb=(rng.choice(concepts["verb"]),),
+        adjective=(rng.choice(concepts["adjective"]),),
+        object=(rng.choice(concepts[kind]) if rng.random() < 0.85 else kinds[kind],),
+        place=(rng.choice(concepts["place"]),) if rng.random() < 0.5 else (),
+    )
+
+
+def proper_name(rng: random.Random, kind: str) -> tuple[str, ...]:
     """A name of one or two words, or a thing."""
     concepts = world().concepts
     if kind == "thing":
@@ -130,25 +150,25 @@ def _name(rng: random.Random, kind: str) -> tuple[str, ...]:
     return (*name, rng.choice(concepts[second])) if rng.random() < 0.4 else name
 
 
-def _encounter(rng: random.Random, split: str, number: int = 0) -> Clause:
+def encounter(rng: random.Random, split: str, number: int = 0) -> Clause:
     """Names and things of all kinds in all roles, no kind twice: the role does not tell the kind."""
     concepts = world().concepts
     while True:
         kinds = rng.sample(("person", "place", "company", "thing"), 3)
         clause = Clause(
-            subject=_name(rng, kinds[0]),
+            subject=proper_name(rng, kinds[0]),
             verb=(rng.choice(concepts["verb"]),),
-            object=_name(rng, kinds[1]),
+            object=proper_name(rng, kinds[1]),
             adjective=(rng.choice(concepts["adjective"]),) if rng.random() < 0.3 else (),
-            place=_name(rng, kinds[2]) if rng.random() < 0.6 else (),
+            place=proper_name(rng, kinds[2]) if rng.random() < 0.6 else (),
         )
         if split_of(clause) == split:
             return clause
 
 
-def _telling(rng: random.Random, split: str, number: int) -> Telling:
+def telling(rng: random.Random, split: str, number: int) -> Telling:
     """Of eight texts one is a question, one has two clauses, and six have one; events and encounters by turns."""
-    make = _event if number % 2 else _encounter
+    make = event if number % 2 else encounter
     if number % 8 == 0:
         return Telling(clauses=(make(rng, split), make(rng, split)))
     asked = rng.choice(ROLES) if number % 8 == 1 else ""
@@ -182,20 +202,25 @@ def _follows(old: str, new: str, *, among: str) -> str:
 
 
 @cache
-def _fitting(old: str, *, among: str, label: str) -> tuple[str, ...]:
+def fitting(old: str, *, among: str, label: str) -> tuple[str, ...]:
     """The words that may replace `old` in the role `among` such that the label holds."""
     pool = [*world().kind_of, *world().kinds.values()] if among == "object" else world().concepts[among]
     return tuple(new for new in pool if new != old and _follows(old, new, among=among) == label)
 
 
-def _exchange(rng: random.Random, split: str, *, label: str, among: str) -> Exchange:
+def changed(clause: Clause, role: str, word: str) -> Clause:
+    """The clause with another word in a role."""
+    changes: dict[str, tuple[str, ...]] = {role: (word,)}
+    return replace(clause, **changes)
+
+
+def exchange(rng: random.Random, split: str, *, label: str, among: str) -> Exchange:
     """A pair that differs in the role `among`, such that the label holds."""
     while True:
-        first = _event(rng, split)
+        first = event(rng, split)
         (old,) = getattr(first, among)
-        if fitting := _fitting(old, among=among, label=label):
-            changes: dict[str, tuple[str, ...]] = {among: (rng.choice(fitting),)}
-            second = replace(first, **changes)
+        if choices := fitting(old, among=among, label=label):
+            second = changed(first, among, rng.choice(choices))
             if split_of(second) == split:
                 return Exchange(first=first, second=second, label=label)
 
@@ -205,18 +230,18 @@ def _role(rng: random.Random) -> str:
     return rng.choices(("object", "certainty", "verb", "adjective"), weights=(2, 2, 1, 1))[0]
 
 
-def _nli(rng: random.Random, split: str, number: int) -> Exchange:
+def nli(rng: random.Random, split: str, number: int) -> Exchange:
     """Entailment, neutral and contradiction by turns."""
     label = ("entailment", "neutral", "contradiction")[number % 3]
-    return _exchange(rng, split, label=label, among=_role(rng))
+    return exchange(rng, split, label=label, among=_role(rng))
 
 
 def _paraphrase(rng: random.Random, split: str, number: int) -> Exchange:
     """Other words for the same - a synonym, a kind for a thing - and pairs that say something else, by turns."""
     if number % 2:
-        return replace(_exchange(rng, split, label="entailment", among=_role(rng)), label="same")
+        return replace(exchange(rng, split, label="entailment", among=_role(rng)), label="same")
     label = rng.choice(("neutral", "contradiction"))
-    return replace(_exchange(rng, split, label=label, among=_role(rng)), label="different")
+    return replace(exchange(rng, split, label=label, among=_role(rng)), label="different")
 
 
 def _reading(rng: random.Random, split: str, number: int) -> Reading:
@@ -242,10 +267,10 @@ def _reading(rng: random.Random, split: str, number: int) -> Reading:
 
 
 _MAKERS: dict[str, Callable[[random.Random, str, int], Any]] = {
-    "text": _telling,
-    "parallel": _telling,
-    "nli": _nli,
+    "text": telling,
+    "parallel": telling,
+    "nli": nli,
     "paraphrase": _paraphrase,
-    "tagging": _encounter,
+    "tagging": encounter,
     "qa": _reading,
 }
