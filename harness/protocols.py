@@ -173,6 +173,7 @@ class TaskType(Protocol):
     "A few raw rows (mapped fields) that tests run through the whole type."
     # Optional:
     #   GROUPED = True        the loss sets the features of an example against each other: they share a forward pass in training,
+    #   FIXED_OPTIONS = (..)  names of options that only a task may set, no recipe, preset or --model_args,
     #   CALIBRATES = True     decode chooses a threshold on the task's validation rows of the language, which come first,
     #   augment(feature, *, rng: np.random.Generator, tokenizer, options) -> Feature   per-epoch randomness (masking),
     #   pools(options) -> Pooling | None      embedding route: how to pool,

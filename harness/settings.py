@@ -93,6 +93,19 @@ def task_options(
             for key in entries([spec.train_on or spec.task, spec.task] if phase == "target" else [spec.task], phase)
         ]
     layers.append(("--model_args", {key: value for key, value in overrides.items() if key in model.model_fields}))
+    fixed = getattr(TASK_TYPES.load(spec.type), "FIXED_OPTIONS", ())
+    raise_all(
+        [
+            UserError(
+                f"only a task can set '{key}': its metrics depend on it",
+                where=name,
+                todo=f"leave '{key}' out, or write a task with it",
+            )
+            for name, values in layers[1:]
+            for key in values
+            if key in fixed
+        ]
+    )
     return _settle(model, layers)
 
 

@@ -75,3 +75,11 @@ def test_a_value_that_the_type_refuses_names_who_set_it():
     catalog = Catalog()
     with pytest.raises(UserError, match=r"^--model_args: max_length"):
         task_options(catalog.task("xnli"), recipe=None, preset=None, overrides={"max_length": "many"})
+
+
+def test_only_a_task_says_whether_a_question_may_have_no_answer():
+    catalog = Catalog()
+    with pytest.raises(UserError, match="only a task can set 'allow_empty'") as caught:
+        task_options(catalog.task("xquad"), recipe=None, preset=None, overrides={"allow_empty": True})
+    assert "--model_args" in str(caught.value)
+    assert task_options(catalog.task("squad_v2"), recipe=None, preset=None, overrides={}).values.allow_empty

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 ROUTES = ("head",)
 NEEDS = ("forward_head",)
 WHOLE_BATCH_LOSS = False
+FIXED_OPTIONS = ("allow_empty",)
 FIELDS = {
     "question": "the question",
     "context": "the text that holds the answer, with its whitespace as the answer offsets count it",
