@@ -25,7 +25,9 @@ Json: TypeAlias = Any
 Output: TypeAlias = np.ndarray
 """What an adapter gives for one feature, fp32 on the CPU, padding removed:
 head `sequence` [C] logits; `choice` [] one logit; `token` [T, C] logits; `span` [T, 2] start and end logits;
-`mlm` [M, V] logits of the M positions whose label is not -100; `embed` [D] a pooled vector, not normalised."""
+`mlm` [M, V] logits of the M positions whose label is not -100; `embed` [D] a pooled vector, not normalised;
+`loglikelihood` fp64 [N, 3] for each continuation the sum of its log-probabilities, its number of tokens and 1.0 if each of them
+is the likeliest one.  `generate` gives a text."""
 Partial: TypeAlias = Json
 "The little that `decode` needs of one Output: streamed to disk while the model runs.  Embeddings stay vectors."
 
@@ -64,6 +66,10 @@ class Feature:
     "What `reduce` and `decode` need and the model does not (offsets, word numbers): plain data."
     num_truncated: int = 0
     "Tokens of the text cut away; what splitting or windows keep does not count."
+    continuations: list[list[int]] | None = None
+    "Prompt route: token ids of each continuation of input_ids whose likelihood is asked."
+    generate: Mapping[str, Any] | None = None
+    "Prompt route: {'max_new_tokens': int, 'stop': [texts]} where the model is to go on with input_ids."
 
 
 @dataclass(kw_only=True, slots=True)
@@ -242,6 +248,10 @@ class Adapter(Protocol):
 
     def embed(self, batch: Batch, pooling: Pooling) -> list[Output]:
         """One vector [D] per feature, fp32."""
+
+    # Optional:
+    #   loglikelihood(features) -> list[Output]     of features with continuations,
+    #   generate(features) -> list[str]             of features that say what to generate.
 
     def save(self, folder: str) -> None:
         """Write weights (safetensors), heads and what is needed to load them again; overwrites."""

@@ -13,14 +13,16 @@ _CONTENT = ("type", "version", "fields", "labels", "labels_from", "label_values"
 Split = Literal["train", "validation", "test"]
 
 
-def portable(spec: TaskSpec, *, split: Split, metrics: bool = False) -> dict[str, Any]:
-    """Type, fields, labels and one split of a task as JSON; metrics and score only where a stage scores with them."""
+def portable(spec: TaskSpec, *, split: Split, metrics: bool = False, prompt: bool = False) -> dict[str, Any]:
+    """Type, fields, labels and one split of a task as JSON; metrics and score, and the prompt, only for stages that use them."""
     keys = set(_CONTENT) | ({"metrics", "score"} if metrics else set())
     if split != "test":
         keys.add("train_languages")
     if split == "train":
         keys.add("language_alpha")
     content = spec.model_dump(mode="json", include=keys, exclude_defaults=True)
+    if prompt and spec.prompt:
+        content["prompt"] = spec.prompt.model_dump(mode="json", exclude={"source"}, exclude_defaults=True)
     sources = [source.model_dump(mode="json", exclude_defaults=True) for source in getattr(spec.data, split)]
     return {**content, "type": spec.type, "data": {split: sources}}
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from harness.specs.model import Spec
+from harness.specs.prompt import PromptSpec
 
 
 class Where(Spec):
@@ -168,6 +169,8 @@ class TaskSpec(Spec):
     "Raw value in the label column (as text) -> label name, where they differ; a value of `drop` drops the row."
     options: dict[str, Any] = {}
     "Options of the task type, e.g. max_length."
+    prompt: PromptSpec | None = None
+    "How the task is put to a language model in words."
     metrics: tuple[Annotated[MetricUse, BeforeValidator(_metric_use)], ...] = ()
     "Metrics to compute: names, the main one first."
     score: tuple[str, ...] = ()

@@ -1,0 +1,114 @@
+"""How a task is put to a language model in words: the `prompt` block of a task, and what a run says about all prompts.
+
+    prompt:
+      context: "{{ text }}"                                     # Jinja2 over the fields of the task type, gold ones left out
+      continuations: {entailment: ", right? Yes, {{ text_pair }}", ...}      # the likeliest one is the answer
+      delimiter: ""
+      languages: {de: {continuations: {...}}}                   # the same in other words
+
+A task has `continuations` (classification, multiple_choice) or `generate` (span_qa, tagging).
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from harness.specs.model import Spec
+
+Normalisation = Literal["sum", "per_token", "per_byte", "per_character"]
+
+
+class PerItem(Spec):
+    """A continuation for each item of a field that is a list, such as the options of a question."""
+
+    template: str
+    "Jinja2; the item at hand is `item`."
+    each: str
+    "The field, e.g. options."
+
+
+def _kind(value: Any) -> str:
+    return "each" if isinstance(value, PerItem) or (isinstance(value, dict) and "each" in value) else "labels"
+
+
+Continuations = Annotated[Annotated[PerItem, Tag("each")] | Annotated[dict[str, str], Tag("labels")], Discriminator(_kind)]
+"A template for each item of a field, or for each label of the task."
+
+
+class Generate(Spec):
+    """An answer that the model writes, and how it is read."""
+
+    max_new_tokens: int = Field(default=32, ge=1)
+    "Longest answer in tokens."
+    stop: tuple[str, ...] = ("\n",)
+    "Texts that end an answer; they are not part of it."
+    form: Literal["text", "entities", "word_tags"] = "text"
+    """text: the answer itself; entities: `PER: Ada $$ LOC: Kazan`, as mT5 was trained on PAN-X; word_tags: `Ada_PROPN sees_VERB`,
+    each word with its tag."""
+    nothing: str = "none"
+    "What stands for no entity, or for a question that the context does not answer."
+
+
+class Words(Spec):
+    """Parts of a prompt said in other words; what is left out stays as it is."""
+
+    instruction: str | None = None
+    "In place of the prompt's instruction."
+    context: str | None = None
+    "In place of the prompt's context."
+    continuations: Continuations | None = None
+    "In place of the prompt's continuations."
+    delimiter: str | None = None
+    "In place of the prompt's delimiter."
+
+
+class PromptSpec(Spec):
+    """How one task is put into words."""
+
+    instruction: str = ""
+    "Said once, before the examples: Jinja2."
+    context: str
+    "What the answer follows: Jinja2."
+    delimiter: str = " "
+    "Between a context and its answer; chat templates have their own."
+    continuations: Continuations | None = None
+    "The answers among which the likeliest is taken."
+    generate: Generate | None = None
+    "The answer is written by the model instead."
+    normalise: Normalisation = "sum"
+    "What the log-likelihood of a continuation is divided by; characters and bytes are those of the text without the delimiter."
+    shot_delimiter: str = "\n\n"
+    "Between instruction, examples and question."
+    languages: dict[str, Words] = {}
+    "Other words by language, for runs that ask for localised ones; what a language leaves out is said in the task's own words."
+    chat: Words | None = None
+    "Other words for chat templates, in whatever language."
+    source: str = ""
+    "Where the wording comes from."
+
+    @model_validator(mode="after")
+    def _one_way_to_answer(self) -> Self:
+        if (self.continuations is None) == (self.generate is None):
+            raise ValueError("give exactly one of 'continuations' and 'generate'")
+        return self
+
+
+class PromptSettings(Spec):
+    """What a run says about its prompts, the same for all tasks."""
+
+    num_fewshot: int = Field(default=0, ge=0)
+    "Solved examples before each question."
+    fewshot_split: Literal["train", "validation"] = "train"
+    "Split of the English rows they are drawn from."
+    seed: int = 0
+    "Of the draw, which is made for each example by itself."
+    chat_template: bool = False
+    "Put the prompt into the tokenizer's chat template, examples as earlier turns."
+    system: str = ""
+    "System message; without a chat template it comes first."
+    wording: Literal["english", "localised"] = "english"
+    "localised: in the words of the test language, where the task has them, examples included."
+    normalise: Normalisation | None = None
+    "In place of the task's own."
+    max_length: int = Field(default=2048, ge=2)
+    "Longest input in tokens, what is generated included (at most what the model takes): contexts lose their beginning."
