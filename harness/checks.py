@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from harness.data.coverage import corpora
 from harness.data.languages import PLACEHOLDERS, languages
 from harness.errors import UserError, did_you_mean
+from harness.prompting.checks import prompt_mistakes
 from harness.registry import ADAPTERS, METRICS, READERS, TASK_TYPES, WORLDS
 from harness.specs.loader import Document, KeyPath, parse, value_at
 from harness.specs.preset import PresetSpec
@@ -118,6 +119,8 @@ def _task(check: _Check, spec: TaskSpec) -> None:
         module = TASK_TYPES.load(spec.type)
         check.parse(module.Options, ("options",))
         _fields(check, spec.type, module.FIELDS)
+        for mistake in prompt_mistakes(spec, fields=module.FIELDS):
+            check.add(mistake.message, mistake.path, expected=mistake.expected, found=mistake.found, todo=mistake.todo)
     for key in ("languages", "train_languages", "translated_languages"):
         check.all_known("language", (key,), list(languages()))
     _metrics(check)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from harness.errors import UserError, did_you_mean
@@ -33,6 +33,12 @@ def compile_fields(fields: Mapping[str, FieldSource]) -> Callable[[Row], dict[st
         return {name: get(row) for name, get in getters.items()}
 
     return mapped
+
+
+def names_in(template: str, field: str) -> set[str]:
+    """The names that a template takes from its row; raises UserError for one that does not parse."""
+    _compiled(template, field)
+    return meta.find_undeclared_variables(_JINJA.parse(template))
 
 
 def column_of(value: FieldSource) -> str | None:
