@@ -119,7 +119,7 @@ def _task(check: _Check, spec: TaskSpec) -> None:
         module = TASK_TYPES.load(spec.type)
         check.parse(module.Options, ("options",))
         _fields(check, spec.type, module.FIELDS)
-        for mistake in prompt_mistakes(spec, fields=module.FIELDS):
+        for mistake in prompt_mistakes(spec, example=module.Example):
             check.add(mistake.message, mistake.path, expected=mistake.expected, found=mistake.found, todo=mistake.todo)
     for key in ("languages", "train_languages", "translated_languages"):
         check.all_known("language", (key,), list(languages()))

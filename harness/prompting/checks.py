@@ -1,22 +1,22 @@
 """What a task's prompt says, held against its task type, labels, fields and the languages there are.
 
-for mistake in prompt_mistakes(spec, fields=TASK_TYPES.load(spec.type).FIELDS): mistake.path, mistake.message
+for mistake in prompt_mistakes(spec, example=TASK_TYPES.load(spec.type).Example): mistake.path, mistake.message
 """
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from harness.data.fields import ITEM, names_in
 from harness.data.languages import languages
 from harness.errors import UserError, did_you_mean
-from harness.prompting.wording import EXTRA
+from harness.prompting.wording import EXTRA, HIDDEN
 from harness.specs.prompt import PerItem, PromptSpec, Words
 from harness.specs.task import TaskSpec
 
 FORMS: Mapping[str, tuple[str, ...]] = {"generation": ("text",), "span_qa": ("text",), "tagging": ("entities", "word_tags")}
 "Task types whose answers are generated, and what these look like; classification and multiple_choice have continuations."
 CHOSEN = ("classification", "multiple_choice")
-GOLD_FIELDS = ("label", "tags", "answer_texts", "answer_starts", "references")
 
 
 class Mistake(NamedTuple):
@@ -30,8 +30,8 @@ class Mistake(NamedTuple):
     todo: str = ""
 
 
-def prompt_mistakes(spec: TaskSpec, *, fields: Mapping[str, str]) -> Iterator[Mistake]:
-    """Every mistake of the prompt of a task, in no order; none where the task has no prompt."""
+def prompt_mistakes(spec: TaskSpec, *, example: type) -> Iterator[Mistake]:
+    """Every mistake of the prompt of a task whose type has examples of this class; none where the task has no prompt."""
     prompt = spec.prompt
     if prompt is None:
         return
@@ -39,7 +39,7 @@ def prompt_mistakes(spec: TaskSpec, *, fields: Mapping[str, str]) -> Iterator[Mi
         yield Mistake(("prompt",), f"task type '{spec.type}' is not asked in words", expected=", ".join((*CHOSEN, *FORMS)))
         return
     yield from _way_to_answer(spec, prompt)
-    names = sorted({name.rstrip("?") for name in fields} - set(GOLD_FIELDS) | {"id", "lang", *EXTRA})
+    names = sorted({field.name for field in dataclasses.fields(example)} - {*HIDDEN} | {*EXTRA})
     yield from _templates(("prompt",), prompt, spec.labels, names)
     for lang, words in prompt.languages.items():
         if lang not in languages():

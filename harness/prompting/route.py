@@ -68,6 +68,11 @@ class PromptRoute:
         """The pool without rows that have no gold."""
         return [example for example in self.pool if example.gold is not None]
 
+    @property
+    def _reads_itself(self) -> bool:
+        """Whether a generated text is already what the task type predicts."""
+        return "generate" in self.module.NEEDS
+
     def head(self, task: TaskSpec, options: Any) -> HeadSpec:
         """The model's own language model head: logits [M, V] of the M positions with a label."""
         return HeadSpec(kind="lm", num_outputs=0)
@@ -166,6 +171,9 @@ class PromptRoute:
             own: list[Prediction] = self.module.decode(examples, features, partials, task=task, options=options)
             return own
         assert task.prompt is not None
+        if self._reads_itself:
+            found: list[Prediction] = self.module.decode(examples, features, partials, task=task, options=options)
+            return found
         assert [feature.example for feature in features] == list(range(len(examples))), "each example is one request"
         generate, normalise = task.prompt.generate, self.settings.normalise or task.prompt.normalise
         predictions = []
@@ -188,6 +196,9 @@ class PromptRoute:
 
     def oracle(self, feature: Feature, example: Any, *, task: TaskSpec, options: Any) -> Output | str:
         """The output from which `decode` gives the gold; of no likelihood at all, or no text, where there is none."""
+        if self._reads_itself:
+            text: str = self.module.oracle(feature, example, task=task, options=options)
+            return text
         if self.asks(task) == "generate":
             return wording_of(task, settings=self.settings, lang=example.lang).answer(example) or ""
         gold = None if example.gold is None else task.labels.index(example.gold)
