@@ -1,4 +1,4 @@
-"""What every adapter on transformers needs: configuration, model class, weights, tokenizer, and the limits and sizes they imply.
+"""What every adapter on transformers needs: configuration, weights, tokenizer, and the limits and sizes they imply.
 
 config = load_config(folder, source)
 model = load_model(encoder_class(config), folder, config=config, source=source, dtype=torch.float32)
@@ -16,16 +16,11 @@ import torch
 import transformers
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING,
-    MODEL_FOR_MASKED_LM_MAPPING,
-    MODEL_FOR_TEXT_ENCODING_MAPPING,
-    MODEL_MAPPING,
-)
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.errors import UserError
 from harness.protocols import Batch, ModelSource, Output
+from models._classes import takes_pooling_layer
 from models._source import locate_tokenizer
 
 UNLIMITED = 1 << 20
@@ -63,23 +58,6 @@ def load_config(folder: Path, source: ModelSource) -> PretrainedConfig:
     return config
 
 
-def encoder_class(config: PretrainedConfig) -> Any:
-    """Class of the encoder (of the encoder half, where there is a decoder too); UserError for models that have none."""
-    kind = type(config)
-    text_encoder: Any = MODEL_FOR_TEXT_ENCODING_MAPPING.get(kind, None)
-    if text_encoder is not None and text_encoder.__name__.endswith("EncoderModel"):
-        return text_encoder
-    decoder_only = kind in MODEL_FOR_CAUSAL_LM_MAPPING and kind not in MODEL_FOR_MASKED_LM_MAPPING
-    if config.is_encoder_decoder or decoder_only or getattr(config, "is_decoder", False):
-        raise UserError(
-            f"model type '{config.model_type}' is no encoder",
-            expected="an encoder such as xlm-roberta, bert, deberta-v2, modernbert, rembert, eurobert, mt5",
-            found="a decoder" if decoder_only else "a decoder beside or instead of the encoder",
-        )
-    found: Any = MODEL_MAPPING.get(kind, None)
-    return AutoModel if found is None else found
-
-
 def choose_dtype(name: str, *, device: str, inference: bool) -> torch.dtype:
     """Type of the weights: fp32 for training; for inference the one asked, `auto` = bfloat16 where the hardware has it."""
     types = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -99,10 +77,21 @@ def computes_bfloat16(device: str) -> bool:
 
 
 def load_model(
-    model_class: Any, folder: Path, *, config: PretrainedConfig, source: ModelSource, dtype: torch.dtype
+    model_class: Any,
+    folder: Path,
+    *,
+    config: PretrainedConfig,
+    source: ModelSource,
+    dtype: torch.dtype,
+    renames: Mapping[str, str] | None = None,
 ) -> PreTrainedModel:
-    """Weights of a folder in the model; UserError if any is missing, so that nothing stays random unseen."""
+    """Weights of a folder in the model; UserError if any is missing, so that nothing stays random unseen.
+
+    `renames` maps regular expressions for the beginnings of tensor names to what the model calls them.
+    """
     settings: dict[str, Any] = {"add_pooling_layer": False} if takes_pooling_layer(model_class) else {}
+    if renames:
+        settings["key_mapping"] = dict(renames)
     if source.device_map:
         settings["device_map"] = source.device_map
     if not issubclass(model_class, PreTrainedModel):
@@ -134,21 +123,11 @@ def load_model(
     return model
 
 
-def make_model(config: PretrainedConfig) -> PreTrainedModel:
-    """The encoder with random weights (from torch's global generator), or without memory inside `torch.device("meta")`."""
-    kind = encoder_class(config)
-    if kind is AutoModel:
-        return AutoModel.from_config(config)
-    return kind(config, add_pooling_layer=False) if takes_pooling_layer(kind) else kind(config)
+def load_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int, pads_with_end: bool = False) -> PreTrainedTokenizerFast:
+    """Fast tokenizer of the folder or of `source.tokenizer`; `extra['tokenizer_class']` names its class where files do not.
 
-
-def takes_pooling_layer(model_class: Any) -> bool:
-    """Whether the class can be made without its pooler, which nothing here uses."""
-    return "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
-
-
-def load_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int) -> PreTrainedTokenizerFast:
-    """Fast tokenizer of the folder or of `source.tokenizer`; `extra['tokenizer_class']` names its class where files do not."""
+    With `pads_with_end` one without a padding token pads with the token that ends a text.
+    """
     place = locate_tokenizer(source.tokenizer, remote_code=source.trust_remote_code) if source.tokenizer else folder
     name = str(source.extra.get("tokenizer_class", "AutoTokenizer"))
     kind: Any = AutoTokenizer if name == "AutoTokenizer" else getattr(transformers, name, None)
@@ -172,6 +151,8 @@ def load_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int) -> Pre
             expected="a fast tokenizer (tokenizer.json)",
             todo="give another one with --model_args tokenizer=...",
         )
+    if pads_with_end and tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token or tokenizer.unk_token
     if tokenizer.pad_token_id is None:
         raise UserError("the tokenizer has no padding token", where=str(place), expected="`pad_token` in tokenizer_config.json")
     if tokenizer.vocab_size > vocab_size:
@@ -202,12 +183,18 @@ def position_limit(model: PreTrainedModel) -> int:
 
 
 def count_sizes(model: nn.Module, config: PretrainedConfig) -> dict[str, int]:
-    """Parameters in all, without the tables of words, positions and types, layers and width; works on the meta device too."""
+    """Parameters in all, without the tables of words, positions and types, layers and width; works on the meta device too.
+
+    The matrix of a language model's outputs is a table of words, too, where it is not the one of its inputs.
+    """
     tables = {
         id(module.weight)
         for name, module in model.named_modules()
         if isinstance(module, nn.Embedding) and not name.endswith(("relative_attention_bias", "rel_embeddings"))
     }
+    outputs = model.get_output_embeddings() if isinstance(model, PreTrainedModel) else None
+    if outputs is not None:
+        tables.add(id(outputs.weight))
     counted = {id(parameter): parameter.numel() for parameter in model.parameters()}
     return {
         "parameters": sum(counted.values()),
@@ -215,6 +202,11 @@ def count_sizes(model: nn.Module, config: PretrainedConfig) -> dict[str, int]:
         "layers": int(config.num_hidden_layers),
         "hidden_size": int(config.hidden_size),
     }
+
+
+def adds_first_token(tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Whether the tokenizer puts a token of its own before a text (XLM-R, Llama; not T5, Qwen, BLOOM, SmolLM2)."""
+    return bool(tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"][0])
 
 
 def accepts_type_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> bool:

@@ -14,7 +14,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerFast
 
 from harness.errors import UserError
-from models._pretrained import UNLIMITED, make_model, position_limit, quiet
+from models._classes import make_model
+from models._pretrained import UNLIMITED, position_limit, quiet
 
 SPECIALS = {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}
 

@@ -71,6 +71,15 @@ def read_tensors(folder: Path, names: Iterable[str]) -> dict[str, torch.Tensor]:
     return found
 
 
+def tensor_names(folder: Path) -> set[str]:
+    """Names of all tensors in the folder's safetensors files; none of them is read."""
+    names: set[str] = set()
+    for file in _matching(folder, SAFETENSORS):
+        with safe_open(file, framework="pt") as tensors:
+            names.update(tensors.keys())
+    return names
+
+
 def cache_folder() -> Path:
     """Folder for what this project makes of downloads."""
     return Path(os.environ.get("XLIFT_CACHE_DIR") or "~/.cache/xlift").expanduser()
