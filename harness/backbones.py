@@ -39,6 +39,7 @@ MODEL_ARGS = {
     "ignore_labels": "labels of a fine-tuned head that the task does not have, separated by |",
     "trust_remote_code": "true runs code of the checkpoint",
 }
+FAKE_CAPABILITIES = ("forward_head", "embed", "generate")
 WEIGHTS = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "heads.json")
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "*.model", "vocab.txt")
 EMBEDDING = re.compile(r"(embeddings|embed_tokens|embed_positions|shared|tok_embeddings|wte|wpe)\.weight$")
@@ -69,7 +70,7 @@ class Backbone:
 
     def capabilities(self) -> tuple[str, ...]:
         """What its adapter offers."""
-        return ("forward_head", "embed") if self.is_fake else tuple(ADAPTERS.constant(self.adapter, "CAPABILITIES"))
+        return FAKE_CAPABILITIES if self.is_fake else tuple(ADAPTERS.constant(self.adapter, "CAPABILITIES"))
 
 
 def parse_model_args(text: str) -> dict[str, Any]:

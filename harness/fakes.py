@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 KINDS = ("oracle", "random", "constant")
+CONSTANT_TEXT = "word"
+"What the constant fake writes."
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +36,21 @@ class Fake:
     tokenizer: Any
     "A fast tokenizer of transformers."
 
-    def answer(self, feature: Feature, example: Any, *, module: Any, task: TaskSpec, options: Any) -> Output:
-        """An output of the shape that a model would give for the feature."""
-        right: Output = np.asarray(module.oracle(feature, example, task=task, options=options), dtype=np.float32)
+    def answer(self, feature: Feature, example: Any, *, module: Any, task: TaskSpec, options: Any) -> Any:
+        """An output of the shape that a model would give for the feature, or a text where it would write one."""
+        found = module.oracle(feature, example, task=task, options=options)
+        right: Output | str = found if isinstance(found, str) else np.asarray(found, dtype=np.float32)
         if self.kind == "oracle":
             return right
         if self.kind == "constant":
-            return np.ones_like(right)
+            return CONSTANT_TEXT if isinstance(right, str) else np.ones_like(right)
         rng = generator("random fake", task.task, example.lang, example.id, feature.part, seed=0)
-        return rng.standard_normal(right.shape, dtype=np.float32)
+        return _random_words(rng) if isinstance(right, str) else rng.standard_normal(right.shape, dtype=np.float32)
+
+
+def _random_words(rng: np.random.Generator) -> str:
+    """One to six words of one to eight Latin letters."""
+    return " ".join("".join(rng.choice(list(_LETTERS), size=size)) for size in rng.integers(1, 9, size=rng.integers(1, 7)))
 
 
 def load_fake(kind: str, *, tokenizer: str | None) -> Fake:

@@ -167,9 +167,6 @@ class PromptRoute:
         self, examples: Sequence[Any], features: Sequence[Feature], partials: Sequence[Partial], *, task: TaskSpec, options: Any
     ) -> list[Prediction]:
         """A prediction an example, in the label or text space of the task type on its other routes."""
-        if "prompt" in self.module.ROUTES:  # a type that is asked in words only reads its answers itself
-            own: list[Prediction] = self.module.decode(examples, features, partials, task=task, options=options)
-            return own
         assert task.prompt is not None
         if self._reads_itself:
             found: list[Prediction] = self.module.decode(examples, features, partials, task=task, options=options)
