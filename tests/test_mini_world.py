@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from harness.data.languages import languages, xtreme_languages
+from harness.data.worlds._mini_data_sets import DATA_SETS
 from harness.data.worlds._mini_items import SIZES, Exchange, items, split_of
 from harness.data.worlds._mini_language import Clause, bare, lexicon, words, world
 from harness.data.worlds.mini import fingerprint, rows
@@ -20,6 +21,7 @@ from harness.errors import UserError
 CHECKOUT = Path(__file__).resolve().parent.parent
 LANGUAGES = list(world().languages)
 CONFIGS = list(SIZES)
+GOLDEN_DATA_SETS = "016f1d6b8bf2e94680b1b9b8449a2da4407db4e30d10893476a167bdf8115649"
 GOLDEN = "5418ffc522bf1a8a57609c1ab7540d42ae69525ac386ed14076e62df19fbfab6"
 SCRIPTS = {
     "ARABIC": ("ar", "fa", "ur"),
@@ -69,6 +71,14 @@ def digest() -> str:
     return hashlib.sha256(json.dumps(some, ensure_ascii=False).encode()).hexdigest()
 
 
+def digest_of_data_sets() -> str:
+    """Hash of the first rows of the last split of every data set in some languages."""
+    last = {config: list(data_set.splits)[-1] for config, data_set in DATA_SETS.items()}
+    langs = {config: data_set.languages or ("en", "ar", "th") for config, data_set in DATA_SETS.items()}
+    some = [rows(config=config, split=split, lang=lang)[:3] for config, split in last.items() for lang in langs[config]]
+    return hashlib.sha256(json.dumps(some, ensure_ascii=False).encode()).hexdigest()
+
+
 def flat(row: dict) -> str:
     """All text of a row."""
     return " ".join(str(value) for key, value in row.items() if key != "id")
@@ -112,11 +122,12 @@ def test_clauses_follow_the_order_of_each_language() -> None:
 
 
 def test_rows_are_the_same_in_every_process() -> None:
-    code = "import sys; sys.path.insert(0, 'tests'); import test_mini_world as t; print(t.digest())"
+    code = "import sys; sys.path.insert(0, 'tests'); import test_mini_world as t; print(t.digest(), t.digest_of_data_sets())"
     other = subprocess.run(
         [sys.executable, "-c", code], cwd=CHECKOUT, env={"PYTHONHASHSEED": "1", "PYTHONPATH": "."}, capture_output=True, text=True
     )
-    assert (digest(), other.stdout.strip()) == (GOLDEN, GOLDEN), other.stderr
+    assert other.stdout.split() == [GOLDEN, GOLDEN_DATA_SETS], other.stderr
+    assert (digest(), digest_of_data_sets()) == (GOLDEN, GOLDEN_DATA_SETS)
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -230,6 +241,13 @@ def test_fingerprints_differ_by_what_they_name() -> None:
     assert len(prints) == len(named)
 
 
+def test_fingerprints_stay_what_they_are() -> None:
+    """They are in the keys of stages, those of the demo among them: a change makes everybody run everything again."""
+    assert fingerprint(config="nli", split="train", lang="en")[:16] == "354d6332e273c322"
+    assert fingerprint(config="parallel", split="train", lang="sw")[:16] == "50fb9af6d1bba4af"
+    assert fingerprint(config="hellaswag", split="train", lang="en")[:16] == "f484d2aa61fbb3f3"
+
+
 @pytest.mark.parametrize(
     ("config", "split", "lang", "says"),
     [
@@ -238,6 +256,10 @@ def test_fingerprints_differ_by_what_they_name() -> None:
         ("nli", "test", "xx", "no language 'xx'"),
         ("parallel-xx", "test", "de", "no language 'xx'"),
         ("nli-de", "test", "de", "only the config 'parallel'"),
+        ("helaswag", "test", "de", "did you mean 'hellaswag'"),
+        ("squad", "test", "de", "no split 'test'"),
+        ("ccg", "test", "de", "no 'ccg' in 'de'"),
+        ("xnli_shuffled", "test", "de", "no config 'xnli'"),
     ],
 )
 def test_what_the_world_does_not_have_is_said(config: str, split: str, lang: str, says: str) -> None:

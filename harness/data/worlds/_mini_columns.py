@@ -111,7 +111,9 @@ def ccg(item: Telling, say: Say, place: int) -> Row:
 
 def squad(item: Question, say: Say, place: int) -> Row:
     """The answer is a name or a noun; where the passage does not have it both lists are empty."""
-    context, texts, starts = "", [], []
+    context = ""
+    texts: list[str] = []
+    starts: list[int] = []
     for number, clause in enumerate(item.clauses):
         for word in [*(say("and") if number else []), *say(clause)]:
             context += " " if context else ""
@@ -121,7 +123,6 @@ def squad(item: Question, say: Say, place: int) -> Row:
     answers = {"text": texts, "answer_start": starts}
     return {
         "id": str(place),
-        "title": "",
         "context": context,
         "question": text(say(item.about, asked=item.asked)),
         "answers": answers,

@@ -103,7 +103,7 @@ def passage(rng: random.Random, split: str, number: int) -> Question:
     pools["thing"] = [thing for kind in THINGS for thing in pools[kind]]
     clauses: list[Clause] = []
     while len(clauses) < 3:
-        words = {role: (rng.choice(pools[name]),) for role, name in _PASSAGE.items()}
+        words: dict[str, tuple[str, ...]] = {role: (rng.choice(pools[name]),) for role, name in _PASSAGE.items()}
         long = [role for role in ("subject", "place") if rng.random() < 0.3]
         for role in long:
             words[role] += (rng.choice(pools[_SECOND[role]]),)

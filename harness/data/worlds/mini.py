@@ -35,7 +35,7 @@ def rows(*, config: str, split: str, lang: str) -> list[Row]:
     other = other or "en"
     splits = DATA_SETS[config].splits if config in DATA_SETS else SIZES.get(name, {})
     for kind, value, known in (
-        ("config", name, [*SIZES, *DATA_SETS]),
+        ("config", name, [*SIZES, *(DATA_SETS if plain == config else ())]),
         ("split", split, list(splits)),
         ("language", lang, list(world().languages)),
         ("language", other, list(world().languages)),
