@@ -196,6 +196,7 @@ def _source(check: _Check, path: KeyPath) -> None:
     """Readers, worlds and placeholders of one source."""
     for key, registry in (("reader", READERS), ("world", WORLDS)):
         check.known(registry.kind, (*path, key), registry.names())
+    _beside(check, path)
     files, tests = check.raw(*path, "files"), check.raw(*path, "where")
     places: list[KeyPath] = [("config",), ("split",)]
     for role, names in (files if isinstance(files, dict) else {}).items():
@@ -211,6 +212,18 @@ def _source(check: _Check, path: KeyPath) -> None:
                     expected=", ".join(f"{{{known}}}" for known in PLACEHOLDERS),
                     todo=did_you_mean(name, PLACEHOLDERS),
                 )
+
+
+def _beside(check: _Check, path: KeyPath) -> None:
+    """The language beside those of a split: one that there is, and none of them."""
+    lang = check.raw(*path, "beside", "lang")
+    if not check.known("language", (*path, "beside", "lang"), list(languages())):
+        return
+    key = "languages" if path[1] == "test" else "train_languages"
+    named = check.raw(key)
+    if isinstance(named, list) and lang in named:
+        todo = f"leave '{lang}' out of {key}"
+        check.add("the rows of a language stand beside themselves", (*path, "beside", "lang"), found=lang, todo=todo)
 
 
 def _recipe(check: _Check, spec: RecipeSpec) -> None:

@@ -186,8 +186,9 @@ def test_an_encoder_is_refused_in_one_line(tmp_path, capsys):
 
 def test_the_shipped_tasks_translate_in_both_directions():
     catalog = Catalog()
-    assert catalog.select("translation") == ["translation_from_en", "translation_to_en"]
-    out, into = (catalog.task(name).spec for name in catalog.select("translation"))
+    names = ["translation_from_en", "translation_to_en"]
+    assert catalog.select("translation") == [*names, "translation_of_questions"]
+    out, into = (catalog.task(name).spec for name in names)
     assert set(out.languages) == set(into.languages) == set(catalog.task("tatoeba").spec.languages)
     assert [use.metric for use in out.metrics] == ["chrf", "bleu"]
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 from harness.data.hub import NotOnHub, load_split, one_line
 from harness.data.place import DataPlace
-from harness.data.rows import file_names, filled
+from harness.data.rows import file_names, filled, languages_read
 from harness.errors import MissingData
 from harness.registry import TASK_TYPES
 from harness.specs.task import Source, TaskSpec
@@ -76,19 +76,18 @@ def dataset_items(
         for split in splits:
             own = task.languages if split == "test" else task.train_languages
             wanted = [lang for lang in own if langs is None or split != "test" or lang in langs]
-            for lang in wanted:
-                for source in getattr(task.data, split):
-                    if source.world is None:
-                        item = Dataset(
-                            source=filled(source, lang),
-                            task=task.task,
-                            lang=lang,
-                            task_folder=(task_folders or {}).get(task.task),
-                            obtain=task.obtain,
-                            optional=split == "validation" and getattr(TASK_TYPES.load(task.type), "CALIBRATES", False),
-                        )
-                        key = item.source.model_copy(update={"where": (), "rename": {}}).model_dump_json()
-                        items.setdefault(key, item)
+            sources = [source for source in getattr(task.data, split) if source.world is None]
+            for lang, source in [(read, s) for asked in wanted for s in sources for read in languages_read(s, asked)]:
+                item = Dataset(
+                    source=filled(source, lang),
+                    task=task.task,
+                    lang=lang,
+                    task_folder=(task_folders or {}).get(task.task),
+                    obtain=task.obtain,
+                    optional=split == "validation" and getattr(TASK_TYPES.load(task.type), "CALIBRATES", False),
+                )
+                key = item.source.model_copy(update={"where": (), "rename": {}, "beside": None}).model_dump_json()
+                items.setdefault(key, item)
     return list(items.values())
 
 

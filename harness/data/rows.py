@@ -5,12 +5,14 @@ rows.rows[0], rows.fingerprint, rows.origin
 fingerprint(source, lang="de", place=place, task="xnli")     # the same fingerprint; the rows are not read
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from harness.data.arrow import class_names, keep, missing_column, read_parquet, rename, to_rows
+from harness.data.beside import side_by_side
 from harness.data.hashes import files_fingerprint
 from harness.data.hub import NotOnHub, find_revision, load_split
 from harness.data.languages import fill, mentions_language
@@ -67,8 +69,28 @@ def _filled_test(test: Where, lang: str) -> Where:
     return test.model_copy(update=values)
 
 
+def languages_read(source: Source, lang: str) -> tuple[str, ...]:
+    """The languages in which a source is read for the rows of one: that one, and the one beside it."""
+    return (lang, source.beside.lang) if source.beside else (lang,)
+
+
 def load_rows(source: Source, *, lang: str, place: DataPlace, task: str = "", task_folder: str | Path | None = None) -> Rows:
     """Read a source; raises MissingData if it is nowhere, UserError if it cannot be read."""
+    found = [_load(source, one, place=place, task=task, task_folder=task_folder) for one in languages_read(source, lang)]
+    if source.beside is None:
+        return found[0]
+    own, other = found
+    both = side_by_side(own.rows, other.rows, beside=source.beside, where=f"{own.origin} beside {other.origin}")
+    return replace(own, rows=both, fingerprint=_joined([own.fingerprint, other.fingerprint]))
+
+
+def _joined(prints: Sequence[str]) -> str:
+    """The fingerprint of rows side by side; of one source its own."""
+    return prints[0] if len(prints) == 1 else "beside:" + hashlib.sha256("\n".join(prints).encode()).hexdigest()[:16]
+
+
+def _load(source: Source, lang: str, *, place: DataPlace, task: str, task_folder: str | Path | None) -> Rows:
+    """The rows of a source in one language."""
     source = filled(source, lang)
     if source.world is not None:
         rows = WORLDS.load(source.world).rows(config=source.config, split=source.split, lang=lang)
@@ -102,6 +124,12 @@ def load_rows(source: Source, *, lang: str, place: DataPlace, task: str = "", ta
 
 def fingerprint(source: Source, *, lang: str, place: DataPlace, task: str = "", task_folder: str | Path | None = None) -> str:
     """What `load_rows` would record as fingerprint, without reading the rows; raises MissingData if the source is nowhere."""
+    langs = languages_read(source, lang)
+    return _joined([_fingerprint(source, one, place=place, task=task, task_folder=task_folder) for one in langs])
+
+
+def _fingerprint(source: Source, lang: str, *, place: DataPlace, task: str, task_folder: str | Path | None) -> str:
+    """The fingerprint of a source in one language."""
     source = filled(source, lang)
     if source.world is not None:
         return _world_fingerprint(source, lang)

@@ -36,6 +36,17 @@ FileNames = Annotated[Annotated[str, Tag("name")] | Annotated[tuple[str, ...], T
 "The name or glob of a local file, or a list of them."
 
 
+class Beside(Spec):
+    """Puts the rows of another language beside those of each language: a parallel set, row by row."""
+
+    lang: str
+    "The other language: the source is read a second time with its placeholders filled in for it."
+    match: str | None = None
+    "Column that says which rows are the same item; without it row i stands beside row i."
+    under: str = "other"
+    "Column that holds the other row: `other.question` is its question, and `other_lang` its language."
+
+
 class Source(Spec):
     """Where the rows of one split lie.  Exactly one of hub, files, world.
 
@@ -64,6 +75,8 @@ class Source(Spec):
     "Only rows that pass every test."
     rename: dict[str, str] = {}
     "Column as the task's `fields` call it -> column of this source, where several sources spell it differently."
+    beside: Beside | None = None
+    "The same rows in another language, for translation from any language of a parallel set into any other."
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
