@@ -96,7 +96,7 @@ def test_tags_of_another_length_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["squad", "mlqa"])
-@pytest.mark.parametrize("gold", [[], "a bare text"])
+@pytest.mark.parametrize("gold", [[], "a bare text", {"lang": "en", "texts": ["a"]}])
 def test_question_without_a_list_of_gold_answers_is_refused(name: str, gold: Any) -> None:
     with pytest.raises(UserError, match="no gold answers"):
         METRICS.load(name).stats("a", gold, lang="en")

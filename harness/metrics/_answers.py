@@ -31,7 +31,7 @@ def answer_stats(
     `tokens` normalises and splits; texts match exactly if their tokens do.  Raises UserError for a question without a gold text
     and for a prediction that is no text.
     """
-    if isinstance(gold, str) or not gold:
+    if isinstance(gold, str | dict) or not gold:
         raise UserError("no gold answers", expected="a list of one or more answer texts", found=repr(gold))
     if prediction is None:
         return 0.0, 0.0, 1.0
