@@ -1,0 +1,105 @@
+"""Greedy generation with a causal language model: whatever a model's own settings say, the likeliest token is taken.
+
+    texts = generate(model, features, tokenizer=tokenizer, device=torch.device("cpu"), max_tokens=4096)
+
+Equal requests are answered once.  Rows that have ended leave the batch when half of it has.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
+
+from harness.protocols import Feature
+from models._language_model import Halves, Rows, chosen_rows, evaluating
+from models._sharing import Tokens, batches
+
+SLACK = 8
+"Tokens at the end of a text in which a stop text is looked for, beyond one for each of its bytes."
+
+
+class Request(NamedTuple):
+    """What is to be continued, and until when."""
+
+    input_ids: Tokens
+    max_new_tokens: int
+    stop: tuple[str, ...]
+
+
+def generate(
+    model: nn.Module, features: Sequence[Feature], *, tokenizer: PreTrainedTokenizerFast, device: torch.device, max_tokens: int
+) -> list[str]:
+    """What the model writes after each feature's tokens, up to a stop text, an end-of-text token or the limit, as text.
+
+    max_tokens bounds a forward pass: padded tokens that are computed; tokens that are kept count a quarter.
+    """
+    asked = []
+    for feature in features:
+        assert feature.generate is not None, "a feature that is to be continued says until when"
+        stop = tuple(str(text) for text in feature.generate.get("stop", ()))
+        asked.append(Request(tuple(feature.input_ids), int(feature.generate["max_new_tokens"]), stop))
+    distinct = list(dict.fromkeys(asked))
+    halves, ends = Halves(model, device=device), end_tokens(model, tokenizer)
+    sizes = [(len(one.input_ids), len(one.input_ids) + one.max_new_tokens) for one in distinct]
+    texts: dict[Request, str] = {}
+    with evaluating(model):
+        for batch in batches(sizes, max_tokens=max_tokens) if halves.can_share else [[n] for n in range(len(distinct))]:
+            requests = [distinct[n] for n in batch]
+            texts |= zip(requests, _run(halves, requests, tokenizer=tokenizer, ends=ends), strict=True)
+    return [texts[one] for one in asked]
+
+
+def end_tokens(model: nn.Module, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
+    """The tokens that end a text, as the model's generation settings and the tokenizer have them."""
+    stated: Any = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    several = stated if isinstance(stated, list | tuple) else [stated]
+    return frozenset(int(token) for token in (*several, tokenizer.eos_token_id) if token is not None)
+
+
+def _run(halves: Halves, requests: Sequence[Request], *, tokenizer: PreTrainedTokenizerFast, ends: frozenset[int]) -> list[str]:
+    """Continue the requests of one batch."""
+    written: list[list[int]] = [[] for _ in requests]
+    texts: list[str | None] = [None] * len(requests)
+    rows = halves.pad([one.input_ids for one in requests], left=True)
+    running = list(range(len(requests)))  # the request of each row, ended ones included until they leave
+    hidden_BTH, cache = halves.hidden(rows, keep=True)
+    while True:
+        tokens = torch.cat([logits.argmax(dim=-1) for logits in halves.logits(hidden_BTH[:, -1])])
+        for number, token in zip(running, tokens.tolist(), strict=True):
+            if texts[number] is None:
+                texts[number] = _ended(written[number], token, requests[number], tokenizer=tokenizer, ends=ends)
+        left = [row for row, number in enumerate(running) if texts[number] is None]
+        if not left:
+            return [text or "" for text in texts]
+        mask: Tensor = rows.mask
+        if len(left) <= len(running) / 2:
+            chosen = torch.tensor(left, device=halves.device)
+            running = [running[row] for row in left]
+            cache, mask, tokens = chosen_rows(cache, chosen), mask[chosen], tokens[chosen]
+        rows = Rows(tokens[:, None], torch.cat([mask, torch.ones_like(tokens)[:, None]], dim=1), [0] * len(running))
+        hidden_BTH, cache = halves.hidden(rows, cache=cache, keep=True)
+
+
+def _ended(
+    written: list[int], token: int, request: Request, *, tokenizer: PreTrainedTokenizerFast, ends: frozenset[int]
+) -> str | None:
+    """Add a token to what was written; the whole text if that is its end, else None."""
+    if token not in ends:
+        written.append(token)
+        tail = max((len(stop.encode()) for stop in request.stop), default=0) + SLACK
+        stopped = any(stop in _text(tokenizer, written[-tail:]) for stop in request.stop)
+        if not stopped and len(written) < request.max_new_tokens:
+            return None
+        text = _text(tokenizer, written)
+        found = [at for stop in request.stop if (at := text.find(stop)) >= 0]
+        if found or len(written) >= request.max_new_tokens:
+            return text[: min(found, default=len(text))]
+        return None
+    return _text(tokenizer, written)
+
+
+def _text(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> str:
+    """The text of some tokens."""
+    return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))

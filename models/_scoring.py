@@ -1,0 +1,168 @@
+"""Log-likelihoods of continuations under a causal language model, with no token computed twice.
+
+    outputs = loglikelihood(model, features, device=torch.device("cpu"), max_tokens=4096)      # one fp64 [N, 3] a feature
+    texts = generate(model, features, tokenizer=tokenizer, device=device, max_tokens=4096)
+
+Beginnings that several sequences share (a context with its continuations, a context that stands in several examples, the same
+words at the beginning of continuations) are computed once and kept for what follows.  The continuations of one token that
+follow the same context are all read from one position.  Only positions that are read go through the language model head.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.errors import UserError
+from harness.protocols import Feature, Output
+from models._generation import generate
+from models._language_model import Halves, Rows, chosen_rows, evaluating
+from models._sharing import Group, Place, Plan, batches, share
+
+__all__ = ["generate", "loglikelihood"]
+
+Row: TypeAlias = tuple[int, int | None]
+"Group and branch: a row of a forward pass."
+
+
+class Computed(NamedTuple):
+    """Hidden states that are read."""
+
+    places: list[Place]
+    hidden_NH: Tensor
+
+
+class Reads(NamedTuple):
+    """The tokens whose probabilities are asked, by the place where they are predicted."""
+
+    at: dict[Place, list[int]]
+    "Numbers of the tokens that are predicted at a place."
+    tokens: list[int]
+    "Token id of each number: feature by feature, continuation by continuation."
+
+
+def loglikelihood(model: nn.Module, features: Sequence[Feature], *, device: torch.device, max_tokens: int) -> list[Output]:
+    """Sum of log-probabilities, number of tokens and 1.0 if each is the likeliest, for each continuation [N, 3] of each feature.
+
+    max_tokens bounds a forward pass: padded tokens that are computed; tokens that are kept count a quarter.  Raises UserError
+    where the model's numbers overflow.
+    """
+    pairs = [(tuple(feature.input_ids), ids) for feature in features for ids in feature.continuations or ()]
+    inputs = [(*context, *ids[:-1]) for context, ids in pairs if ids]
+    halves = Halves(model, device=device)
+    plan = share(inputs) if halves.can_share else _apart(inputs)
+    reads = _reads(plan, pairs)
+    logprobs, hits = np.zeros(len(reads.tokens)), np.zeros(len(reads.tokens), dtype=bool)
+    with evaluating(model):
+        for places, hidden_NH in _places(plan, halves, reads, max_tokens=max_tokens):
+            numbers = [number for place in places for number in reads.at[place]]
+            rows = [row for row, place in enumerate(places) for _ in reads.at[place]]
+            found = _probabilities(halves, hidden_NH, rows=rows, tokens=[reads.tokens[number] for number in numbers])
+            logprobs[numbers], hits[numbers] = found
+    if not np.isfinite(logprobs).all():
+        raise UserError(
+            "the model gives infinite or undefined likelihoods", todo="use --model_args dtype=bfloat16 or dtype=float32"
+        )
+    return _gathered(features, logprobs, hits)
+
+
+def _apart(inputs: Sequence[tuple[int, ...]]) -> Plan:
+    """Equal sequences once, and nothing else shared: for models that keep a state instead of tokens."""
+    numbers = {sequence: number for number, sequence in enumerate(dict.fromkeys(inputs))}
+    return Plan([Group(sequence, ()) for sequence in numbers], [(numbers[sequence], None) for sequence in inputs])
+
+
+def _reads(plan: Plan, pairs: Sequence[tuple[tuple[int, ...], list[int]]]) -> Reads:
+    """Where the tokens of all continuations are predicted: each at the place of the token before it."""
+    at: dict[Place, list[int]] = {}
+    tokens: list[int] = []
+    for number, (context, ids) in enumerate((context, ids) for context, ids in pairs if ids):
+        for offset, token in enumerate(ids):
+            at.setdefault(plan.place_of(number, len(context) - 1 + offset), []).append(len(tokens))
+            tokens.append(token)
+    return Reads(at, tokens)
+
+
+def _gathered(features: Sequence[Feature], logprobs: np.ndarray, hits: np.ndarray) -> list[Output]:
+    """The numbers of each feature's continuations."""
+    outputs, at = [], 0
+    for feature in features:
+        rows = []
+        for ids in feature.continuations or ():
+            own = slice(at, at + len(ids))
+            rows.append((logprobs[own].sum(), len(ids), float(hits[own].all())))
+            at = own.stop
+        outputs.append(np.array(rows, dtype=np.float64).reshape(-1, 3))
+    return outputs
+
+
+def _places(plan: Plan, halves: Halves, reads: Reads, *, max_tokens: int) -> Iterator[Computed]:
+    """Compute the plan batch by batch, and give the places that are read with their hidden states."""
+    wanted: dict[Row, list[Place]] = {}
+    for place in reads.at:
+        wanted.setdefault((place.group, place.branch), []).append(place)
+    for left, numbers in (
+        (False, [number for number, group in enumerate(plan.groups) if not group.branches]),
+        # Left padding: trunk and branch stand next to each other, as windows and distances of attention need it.
+        (True, [number for number, group in enumerate(plan.groups) if group.branches]),
+    ):
+        lengths = [len(plan.groups[number].trunk) for number in numbers]
+        for batch in batches(list(zip(lengths, lengths)), max_tokens=max_tokens):
+            own = [numbers[n] for n in batch]
+            rows = halves.pad([plan.groups[number].trunk for number in own], left=left)
+            hidden_BTH, cache = halves.hidden(rows, keep=left)
+            yield _picked(hidden_BTH, rows, [wanted.get((number, None), []) for number in own])
+            if cache is not None:
+                yield from _branches(plan, halves, own, wanted, trunks=rows, cache=cache, max_tokens=max_tokens)
+
+
+def _branches(
+    plan: Plan,
+    halves: Halves,
+    numbers: Sequence[int],
+    wanted: Mapping[Row, Sequence[Place]],
+    *,
+    trunks: Rows,
+    cache: Any,
+    max_tokens: int,
+) -> Iterator[Computed]:
+    """Compute what follows the trunks of some groups, which are in the cache in their order."""
+    owners = [(row, number, branch) for row, number in enumerate(numbers) for branch in range(len(plan.groups[number].branches))]
+    tokens = [plan.groups[number].branches[branch] for _, number, branch in owners]
+    kept = trunks.input_ids.shape[1]
+    for part in batches([(len(own), len(own) + kept) for own in tokens], max_tokens=max_tokens):
+        chosen = torch.tensor([owners[n][0] for n in part], device=halves.device)
+        rows = halves.pad([tokens[n] for n in part], left=False, before=trunks.mask[chosen])
+        hidden_BTH, _ = halves.hidden(rows, cache=chosen_rows(cache, chosen))
+        yield _picked(hidden_BTH, rows, [wanted.get(owners[n][1:], []) for n in part])
+
+
+def _picked(hidden_BTH: Tensor, rows: Rows, wanted: Sequence[Sequence[Place]]) -> Computed:
+    """The places wanted of each row, and their hidden states."""
+    places = [place for own in wanted for place in own]
+    at = [(row, rows.first[row] + place.position) for row, own in enumerate(wanted) for place in own]
+    index = torch.tensor(at, dtype=torch.int64, device=hidden_BTH.device).reshape(-1, 2)
+    return Computed(places, hidden_BTH[index[:, 0], index[:, 1]])
+
+
+def _probabilities(
+    halves: Halves, hidden_NH: Tensor, *, rows: Sequence[int], tokens: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The log-probability of each token at its row of the hidden states, and whether it is the likeliest one there.
+
+    rows are in order.  Nothing of the size of the vocabulary outlives its piece.
+    """
+    row_R = torch.tensor(rows, dtype=torch.int64, device=hidden_NH.device)
+    token_R = torch.tensor(tokens, dtype=torch.int64, device=hidden_NH.device)
+    logprobs, hits, begin = [], [], 0
+    for logits_nV in halves.logits(hidden_NH):
+        own = (row_R >= begin) & (row_R < begin + len(logits_nV))
+        at, token = row_R[own] - begin, token_R[own]
+        logprobs.append(logits_nV[at, token] - logits_nV.logsumexp(dim=-1)[at])
+        hits.append(logits_nV.argmax(dim=-1)[at] == token)
+        begin += len(logits_nV)
+    if not logprobs:
+        return np.zeros(0), np.zeros(0, dtype=bool)
+    return torch.cat(logprobs).double().cpu().numpy(), torch.cat(hits).cpu().numpy()

@@ -1,0 +1,280 @@
+"""Log-likelihoods and generation on small random decoders of every architecture: exact, and no token computed twice."""
+
+import numpy as np
+import pytest
+import torch
+from small_tokenizers import byte_bpe
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from harness.errors import UserError
+from harness.protocols import Feature
+from models._language_model import Halves
+from models._scoring import generate, loglikelihood
+from models._sharing import batches, share
+
+VOCAB = 335
+_LLAMA = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 48,
+    "max_position_embeddings": 96,
+}
+CONFIGS = {
+    "llama": _LLAMA,
+    "qwen2": _LLAMA,
+    "qwen3": {**_LLAMA, "head_dim": 8},
+    # One layer in two sees a window shorter than most contexts; soft caps change the logits.
+    "gemma3_text": {
+        **_LLAMA,
+        "head_dim": 8,
+        "sliding_window": 5,
+        "layer_types": ["sliding_attention", "full_attention"],
+        "final_logit_softcapping": 3.0,
+    },
+    "xglm": {"d_model": 32, "num_layers": 2, "attention_heads": 4, "ffn_dim": 48, "max_position_embeddings": 96},
+    "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 4},
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 96},
+    "mamba": {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4},
+}
+SHARES = [name for name in CONFIGS if name != "mamba"]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def models():
+    made = {}
+
+    def model(name):
+        if name not in made:
+            torch.manual_seed(0)
+            config = AutoConfig.for_model(name, vocab_size=VOCAB, pad_token_id=0, bos_token_id=1, eos_token_id=2, **CONFIGS[name])
+            made[name] = AutoModelForCausalLM.from_config(config, attn_implementation="eager" if name == "bloom" else None)
+            with torch.no_grad():
+                for parameter in made[name].parameters():  # far from uniform, so that mistakes show
+                    parameter.mul_(4) if parameter.dim() > 1 else None
+        return made[name].eval()
+
+    return model
+
+
+def feature(context, continuations, example=0):
+    return Feature(example=example, input_ids=list(context), continuations=[list(one) for one in continuations])
+
+
+def requests():
+    """Choices, one-token answers, contexts and beginnings that several share, one that stands alone, an empty continuation."""
+    rng = np.random.default_rng(0)
+    long, short = rng.integers(3, VOCAB, size=30).tolist(), rng.integers(3, VOCAB, size=9).tolist()
+    other = [*long[:25], *rng.integers(3, VOCAB, size=4).tolist()]
+    tails = [rng.integers(3, VOCAB, size=n).tolist() for n in (3, 7, 1, 5)]
+    return [
+        feature(long, tails),
+        feature(short, [[11], [12], [13], [14, 15]]),
+        feature(short, [[12], tails[1]]),
+        feature(other, tails[:2]),
+        feature([1], [[*short, 7, 8], [*short, 9]]),
+        feature([5, 6, 7, 8], [tails[3], []]),
+        feature([9], [[4]]),
+    ]
+
+
+def naive(model, features):
+    """One forward pass a continuation, softmax over the whole vocabulary."""
+    outputs = []
+    for one in features:
+        rows = []
+        for continuation in one.continuations:
+            ids = torch.tensor([[*one.input_ids, *continuation]])
+            with torch.no_grad():
+                logprobs = model(ids).logits[0].float().log_softmax(-1)
+            at = range(len(one.input_ids) - 1, ids.shape[1] - 1)
+            picked = [logprobs[n, token].item() for n, token in zip(at, continuation)]
+            greedy = all(logprobs[n].argmax().item() == token for n, token in zip(at, continuation))
+            rows.append([sum(picked), len(continuation), float(greedy)])
+        outputs.append(np.array(rows))
+    return outputs
+
+
+def greedy_ids(model, ids, number):
+    for _ in range(number):
+        with torch.no_grad():
+            ids = [*ids, model(torch.tensor([ids])).logits[0, -1].argmax().item()]
+    return ids
+
+
+class Counted:
+    """Counts the rows of tokens that go through a model's body, and the positions that go through its head."""
+
+    def __init__(self, model):
+        self.tokens, self.passes, self.positions = 0, 0, 0
+        self.handles = [
+            model.base_model.register_forward_pre_hook(self.body, with_kwargs=True),
+            model.get_output_embeddings().register_forward_pre_hook(self.head),
+        ]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for handle in self.handles:
+            handle.remove()
+
+    def body(self, module, args, kwargs):
+        if kwargs.get("attention_mask") is not None:  # without one it is the head that asks, and the body that does not run
+            self.passes += 1
+            self.tokens += int(kwargs["attention_mask"][:, -kwargs["input_ids"].shape[1] :].sum())
+
+    def head(self, module, args):
+        self.positions += args[0].shape[:-1].numel()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_it_equals_one_pass_a_continuation(models, name):
+    model, features = models(name), requests()
+    context = features[0].input_ids
+    features.append(feature(context, [greedy_ids(model, context, 4)[len(context) :]]))
+    wanted = naive(model, features)
+    for max_tokens in (4096, 40) if name in SHARES else (4096,):
+        found = loglikelihood(model, features, device=CPU, max_tokens=max_tokens)
+        for one, other in zip(found, wanted, strict=True):
+            assert one.dtype == np.float64
+            np.testing.assert_allclose(one[:, 0], other[:, 0], rtol=1e-6, atol=1e-5)
+            assert one[:, 1:].tolist() == other[:, 1:].tolist()
+        assert found[-1][0, 2] == 1.0
+        assert found[5][1].tolist() == [0.0, 0.0, 1.0]
+
+
+def test_a_context_is_computed_once(models):
+    rng = np.random.default_rng(1)
+    context = rng.integers(3, VOCAB, size=40).tolist()
+    tails = [rng.integers(3, VOCAB, size=5).tolist() for _ in range(4)]
+    other = rng.integers(3, VOCAB, size=12).tolist()
+    with Counted(models("llama")) as counted:
+        loglikelihood(models("llama"), [feature(context, tails), feature(context, tails[:1])], device=CPU, max_tokens=4096)
+    assert counted.tokens == 40 + 4 * 4  # the last token of a continuation is not computed
+    assert counted.positions == 1 + 4 * 4
+    with Counted(models("llama")) as counted:  # another example with the same context: one token only, read where it ends
+        loglikelihood(
+            models("llama"), [feature(other, [[7], [8], [9]]), feature(other, [[8], [10]])], device=CPU, max_tokens=4096
+        )
+    assert (counted.tokens, counted.positions, counted.passes) == (12, 1, 1)
+    with Counted(models("llama")) as counted:  # the shared part may lie in the continuations: lm-eval's XNLI has no context
+        loglikelihood(
+            models("llama"), [feature([1], [[*context, 5, *other], [*context, 6, *other]])], device=CPU, max_tokens=4096
+        )
+    assert counted.tokens == 1 + 40 + 2 * len(other)
+
+
+def test_logits_are_never_more_than_asked_for_at_once(models, monkeypatch):
+    monkeypatch.setattr("models._language_model.LOGITS_AT_ONCE", 3 * VOCAB)
+    sizes = []
+    handle = models("llama").get_output_embeddings().register_forward_hook(lambda *a: sizes.append(a[-1].shape[:-1].numel()))
+    found = loglikelihood(models("llama"), requests(), device=CPU, max_tokens=4096)
+    handle.remove()
+    assert max(sizes) == 3
+    for one, other in zip(found, naive(models("llama"), requests()), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-5)
+
+
+def test_a_model_is_left_as_it_was(models):
+    model = models("llama")
+    forward = model.base_model.forward
+    model.train()
+    loglikelihood(model, requests()[:1], device=CPU, max_tokens=4096)
+    assert model.training
+    assert model.base_model.forward == forward
+    model.eval()
+    assert loglikelihood(model, [], device=CPU, max_tokens=10) == []
+
+
+def test_overflow_is_an_error(models):
+    model = models("qwen2")
+    weight = model.get_output_embeddings().weight
+    with torch.no_grad():
+        before = weight[3].clone()
+        weight[3] = torch.inf
+    with pytest.raises(UserError, match="undefined likelihoods"):
+        loglikelihood(model, requests()[:1], device=CPU, max_tokens=4096)
+    with torch.no_grad():
+        weight[3] = before
+
+
+def test_groups_save_what_they_can_and_lose_nothing():
+    rng = np.random.default_rng(2)
+    sequences = [tuple(rng.integers(0, 3, size=rng.integers(1, 9)).tolist()) for _ in range(200)]
+    plan = share(sequences)
+    for number, sequence in enumerate(sequences):
+        places = [plan.place_of(number, position) for position in range(len(sequence))]
+        rows = [plan.groups[p.group].trunk if p.branch is None else plan.groups[p.group].branches[p.branch] for p in places]
+        assert tuple(row[place.position] for row, place in zip(rows, places)) == sequence
+    assert plan.num_tokens < 0.6 * sum(map(len, set(sequences)))
+    assert share([(1, 2, 3), (1, 2), (1,), (4,)]).num_tokens == 4
+    assert share([]).groups == []
+    # Three pairs that share much each, and little with the others: not one group of six.
+    pairs = [(9, 9, a, *[a] * 20, b) for a in (1, 2, 3) for b in (4, 5)]
+    assert sorted(len(group.branches) for group in share(pairs).groups) == [2, 2, 2]
+
+
+def test_batches_keep_to_the_budget():
+    assert batches([(10, 10), (3, 3), (4, 100), (2, 2)], max_tokens=24) == [[2], [0, 1], [3]]
+    assert batches([(50, 50)], max_tokens=8) == [[0]]
+
+
+def ask(ids, number, *stop):
+    return Feature(example=0, input_ids=ids, generate={"max_new_tokens": number, "stop": list(stop)})
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_generation_in_batches_is_generation_one_by_one(models, name):
+    model, tokenizer = models(name), byte_bpe(prefix_space=False)
+    rng = np.random.default_rng(3)
+    asked = [
+        ask(rng.integers(3, VOCAB - 5, size=size).tolist(), number)
+        for size, number in ((20, 8), (3, 12), (11, 5), (20, 3), (7, 9))
+    ]
+    asked.append(asked[1])
+    together = generate(model, asked, tokenizer=tokenizer, device=CPU, max_tokens=4096)
+    assert together == [generate(model, [one], tokenizer=tokenizer, device=CPU, max_tokens=4096)[0] for one in asked]
+    wanted = []
+    for one in asked:
+        ids = torch.tensor([one.input_ids])
+        made = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=False,
+            max_new_tokens=one.generate["max_new_tokens"],
+            eos_token_id=[0, 2],
+        )
+        wanted.append(tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True))
+    assert together == wanted
+    assert any(together)
+
+
+def test_generation_stops_at_a_text_a_token_or_the_limit(models):
+    model, tokenizer = models("llama"), byte_bpe(prefix_space=False)
+    prompt = [40, 41, 42]
+    (free,) = generate(model, [ask(prompt, 12)], tokenizer=tokenizer, device=CPU, max_tokens=4096)
+    assert len(free) > 4
+    cut = free[3:5]
+    stopped = generate(model, [ask(prompt, 12, "\u2603", cut), ask(prompt, 2)], tokenizer=tokenizer, device=CPU, max_tokens=4096)
+    assert stopped[0] == free[: free.index(cut)]
+    assert free.startswith(stopped[1])
+    ids = greedy_ids(model, prompt, 3)
+    model.generation_config.eos_token_id = [2, ids[-1]]
+    (ended,) = generate(model, [ask(prompt, 12)], tokenizer=tokenizer, device=CPU, max_tokens=4096)
+    model.generation_config.eos_token_id = 2
+    assert ended == tokenizer.decode(ids[3:-1])
+
+
+def test_equal_requests_are_answered_once(models):
+    with Counted(models("llama")) as counted:
+        generate(models("llama"), [ask([5, 6, 7], 4)] * 5, tokenizer=byte_bpe(prefix_space=False), device=CPU, max_tokens=4096)
+    assert counted.tokens <= 3 + 3
+
+
+def test_models_that_keep_a_state_cannot_generate(models):
+    assert not Halves(models("mamba"), device=CPU).can_share
+    with pytest.raises(UserError, match="keeps"):
+        generate(models("mamba"), [ask([5, 6], 2)], tokenizer=byte_bpe(prefix_space=False), device=CPU, max_tokens=4096)
