@@ -93,6 +93,24 @@ def check_bidirectional(lm: PreTrainedModel) -> None:
         lm.train(training)
 
 
+def check_language_model(lm: PreTrainedModel) -> PreTrainedModel:
+    """The model, if it can say what comes next; UserError if it has no LM head, or sees what it is to predict."""
+    if lm.get_output_embeddings() is None:
+        raise UserError(
+            f"{type(lm).__name__} has no language model head",
+            expected="a causal language model",
+            found="weights without lm_head",
+            todo="ask its heads or its embeddings, or take the model it was made of",
+        )
+    if is_bidirectional(lm.config):
+        raise UserError(
+            "a model that attends to later tokens sees what it is to predict",
+            where="bidirectional",
+            todo="leave out bidirectional=true, or ask its heads or its embeddings",
+        )
+    return lm
+
+
 def first_token(tokenizer: PreTrainedTokenizerFast) -> int | None:
     """The token to put before a text where the tokenizer puts none; None where it does, or has none that could be put.
 

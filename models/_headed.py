@@ -39,14 +39,14 @@ class HeadedNetwork(nn.Module):
         """The part of the backbone whose output is hidden states."""
         return self.backbone
 
-    def inputs(self, batch: Batch) -> Mapping[str, Any]:
-        """Keyword arguments of the body for a batch."""
-        return model_inputs(batch, type_ids=self.type_ids)
+    def hidden(self, batch: Batch, *, layer: int) -> Tensor:
+        """Hidden states [B, T, H] of the batch's tokens after some layers (0 = embeddings)."""
+        return hidden_state(self.body, model_inputs(batch, type_ids=self.type_ids), layer=layer)
 
     def pooled(self, batch: Batch, pooling: Pooling) -> Tensor:
         """One fp32 vector [B, H] a feature."""
         layer = resolve_layer(pooling.layer, self.body.config.num_hidden_layers)
-        return pool(hidden_state(self.body, self.inputs(batch), layer=layer), batch.attention_mask, method=pooling.method)
+        return pool(self.hidden(batch, layer=layer), batch.attention_mask, method=pooling.method)
 
     def forward(self, batch: Batch, *, head: str | None = None, pooling: Pooling | None = None) -> Tensor:
         """Outputs of a head [B, ...] (mlm: [M, V]), or pooled fp32 vectors [B, H]: give one of `head` and `pooling`."""
@@ -54,7 +54,7 @@ class HeadedNetwork(nn.Module):
             raise ValueError("give exactly one of `head` and `pooling`")
         if pooling is not None:
             return self.pooled(batch, pooling)
-        hidden_BTH = self.body(**self.inputs(batch)).last_hidden_state
+        hidden_BTH = self.hidden(batch, layer=self.body.config.num_hidden_layers)
         module = self.heads[head_key(str(head))]
         if isinstance(module, MlmHead):
             if batch.labels is None:

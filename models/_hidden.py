@@ -24,7 +24,7 @@ def resolve_layer(layer: float, num_layers: int) -> int:
     return index % (num_layers + 1)
 
 
-def hidden_state(backbone: PreTrainedModel, inputs: Mapping[str, Tensor], *, layer: int) -> Tensor:
+def hidden_state(backbone: PreTrainedModel, inputs: Mapping[str, Any], *, layer: int) -> Tensor:
     """The [B, T, H] tensor that `output_hidden_states` would give as hidden_states[layer]; the layers above are not run."""
     num_layers = backbone.config.num_hidden_layers
     if layer == num_layers:

@@ -232,10 +232,10 @@ def model_inputs(batch: Batch, *, type_ids: bool) -> Mapping[str, torch.Tensor]:
 def split_outputs(outputs: torch.Tensor, batch: Batch, *, kind: str, where: str) -> list[Output]:
     """Cut a batch's outputs into one fp32 array a feature, padding removed; UserError if the arithmetic overflowed."""
     values = outputs.detach().float().cpu().numpy()
-    if kind == "mlm":
+    if kind in {"mlm", "lm"}:
         if batch.labels is None:
-            raise ValueError("an mlm head needs labels: they say which positions to predict")
-        counts = (batch.labels != -100).sum(1).cpu().numpy()
+            raise ValueError(f"an {kind} head needs labels: they say which positions to predict")
+        counts = (batch.labels[:, kind == "lm" :] != -100).sum(1).cpu().numpy()
         cut = np.split(values, np.cumsum(counts)[:-1])
     elif kind in {"token", "span"}:
         lengths = batch.attention_mask.sum(1).cpu().tolist()

@@ -4,7 +4,7 @@
     logits_BTC = head(hidden_BTH, attention_mask_BT)
 
 `sequence`, `choice` and `token` follow jiant's heads.py (dropout-dense-tanh-dropout-linear; dropout-linear), `span` is one
-linear layer with two outputs, `mlm` is dense-gelu-norm with the decoder tied to the input embeddings.
+linear layer with two outputs, `mlm` is dense-gelu-norm with the decoder tied to the input embeddings, `lm` is the backbone's own.
 Shape suffixes: B features, T tokens, H width, C outputs, M masked positions, E width of the input embeddings, V vocabulary.
 """
 
@@ -135,12 +135,25 @@ class MlmHead(nn.Module):
         return False
 
 
+class LmHead(nn.Module):
+    """The next token: stands for the output matrix of a causal language model, which is part of its backbone."""
+
+    def __init__(self, spec: HeadSpec, shape: HeadShape) -> None:
+        """Has no weights; `spec.num_outputs` is not used."""
+        super().__init__()
+
+    def forward(self, hidden_BTH: Tensor, attention_mask_BT: Tensor) -> Tensor:
+        """Not offered: only the adapter of a causal language model has the matrix."""
+        raise ValueError("an lm head needs a causal language model")
+
+
 HEADS: dict[str, type[nn.Module]] = {
     "sequence": SequenceHead,
     "choice": ChoiceHead,
     "token": TokenHead,
     "span": SpanHead,
     "mlm": MlmHead,
+    "lm": LmHead,
 }
 
 

@@ -43,6 +43,29 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "mt5": _T5,
     "umt5": _T5,
 }
+_LLAMA = {
+    "num_hidden_layers": 3,
+    "hidden_size": 32,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 80,
+}
+DECODERS: dict[str, dict[str, Any]] = {
+    "xglm": {"num_layers": 3, "d_model": 32, "attention_heads": 4, "ffn_dim": 64, "max_position_embeddings": 80},
+    "bloom": {"n_layer": 3, "hidden_size": 32, "n_head": 4},
+    "qwen2": {**_LLAMA, "tie_word_embeddings": False},
+    "qwen3": {**_LLAMA, "head_dim": 16},
+    "llama": {**_LLAMA, "tie_word_embeddings": True},  # SmolLM2 and Llama 3.2; EuroLLM has its output matrix for itself
+    # A window shorter than the texts; the last layer sees all of them.
+    "gemma3_text": {
+        **_LLAMA,
+        "head_dim": 8,
+        "sliding_window": 8,
+        "query_pre_attn_scalar": 8,
+        "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
+    },
+}
 TEXTS = (
     "a cat sat on the mat , and the old dog ran far away from the red house by the sea .",
     "Anna liest .",
@@ -63,9 +86,10 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(TEXTS, vocab_size=100)
 
 
-def make_folder(model_type: str, folder: Path, *, seed: int = 1) -> str:
-    """Write a random model of an architecture; returns the folder as text."""
-    init_scratch({"model_type": model_type, **CONFIGS[model_type]}, tokenizer=tokenizer(), folder=folder, seed=seed)
+def make_folder(model_type: str, folder: Path, *, seed: int = 1, own: PreTrainedTokenizerFast | None = None) -> str:
+    """Write a random model of an architecture, with a tokenizer of its own if given; returns the folder as text."""
+    config = {"model_type": model_type, **(CONFIGS | DECODERS)[model_type]}
+    init_scratch(config, tokenizer=own or tokenizer(), folder=folder, seed=seed)
     return str(folder)
 
 

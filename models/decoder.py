@@ -1,0 +1,227 @@
+"""Adapter for any causal language model of transformers: heads that the project owns, pooled vectors, likelihoods, generation.
+
+    source = ModelSource(path="Qwen/Qwen3-0.6B-Base", adapter="decoder", extra={"lora": {"rank": 16, "alpha": 32}})
+    decoder = load(source, heads={"xnli": HeadSpec(kind="sequence", num_outputs=3)}, device="cpu", seed=1, inference=False)
+    logits = decoder.forward_head(batch, "xnli")                 # one array [3] a feature, read at its last token
+    vectors = decoder.embed(batch, Pooling(method="mean_no_first", layer=0.583))
+    decoder.save("runs/.../checkpoint")
+
+Batches are padded on the right and read by their attention mask: which token pads, and whether a text ends in it, decides
+nothing.  What comes first in a text is where causal models rest their attention: where a tokenizer puts no token of its own there
+(Qwen, BLOOM, SmolLM2), heads and vectors are computed behind one that is put there and left out again, so that `mean_no_first`
+leaves out a beginning-of-text token for every model, and no word for any.  Likelihoods and generation see the tokens as given.
+
+A token sees what comes before it only: taggers read a word at its last subword, and a span head does not know the answer's
+end at its start.  Keys of `ModelSource.extra`:
+    bidirectional   True: tokens see those that come after them, too, where the architecture can (not with ALiBi: BLOOM)
+    lora            rank, alpha, dropout, targets: the backbone is frozen and a low-rank adapter trained (see _lora.py)
+"""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from harness.errors import UserError
+from harness.protocols import Feature, HeadSpec, ModelSource, Output
+from models._causal import (
+    causal_config,
+    check_bidirectional,
+    check_language_model,
+    first_token,
+    is_bidirectional,
+    load_causal,
+)
+from models._causal_network import DecoderNetwork
+from models._checkpoints import BASE_FILE, checkpoint_folder, has_backbone, head_shape, load_heads
+from models._classes import make_model
+from models._headed import HeadedModel
+from models._lora import adapter_folders, add_lora, lora_settings, merge_adapters, num_added, save_adapters, save_trained_only
+from models._pretrained import UNLIMITED, choose_dtype, count_sizes, input_embeddings, load_config, load_tokenizer
+from models._scoring import generate, loglikelihood
+from models._scratch import init_scratch, train_tokenizer
+from models._source import locate
+
+__all__ = ["CAPABILITIES", "Decoder", "init_scratch", "load", "read_sizes", "train_tokenizer"]
+
+CAPABILITIES = ("fit", "forward_head", "embed", "loglikelihood", "generate")
+ARGUMENTS = ("bidirectional", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets")
+"Keys of --model_args that this adapter knows beyond those of all."
+TASK_OPTIONS = {
+    "tagging": {"label_subword": "last"},
+    "retrieval": {"pooling": "mean_no_first"},
+    "bitext_mining": {"pooling": "mean_no_first"},
+}
+"Per task type: options that suit every model of this adapter; a preset's own outrank them."
+ATTENTION_FILE = "decoder.json"
+"Says whether a checkpoint was trained with attention in both directions."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where the weights of a loaded model come from."""
+
+    source: ModelSource
+    "Its path is that of a backbone, not of a checkpoint."
+    folder: Path
+    "What the weights were read from."
+    is_own: bool
+    "Whether only a checkpoint holds them."
+    adapters: Sequence[Path]
+    "Merged into them, in order."
+
+
+class Decoder(HeadedModel):
+    """The adapter: see `Adapter` in harness/protocols.py."""
+
+    module: DecoderNetwork
+    "What is trained."
+
+    def __init__(
+        self,
+        module: DecoderNetwork,
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        heads: Mapping[str, HeadSpec],
+        device: torch.device,
+        origin: Origin,
+        trained: nn.Module | None,
+    ) -> None:
+        """Takes the loaded parts; `trained` is peft's view of the model where low-rank adapters are trained."""
+        super().__init__(module, tokenizer, heads=heads, device=device)
+        self.origin = origin
+        self.trained = trained
+        if module.first is not None and self.max_positions < UNLIMITED:
+            self.max_positions -= 1
+
+    def loglikelihood(self, features: Sequence[Feature], *, max_tokens: int = 4096) -> list[Output]:
+        """For each continuation [N, 3] of each feature: sum of log-probabilities, tokens, 1.0 if each is the likeliest."""
+        model = check_language_model(self.module.backbone)
+        return loglikelihood(model, features, device=self.device, max_tokens=max_tokens)
+
+    def generate(self, features: Sequence[Feature], *, max_tokens: int = 4096) -> list[str]:
+        """What the model writes after each feature's tokens, greedily, until its `generate` says stop."""
+        model = check_language_model(self.module.backbone)
+        return generate(model, features, tokenizer=self.tokenizer, device=self.device, max_tokens=max_tokens)
+
+    def sizes(self) -> dict[str, int]:
+        """Parameters in all (the LM head's too, where it is not the table of words) and without words, layers and width."""
+        added = num_added(self.module.backbone)
+        found = super().sizes()
+        return {name: value - added if "parameters" in name else value for name, value in found.items()}
+
+    def save_backbone(self, target: Path) -> None:
+        """Write `backbone/`, an ordinary folder of a causal language model; with LoRA `adapters/` and where their base lies."""
+        facts = {"bidirectional": is_bidirectional(self.module.body.config)}
+        (target / ATTENTION_FILE).write_text(json.dumps(facts) + "\n", encoding="utf-8")
+        if self.trained is None:
+            super().save_backbone(target)
+            return
+        source, base = self.origin.source, Path(self.origin.source.path).expanduser()
+        if self.origin.is_own:  # it goes along with what is trained on it
+            shutil.copytree(self.origin.folder, target / "backbone")
+        else:
+            place = {"path": str(base.resolve()) if base.is_dir() else source.path, "revision": source.revision}
+            (target / BASE_FILE).write_text(json.dumps(place, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        save_adapters(self.trained, target, earlier=self.origin.adapters, base=base.name if base.is_dir() else source.path)
+
+
+def load(
+    source: ModelSource,
+    *,
+    heads: Mapping[str, HeadSpec],
+    keep_heads: Mapping[str, str] | None = None,
+    device: str,
+    seed: int,
+    inference: bool,
+) -> Decoder:
+    """Load a causal language model and its heads: those in `keep_heads` from the checkpoint, the others fresh from `seed`.
+
+    Inference loads in `source.dtype`, with all adapters of a checkpoint merged; training in fp32, with LoRA fp32 adapters on a
+    base in `source.dtype`.  Raises UserError for what is no model folder or no decoder, lacks weights, a fast tokenizer or a
+    head that is to be kept, or cannot attend in both directions where it is asked to.
+    """
+    checkpoint = checkpoint_folder(source, with_base=True)
+    origin = _origin(source, checkpoint)
+    source = origin.source
+    lora = None if inference else lora_settings(source.extra)
+    both_ways = bool(source.extra.get("bidirectional")) or _was_bidirectional(checkpoint)
+    config = causal_config(load_config(origin.folder, source), bidirectional=both_ways)
+    dtype = choose_dtype(source.dtype, device=device, inference=inference or lora is not None)
+    lm = load_causal(origin.folder, config=config, source=source, dtype=dtype)
+    if not source.device_map:
+        nn.Module.to(lm, torch.device(device))
+    if is_bidirectional(config):
+        check_bidirectional(lm)
+    _check_heads(heads, lm)
+    embeddings = input_embeddings(lm)
+    tokenizer = load_tokenizer(checkpoint or origin.folder, source, vocab_size=embeddings.num_embeddings, pads_with_end=True)
+    merge_adapters(lm, origin.adapters)
+    trained = add_lora(lm, lora, seed=seed) if lora else None
+    shape = head_shape(lm, pooling="last")
+    modules = load_heads(heads, keep_heads or {}, checkpoint=checkpoint, shape=shape, seed=seed)
+    network = DecoderNetwork(lm, modules, first=first_token(tokenizer))
+    # With a device_map batches go where the first layer lies (or runs, where its weights are offloaded).
+    place = torch.device(device) if embeddings.weight.is_meta else embeddings.weight.device
+    network.heads.to(place)
+    network.train(not inference)
+    if inference:
+        network.requires_grad_(False)
+    if trained is not None:
+        save_trained_only(network)
+    return Decoder(network, tokenizer, heads=heads, device=place, origin=origin, trained=trained)
+
+
+def read_sizes(model: str | Mapping[str, Any]) -> dict[str, int]:
+    """Sizes of a model folder or hub id (its config.json alone), or of a configuration with `model_type`; no weights are made."""
+    if isinstance(model, str):
+        folder = Path(model).expanduser()
+        inner = folder / "backbone"
+        found = load_config(inner if inner.is_dir() else folder if folder.is_dir() else locate(model), ModelSource(path=model))
+    else:
+        found = AutoConfig.for_model(**model)
+    config = causal_config(found, bidirectional=False)
+    with torch.device("meta"):
+        return count_sizes(make_model(config), config)
+
+
+def _origin(source: ModelSource, checkpoint: Path | None) -> Origin:
+    """Which weights a source means: those of its checkpoint, or those of its path with the checkpoint's adapters."""
+    if checkpoint is not None and Path(source.path).expanduser() == checkpoint:
+        own: dict[str, Any] = {"path": str(checkpoint / "backbone"), "revision": None}
+        if not has_backbone(checkpoint):
+            own = json.loads((checkpoint / BASE_FILE).read_text(encoding="utf-8"))
+        source = dataclasses.replace(source, **own)
+    if checkpoint is not None and has_backbone(checkpoint):
+        folder = checkpoint / "backbone"
+    else:
+        folder = locate(source.path, revision=source.revision, remote_code=source.trust_remote_code)
+    is_own = folder.parent == checkpoint and folder.resolve() != Path(source.path).expanduser().resolve()
+    return Origin(source=source, folder=folder, is_own=is_own, adapters=adapter_folders(checkpoint))
+
+
+def _was_bidirectional(checkpoint: Path | None) -> bool:
+    """Whether a checkpoint was trained with attention in both directions."""
+    file = checkpoint / ATTENTION_FILE if checkpoint else None
+    return file is not None and file.is_file() and bool(json.loads(file.read_text(encoding="utf-8"))["bidirectional"])
+
+
+def _check_heads(heads: Mapping[str, HeadSpec], lm: PreTrainedModel) -> None:
+    """Refuse heads that the model's attention makes senseless."""
+    for name, spec in heads.items():
+        if spec.kind == "lm":
+            check_language_model(lm)
+        elif spec.kind == "mlm" and not is_bidirectional(lm.config):
+            raise UserError(
+                "a masked word cannot be told from what comes before it alone",
+                where=f"head '{name}'",
+                expected="attention in both directions",
+                todo="--model_args bidirectional=true, or an encoder",
+            )
