@@ -9,6 +9,7 @@ Chat templates that write today's date, or offer to think aloud, are given a fix
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 DAY = date(2024, 7, 26)
 "The date of every prompt: the one that Llama 3's template writes where it is told none."
+
+_TODAY = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
+"How templates ask for today's date."
 
 
 class Turn(NamedTuple):
@@ -86,10 +90,12 @@ def render_chat(tokenizer: PreTrainedTokenizerFast, turns: Sequence[Mapping[str,
             expected="`chat_template` in tokenizer_config.json, or chat_template.jinja",
             todo="take a model made for conversation, or leave the chat template off",
         )
-    fixed: dict[str, Any] = {"date_string": DAY.strftime("%d %b %Y"), "strftime_now": DAY.strftime, "enable_thinking": False}
+    fixed: dict[str, Any] = {"date_string": DAY.strftime("%d %b %Y"), "enable_thinking": False}
+    template = _TODAY.sub(lambda found: repr(DAY.strftime(found[2])), tokenizer.get_chat_template())
+    messages = [dict(turn) for turn in turns]
     try:
-        messages = [dict(turn) for turn in turns]
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=answer, **fixed))
+        fixed |= {"chat_template": template, "tokenize": False, "add_generation_prompt": answer}
+        return str(tokenizer.apply_chat_template(messages, **fixed))
     except TemplateError as error:
         todo = "leave the system message out" if turns[0]["role"] == "system" else ""
         raise UserError(

@@ -1,0 +1,429 @@
+"""The prompt route: words, token boundaries, examples before a question, chat templates, and answers back to labels."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+import torch
+from small_tasks import pairs, write
+from small_tokenizers import KINDS, byte_bpe
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from harness.catalog import Catalog
+from harness.data.examples import load_examples
+from harness.data.place import DataPlace
+from harness.errors import UserError
+from harness.prompting.answers import found_in
+from harness.prompting.decoding import choose
+from harness.prompting.dialogue import template_fingerprint
+from harness.prompting.encoding import Ask, encode_pairs, plan_requests, request_length
+from harness.prompting.route import PromptRoute
+from harness.prompting.shots import draw_shots
+from harness.prompting.tags import entities_text, read_entities, read_word_tags, word_tags_text
+from harness.registry import TASK_TYPES
+from harness.scoring import score_value
+from harness.specs.portable import portable, revive
+from harness.specs.prompt import PromptSettings
+from models._scoring import generate, loglikelihood
+
+CATALOG = Catalog()
+CPU = torch.device("cpu")
+EMBEDDED = {"bucc2018", "tatoeba"}
+CHAT = (
+    "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    "<{{ m.role }}>{{ m.content | trim }}</s>\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}{{ strftime_now('%Y') if false else '' }}"
+)
+DATED = (
+    "{{ strftime_now('%d %b %Y') }} {{ date_string }} {{ enable_thinking }}{% for m in messages %}|{{ m.content }}{% endfor %}"
+)
+
+
+def rows(spec, split, lang, limit):
+    return load_examples(spec, split=split, langs=[lang], place=DataPlace.resolve(None), limit=limit).examples
+
+
+def route_of(spec, pool=(), **settings):
+    return PromptRoute(module=TASK_TYPES.load(spec.type), settings=PromptSettings(**settings), pool=pool)
+
+
+def encoded(route, examples, spec, tokenizer, *, train=False):
+    options = route.Options.model_validate(spec.options)
+    return route.encode(examples, task=spec, tokenizer=tokenizer, options=options, train=train), options
+
+
+def texts_of(tokenizer, feature):
+    context = tokenizer.decode(feature.input_ids)
+    return [context + tokenizer.decode(ids) for ids in feature.continuations or [[]]]
+
+
+@pytest.fixture(scope="module")
+def bpe():
+    return byte_bpe(prefix_space=False)
+
+
+@pytest.fixture(scope="module")
+def llama():
+    torch.manual_seed(0)
+    sizes = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 48,
+    }
+    config = AutoConfig.for_model("llama", vocab_size=335, pad_token_id=0, bos_token_id=None, eos_token_id=0, **sizes)
+    return AutoModelForCausalLM.from_config(config).eval()
+
+
+def prompted():
+    names = {name.removeprefix("mini/") for name in CATALOG.names("task") if name.startswith("mini/")}
+    shipped = [name for name in CATALOG.names("task") if name in names]
+    return sorted(name for name in shipped if CATALOG.task(name).spec.prompt)
+
+
+def test_all_eighteen_tasks_are_asked_in_words_or_by_vectors():
+    xtreme = CATALOG.select("xtreme")
+    intermediate = ["anli_plus", "mnli", "qqp", "squad_v2", "squad_v1", "hellaswag", "ccg", "cosmosqa", "commonsenseqa"]
+    assert {name for name in (*xtreme, *intermediate) if not CATALOG.task(name).spec.prompt} == EMBEDDED
+    assert set(prompted()) >= {*xtreme, *intermediate} - EMBEDDED
+    for name in (*xtreme, *intermediate):
+        spec = CATALOG.task(name).spec
+        assert not spec.prompt or spec.prompt.source
+    for name in ("xnli", "pawsx", "xquad", "mlqa", "tydiqa"):  # localised words for every language but English
+        assert set(CATALOG.task(name).spec.prompt.languages) >= set(CATALOG.task(name).spec.languages) - {"en"}
+
+
+@pytest.mark.parametrize("name", prompted())
+def test_the_oracle_is_right_in_every_task_and_a_stage_knows_its_prompt(name, bpe):
+    """Data of the miniature world in the columns of the task; prompts with and without examples, English and localised."""
+    full = CATALOG.task(f"mini/{name}").spec
+    lang = next((lang for lang in full.languages if full.prompt.languages.get(lang)), full.languages[-1])
+    train = CATALOG.task(full.train_on or full.task).spec
+    pool = rows(train, "train", "en", 12) if train.data.train else []
+    spec = revive(full.task, {**portable(full, split="test", prompt=True), "options": full.options})
+    assert spec.prompt == full.prompt.model_copy(update={"source": ""})
+    if spec.labels_from:
+        spec = spec.model_copy(
+            update={"labels": tuple(sorted({tag for example in pool for tag in example.gold})), "labels_from": None}
+        )
+        pool = rows(train.model_copy(update={"labels": spec.labels}), "train", "en", 12)
+    examples = rows(full.model_copy(update={"labels": spec.labels}), "test", lang, 4)
+    for settings in ({}, {"num_fewshot": 2 if pool else 0, "wording": "localised", "max_length": 100_000}):
+        route = route_of(spec, pool, **settings)
+        features, options = encoded(route, examples, spec, bpe)
+        partials = []
+        for feature, example in zip(features, examples, strict=True):
+            output = route.oracle(feature, example, task=spec, options=options)
+            partials.append(route.reduce(feature, output, task=spec, options=options))
+            assert (feature.continuations is None) == (route.asks(spec) == "generate")
+        bare = [dataclasses.replace(feature, input_ids=[], continuations=None) for feature in features]
+        found = route.decode(examples, bare, partials, task=spec, options=options)
+        records = [{key: getattr(one, key) for key in ("id", "lang", "prediction", "gold")} for one in found]
+        score = score_value(records, metrics=[use.metric for use in full.metrics], score=full.score, lang=lang)
+        assert score == pytest.approx(100)
+        assert [note for one in found for note in one.notes if note == "unparsed"] == []
+        assert not any(one.num_truncated for one in found)
+
+
+def test_words_are_english_unless_localised_ones_are_asked(bpe):
+    spec = CATALOG.task("xnli").spec
+    build = TASK_TYPES.load("classification").build
+    row = {"text": "Es regnet", "text_pair": "Es ist nass.", "label": "entailment"}
+    german, swahili = (build(row, task=spec, lang=lang, row_id="0") for lang in ("de", "en"))
+    shot = build({**row, "text": "It rains"}, task=spec, lang="en", row_id="7")
+
+    def first(example, **settings):
+        features, _ = encoded(route_of(spec, [shot], **settings), [example], spec, bpe)
+        return texts_of(bpe, features[0])
+
+    assert first(german) == [f"Es regnet, right? {word}, Es ist nass." for word in ("Yes", "Also", "No")]
+    assert first(german, wording="localised") == [f"Es regnet, richtig? {word}, Es ist nass." for word in ("Ja", "Auch", "Nein")]
+    assert first(swahili, wording="localised")[2] == "Es regnet, right? No, Es ist nass."
+    # An English example is shown in the words of the question.
+    shown = first(german, wording="localised", num_fewshot=1)[1]
+    assert shown == "It rains, richtig? Ja, Es ist nass.\n\nEs regnet, richtig? Auch, Es ist nass."
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("context", "continuations"),
+    [
+        ("the cat sat on", [" the mat", " far away"]),
+        ("the cat sat on  ", ["the mat", "home"]),  # the spaces belong to what follows
+        ("who wrote the bo", ["ok of one", "th", " cat"]),  # a token may span the two
+        ("", ["the dog ran", "anna"]),
+        (" \n", ["the dog ran", "anna"]),
+    ],
+)
+def test_context_and_continuation_are_encoded_together(kind, context, continuations):
+    tokenizer = KINDS[kind]()
+    (found,) = encode_pairs([Ask(context, continuations)], tokenizer=tokenizer, max_length=100)
+    before = [token for token in found.context if token in tokenizer.all_special_ids and token != tokenizer.unk_token_id]
+    assert found.context[: len(before)] == before
+    assert found.context
+    for continuation, ids in zip(continuations, found.continuations, strict=True):
+        whole = tokenizer(context + continuation, add_special_tokens=False)["input_ids"]
+        assert [*found.context[len(before) :], *ids] == whole
+        assert ids
+    plain = tokenizer(context.rstrip(), add_special_tokens=False)["input_ids"]
+    assert found.context[len(before) :] == plain[: len(found.context) - len(before)]
+    if kind == "byte_bpe" and context.endswith("bo"):
+        assert len(found.context) < len(plain)  # cut back to where all continuations agree
+    (like,) = encode_pairs([Ask(context, continuations)], tokenizer=tokenizer, max_length=100, by_length=True)
+    assert like.context[-len(plain) :] == plain or not plain
+    assert found.num_truncated == 0
+
+
+def test_a_context_without_tokens_is_the_first_token_else_the_last():
+    for kind, wanted in (("byte_bpe", "</s>"), ("t5_like", "<s>"), ("unigram", "<s>")):
+        tokenizer = KINDS[kind]()
+        (found,) = encode_pairs([Ask("", ["the dog"])], tokenizer=tokenizer, max_length=100)
+        assert tokenizer.convert_ids_to_tokens(found.context) == [wanted]
+    (found,) = encode_pairs([Ask("the", [""])], tokenizer=tokenizer, max_length=100)
+    assert found.continuations == [[]]
+
+
+def test_long_contexts_lose_their_beginning_but_not_their_first_token():
+    tokenizer = KINDS["word_level"]()
+    words = "the cat sat on the mat and the dog ran"
+    ids = tokenizer(words, add_special_tokens=False)["input_ids"]
+    (found,) = encode_pairs([Ask(words, [" far", " far away home"])], tokenizer=tokenizer, max_length=8)
+    assert found.context == [tokenizer.bos_token_id, *ids[-5:]]  # 6 tokens, and 2 of the 3 that follow go into the model
+    assert found.num_truncated == 5
+    (found,) = encode_pairs([Ask(words, (), room=3)], tokenizer=tokenizer, max_length=8)
+    assert found.context == [tokenizer.bos_token_id, *ids[-4:]]
+    with pytest.raises(UserError, match="no room"):
+        encode_pairs([Ask(words, (), room=8)], tokenizer=tokenizer, max_length=8)
+    (found,) = encode_pairs([Ask("the", [" cat" * 20])], tokenizer=tokenizer, max_length=8)
+    assert (len(found.context), len(found.continuations[0]), found.num_truncated) == (1, 8, 13)
+
+
+def test_runs_of_requests_are_neighbours():
+    assert plan_requests([5, 5, 9, 2, 30, 1], max_tokens=10, passes=1) == [[0, 1], [2], [3], [4], [5]]
+    assert plan_requests([], max_tokens=10) == []
+
+
+def test_examples_are_drawn_for_each_question_by_itself():
+    spec, module = CATALOG.task("mini/mnli").spec, TASK_TYPES.load("classification")
+    pool = rows(spec, "train", "en", 60)
+    draw = lambda example, seed=0, k=4, among=pool: draw_shots(among, example, k=k, module=module, task="mnli", seed=seed)  # noqa: E731
+    one, two = rows(spec, "test", "en", 2)
+    assert [shot.id for shot in draw(one)] == [shot.id for shot in draw(dataclasses.replace(one, lang="de", text="anders"))]
+    assert draw(one) != draw(two)
+    assert draw(one) != draw(one, seed=1)
+    assert draw(one, k=2) != draw(one)
+    assert len({shot.id for shot in draw(one)}) == 4
+    assert all(draw(example, k=55) and example not in draw(example, k=55) for example in pool[:3])
+    assert draw(one, k=0, among=[]) == []
+    with pytest.raises(UserError, match="not enough examples"):
+        draw(pool[0], k=3, among=pool[:3])
+
+
+def test_a_chat_template_frames_the_prompt_the_same_on_every_day(bpe):
+    spec = CATALOG.task("xnli").spec
+    build = TASK_TYPES.load("classification").build
+    pool = [build({"text": "a", "text_pair": "b", "label": "neutral"}, task=spec, lang="en", row_id="1")]
+    asked = build({"text": "c", "text_pair": "d", "label": "entailment"}, task=spec, lang="de", row_id="2")
+    tokenizer = byte_bpe(prefix_space=False)
+    with pytest.raises(UserError, match="no chat template"):
+        encoded(route_of(spec, chat_template=True), [asked], spec, tokenizer)
+    tokenizer.chat_template = CHAT
+    features, _ = encoded(route_of(spec, pool, chat_template=True, num_fewshot=1), [asked], spec, tokenizer)
+    question = "Does the hypothesis follow from the premise?  Answer yes, maybe or no."
+    turn = "<user>Premise: {}\nHypothesis: {}\n" + question + "</s>\n<assistant>"
+    assert texts_of(tokenizer, features[0]) == [
+        turn.format("a", "b") + "Maybe</s>\n" + turn.format("c", "d") + word for word in ("Yes", "Maybe", "No")
+    ]
+    solved, _ = encoded(route_of(spec, chat_template=True), [asked], spec, tokenizer, train=True)
+    assert tokenizer.decode([label for label in solved[0].labels if label != -100]) == "Yes</s>"
+    with pytest.raises(UserError, match="refuses"):
+        encoded(route_of(spec, chat_template=True, system="Be brief."), [asked], spec, tokenizer)
+    tokenizer.chat_template = DATED
+    features, _ = encoded(route_of(spec, chat_template=True, system="Be brief."), [asked], spec, tokenizer)
+    assert texts_of(tokenizer, features[0])[0].startswith("26 Jul 2024 26 Jul 2024 False|Be brief.|Premise: c")
+    assert template_fingerprint(tokenizer) != template_fingerprint(bpe) == ""
+
+
+def test_system_message_and_instruction_come_first(bpe):
+    spec = CATALOG.task("mini/panx").spec
+    (example,) = rows(spec, "test", "en", 1)
+    features, _ = encoded(route_of(spec, system="Be brief."), [example], spec, bpe)
+    text = bpe.decode(features[0].input_ids)
+    assert text.startswith("Be brief.\n\nName the persons")
+    assert text.endswith(f"\n\nSentence: {' '.join(example.tokens)}\nNames:")
+    assert features[0].generate == {"max_new_tokens": 128, "stop": ["\n"]}
+    assert request_length(features[0]) == len(features[0].input_ids) + 128
+
+
+def test_likelihoods_are_normalised_as_asked():
+    scored, sizes = [[-6.0, 2, 0.0], [-8.0, 8, 0.0], [-7.0, 7, 1.0]], [[4, 4], [10, 16], [8, 16]]
+    pick = lambda normalise: choose(scored, sizes, labels=["a", "b", "c"], normalise=normalise).prediction  # noqa: E731
+    assert {name: pick(name) for name in ("sum", "per_token", "per_character", "per_byte")} == {
+        "sum": "a",
+        "per_token": "b",  # equal to c: the first
+        "per_character": "b",
+        "per_byte": "c",
+    }
+    empty = choose([[0.0, 0, 1.0], [-9.0, 1, 0.0]], [[0, 0], [1, 1]], labels=["a", "b"], normalise="sum")
+    assert empty.prediction == "b"
+    assert choose([[0.0, 0, 1.0]], [[0, 0]], labels=["a"], normalise="sum") == (None, ("unparsed",))
+
+
+def test_answers_are_found_in_the_context():
+    context = "In  the\nKREMLIN (Moscow) a \ufb01re burned; das Stra\u00dfenfest."
+    for answer, wanted in {
+        "Moscow": "Moscow",
+        "the kremlin.": "the\nKREMLIN",
+        "\u201ca fire\u201d": "a \ufb01re",
+        "STRASSENFEST": "Stra\u00dfenfest",
+        "Kazan": None,
+        "...": None,
+    }.items():
+        assert found_in(answer, context) == wanted
+
+
+def test_entities_go_to_text_and_back():
+    labels = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+    tokens = ["Ada", "Lovelace", "and", "Ada", "in", "\u5317", "\u4eac", "."]
+    tags = ["B-PER", "I-PER", "O", "B-PER", "O", "B-LOC", "I-LOC", "O"]
+    text = entities_text(tokens, tags, nothing="none")
+    assert text == "PER: Ada Lovelace $$ PER: Ada $$ LOC: \u5317 \u4eac"
+    read = lambda text: read_entities(text, tokens, labels=labels, nothing="none")  # noqa: E731
+    assert read(text) == (tags, ())
+    assert read(" per: ada lovelace $$LOC:\u5317\u4eac ") == ([*tags[:3], "O", *tags[4:]], ())
+    assert read("none") == (["O"] * 8, ())
+    assert read("PER: Grace $$ LOC: \u5317\u4eac") == (["O"] * 5 + ["B-LOC", "I-LOC", "O"], ("not_in_context",))
+    assert read("PER: Ada $$ who knows $$ THING: and") == (["B-PER", *["O"] * 7], ("partly_unparsed",))
+    assert read("I cannot say.") == read("") == (None, ("unparsed",))
+    assert entities_text(["a"], ["O"], nothing="none") == "none"
+    assert entities_text(["a", "b"], ["I-PER", "B-PER"], nothing="") == "PER: a $$ PER: b"
+
+
+def test_word_tags_go_to_text_and_back():
+    labels = ["NOUN", "PROPN", "VERB", "PUNCT", "X"]
+    tokens, tags = ["nh\u00e0 m\u00e1y", "sees", "snake_case", "."], ["NOUN", "VERB", "PROPN", "PUNCT"]
+    text = word_tags_text(tokens, tags)
+    read = lambda text: read_word_tags(text, tokens, labels=labels)  # noqa: E731
+    assert read(text) == (tags, ())
+    assert read("nh\u00e0 m\u00e1y_NOUN SEES_VERB snake_case_PROPN ._PUNCT") == (tags, ())  # as many words: one by one
+    assert read("sees_VERB ._PUNCT") == (["X", "VERB", "X", "PUNCT"], ("partly_unparsed",))
+    assert read(text + " and so on") == (tags, ("partly_unparsed",))
+    assert read("no tags at all") == (None, ("unparsed",))
+
+
+def test_a_tiny_model_answers_from_beginning_to_end(llama, bpe):
+    spec = CATALOG.task("mini/xnli").spec
+    pool = rows(CATALOG.task("mini/mnli").spec, "train", "en", 20)
+    examples = rows(spec, "test", "de", 9)
+    route = route_of(spec, pool, num_fewshot=2, normalise="per_token")
+    features, options = encoded(route, examples, spec, bpe)
+    outputs = loglikelihood(llama, features, device=CPU, max_tokens=2000)
+    partials = [route.reduce(feature, output, task=spec, options=options) for feature, output in zip(features, outputs)]
+    found = route.decode(examples, features, partials, task=spec, options=options)
+    wanted = []
+    for feature in features:
+        means = []
+        for ids in feature.continuations:
+            with torch.no_grad():
+                logprobs = llama(torch.tensor([[*feature.input_ids, *ids]])).logits[0].log_softmax(-1)
+            means.append(logprobs[torch.arange(len(ids)) + len(feature.input_ids) - 1, torch.tensor(ids)].mean().item())
+        wanted.append(spec.labels[int(np.argmax(means))])
+    assert [one.prediction for one in found] == wanted
+    assert [(one.id, one.lang, one.gold) for one in found] == [(e.id, "de", e.gold) for e in examples]
+
+    spec = CATALOG.task("mini/xquad").spec
+    examples = rows(spec, "test", "de", 3)
+    short = spec.prompt.model_copy(update={"generate": spec.prompt.generate.model_copy(update={"max_new_tokens": 6})})
+    spec = spec.model_copy(update={"prompt": short})
+    route = route_of(spec)
+    features, options = encoded(route, examples, spec, bpe)
+    texts = generate(llama, features, tokenizer=bpe, device=CPU, max_tokens=2000)
+    partials = [route.reduce(feature, text, task=spec, options=options) for feature, text in zip(features, texts)]
+    for one, text in zip(route.decode(examples, features, partials, task=spec, options=options), texts, strict=True):
+        assert one.notes in (("not_in_context",), ("unparsed",), ())
+        assert one.prediction is None or found_in(one.prediction, text) is not None or one.notes == ()
+
+
+def test_training_features_teach_the_answer_alone(llama, bpe):
+    from harness.batching import collate
+
+    spec = CATALOG.task("mini/mnli").spec
+    examples = rows(spec, "train", "en", 3)
+    route = route_of(spec)
+    features, options = encoded(route, [dataclasses.replace(examples[0], gold=None), *examples], spec, bpe, train=True)
+    assert [feature.example for feature in features] == [1, 2, 3]
+    asked, _ = encoded(route, examples, spec, bpe)
+    scored = loglikelihood(llama, asked, device=CPU, max_tokens=2000)
+    batch = collate(features, pad_id=0)
+    with torch.no_grad():
+        outputs = llama(batch.input_ids).logits
+    whole, picked = (route.loss(logits, batch, options) for logits in (outputs, outputs[batch.labels != -100]))
+    gold = sum(scores[spec.labels.index(example.gold), 0] for scores, example in zip(scored, examples))
+    assert whole.item() == pytest.approx(-gold, rel=1e-5)
+    assert picked.item() == pytest.approx(-gold, rel=1e-5)
+    assert route.num_targets(features) == sum(int(s[spec.labels.index(e.gold), 1]) for s, e in zip(scored, examples))
+
+    spec = CATALOG.task("mini/panx").spec
+    (example,) = rows(spec, "train", "en", 1)
+    route = route_of(spec)
+    (feature,), _ = encoded(route, [example], spec, bpe, train=True)
+    answer = entities_text(example.tokens, example.gold, nothing="none")
+    assert bpe.decode([label for label in feature.labels if label != -100]) == f" {answer}\n"
+    assert route.gold_continuation(example, task=spec) == f"{answer}\n"
+
+
+def test_questions_without_an_answer_are_said_to_have_none(bpe):
+    spec = CATALOG.task("mini/squad_v2").spec
+    module = TASK_TYPES.load("span_qa")
+    options = module.Options.model_validate(spec.options)
+    row = {"question": "Who?", "context": "Ada wrote it.", "answer_texts": [], "answer_starts": []}
+    example = module.build(row, task=spec, lang="en", row_id="0")
+    route = route_of(spec)
+    features, _ = encoded(route, [example] * 4, spec, bpe)
+    texts = [" Unanswerable.", " ada", " Grace", "  "]
+    found = route.decode([example] * 4, features, texts, task=spec, options=options)
+    assert [one.prediction for one in found] == [
+        {"text": "", "null_odds": 1.0},
+        {"text": "Ada", "null_odds": 0.0},
+        {"text": "Grace", "null_odds": 0.0},
+        None,
+    ]
+    assert [one.notes for one in found] == [(), (), ("not_in_context",), ("unparsed",)]
+    assert route.gold_continuation(example, task=spec) == "unanswerable\n"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ({"context": "{{ txt }}", "continuations": {"no": "n", "yes": "y"}}, r"no field 'txt'[\s\S]*did you mean 'text'"),
+        ({"context": "{{ gold }}", "continuations": {"no": "n", "yes": "y"}}, "no field 'gold'"),
+        ({"context": "{{ text", "continuations": {"no": "n", "yes": "y"}}, "prompt.context.* is not Jinja2"),
+        ({"context": "c", "continuations": {"no": "n"}}, r"not one for each label[\s\S]*expected: no, yes"),
+        ({"context": "c"}, "exactly one of 'continuations' and 'generate'"),
+        ({"context": "c", "generate": {}}, "chooses among continuations"),
+        ({"context": "c", "continuations": {"template": "{{ item }}", "each": "optoins"}}, "no field 'optoins'"),
+        ({"context": "c", "continuations": {"no": "n", "yes": "y"}, "languages": {"xx": {}}}, "unknown language 'xx'"),
+        ({"context": "c", "continuations": {"no": "n", "yes": "y"}, "normalise": "per_word"}, "per_token"),
+        ({"context": "c", "continuations": {"no": "n", "yes": "y"}, "chat": {"contxt": "d"}}, "did you mean 'context'"),
+    ],
+)
+def test_mistakes_in_prompts_are_named_where_they_stand(tmp_path, prompt, message):
+    path = write(tmp_path, pairs("ours", prompt=prompt))
+    with pytest.raises(UserError, match=message) as caught:
+        Catalog([path]).task("ours")
+    assert re.search(r"ours\.yaml:\d+ prompt", str(caught.value))
+
+
+def test_types_that_are_not_asked_in_words_have_no_prompt(tmp_path):
+    spec = {
+        **pairs("ours"),
+        "type": "retrieval",
+        "fields": {"source": "a", "target": "a"},
+        "labels": [],
+        "prompt": {"context": "c", "generate": {}},
+    }
+    path = write(tmp_path, spec)
+    with pytest.raises(UserError, match="not asked in words"):
+        Catalog([path]).task("ours")
