@@ -22,6 +22,15 @@ from harness.catalog import Catalog, Entry
 from harness.data.coverage import covered
 from harness.data.hashes import files_fingerprint
 from harness.errors import UserError, did_you_mean, raise_all
+from harness.model_arguments import (
+    ADAPTER_ARGS,
+    LISTS,
+    adapter_arguments,
+    adapter_for,
+    checkpoint_parts,
+    commit_in_cache,
+    config_of,
+)
 from harness.registry import ADAPTERS, TASK_TYPES
 from harness.specs.preset import PresetSpec
 
@@ -38,12 +47,15 @@ MODEL_ARGS = {
     "labels": "label names in the order of a fine-tuned head, separated by |",
     "ignore_labels": "labels of a fine-tuned head that the task does not have, separated by |",
     "trust_remote_code": "true runs code of the checkpoint",
+    **ADAPTER_ARGS,
 }
-FAKE_CAPABILITIES = ("forward_head", "embed", "generate")
-WEIGHTS = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "heads.json")
+FAKE_CAPABILITIES = ("forward_head", "embed", "loglikelihood", "generate")
+WEIGHTS = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "heads.json", "adapter_config.json", "decoder.json")
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "*.model", "vocab.txt")
 EMBEDDING = re.compile(r"(embeddings|embed_tokens|embed_positions|shared|tok_embeddings|wte|wpe)\.weight$")
 "Names of embedding tables in weight files."
+NOT_COUNTED = ("lm_head", "classifier", "qa_outputs", "cls.predictions", "pooler", "vision_tower", "multi_modal_projector")
+"Parts of names of tensors that are no part of a backbone."
 HEAD_CLASSES = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")
 
 
@@ -85,7 +97,7 @@ def parse_model_args(text: str) -> dict[str, Any]:
         elif key not in known:
             errors.append(UserError(f"unknown key '{key}'", where="--model_args", todo=did_you_mean(key, known)))
         else:
-            values[key] = value if key in ("prefix", "labels", "ignore_labels") else yaml.safe_load(value)
+            values[key] = value if key in ("prefix", *LISTS) else yaml.safe_load(value)
     raise_all(errors)
     return values
 
@@ -106,26 +118,27 @@ def resolve(model: str, model_args: str, *, catalog: Catalog, use_own_head: bool
             expected="a preset, a hub id `org/name` or a folder",
             todo=did_you_mean(model, catalog.names("preset")),
         )
-    adapter = ADAPTERS.check(
-        str(values.get("adapter") or (preset.spec.adapter if preset else "encoder")), where="--model_args adapter"
-    )
     knobs: dict[str, Any] = {key: values[key] for key in ("device_map", "tokenizer") if key in values}
-    arguments: dict[str, Any] = {"adapter": adapter}
+    held = checkpoint_parts(str(path)) if path is not None else None
+    adapter = values.get("adapter") or (preset.spec.adapter if preset else None)
+    if adapter is None:
+        adapter = adapter_for(held.backbone, revision=held.revision or values.get("revision")) if held else "encoder"
+    arguments: dict[str, Any] = {"adapter": ADAPTERS.check(str(adapter), where="--model_args adapter")}
     if "tokenizer" in knobs:  # another tokenizer gives other inputs: where it lies is a knob, what it is, is not
         tokenizer = str(knobs["tokenizer"])
         arguments["tokenizer"] = _fingerprint(tokenizer, None, TOKENIZER) if _is_folder(tokenizer) else tokenizer
-    if path is not None:
-        path, checkpoint = _checkpoint_folder(str(path))
-        knobs["path"] = path
-        if checkpoint:
-            knobs["checkpoint"] = checkpoint
-        if use_own_head and checkpoint is None:
-            arguments["adapter"] = "finetuned" if _has_own_head(path) else adapter
-        revision = values.get("revision") or (preset.spec.revision if preset and not _is_folder(path) else None)
-        knobs["revision"] = revision
-        arguments["fingerprint"] = _fingerprint(checkpoint or path, revision)
-    extra: dict[str, Any] = {key: values[key].split("|") for key in ("labels", "ignore_labels") if key in values}
-    extra |= {key: values[key] for key in ("model_type", "tokenizer_class") if key in values}
+    if held:
+        path = knobs["path"] = held.backbone
+        if held.checkpoint:
+            knobs["checkpoint"] = held.checkpoint
+        stated = preset.spec.revision if preset and not _is_folder(path) else None
+        revision = knobs["revision"] = held.revision or values.get("revision") or stated
+        if use_own_head and held.checkpoint is None and adapter in ("encoder", "decoder"):
+            arguments["adapter"] = "finetuned" if _has_own_head(path, revision, adapter) else adapter
+        arguments["fingerprint"] = _fingerprint(held.checkpoint or path, revision)
+        if held.is_base:
+            arguments["fingerprint"] += "+" + _fingerprint(path, revision)
+    extra = adapter_arguments(values, adapter=arguments["adapter"])
     optional = {"dtype": "auto", "attn_implementation": "sdpa", "trust_remote_code": False}
     arguments |= {key: values[key] for key, default in optional.items() if values.get(key, default) != default}
     arguments |= {"extra": extra} if extra else {}
@@ -151,7 +164,7 @@ def _preset_of(model: str, catalog: Catalog) -> Entry[PresetSpec] | None:
         return catalog.preset(model)
     for name in names:
         entry = catalog.preset(name)
-        if entry.spec.hub == model or (_is_folder(model) and Path(model).resolve().name == name):
+        if entry.spec.hub == model or (_is_folder(model) and Path(model).resolve().name.lower() == name.lower()):
             return entry
     return None
 
@@ -173,23 +186,11 @@ def _fake(preset: Entry[PresetSpec], values: Mapping[str, Any]) -> Backbone:
     return Backbone(name=name, adapter="fake", preset=preset, arguments=arguments, knobs=knobs, options=options, facts=facts)
 
 
-def _checkpoint_folder(path: str) -> tuple[str, str | None]:
-    """(backbone path, checkpoint folder): a checkpoint of this project holds its backbone in a folder of its own."""
-    folder = Path(path).expanduser()
-    if folder.is_dir():
-        if (folder / "backbone" / "config.json").is_file():
-            return str(folder / "backbone"), str(folder)
-        if not (folder / "config.json").is_file():
-            found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "an empty folder"
-            raise UserError(f"'{path}' is not a model folder", where="--model", expected="a folder with config.json", found=found)
-    return path, None
-
-
-def _has_own_head(path: str) -> bool:
-    config = Path(path).expanduser() / "config.json"
-    if not config.is_file():
-        return True  # on the hub: the adapter says what it found
-    architectures: Sequence[str] = json.loads(config.read_text(encoding="utf-8")).get("architectures") or []
+def _has_own_head(path: str, revision: str | None, adapter: str) -> bool:
+    config = config_of(path, revision=revision)
+    if config is None:
+        return adapter == "encoder"  # on the hub: the adapter says what it found
+    architectures: Sequence[str] = config.get("architectures") or []
     return any(name.endswith(HEAD_CLASSES) for name in architectures)
 
 
@@ -199,15 +200,7 @@ def _fingerprint(path: str, revision: str | None, patterns: Sequence[str] = WEIG
     if folder.is_dir():
         files = sorted({file for pattern in patterns for file in folder.rglob(pattern)})
         return files_fingerprint(files)
-    return f"hub:{path}@{revision or _commit_in_cache(path) or 'main'}"
-
-
-def _commit_in_cache(hub_id: str) -> str | None:
-    """The commit of the newest download of a hub repository, if there is one."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    reference = Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}" / "refs" / "main"
-    return reference.read_text(encoding="utf-8").strip() if reference.is_file() else None
+    return f"hub:{path}@{revision or commit_in_cache(path) or 'main'}"
 
 
 def _facts(preset: Entry[PresetSpec] | None, path: Any, arguments: Mapping[str, Any], knobs: Mapping[str, Any]) -> dict[str, Any]:
@@ -235,23 +228,24 @@ def _facts(preset: Entry[PresetSpec] | None, path: Any, arguments: Mapping[str, 
 
 def read_sizes(folder: Path) -> dict[str, Any]:
     """Parameters, layers and width of a local backbone from config.json and the headers of its safetensors files."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    whole = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = whole.get("text_config") or whole  # Gemma 3 from 4B on
+    # The output matrix of a causal language model counts where it is not the table of words as well (mT5's goes with its decoder).
+    outputs = set() if config.get("tie_word_embeddings") or whole.get("is_encoder_decoder") else {"lm_head.weight"}
     total = embedding = 0
     for file in sorted(folder.glob("*.safetensors")):
         with file.open("rb") as handle:
             header = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
         for name, tensor in header.items():
-            if name == "__metadata__" or any(
-                part in name for part in ("lm_head", "classifier", "qa_outputs", "cls.predictions", "pooler")
-            ):
+            if name == "__metadata__" or (name not in outputs and any(part in name for part in NOT_COUNTED)):
                 continue
             count = 1
             for size in tensor["shape"]:
                 count *= size
             total += count
-            embedding += count if EMBEDDING.search(name) else 0
+            embedding += count if name in outputs or EMBEDDING.search(name) else 0
     sizes = {
-        "layers": config.get("num_hidden_layers") or config.get("num_layers"),
-        "hidden_size": config.get("hidden_size") or config.get("d_model"),
+        "layers": config.get("num_hidden_layers") or config.get("num_layers") or config.get("n_layer"),
+        "hidden_size": config.get("hidden_size") or config.get("d_model") or config.get("n_embed"),
     }
     return {**sizes, **({"parameters": total, "non_embedding_parameters": total - embedding} if total else {})}

@@ -35,6 +35,12 @@ def plan_batches(lengths: Sequence[int], *, max_tokens: int, max_features: int |
     return batches
 
 
+def num_tokens(feature: Feature) -> int:
+    """Tokens that a feature costs: its input, its continuations, and what may be generated."""
+    continued = sum(len(ids) for ids in feature.continuations or ())
+    return len(feature.input_ids) + continued + (feature.generate or {}).get("max_new_tokens", 0)
+
+
 def collate(
     features: Sequence[Feature], *, pad_id: int, device: torch.device | str = "cpu", pad_to_multiple: int | None = None
 ) -> Batch:

@@ -16,13 +16,16 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from harness.batching import num_tokens
 from harness.data.examples import Split, load_examples
 from harness.devices import Machine
 from harness.partials import open_partials
 from harness.processes import rank
+from harness.prompting.route import PromptRoute
 from harness.protocols import Feature, Pooling
 from harness.registry import TASK_TYPES
 from harness.specs.portable import revive
+from harness.specs.prompt import PromptSettings
 from harness.specs.task import TaskSpec
 from harness.stages import Stage, read_json, write_json, write_text
 
@@ -36,6 +39,8 @@ class Question(NamedTuple):
 
     head: str | None
     pooling: Pooling | None
+    asks: str | None = None
+    "`loglikelihood` or `generate`: what a request in words wants."
 
     @staticmethod
     def of(module: Any, options: Any, *, head: str | None) -> Question:
@@ -53,6 +58,8 @@ class Cell:
     folder: Path
     machine: Machine
     tokenizer: Any
+    max_positions: int | None = None
+    "Longest input of the model, where it is known."
 
     @property
     def args(self) -> Any:
@@ -66,8 +73,22 @@ class Cell:
 
     @cached_property
     def module(self) -> Any:
-        """The task type."""
-        return TASK_TYPES.load(self.spec.type)
+        """The task type, or its prompt route."""
+        module = TASK_TYPES.load(self.spec.type)
+        if "prompt" not in self.args:
+            return module
+        settings = PromptSettings.model_validate(self.args["prompt"])
+        return PromptRoute(module=module, settings=settings, pool=self._pool(), max_positions=self.max_positions)
+
+    def _pool(self) -> Sequence[Any]:
+        """The English rows from which solved examples are drawn."""
+        if "shots" not in self.args:
+            return []
+        shots = self.args["shots"]
+        spec = revive(shots["task"], shots["spec"])
+        (split,) = shots["spec"]["data"]
+        folder = self.machine.task_folders.get(spec.task)
+        return load_examples(spec, split=split, langs=spec.train_languages, place=self.machine.place, task_folder=folder).examples
 
     @cached_property
     def options(self) -> Any:
@@ -77,6 +98,8 @@ class Cell:
     @cached_property
     def question(self) -> Question:
         """What the model is asked."""
+        if isinstance(self.module, PromptRoute):
+            return Question(None, None, self.module.asks(self.spec))
         return Question.of(self.module, self.options, head=self.args["head"])
 
     @cached_property
@@ -108,7 +131,7 @@ class Cell:
         """Tokens of each feature; kept on disk, so that batches can be planned without encoding finished cells again."""
         path = self.folder / "lengths.json"
         if not path.is_file():
-            write_text(path, json.dumps([len(feature.input_ids) for feature in self.features]))
+            write_text(path, json.dumps([num_tokens(feature) for feature in self.features]))
         found: list[int] = json.loads(path.read_text(encoding="utf-8"))
         return found
 

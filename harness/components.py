@@ -1,4 +1,4 @@
-"""One task of a training stage as the stage receives it: rows, options, selection, and whose head it goes on with.
+"""What stages receive of a task: rows, options, selection, whose head training goes on with, prompts and their examples.
 
 component_arguments(spec, spec, options={}, tests=[], prints=prints)    # {'task', 'spec', 'data', 'options', 'validation', ...}
 """
@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.catalog import Entry
-from harness.fingerprints import Fingerprints
+from harness.fingerprints import Fingerprints, Need
 from harness.protocols import HeadSpec
 from harness.registry import TASK_TYPES
 from harness.specs.portable import portable
+from harness.specs.prompt import PromptSettings
 from harness.specs.task import TaskSpec
 
 
@@ -43,6 +44,21 @@ def component_arguments(
     if tests:
         component["exclude"] = list(tests)
     return component
+
+
+def shot_needs(source: TaskSpec, target: TaskSpec, *, settings: PromptSettings) -> list[Need]:
+    """The English rows from which solved examples are drawn; none for zero-shot prompts."""
+    split = settings.fewshot_split
+    spec = source if split == "train" else target
+    return [(spec, split, spec.train_languages)] if settings.num_fewshot else []
+
+
+def prompt_arguments(source: TaskSpec, target: TaskSpec, *, settings: PromptSettings, prints: Fingerprints) -> dict[str, Any]:
+    """What a prediction in words receives beside the task: settings and rows of solved examples (or MissingData)."""
+    args: dict[str, Any] = {"prompt": settings.model_dump(mode="json", exclude_defaults=True)}
+    for spec, split, _ in shot_needs(source, target, settings=settings):
+        args["shots"] = {"task": spec.task, "spec": portable(spec, split=split), "data": prints.data(spec, split)}
+    return args
 
 
 def head_name(component: Mapping[str, Any]) -> str:

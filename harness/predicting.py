@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from harness.batching import collate, plan_batches
+from harness.batching import collate, num_tokens, plan_batches
 from harness.cells import BUNDLE_FILE, Cell, Question, shared_batches
 from harness.devices import Machine
 from harness.fakes import Fake, load_fake
@@ -63,7 +63,13 @@ def _encoded(shared: Sequence[Sequence[Stage]], answers: Answers, *, root: Path,
     everything = [(number, stage) for number, group in enumerate(shared) for stage in group]
     show = machine.progress and not rank()
     for number, stage in tqdm(everything, desc="encode", unit="cell", delay=2, leave=False, disable=not show):
-        cell = Cell(stage=stage, folder=stage.folder(root), machine=machine, tokenizer=answers.tokenizer)
+        cell = Cell(
+            stage=stage,
+            folder=stage.folder(root),
+            machine=machine,
+            tokenizer=answers.tokenizer,
+            max_positions=answers.max_positions,
+        )
         assert len(cell.lengths) >= 0  # read or made now, so that the bar says what is going on
         groups.setdefault((number, cell.question), []).append(cell)
     return list(groups.values())
@@ -73,6 +79,7 @@ class Answers(NamedTuple):
     """Where outputs come from: a model, or a fake in its place."""
 
     tokenizer: Any
+    max_positions: int | None
     ask: Callable[[Sequence[tuple[Cell, int]]], list[Output]]
 
 
@@ -81,7 +88,7 @@ def _answers(stages: Sequence[Stage], *, root: Path, machine: Machine) -> Answer
     model = stages[0].args["model"]
     if model["adapter"] == "fake":
         fake = load_fake(model["extra"]["kind"], tokenizer=stages[0].knobs.get("tokenizer"))
-        return Answers(fake.tokenizer, lambda chosen: [_fake_answer(fake, cell, n) for cell, n in chosen])
+        return Answers(fake.tokenizer, None, lambda chosen: [_fake_answer(fake, cell, n) for cell, n in chosen])
     heads: dict[str, HeadSpec] = {}
     labels: dict[str, Sequence[str]] = {}
     for stage in stages:
@@ -96,7 +103,7 @@ def _answers(stages: Sequence[Stage], *, root: Path, machine: Machine) -> Answer
     def ask(chosen: Sequence[tuple[Cell, int]]) -> list[Output]:
         return _ask(adapter, [cell.features[n] for cell, n in chosen], chosen[0][0].question, machine)
 
-    return Answers(adapter.tokenizer, ask)
+    return Answers(adapter.tokenizer, adapter.max_positions, ask)
 
 
 def _fake_answer(fake: Fake, cell: Cell, number: int) -> Output:
@@ -108,10 +115,13 @@ def _ask(adapter: Any, features: Sequence[Feature], question: Question, machine:
     """Outputs of one batch; out of memory halves it and all that follow, which changes results by rounding at most."""
     import torch
 
-    cost = len(features) * max(len(feature.input_ids) for feature in features)
+    cost = len(features) * max(num_tokens(feature) for feature in features)
     # Batches are planned with the budget there was at first: only what turned out not to fit is cut here.
     if len(features) == 1 or machine.fits(cost):
         try:
+            if question.asks:
+                answers: list[Output] = getattr(adapter, question.asks)(features)
+                return answers
             batch = collate(features, pad_id=adapter.tokenizer.pad_token_id, device=machine.device)
             if question.pooling:
                 outputs: list[Output] = adapter.embed(batch, question.pooling)

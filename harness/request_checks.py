@@ -12,6 +12,7 @@ from harness.errors import UserError, UserErrors, did_you_mean
 from harness.intermediate import NO_INTERMEDIATE, Setting
 from harness.registry import TASK_TYPES
 from harness.run_request import RunRequest
+from harness.settings import route_of
 from harness.specs.task import TaskSpec
 from harness.stage_builder import StageBuilder
 
@@ -28,6 +29,15 @@ def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_na
         errors.append(UserError("--no_train and --intermediate exclude each other", todo="leave out one of them"))
     if request.limit is not None and request.limit < 1:
         errors.append(UserError("the limit must be at least 1", where="--limit", found=str(request.limit)))
+    if request.route == "prompt" and set(named) - {NO_INTERMEDIATE}:
+        message = "--route prompt asks the backbone as it is: it has no intermediate phase"
+        errors.append(UserError(message, where="--intermediate", todo="leave one of them out"))
+    if request.prompt_args and request.route != "prompt" and not any(_prompted(entry, request) for entry in entries):
+        errors.append(UserError("--prompt_args without --route prompt", todo="add --route prompt"))
+    for entry in entries:
+        if _prompted(entry, request) and entry.spec.prompt is None:
+            where, todo = entry.document.where(("task",)), "give it a `prompt:`, or leave it out of --tasks"
+            errors.append(UserError(f"task '{entry.spec.task}' has no prompt", where=where, todo=todo))
     for entry in entries:
         spec = entry.spec
         if not spec.data.test:
@@ -59,12 +69,18 @@ def impossible(
     offered = backbone.capabilities()
     errors: list[UserError] = []
     trains = not (request.no_train or backbone.is_fake)
-    used = [("--tasks", entry, trains and bool(entry.spec.train_on or entry.spec.data.train)) for entry in entries]
+    used = [
+        ("--tasks", entry, trains and not _prompted(entry, request) and bool(entry.spec.train_on or entry.spec.data.train))
+        for entry in entries
+    ]
     named = dict.fromkeys(name for setting in settings for name in setting.tasks)
     used += [("--intermediate", catalog.task(name), trains) for name in named]
     for where, entry, fits in used:
         spec = entry.spec
-        missing = sorted(({*TASK_TYPES.load(spec.type).NEEDS} | ({"fit"} if fits else set())) - set(offered))
+        needs = {*TASK_TYPES.load(spec.type).NEEDS}
+        if where == "--tasks" and _prompted(entry, request) and spec.prompt:
+            needs = {"generate" if spec.prompt.generate else "loglikelihood"}
+        missing = sorted((needs | ({"fit"} if fits else set())) - set(offered))
         if missing:
             errors.append(
                 UserError(
@@ -83,6 +99,10 @@ def impossible(
             message = f"no task of this run has the option '{key}'"
             errors.append(UserError(message, where="--model_args", todo=did_you_mean(key, options)))
     return errors
+
+
+def _prompted(entry: Entry[TaskSpec], request: RunRequest) -> bool:
+    return route_of(entry.spec, request.route) == "prompt"
 
 
 def unsettled(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]], settings: Sequence[Setting]) -> list[UserError]:

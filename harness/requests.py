@@ -15,7 +15,7 @@ from harness.catalog import Catalog
 from harness.intermediate import NO_INTERMEDIATE, Setting
 from harness.plan import Plan, PlannedCell
 from harness.provenance import provenance
-from harness.registry import TASK_TYPES
+from harness.settings import prompt_settings, route_name, route_of
 from harness.stage_builder import score_keys
 from harness.stages import Stage, canonical, write_json
 
@@ -96,7 +96,7 @@ def _cell(plan: Plan, cell: PlannedCell) -> dict[str, Any]:
         "task": cell.task,
         "lang": cell.lang,
         "seed": cell.seed,
-        "route": TASK_TYPES.load(spec.type).ROUTES[0],
+        "route": route_name(route_of(spec, plan.request.route), prompt_settings(plan.request.prompt_args)),
         "recipe": plan.recipe.spec.recipe if cell.train else None,
         "same_task": plan.is_same_task(cell.intermediate, cell.task),
         "limit": plan.request.limit,

@@ -28,6 +28,10 @@ class RunRequest:
     "Use the heads that the checkpoint has."
     remove_overlap: bool = False
     "Leave out training rows whose text occurs in the run's test rows."
+    route: str = ""
+    "`prompt` asks in words the tasks whose type can be asked so; empty = the first route of each task type."
+    prompt_args: str = ""
+    "`key=value,...` of PromptSettings."
     replaced: tuple[tuple[str, int, int], ...] = ()
     "(task, seed, new seed): cells whose training was degenerate, run again in all intermediate settings with another seed."
 

@@ -1,7 +1,7 @@
 """Settles every setting of a run and says who set it.
 
-Task options:   the type's defaults < the task < the recipe's task_options < the preset's task_options < the `options` of the
-                recipe's entries for the task < --model_args.
+Task options:   the type's defaults < the task < the recipe's task_options < the adapter's TASK_OPTIONS < the preset's
+                task_options < the `options` of the recipe's entries for the task < --model_args.
 Training:       the defaults of Training < the recipe's `defaults` < its phase (`intermediate` or `target`) < for several tasks
                 at once its `mixture` and, with a masked_lm task, `with_masked_lm` < its entries for the task (or for
                 `a+b`) < what the intermediate setting itself says (`~uniform`).
@@ -18,12 +18,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
 from pydantic import BaseModel, ValidationError
 
 from harness.catalog import Entry
 from harness.errors import UserError, did_you_mean, raise_all
-from harness.registry import TASK_TYPES
+from harness.registry import ADAPTERS, TASK_TYPES
 from harness.specs.preset import PresetSpec
+from harness.specs.prompt import PromptSettings
 from harness.specs.recipe import RecipeSpec, Training
 from harness.specs.task import TaskSpec
 
@@ -74,17 +76,20 @@ def task_options(
     preset: Entry[PresetSpec] | None,
     overrides: Mapping[str, Any],
     phase: str = "target",
+    adapter: str = "",
 ) -> Settled:
     """The options of a task's type, for training in a phase and (as in phase `target`) for prediction.
 
     The recipe's entries are those of the task that gives the training rows (`train_on`) and of the task itself.
-    `overrides` are those of --model_args that the type knows (others are left out).
+    `overrides` are those of --model_args that the type knows (others are left out); `adapter` says whose TASK_OPTIONS hold.
     """
     spec = task.spec
     model = TASK_TYPES.load(spec.type).Options
     layers: list[tuple[str, Mapping[str, Any]]] = [(f"task {spec.task}", spec.options)]
     if recipe:
         layers.append((f"recipe {recipe.spec.recipe} task_options", recipe.spec.task_options.get(spec.type, {})))
+    if adapter in ADAPTERS.names():
+        layers.append((f"adapter {adapter}", ADAPTERS.constant(adapter, "TASK_OPTIONS", {}).get(spec.type, {})))
     if preset:
         layers.append((f"preset {preset.spec.preset}", preset.spec.task_options.get(spec.type, {})))
     if recipe:
@@ -107,6 +112,40 @@ def task_options(
         ]
     )
     return _settle(model, layers)
+
+
+def prompt_settings(text: str) -> PromptSettings:
+    """What --prompt_args says: `key=value,...` with YAML values; raises every mistake at once."""
+    values: dict[str, Any] = {}
+    errors: list[UserError] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, equals, value = part.partition("=")
+        if not equals:
+            errors.append(UserError("not `key=value`", where="--prompt_args", found=part))
+        elif key not in PromptSettings.model_fields:
+            todo = did_you_mean(key, PromptSettings.model_fields)
+            errors.append(UserError(f"unknown prompt setting '{key}'", where="--prompt_args", todo=todo))
+        else:
+            values[key] = yaml.safe_load(value)
+    raise_all(errors)
+    settled: PromptSettings = _settle(PromptSettings, [("--prompt_args", values)]).values
+    return settled
+
+
+def route_of(spec: TaskSpec, asked: str) -> str:
+    """The route of a task in a run: the one asked for where its type has it, else the type's first."""
+    routes = TASK_TYPES.load(spec.type).ROUTES
+    return asked if asked in routes else str(routes[0])
+
+
+def route_name(route: str, settings: PromptSettings) -> str:
+    """The route as boards name it: `prompt` with how it was asked, so that different prompts are different lines."""
+    if route != "prompt":
+        return route
+    said = [f"{settings.num_fewshot}-shot" if settings.num_fewshot else "zero-shot"]
+    more = settings.model_dump(exclude={"num_fewshot"}, exclude_defaults=True)
+    said += [key if value is True else f"{key} {value}" for key, value in sorted(more.items())]
+    return f"prompt {', '.join(said)}"
 
 
 def training(names: Sequence[str], *, phase: str, recipe: Entry[RecipeSpec]) -> Settled:

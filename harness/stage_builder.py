@@ -11,7 +11,14 @@ from typing import Any
 
 from harness.backbones import Backbone
 from harness.catalog import Catalog, Entry
-from harness.components import component_arguments, is_selected, reusable_head, with_translation
+from harness.components import (
+    component_arguments,
+    is_selected,
+    prompt_arguments,
+    reusable_head,
+    shot_needs,
+    with_translation,
+)
 from harness.data.label_sets import label_set
 from harness.data.place import DataPlace
 from harness.errors import MissingData
@@ -19,8 +26,9 @@ from harness.fingerprints import Fingerprints, Missing, Need
 from harness.intermediate import Component, Phase, Setting
 from harness.registry import METRICS, TASK_TYPES
 from harness.run_request import RunRequest
-from harness.settings import Settled, component_training, mixture_training, task_options, training
+from harness.settings import Settled, component_training, mixture_training, prompt_settings, route_of, task_options, training
 from harness.specs.portable import portable
+from harness.specs.prompt import PromptSettings
 from harness.specs.recipe import RecipeSpec, Training
 from harness.specs.task import TaskSpec
 from harness.stages import Stage
@@ -68,8 +76,15 @@ class StageBuilder:
         """The task's options with who set each; what makes the backbone depends on its preset only, not on the run."""
         if phase == "pretraining":
             return task_options(entry, recipe=None, preset=self.backbone.preset, overrides={})
-        preset, overrides = self.backbone.preset, self.backbone.options
-        return task_options(entry, recipe=self.recipe, preset=preset, overrides=overrides, phase=phase)
+        backbone = self.backbone
+        return task_options(
+            entry,
+            recipe=self.recipe,
+            preset=backbone.preset,
+            overrides=backbone.options,
+            phase=phase,
+            adapter=backbone.adapter,
+        )
 
     def options(self, entry: Entry[TaskSpec], *, phase: str = "target") -> dict[str, Any]:
         """The task's options that are not at their default, as JSON."""
@@ -98,6 +113,8 @@ class StageBuilder:
             needs += self._training_needs(self.task(component.name), self.task(component.task))
         if self.is_trained(entry.spec):
             needs += self._training_needs(self.source(entry), entry)
+        if self.is_prompted(entry.spec):
+            needs += shot_needs(self.source(entry).spec, entry.spec, settings=self.prompt)
         return self.prints.missing([*needs, (entry.spec, "test", [lang])])
 
     def _training_needs(self, source: Entry[TaskSpec], target: Entry[TaskSpec]) -> list[Need]:
@@ -227,25 +244,37 @@ class StageBuilder:
         }
         return self._once(Stage(verb="train", label=label, args=args, inputs=(parent,) if parent else (), knobs=knobs))
 
+    @cached_property
+    def prompt(self) -> PromptSettings:
+        """How tasks are put into words."""
+        return prompt_settings(self.request.prompt_args)
+
+    def is_prompted(self, spec: TaskSpec) -> bool:
+        """Whether the task is asked in words."""
+        return route_of(spec, self.request.route) == "prompt"
+
     def is_trained(self, spec: TaskSpec) -> bool:
         """Whether target training belongs to the task in this run."""
-        return bool(spec.train_on or spec.data.train) and not (self.request.no_train or self.backbone.is_fake)
+        untrained = self.request.no_train or self.backbone.is_fake or self.is_prompted(spec)
+        return bool(spec.train_on or spec.data.train) and not untrained
 
     def score_stage(self, entry: Entry[TaskSpec], lang: str, *, parent: Stage | None) -> Stage:
         """Prediction and scoring of a (task, language) with a checkpoint."""
         spec = entry.spec
-        options = self.options(entry)
+        options, prompted = self.options(entry), self.is_prompted(spec)
         module = TASK_TYPES.load(spec.type)
         has_head = module.head(spec, module.Options.model_validate(options)) is not None
         args: dict[str, Any] = {
             "model": dict(self.backbone.arguments),
             "task": spec.task,
-            "spec": portable(spec, split="test"),
+            "spec": portable(spec, split="test", prompt=prompted),
             "lang": lang,
             "data": self.prints.data(spec, "test", [lang])[lang],
             "options": options,
-            "head": (spec.train_on or spec.task) if has_head else None,
+            "head": (spec.train_on or spec.task) if has_head and not prompted else None,
         }
+        if prompted:
+            args |= prompt_arguments(self.source(entry).spec, spec, settings=self.prompt, prints=self.prints)
         if getattr(module, "CALIBRATES", False) and spec.data.validation:
             print_ = self.prints.of(spec, "validation", lang)
             if isinstance(print_, str):  # without the rows the type falls back, and its predictions say so

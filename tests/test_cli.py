@@ -14,7 +14,7 @@ from harness.registry import COMMANDS, ROOT
 
 CATALOG = {"--include_path", "--data_dir"}
 REQUEST = CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--recipe", "--seeds", "--languages", "--limit"}
-REQUEST |= {"--no_train", "--remove_overlap", "--output_path"}
+REQUEST |= {"--no_train", "--remove_overlap", "--output_path", "--route", "--prompt_args"}
 MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet"}
 FLAGS = {
     "run": REQUEST | MACHINE | {"--dry_run", "--references", "--replace_degenerate"},

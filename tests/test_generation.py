@@ -161,8 +161,8 @@ def test_fakes_write_from_the_command_line_to_the_board(model, tmp_path, capsys)
     assert run_eval.main(arguments.split()) == 0, capsys.readouterr().err
     board = json.loads((tmp_path / "out" / "leaderboard.json").read_text())
     (score,) = board["task_scores"]
-    assert {row["route"] for row in board["rows"]} == {"prompt"}
-    assert score["prompted"]
+    assert {row["route"] for row in board["rows"]} == {"prompt zero-shot"}
+    assert score["prompt"] == "prompt zero-shot"
     lines = [json.loads(line) for path in (tmp_path / "out").rglob("predictions.jsonl") for line in path.read_text().splitlines()]
     assert {line["lang"] for line in lines} == {"de", "ja"}
     assert len(lines) == 60

@@ -53,6 +53,15 @@ def add_request_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=int, metavar="N", help="seeded sample of N test rows per language; marks every number as partial"
     )
+    parser.add_argument(
+        "--route", choices=("head", "prompt"), default="", help="prompt: ask language models in words instead of training heads"
+    )
+    parser.add_argument(
+        "--prompt_args",
+        default="",
+        metavar="K=V,...",
+        help="num_fewshot, chat_template, system, wording, normalise, seed, ... (with --route prompt)",
+    )
     parser.add_argument("--no_train", action="store_true", help="use the heads that the checkpoint has")
     parser.add_argument(
         "--remove_overlap", action="store_true", help="leave out training rows whose text occurs in the run's test rows"
@@ -108,6 +117,8 @@ def request_of(args: argparse.Namespace) -> RunRequest:
         limit=args.limit,
         no_train=args.no_train,
         remove_overlap=args.remove_overlap,
+        route=args.route,
+        prompt_args=args.prompt_args,
     )
 
 

@@ -17,7 +17,7 @@ from harness.registry import TASK_TYPES
 from harness.report.cuts import cut_entries
 from harness.report.gather import Asked, CellKey, Material, gather
 from harness.report.lifts import NONE, SEED, Scored, score_cells
-from harness.report.means import Arm, GroupNumbers, TaskNumbers, arms_of, group_numbers, task_numbers
+from harness.report.means import Arm, GroupNumbers, TaskNumbers, arms_of, group_numbers, prompt_of, task_numbers
 from harness.report.references import reference_entries
 from harness.report.seeds import degenerate_seeds, degenerate_stages, over_seeds
 from harness.report.traces import portable
@@ -111,7 +111,7 @@ def _arm_order(arm: Arm, material: Material) -> tuple[Any, ...]:
     """Small backbones first; `none` before the intermediate tasks."""
     model = material.models.get(arm.model)
     size = (model.non_embedding_parameters or model.parameters or 0) if model else 0
-    return size, arm.model, arm.prompted, arm.recipe or "", arm.limit or 0, arm.intermediate != NONE, arm.intermediate
+    return size, arm.model, arm.prompt, arm.recipe or "", arm.limit or 0, arm.intermediate != NONE, arm.intermediate
 
 
 def _in_order(material: Material, task_order: Sequence[str]) -> list[Asked]:
@@ -120,7 +120,7 @@ def _in_order(material: Material, task_order: Sequence[str]) -> list[Asked]:
     def place(cell: Asked) -> tuple[Any, ...]:
         key, task = cell.key, material.tasks[cell.key.task]
         lang = task.languages.index(key.lang) if key.lang in task.languages else len(task.languages)
-        arm = Arm(key.model, key.intermediate, key.recipe, key.limit, key.route == "prompt")
+        arm = Arm(key.model, key.intermediate, key.recipe, key.limit, prompt_of(key))
         return (
             *_arm_order(arm, material),
             task_order.index(key.task),

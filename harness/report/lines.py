@@ -17,7 +17,7 @@ Text = Callable[[Mapping[str, Json] | None], str]
 
 def arm_key(entry: Mapping[str, Json]) -> tuple[Any, ...]:
     """What tells the lines of a board apart."""
-    return tuple(entry[key] for key in ("model", "intermediate", "recipe", "limit", "prompted"))
+    return tuple(entry[key] for key in ("model", "intermediate", "recipe", "limit", "prompt"))
 
 
 class Lines:
@@ -32,12 +32,12 @@ class Lines:
         self.lifted = [arm for arm in self.arms if arm["intermediate"] != NONE]
         self.models = list(dict.fromkeys(arm["model"] for arm in self.arms))
         self.limits = {arm["limit"] for arm in self.arms}
-        self.varied = [key for key in ("recipe", "prompted") if len({arm[key] for arm in self.arms} - {None}) > 1]
+        self.varied = [key for key in ("recipe",) if len({arm[key] for arm in self.arms} - {None}) > 1]
 
     def label(self, arm: Mapping[str, Json]) -> str:
         """The intermediate setting, with whatever else tells lines of this board apart."""
-        texts = {"recipe": arm["recipe"], "prompted": "prompt"}
-        more = [str(texts[key]) for key in self.varied if arm[key]]
+        more = [str(arm[key]) for key in self.varied if arm[key]]
+        more += [arm["prompt"]] if arm["prompt"] else []  # always: prompted and fine-tuned scores must not look alike
         more += [f"limit {arm['limit']}"] if arm["limit"] and len(self.limits) > 1 else []
         return arm["intermediate"] + (f" ({', '.join(more)})" if more else "")
 

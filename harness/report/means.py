@@ -26,7 +26,8 @@ class Arm(NamedTuple):
     intermediate: str
     recipe: str | None
     limit: int | None
-    prompted: bool
+    prompt: str
+    "How it was asked in words; empty for heads and embeddings."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,8 +92,13 @@ def arms_of(cells: Sequence[Asked]) -> dict[Arm, list[Asked]]:
     return arms
 
 
+def prompt_of(key: CellKey) -> str:
+    """The route of a cell that was asked in words, else an empty text."""
+    return key.route if key.route.startswith("prompt") else ""
+
+
 def _arm(key: CellKey) -> Arm:
-    return Arm(key.model, key.intermediate, key.recipe, key.limit, key.route == "prompt")
+    return Arm(key.model, key.intermediate, key.recipe, key.limit, prompt_of(key))
 
 
 def task_numbers(task: RequestedTask, *, asked: Sequence[Asked], scored: Mapping[CellKey, Scored]) -> TaskNumbers:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
-ROUTES = ("head",)
+ROUTES = ("head", "prompt")
 NEEDS = ("forward_head",)
 WHOLE_BATCH_LOSS = False
 FIELDS = {

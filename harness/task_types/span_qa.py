@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
-ROUTES = ("head",)
+ROUTES = ("head", "prompt")
 NEEDS = ("forward_head",)
 WHOLE_BATCH_LOSS = False
 FIXED_OPTIONS = ("allow_empty",)
