@@ -230,8 +230,9 @@ def read_sizes(folder: Path) -> dict[str, Any]:
     """Parameters, layers and width of a local backbone from config.json and the headers of its safetensors files."""
     whole = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config = whole.get("text_config") or whole  # Gemma 3 from 4B on
-    # The output matrix of a causal language model counts where it is not the table of words as well (mT5's goes with its decoder).
-    outputs = set() if config.get("tie_word_embeddings") or whole.get("is_encoder_decoder") else {"lm_head.weight"}
+    # A causal language model's output matrix counts where it is not the table of words as well; mT5's goes with its decoder.
+    alone = config.get("tie_word_embeddings") is False and not whole.get("is_encoder_decoder")
+    outputs = {"lm_head.weight"} if alone else set()
     total = embedding = 0
     for file in sorted(folder.glob("*.safetensors")):
         with file.open("rb") as handle:

@@ -41,7 +41,7 @@ def model_source(stage: Stage, *, root: Path, machine: Machine, labels: Mapping[
         path=str(base or stage.knobs["path"]),
         revision=None if base else stage.knobs.get("revision"),
         adapter=model["adapter"],
-        dtype=machine.dtype(model.get("dtype", "auto")),
+        dtype=machine.dtype(model.get("dtype") or stage.args.get("training", {}).get("precision", "auto")),
         attn_implementation=model.get("attn_implementation", "sdpa"),
         device_map=stage.knobs.get("device_map"),
         checkpoint=str(checkpoint) if checkpoint else None,

@@ -107,9 +107,9 @@ class HeadSpec:
     """What a task type asks of an adapter's head."""
 
     kind: str
-    "sequence | choice | token | span | mlm: a class of models/heads.py."
+    "sequence | choice | token | span | mlm | lm: a class of models/heads.py."
     num_outputs: int
-    "Classes (sequence, token), 1 (choice), 2 (span); mlm ignores it (vocabulary size)."
+    "Classes (sequence, token), 1 (choice), 2 (span); mlm and lm ignore it (vocabulary size)."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,8 @@ class Pooling:
     """How an `embed` adapter makes one vector of a text."""
 
     method: str = "mean"
-    "mean | mean_no_first | first | last: over the attention mask, special tokens included; mean_no_first leaves out token 0."
+    """mean | mean_no_first | first | last: over the attention mask, special tokens included; mean_no_first leaves out token 0
+    (of a causal model the token that comes before a text: no word, whether or not the tokenizer puts one there)."""
     layer: float = -1
     """Index into hidden_states (0 = embeddings, negative counts from the end) if a whole number, a fraction of the depth
     if strictly between 0 and 1: layer round(fraction * num_layers), so 14/24 = 0.583 is hidden_states[14] of 24."""
@@ -218,7 +219,8 @@ class ModelSource:
     revision: str | None = None
     adapter: str = "encoder"
     dtype: str = "auto"
-    "float32 | bfloat16 | float16 | auto (bfloat16 where the hardware has it) for inference; training keeps fp32 weights."
+    """float32 | bfloat16 | float16 | auto (bfloat16 where the hardware has it) for inference, and for what LoRA leaves as it is;
+    what is trained is fp32."""
     attn_implementation: str = "sdpa"
     device_map: str | None = None
     checkpoint: str | None = None

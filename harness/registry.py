@@ -54,9 +54,13 @@ class Registry:
             return module
         return importlib.import_module(f"{self.package}.{self.check(name)}")
 
-    def constant(self, name: str, constant: str) -> Any:
-        """Read a literal assigned at the top level of an entry's module, without importing the module."""
-        return _literals(self.folder / f"{self.check(name)}.py")[constant]
+    def constant(self, name: str, constant: str, default: Any = ...) -> Any:
+        """Read a literal assigned at the top level of an entry's module, without importing the module.
+
+        A module without it has the default; KeyError if none is given.
+        """
+        found = _literals(self.folder / f"{self.check(name)}.py")
+        return found[constant] if default is ... else found.get(constant, default)
 
 
 @cache

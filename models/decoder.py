@@ -54,6 +54,12 @@ __all__ = ["CAPABILITIES", "Decoder", "init_scratch", "load", "read_sizes", "tra
 CAPABILITIES = ("fit", "forward_head", "embed", "loglikelihood", "generate")
 ARGUMENTS = ("bidirectional", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets")
 "Keys of --model_args that this adapter knows beyond those of all."
+MODEL_TYPES = (
+    "bloom", "cohere", "cohere2", "falcon", "gemma", "gemma2", "gemma3", "gemma3_text", "glm4", "gpt2", "gpt_neo", "gpt_neox",
+    "granite", "llama", "mistral", "mixtral", "mpt", "olmo", "olmo2", "opt", "phi", "phi3", "qwen2", "qwen3", "smollm3",
+    "stablelm", "starcoder2", "xglm",
+)  # fmt: skip
+"Folders of these types get this adapter by themselves, as do all others that say they are causal language models."
 TASK_OPTIONS = {
     "tagging": {"label_subword": "last"},
     "retrieval": {"pooling": "mean_no_first"},

@@ -76,7 +76,11 @@ def _show_settings(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Name
     recipe = catalog.recipe(args.recipe) if args.recipe else None
     backbone = resolve(args.model, args.model_args, catalog=catalog, use_own_head=False) if args.model else None
     options = task_options(
-        entry, recipe=recipe, preset=backbone.preset if backbone else None, overrides=backbone.options if backbone else {}
+        entry,
+        recipe=recipe,
+        preset=backbone.preset if backbone else None,
+        overrides=backbone.options if backbone else {},
+        adapter=backbone.adapter if backbone else "",
     )
     model = TASK_TYPES.load(entry.spec.type).Options
     out(f"\noptions of task type {entry.spec.type}\n")
