@@ -46,6 +46,24 @@ def component_arguments(
     return component
 
 
+def asked_rows(spec: TaskSpec, lang: str, *, prompted: bool, prints: Fingerprints) -> dict[str, Any]:
+    """The test rows that a prediction receives and, for types that choose a threshold, the rows they choose it on."""
+    rows: dict[str, Any] = {
+        "spec": portable(spec, split="test", prompt=prompted),
+        "data": prints.data(spec, "test", [lang])[lang],
+    }
+    if getattr(TASK_TYPES.load(spec.type), "CALIBRATES", False) and spec.data.validation:
+        print_ = prints.of(spec, "validation", lang)
+        if isinstance(print_, str):  # without the rows the type falls back, and its predictions say so
+            rows["calibration"] = {"spec": portable(spec, split="validation"), "data": print_}
+    return rows
+
+
+def head_asked(spec: TaskSpec, options: Mapping[str, Any]) -> str | None:
+    """The head that answers for a task: that of the task which gives the training rows; None where the type has no head."""
+    return (spec.train_on or spec.task) if _head(spec, options) else None
+
+
 def shot_needs(source: TaskSpec, target: TaskSpec, *, settings: PromptSettings) -> list[Need]:
     """The English rows from which solved examples are drawn; none for zero-shot prompts."""
     split = settings.fewshot_split

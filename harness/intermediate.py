@@ -14,7 +14,7 @@ settings = parse_settings("none,mnli,mnli+mlm", catalog=catalog)
 settings[2].phases[0].components        # (Component(task='mnli'), Component(task='mlm'))
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -182,6 +182,7 @@ def _sampling(text: str, phase: str) -> Mapping[str, Any]:
     return {"sampling": kind, "sampling_temperature": temperature}
 
 
-def settings_by_name(settings: Sequence[Setting]) -> dict[str, Setting]:
-    """The settings of a run by the name that its cells carry."""
-    return {setting.name: setting for setting in settings}
+def short_name(name: str) -> str:
+    """A setting's name for a folder: long mixtures by their first task and how many more there are."""
+    parts = name.removeprefix("+").split("+")
+    return name if len(name) <= 60 else f"{parts[0]}+{len(parts) - 1}-more"[:60]

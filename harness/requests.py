@@ -15,8 +15,8 @@ from harness.catalog import Catalog
 from harness.intermediate import NO_INTERMEDIATE, Setting
 from harness.plan import Plan, PlannedCell
 from harness.provenance import provenance
+from harness.scoring import score_keys
 from harness.settings import prompt_settings, route_name, route_of
-from harness.stage_builder import score_keys
 from harness.stages import Stage, canonical, write_json
 
 SCHEMA = 1
@@ -65,7 +65,11 @@ def _task(plan: Plan, name: str) -> dict[str, Any]:
     spec = plan.tasks[name].spec
     keys = ("type", "version", "description", "chance", "notes", "same_task", "languages")
     content = spec.model_dump(mode="json", include=set(keys))
-    return {**content, "score": list(score_keys(spec)), "trained": any(c.train and c.task == name for c in plan.cells)}
+    return {
+        **content,
+        "score": list(score_keys([use.metric for use in spec.metrics], spec.score)),
+        "trained": any(c.train and c.task == name for c in plan.cells),
+    }
 
 
 def _groups(plan: Plan, catalog: Catalog) -> dict[str, Any]:

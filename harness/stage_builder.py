@@ -12,7 +12,9 @@ from typing import Any
 from harness.backbones import Backbone
 from harness.catalog import Catalog, Entry
 from harness.components import (
+    asked_rows,
     component_arguments,
+    head_asked,
     is_selected,
     prompt_arguments,
     reusable_head,
@@ -23,9 +25,10 @@ from harness.data.label_sets import label_set
 from harness.data.place import DataPlace
 from harness.errors import MissingData
 from harness.fingerprints import Fingerprints, Missing, Need
-from harness.intermediate import Component, Phase, Setting
-from harness.registry import METRICS, TASK_TYPES
+from harness.intermediate import Component, Phase, Setting, short_name
+from harness.registry import METRICS
 from harness.run_request import RunRequest
+from harness.scoring import score_keys
 from harness.settings import Settled, component_training, mixture_training, prompt_settings, route_of, task_options, training
 from harness.specs.portable import portable
 from harness.specs.prompt import PromptSettings
@@ -189,7 +192,7 @@ class StageBuilder:
             if made.get("validation") in [other.get("validation") for other in components]:
                 made.pop("validation", None)  # translations of one task are selected on the same English rows: once is enough
             components.append({**made, **own})
-        label = f"{self.backbone.name}+{_short(name)}-seed{seed}"
+        label = f"{self.backbone.name}+{short_name(name)}-seed{seed}"
         return self._train_stage(components, parent=parent, values=settled.values, seed=seed, label=label, knobs=self.knobs)
 
     def trained(self, entry: Entry[TaskSpec], setting: Setting, seed: int) -> Stage:
@@ -197,7 +200,7 @@ class StageBuilder:
         key = (entry.spec.task, setting.name, seed)
         if key not in self._trained:
             values = self.training_of(entry, phase="target").values
-            start = f"+{_short(setting.name)}" if setting.phases else ""
+            start = f"+{short_name(setting.name)}" if setting.phases else ""
             source = self.source(entry)
             component = self._component(source, entry, phase="target")
             head = self.reused_head(entry, setting) if values.reuse_head else None
@@ -261,24 +264,16 @@ class StageBuilder:
     def score_stage(self, entry: Entry[TaskSpec], lang: str, *, parent: Stage | None) -> Stage:
         """Prediction and scoring of a (task, language) with a checkpoint."""
         spec = entry.spec
-        options, prompted = self.options(entry), self.is_prompted(spec)
-        module = TASK_TYPES.load(spec.type)
-        has_head = module.head(spec, module.Options.model_validate(options)) is not None
         args: dict[str, Any] = {
             "model": dict(self.backbone.arguments),
             "task": spec.task,
-            "spec": portable(spec, split="test", prompt=prompted),
             "lang": lang,
-            "data": self.prints.data(spec, "test", [lang])[lang],
-            "options": options,
-            "head": (spec.train_on or spec.task) if has_head and not prompted else None,
+            "options": self.options(entry),
+            **asked_rows(spec, lang, prompted=self.is_prompted(spec), prints=self.prints),
         }
-        if prompted:
+        args["head"] = None if self.is_prompted(spec) else head_asked(spec, args["options"])
+        if self.is_prompted(spec):
             args |= prompt_arguments(self.source(entry).spec, spec, settings=self.prompt, prints=self.prints)
-        if getattr(module, "CALIBRATES", False) and spec.data.validation:
-            print_ = self.prints.of(spec, "validation", lang)
-            if isinstance(print_, str):  # without the rows the type falls back, and its predictions say so
-                args["calibration"] = {"spec": portable(spec, split="validation"), "data": print_}
         if self.request.limit is not None:
             args["limit"] = self.request.limit
         start = parent.label if parent else self.backbone.name
@@ -295,7 +290,7 @@ class StageBuilder:
         score_args = {
             "metrics": metrics,
             "signatures": [METRICS.load(name).SIGNATURE for name in metrics],
-            "score": list(score_keys(spec)),
+            "score": list(score_keys(metrics, spec.score)),
             "lang": lang,
             "seed": SCORE_SEED,
         }
@@ -313,15 +308,3 @@ class StageBuilder:
             data: Mapping[str, str] = {lang: print_ for lang, print_ in prints.items() if isinstance(print_, str)}
             found.append({"task": entry.spec.task, "spec": portable(entry.spec, split="test"), "data": dict(data)})
         return found
-
-
-def _short(name: str) -> str:
-    """A setting's name for a folder: long mixtures by their first task and how many more there are."""
-    parts = name.removeprefix("+").split("+")
-    return name if len(name) <= 60 else f"{parts[0]}+{len(parts) - 1}-more"[:60]
-
-
-def score_keys(spec: TaskSpec) -> tuple[str, ...]:
-    """The `metric.key` values whose mean is the task's score."""
-    first = spec.metrics[0].metric
-    return spec.score or (f"{first}.{METRICS.load(first).KEYS[0]}",)
