@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.errors import UserError
-from harness.protocols import Feature
 from harness.task_types._sequences import special_frame, token_ids
 
 if TYPE_CHECKING:
@@ -107,12 +106,6 @@ def _first_token(tokenizer: PreTrainedTokenizerFast) -> int:
         if token is not None:
             return int(token)
     raise UserError("an empty context, and the tokenizer has neither a first nor a last token of texts")
-
-
-def request_length(feature: Feature) -> int:
-    """Tokens that a request takes in a forward pass if it shares nothing with others; what is generated included."""
-    answers = sum(len(continuation) for continuation in feature.continuations or ())
-    return len(feature.input_ids) + answers + (int(feature.generate["max_new_tokens"]) if feature.generate else 0)
 
 
 def plan_requests(lengths: Sequence[int], *, max_tokens: int, passes: int = 8) -> list[list[int]]:
