@@ -31,14 +31,14 @@ CONFIG = {
 }
 RECIPE: dict[str, Any] = {
     "description": "for tests",
-    "defaults": {"learning_rate": 3e-3, "batch_size": 32, "warmup_ratio": 0.1, "eval_examples": 30, "precision": "float32"},
+    "defaults": {"learning_rate": 3e-3, "batch_size": 32, "warmup_ratio": 0.1, "eval_every": 1000, "precision": "float32"},
     "intermediate": {"max_steps": 2, "max_examples": 40},
     "target": {"max_steps": 2, "max_examples": 40},
     "task_options": {"retrieval": {"layer": 0}, "bitext_mining": {"layer": 0}},
 }
 MIXTURE = {"max_steps": 30, "batch_size": 8, "max_examples": None}
 LONG_ENOUGH = {
-    "mini/mnli": {"max_steps": 130, "max_examples": None},
+    "mini/mnli": {"max_steps": 150, "max_examples": None},
     "mini/squad_v1": {"max_steps": 220, "max_examples": None},
     "mini/udpos": {"max_steps": 25, "batch_size": 16, "max_examples": None},
     "mini/commonsenseqa": {"max_steps": 200, "batch_size": 16, "max_examples": None},
@@ -86,7 +86,7 @@ def scores(board: dict) -> dict[tuple[str, str], float]:
 def test_heads_of_every_kind_learn_english(start: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tasks = "mini/xnli,mini/xquad,mini/udpos,mini/commonsenseqa"
     found = scores(run(f"{start} --recipe long --tasks {tasks} --languages en", tmp_path, capsys))
-    for task, least in (("mini/xnli", 44), ("mini/xquad", 15), ("mini/udpos", 50), ("mini/commonsenseqa", 35)):
+    for task, least in (("mini/xnli", 41), ("mini/xquad", 15), ("mini/udpos", 50), ("mini/commonsenseqa", 35)):
         assert found[task, "none"] > least > CATALOG.task(task).spec.chance, (task, found)
 
 

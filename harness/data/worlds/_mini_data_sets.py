@@ -10,7 +10,7 @@ name (XQuAD's and Tatoeba's `validation`, which are scored) is still made of the
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from harness.data.languages import language
@@ -61,11 +61,17 @@ def data_set_rows(config: str, *, split: str, lang: str) -> list[Row]:
     if data_set.languages and lang not in data_set.languages:
         expected = ", ".join(data_set.languages)
         raise UserError(f"the miniature world has no '{config}' in '{lang}'", expected=expected)
-    return data_set.rows(data_set.splits[split], split, lang)
+    return list(_rows(config, split, lang))
+
+
+@lru_cache(maxsize=100)
+def _rows(config: str, split: str, lang: str) -> tuple[Row, ...]:
+    """The rows: training, the search for overlaps and prediction each ask for them."""
+    return tuple(DATA_SETS[config].rows(DATA_SETS[config].splits[split], split, lang))
 
 
 @cache
-def _items(make: Make, name: str, split: Split, key: Callable[[Any], object] = repr) -> tuple[Any, ...]:
+def _items(make: Make, name: str, split: Split, key: Callable[[Any], object] | None = None) -> tuple[Any, ...]:
     """What the rows of a split mean, the same in all languages."""
     return distinct(make, seeded("items", name, split.of), split=split.of, count=split.rows, key=key)
 

@@ -68,13 +68,13 @@ def distinct(
     *,
     split: str,
     count: int,
-    key: Callable[[Any], object] = repr,
+    key: Callable[[Any], object] | None = None,
 ) -> tuple[Any, ...]:
-    """Items that `make` draws for a split, no two with the same key."""
+    """Items that `make` draws for a split, no two equal, or with the same key if there is one."""
     kept: dict[object, Any] = {}
     while len(kept) < count:
         item = make(rng, split, len(kept))
-        kept.setdefault(key(item), item)
+        kept.setdefault(key(item) if key else item, item)
     return tuple(kept.values())
 
 
@@ -88,7 +88,7 @@ def sense(clause: Clause) -> str:
     """What a clause and its rewordings have in common."""
     first = _first_of_synonyms()
     roles = (clause.subject, clause.verb, clause.object, clause.adjective, clause.place, clause.certainty)
-    return "/".join(" ".join(first.get(word, word) for word in said) for said in roles)
+    return "/".join([" ".join([first.get(word, word) for word in said]) for said in roles])
 
 
 @cache

@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -31,8 +31,7 @@ class Clause:
     certainty: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """One written word, the concept behind it, and its role in the clause."""
 
     form: str
@@ -130,7 +129,7 @@ def words(clause: Clause, *, lang: str, shuffled: bool = False, asked: str = "")
     language, forms = world().languages[lang], lexicon(lang, shuffled=shuffled)
 
     def said(role: str, *concepts: str) -> list[Word]:
-        return [Word(form=forms[concept], concept=concept, role=role) for concept in concepts]
+        return [Word(forms[concept], concept, role) for concept in concepts]
 
     question = {"subject": "who", "object": "what", "place": "where"}
     fronted = said("question", question[asked]) if asked and language.question == "first" else []
