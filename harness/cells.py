@@ -27,11 +27,14 @@ from harness.registry import TASK_TYPES
 from harness.specs.portable import revive
 from harness.specs.prompt import PromptSettings
 from harness.specs.task import TaskSpec
-from harness.stages import Stage, read_json, write_json, write_text
+from harness.stages import Stage, canonical, read_json, write_json, write_text
 
 ENCODE_CHUNK = 1000
 BUNDLE_FILE = "bundle.json"
 "Keys of the cells whose features are put into batches with those of this cell."
+
+
+_POOLS: dict[str, Sequence[Any]] = {}
 
 
 class Question(NamedTuple):
@@ -81,14 +84,19 @@ class Cell:
         return PromptRoute(module=module, settings=settings, pool=self._pool(), max_positions=self.max_positions)
 
     def _pool(self) -> Sequence[Any]:
-        """The English rows from which solved examples are drawn."""
-        if "shots" not in self.args:
+        """The English rows from which solved examples are drawn; those of the last task are kept, for its other languages."""
+        shots = self.args.get("shots")
+        if shots is None:
             return []
-        shots = self.args["shots"]
-        spec = revive(shots["task"], shots["spec"])
-        (split,) = shots["spec"]["data"]
-        folder = self.machine.task_folders.get(spec.task)
-        return load_examples(spec, split=split, langs=spec.train_languages, place=self.machine.place, task_folder=folder).examples
+        key = canonical(shots)
+        if key not in _POOLS:
+            spec = revive(shots["task"], shots["spec"])
+            (split,) = shots["spec"]["data"]
+            folder = self.machine.task_folders.get(spec.task)
+            rows = load_examples(spec, split=split, langs=spec.train_languages, place=self.machine.place, task_folder=folder)
+            _POOLS.clear()
+            _POOLS[key] = rows.examples
+        return _POOLS[key]
 
     @cached_property
     def options(self) -> Any:

@@ -120,7 +120,7 @@ def _ask(adapter: Any, features: Sequence[Feature], question: Question, machine:
     if len(features) == 1 or machine.fits(cost):
         try:
             if question.asks:
-                answers: list[Output] = getattr(adapter, question.asks)(features)
+                answers: list[Output] = getattr(adapter, question.asks)(features, max_tokens=machine.budget(train=False))
                 return answers
             batch = collate(features, pad_id=adapter.tokenizer.pad_token_id, device=machine.device)
             if question.pooling:

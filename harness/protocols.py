@@ -252,8 +252,8 @@ class Adapter(Protocol):
         """One vector [D] per feature, fp32."""
 
     # Optional:
-    #   loglikelihood(features) -> list[Output]     of features with continuations,
-    #   generate(features) -> list[str]             of features that say what to generate.
+    #   loglikelihood(features, *, max_tokens) -> list[Output]     of features with continuations,
+    #   generate(features, *, max_tokens) -> list[str]             of features that say what to generate.
 
     def save(self, folder: str) -> None:
         """Write weights (safetensors), heads and what is needed to load them again; overwrites."""
