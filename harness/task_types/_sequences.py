@@ -5,7 +5,8 @@
     sequence = frame.put(ids[0])                       # the same ids as tokenizer(texts[0])["input_ids"]
 
 Special tokens are added here and not by the tokenizer because windows, pieces and truncation need the bare tokens first; one
-call then serves them all.
+call then serves them all.  A tokenizer that sets the texts of a pair side by side with nothing between them (Qwen's, BLOOM's,
+SmolLM2's) gets a line break there: a model must see where the first ends.
 """
 
 from __future__ import annotations
@@ -103,6 +104,8 @@ def special_frame(tokenizer: PreTrainedTokenizerFast, *, pair: bool) -> Frame:
         second=types[second] if pair else types[first],
         after=types[-1],
     )
+    if pair and not between:
+        between = separator(tokenizer)
     has_types = "token_type_ids" in tokenizer.model_input_names
     return Frame(before=before, between=between, after=after, types=kinds if has_types else None, filler=stand_in(tokenizer))
 
@@ -123,6 +126,13 @@ def stand_in(tokenizer: PreTrainedTokenizerFast) -> int | None:
         if token is not None:
             return int(token)
     return None
+
+
+def separator(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """What stands between two texts where the tokenizer puts nothing: a line break, or the stand-in where it has no token."""
+    found = token_ids(tokenizer, ["\n"])[0]
+    token = stand_in(tokenizer)
+    return found or ([] if token is None else [token])
 
 
 def room(max_length: int, frame: Frame, *, needed: int) -> int:
