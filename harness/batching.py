@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from harness.errors import UserError
 from harness.protocols import Batch, Feature
 
 if TYPE_CHECKING:
@@ -39,6 +40,18 @@ def num_tokens(feature: Feature) -> int:
     """Tokens that a feature costs: its input, its continuations, and what may be generated."""
     continued = sum(len(ids) for ids in feature.continuations or ())
     return len(feature.input_ids) + continued + (feature.generate or {}).get("max_new_tokens", 0)
+
+
+def check_lengths(features: Sequence[Feature], *, longest: int | None, where: str) -> None:
+    """Raise UserError if a feature has more tokens than the model takes: it would fail inside, or count positions wrongly."""
+    most = max((len(feature.input_ids) for feature in features), default=0)
+    if longest is not None and most > longest:
+        raise UserError(
+            f"an input of {most} tokens is too long for the model",
+            where=where,
+            expected=f"at most {longest} tokens, special tokens included",
+            todo=f"--model_args max_length={longest}",
+        )
 
 
 def collate(

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from harness.batching import collate, num_tokens, plan_batches
+from harness.batching import check_lengths, collate, num_tokens, plan_batches
 from harness.cells import BUNDLE_FILE, Cell, Question, shared_batches
 from harness.devices import Machine
 from harness.fakes import Fake, load_fake
@@ -71,6 +71,8 @@ def _encoded(shared: Sequence[Sequence[Stage]], answers: Answers, *, root: Path,
             max_positions=answers.max_positions,
         )
         assert len(cell.lengths) >= 0  # read or made now, so that the bar says what is going on
+        if "features" in vars(cell):
+            check_lengths(cell.features, longest=answers.max_positions, where=f"task '{cell.spec.task}' in {cell.args['lang']}")
         groups.setdefault((number, cell.question), []).append(cell)
     return list(groups.values())
 

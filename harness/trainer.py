@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.batching import check_lengths
 from harness.cells import Question
 from harness.checkpoints import States
 from harness.components import head_name
@@ -86,6 +87,10 @@ def prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
         for component in stage.args["tasks"]
     ]
     data = {one.name: one for one in read}
+    for one in read:
+        check_lengths(
+            [f for item in one.items for f in item], longest=adapter.max_positions, where=f"training rows of '{one.name}'"
+        )
     schedule = _schedule(read, training, seed)
     total_steps = schedule.steps_for(epochs=training.epochs, max_steps=training.max_steps)
     mixed = {"bfloat16": "bf16", "float16": "fp16", "float32": "no"}[precision]

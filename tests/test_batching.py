@@ -5,7 +5,8 @@ import random
 import pytest
 import torch
 
-from harness.batching import collate, plan_batches
+from harness.batching import check_lengths, collate, plan_batches
+from harness.errors import UserError
 from harness.protocols import Feature
 
 
@@ -58,3 +59,11 @@ def test_collate_rounds_the_width_up():
     assert collate([feature(0, 9, labels=[0] * 9)], pad_id=0, pad_to_multiple=8).labels.shape == (1, 16)
     assert collate([feature(0, 8)], pad_id=0, pad_to_multiple=8).input_ids.shape == (1, 8)
     assert collate([feature(0, 9)], pad_id=0).input_ids.shape == (1, 9)
+
+
+def test_an_input_that_the_model_cannot_take_is_an_error_that_says_what_to_set():
+    with pytest.raises(UserError, match="an input of 9 tokens is too long") as caught:
+        check_lengths([Feature(example=0, input_ids=[1] * 9)], longest=8, where="here")
+    assert "--model_args max_length=8" in str(caught.value)
+    check_lengths([Feature(example=0, input_ids=[1] * 9)], longest=9, where="here")
+    check_lengths([], longest=8, where="here")
