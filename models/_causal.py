@@ -111,8 +111,10 @@ def check_language_model(lm: PreTrainedModel) -> PreTrainedModel:
     return lm
 
 
-def first_token(tokenizer: PreTrainedTokenizerFast) -> int | None:
+def first_token(tokenizer: PreTrainedTokenizerFast, *, vocab_size: int) -> int | None:
     """The token to put before a text where the tokenizer puts none; None where it does, or has none that could be put.
+
+    A token beyond the rows of the embeddings (`vocab_size`), which some tokenizers add, is none.
 
     Causal models use whatever comes first as a resting place of attention, and what they hold of it is not what it says:
     in SmolLM2-135M the inner states of the first token are a hundred times longer than others (norm 23,700 to 196 in layer
@@ -122,4 +124,4 @@ def first_token(tokenizer: PreTrainedTokenizerFast) -> int | None:
         return None
     known = tokenizer.get_vocab().get(SEPARATOR)
     found = (known, tokenizer.eos_token_id, tokenizer.bos_token_id)
-    return next((int(token) for token in found if token is not None), None)
+    return next((int(token) for token in found if token is not None and token < vocab_size), None)

@@ -1,6 +1,6 @@
 """A causal language model with heads on its hidden states: what the adapter `decoder` trains.
 
-    network = DecoderNetwork(lm, {"xnli": head}, first=first_token(tokenizer))
+    network = DecoderNetwork(lm, {"xnli": head}, first=first_token(tokenizer, vocab_size=32000))
     logits_BC = network(batch, head="xnli")
 
 Hidden states are computed behind a first token that is no word of the text: one that the tokenizer puts there, or `first`.

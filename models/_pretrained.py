@@ -126,7 +126,7 @@ def load_model(
 def load_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int, pads_with_end: bool = False) -> PreTrainedTokenizerFast:
     """Fast tokenizer of the folder or of `source.tokenizer`; `extra['tokenizer_class']` names its class where files do not.
 
-    With `pads_with_end` one without a padding token pads with the token that ends a text.
+    With `pads_with_end` one without a padding token that the model knows pads with the token that ends a text.
     """
     place = locate_tokenizer(source.tokenizer, remote_code=source.trust_remote_code) if source.tokenizer else folder
     name = str(source.extra.get("tokenizer_class", "AutoTokenizer"))
@@ -151,7 +151,7 @@ def load_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int, pads_w
             expected="a fast tokenizer (tokenizer.json)",
             todo="give another one with --model_args tokenizer=...",
         )
-    if pads_with_end and tokenizer.pad_token is None:
+    if pads_with_end and (tokenizer.pad_token is None or tokenizer.pad_token_id >= vocab_size):
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token or tokenizer.unk_token
     if tokenizer.pad_token_id is None:
         raise UserError("the tokenizer has no padding token", where=str(place), expected="`pad_token` in tokenizer_config.json")

@@ -173,7 +173,7 @@ def load(
     trained = add_lora(lm, lora, seed=seed) if lora else None
     shape = head_shape(lm, pooling="last")
     modules = load_heads(heads, keep_heads or {}, checkpoint=checkpoint, shape=shape, seed=seed)
-    network = DecoderNetwork(lm, modules, first=first_token(tokenizer))
+    network = DecoderNetwork(lm, modules, first=first_token(tokenizer, vocab_size=embeddings.num_embeddings))
     # With a device_map batches go where the first layer lies (or runs, where its weights are offloaded).
     place = torch.device(device) if embeddings.weight.is_meta else embeddings.weight.device
     network.heads.to(place)

@@ -143,11 +143,18 @@ def test_a_separator_of_documents_comes_first_where_the_vocabulary_has_one(tmp_p
     assert model.module.first == tokenizer.convert_tokens_to_ids("<|endoftext|>") != tokenizer.eos_token_id
 
 
-def test_a_tokenizer_without_padding_token_pads_with_the_end(tmp_path):
-    tokenizer = byte_bpe(prefix_space=False)
-    tokenizer.pad_token = None
-    model = loaded(make_folder("qwen3", tmp_path, own=tokenizer), heads={})
-    assert model.tokenizer.pad_token == model.tokenizer.eos_token == "</s>"
+def test_tokens_that_the_model_does_not_know_are_not_used(tmp_path):
+    """A tokenizer without a padding token, or with one beyond the embeddings, pads with the end; so it is with the first."""
+    for number, added in enumerate(([], ["<pad>", "<|endoftext|>"])):
+        tokenizer = byte_bpe(prefix_space=False)
+        tokenizer.pad_token = None
+        folder = make_folder("qwen3", tmp_path / str(number), own=tokenizer)
+        tokenizer.add_special_tokens({"pad_token": "<pad>", "additional_special_tokens": added[1:]} if added else {})
+        tokenizer.save_pretrained(folder)
+        model = loaded(folder, heads={})
+        assert len(model.tokenizer) == 330 + len(added)
+        assert model.tokenizer.pad_token == model.tokenizer.eos_token == "</s>"
+        assert model.module.first == model.tokenizer.eos_token_id
 
 
 @ALL
