@@ -142,7 +142,8 @@ def test_validate_says_every_mistake_and_renders_rows(tmp_path, capsys):
         assert text in err
 
 
-def test_show_says_where_each_value_stands_and_who_set_each_option(capsys):
+def test_show_says_where_each_value_stands_and_who_set_each_option(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # lines are cut to the terminal's width
     code, out, _ = call(
         capsys, "show", "xquad", "--model", "multilingual-e5-small", "--recipe", "xtreme_2020", "--model_args", "max_length=99"
     )
