@@ -147,13 +147,18 @@ def _notes(plan: Plan, root: Path, machine: Machine) -> list[str]:
         full = total * BYTES_FULL_TRAINING
         if frozen == {"embeddings"} and inner:
             full = inner * BYTES_FULL_TRAINING + (total - inner) * BYTES_FROZEN
+        low_rank = "lora" in plan.backbone.arguments.get("extra", {})
+        if low_rank:  # a frozen base in half precision; what is trained is about a hundredth of it
+            full = total * BYTES_HALF
         inference = total * BYTES_INFERENCE.get(facts.get("dtype") or "", BYTES_HALF)
         if trained:
             notes.append(f"device memory: about {_gib(full)} to train (without activations), {_gib(inference)} to predict")
             left = [stage for stage in trained if not stage.is_done(root)]
             kept = 0 if machine.keep == "none" else len(left) * total * 4
             notes.append(
-                f"disk: {_gib(kept)} of checkpoints stay (--keep {machine.keep}), {_gib(total * 12)} more while one trains"
+                "disk: checkpoints are low-rank adapters and heads, about a hundredth of the model each"
+                if low_rank
+                else f"disk: {_gib(kept)} of checkpoints stay (--keep {machine.keep}), {_gib(total * 12)} more while one trains"
             )
         else:
             notes.append(f"device memory: about {_gib(inference)} to predict; no checkpoints are written")

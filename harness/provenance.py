@@ -12,7 +12,7 @@ from typing import Any
 from harness import __version__
 from harness.registry import ROOT
 
-PACKAGES = ("accelerate", "datasets", "numpy", "safetensors", "tokenizers", "torch", "transformers")
+PACKAGES = ("accelerate", "datasets", "numpy", "peft", "safetensors", "tokenizers", "torch", "transformers")
 
 
 @cache

@@ -140,9 +140,9 @@ def save_adapters(trained: nn.Module, target: Path, *, earlier: Sequence[Path], 
     from peft import get_peft_model_state_dict
 
     for number, folder in enumerate(earlier):
-        shutil.copytree(folder, target / "adapters" / str(number))
+        shutil.copytree(folder, target / "adapters" / str(number), dirs_exist_ok=True)
     place = target / "adapters" / str(len(earlier))
-    place.mkdir(parents=True)
+    place.mkdir(parents=True, exist_ok=True)
     state = get_peft_model_state_dict(trained, save_embedding_layers=False)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     save_file(weights, place / WEIGHTS_FILE, metadata={"format": "pt"})

@@ -158,6 +158,16 @@ def test_a_run_chooses_the_adapter_and_goes_on_with_the_low_rank_adapters_of_eac
         preset(str(by_task["tagging"]))
 
 
+def test_a_plan_knows_that_only_adapters_are_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["plan", "--tasks", "mini/nli", "--recipe", "mini", "--model", "qwen3-8b-base", "--model_args"]
+    assert run_eval.main([*flags, "lora_rank=16"]) == 0
+    shown = capsys.readouterr().out
+    assert "about 15.3 GiB to train" in shown
+    assert "low-rank adapters" in shown
+    assert run_eval.main([*flags, "bidirectional=true"]) == 0
+    assert "about 122.1 GiB to train" in capsys.readouterr().out
+
+
 def folder_with(tmp_path: Path, **config: Any) -> str:
     (tmp_path / "config.json").write_text(json.dumps(config))
     return str(tmp_path)

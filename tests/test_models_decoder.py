@@ -48,9 +48,15 @@ def batch_of(texts=TEXTS, tokenizer: PreTrainedTokenizerFast | None = None) -> B
 
 
 def outputs_of(model: Decoder, texts=TEXTS) -> dict[str, list[np.ndarray]]:
+    """Outputs of all heads, and vectors."""
     batch = batch_of(texts)
-    found = {name: model.forward_head(batch, name) for name in model.heads}
-    for method in ("mean", "mean_no_first", "first", "last"):
+    return {name: model.forward_head(batch, name) for name in model.heads} | {"vectors": model.embed(batch, Pooling())}
+
+
+def everything(model: Decoder, texts=TEXTS) -> dict[str, list[np.ndarray]]:
+    """Outputs of all heads, and vectors of all kinds."""
+    batch, found = batch_of(texts), outputs_of(model, texts)
+    for method in ("mean_no_first", "first", "last"):
         found |= {f"{method} {layer}": model.embed(batch, Pooling(method=method, layer=layer)) for layer in (0, 2, -1)}
     return found
 
@@ -65,7 +71,7 @@ def same(left, right, *, atol: float = 0.0) -> None:
 @ALL
 def test_outputs_have_the_shapes_of_the_contract_and_padding_changes_nothing(folders, kind):
     model = loaded(folders[kind])
-    together = outputs_of(model)
+    together = everything(model)
     lengths = [len(feature.input_ids) for feature in features_of(TEXTS)]
     assert len(set(lengths)) == 3
     assert [value.shape for value in together["nli"]] == [(3,)] * 3
@@ -73,9 +79,9 @@ def test_outputs_have_the_shapes_of_the_contract_and_padding_changes_nothing(fol
     assert [value.shape for value in together["xtreme/tags.v1"]] == [(length, 5) for length in lengths]
     assert [value.shape for value in together["qa"]] == [(length, 2) for length in lengths]
     assert [value.shape for value in together["say"]] == [(2, len(model.tokenizer))] * 3
-    assert [value.shape for value in together["mean -1"]] == [(32,)] * 3
+    assert [value.shape for value in together["vectors"]] == [(32,)] * 3
     for number, text in enumerate(TEXTS):
-        for name, alone in outputs_of(model, [text]).items():
+        for name, alone in everything(model, [text]).items():
             np.testing.assert_allclose(together[name][number], alone[0], atol=1e-5, rtol=0, err_msg=f"{name}: {text}")
 
 
@@ -257,7 +263,7 @@ def test_lora_trains_its_own_weights_and_heads_and_nothing_else(folders, kind, t
     again = loaded(folders[kind], checkpoint=str(tmp_path / "one"), keep=OWN)
     assert not [name for name, _ in again.module.named_parameters() if "lora_" in name]  # merged
     same(outputs_of(again), outputs_of(model), atol=1e-4)
-    assert not np.allclose(outputs_of(again)["mean -1"][0], outputs_of(loaded(folders[kind]))["mean -1"][0], atol=1e-2)
+    assert not np.allclose(outputs_of(again)["vectors"][0], outputs_of(loaded(folders[kind]))["vectors"][0], atol=1e-2)
 
 
 def test_a_chain_of_lora_phases_goes_on_from_all_earlier_ones(folders, tmp_path):
@@ -266,7 +272,7 @@ def test_a_chain_of_lora_phases_goes_on_from_all_earlier_ones(folders, tmp_path)
     first.save(str(tmp_path / "first"))
     second = loaded(base, inference=False, extra=LORA, seed=2, checkpoint=str(tmp_path / "first"), keep=["qa"])
     found, expected = outputs_of(second), outputs_of(first)
-    np.testing.assert_allclose(found["mean -1"][0], expected["mean -1"][0], atol=1e-4)
+    np.testing.assert_allclose(found["vectors"][0], expected["vectors"][0], atol=1e-4)
     np.testing.assert_allclose(found["qa"][0], expected["qa"][0], atol=1e-4)
     assert not np.allclose(found["nli"][0], expected["nli"][0])  # a fresh head
     stepped(second, batch, OWN).save(str(tmp_path / "second"))
