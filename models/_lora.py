@@ -3,7 +3,8 @@
     settings = lora_settings(source.extra)                                  # None: everything is trained
     merge_adapters(lm, adapter_folders(checkpoint))                         # those of earlier phases
     trained = add_lora(lm, settings, seed=1)
-    save_adapters(trained, checkpoint, earlier=adapter_folders(parent))     # adapters/0, adapters/1, ...
+    save_adapters(trained, checkpoint, earlier=adapter_folders(parent), base=name)      # adapters/0, adapters/1, ...
+    combine_adapters(adapter_folders(checkpoint), folder)                   # one of all, for a server
 
 Each `adapters/<number>` is an ordinary peft folder.  A phase trains a fresh one on the backbone with all earlier ones merged
 into it, so the weights of a checkpoint are its base and the sum of its adapters, in order.
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -150,3 +151,25 @@ def save_adapters(trained: nn.Module, target: Path, *, earlier: Sequence[Path], 
     settings |= {"inference_mode": True, "base_model_name_or_path": base}
     plain = {name: sorted(value) if isinstance(value, set) else value for name, value in settings.items()}
     (place / CONFIG_FILE).write_text(json.dumps(plain, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def combine_adapters(folders: Sequence[Path], target: Path) -> None:
+    """Write one adapter whose update is the sum of those of several, for servers that take one: their ranks add up."""
+    configs = [json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")) for folder in folders]
+    parts = list(zip(configs, (load_file(folder / WEIGHTS_FILE) for folder in folders)))
+    shapes = {name: tensor.shape for _, weights in parts for name, tensor in weights.items()}
+    combined: dict[str, torch.Tensor] = {}
+    for name, shape in sorted(shapes.items()):
+        is_down = ".lora_A." in name
+        pieces = []
+        for config, weights in parts:
+            empty = torch.zeros(config["r"], shape[1]) if is_down else torch.zeros(shape[0], config["r"])
+            # The scale goes into the second matrix: after it there is one for all.
+            pieces.append(weights.get(name, empty) * (1 if is_down else config["lora_alpha"] / config["r"]))
+        combined[name] = torch.cat(pieces, dim=0 if is_down else 1).contiguous()
+    rank = sum(config["r"] for config in configs)
+    modules = {name.split(".lora_")[0].rpartition(".")[2] for name in shapes}
+    settings = {**configs[-1], "r": rank, "lora_alpha": rank, "target_modules": sorted(modules)}
+    target.mkdir(parents=True, exist_ok=True)
+    save_file(combined, target / WEIGHTS_FILE, metadata={"format": "pt"})
+    (target / CONFIG_FILE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")

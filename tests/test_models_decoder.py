@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from small_models import DECODERS, HEADS, TEXTS, features_of, make_folder
 from small_tokenizers import byte_bpe
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
@@ -15,6 +15,7 @@ from harness.batching import collate
 from harness.errors import UserError
 from harness.protocols import Batch, Feature, HeadSpec, ModelSource, Pooling
 from models import decoder, encoder
+from models._lora import adapter_folders, combine_adapters, merge_adapters
 from models.decoder import Decoder, load
 
 ALL = pytest.mark.parametrize("kind", sorted(DECODERS))
@@ -291,6 +292,21 @@ def test_a_chain_of_lora_phases_goes_on_from_all_earlier_ones(folders, tmp_path)
     same(outputs_of(loaded(base, checkpoint=str(tmp_path / "third"), keep=OWN)), outputs_of(third), atol=1e-4)
 
 
+def test_one_adapter_does_what_several_do(folders, tmp_path):
+    base, batch = folders["qwen3"], batch_of()
+    narrow = {"lora": {"rank": 2, "alpha": 6, "targets": ("q_proj", "up_proj")}}
+    stepped(loaded(base, inference=False, extra=LORA), batch, OWN).save(str(tmp_path / "first"))
+    second = loaded(base, inference=False, extra=narrow, checkpoint=str(tmp_path / "first"))
+    stepped(second, batch, OWN).save(str(tmp_path / "second"))
+    combine_adapters(adapter_folders(tmp_path / "second"), tmp_path / "combined")
+    served = AutoModelForCausalLM.from_pretrained(base).eval()
+    merge_adapters(served, [tmp_path / "combined"])
+    assert json.loads((tmp_path / "combined" / "adapter_config.json").read_text())["r"] == 6
+    expected = loaded(base, heads={}, checkpoint=str(tmp_path / "second")).module.backbone
+    ids = batch.input_ids[:1]
+    torch.testing.assert_close(served(input_ids=ids).logits, expected(input_ids=ids).logits, atol=1e-4, rtol=1e-4)
+
+
 def test_lora_is_reproducible_and_leaves_the_global_generator_alone(folders, tmp_path):
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -362,8 +378,6 @@ def test_the_text_half_of_a_model_of_texts_and_images(tmp_path):
 def test_weights_without_an_output_matrix_have_heads_and_embeddings_only(folders, tmp_path):
     folder = Path(make_folder("qwen2", tmp_path / "body"))
     weights = {name: value for name, value in load_file(folder / "model.safetensors").items() if name != "lm_head.weight"}
-    from safetensors.torch import save_file
-
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     heads = {name: spec for name, spec in OWN.items() if spec.kind != "lm"}
     whole, body = loaded(folders["qwen2"], heads=heads), loaded(str(folder), heads=heads)
