@@ -55,6 +55,8 @@ class StageBuilder:
     _options: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     _trained: dict[tuple[Any, ...], Stage] = field(default_factory=dict)
     _made: dict[str, Stage] = field(default_factory=dict)
+    _asked: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    _missing: dict[tuple[str, str], tuple[Missing, ...]] = field(default_factory=dict)
 
     @cached_property
     def prints(self) -> Fingerprints:
@@ -108,6 +110,13 @@ class StageBuilder:
 
     def missing(self, entry: Entry[TaskSpec], setting: Setting, lang: str) -> tuple[Missing, ...]:
         """All that is not here of the rows behind a cell."""
+        key = (entry.spec.task, setting.name)
+        if key not in self._missing:  # the same for every language
+            self._missing[key] = self.prints.missing(self._needs(entry, setting))
+        return (*self._missing[key], *self.prints.missing([(entry.spec, "test", [lang])]))
+
+    def _needs(self, entry: Entry[TaskSpec], setting: Setting) -> list[Need]:
+        """The rows behind the cells of a task, but for those that are scored."""
         needs: list[Need] = []
         scratch = self.backbone.preset.spec.scratch if self.backbone.preset else None
         for task in (scratch.tokenizer_task, *(step.task for step in scratch.pretraining)) if scratch else ():
@@ -118,7 +127,7 @@ class StageBuilder:
             needs += self._training_needs(self.source(entry), entry)
         if self.is_prompted(entry.spec):
             needs += shot_needs(self.source(entry).spec, entry.spec, settings=self.prompt)
-        return self.prints.missing([*needs, (entry.spec, "test", [lang])])
+        return needs
 
     def _training_needs(self, source: Entry[TaskSpec], target: Entry[TaskSpec]) -> list[Need]:
         """Rows that train, and those that choose the checkpoint."""
@@ -261,8 +270,8 @@ class StageBuilder:
         untrained = self.request.no_train or self.backbone.is_fake or self.is_prompted(spec)
         return bool(spec.train_on or spec.data.train) and not untrained
 
-    def score_stage(self, entry: Entry[TaskSpec], lang: str, *, parent: Stage | None) -> Stage:
-        """Prediction and scoring of a (task, language) with a checkpoint."""
+    def _asked_of(self, entry: Entry[TaskSpec], lang: str) -> dict[str, Any]:
+        """What a prediction receives."""
         spec = entry.spec
         args: dict[str, Any] = {
             "model": dict(self.backbone.arguments),
@@ -276,6 +285,14 @@ class StageBuilder:
             args |= prompt_arguments(self.source(entry).spec, spec, settings=self.prompt, prints=self.prints)
         if self.request.limit is not None:
             args["limit"] = self.request.limit
+        return args
+
+    def score_stage(self, entry: Entry[TaskSpec], lang: str, *, parent: Stage | None) -> Stage:
+        """Prediction and scoring of a (task, language) with a checkpoint."""
+        spec, key = entry.spec, (entry.spec.task, lang)
+        if key not in self._asked:  # the same for every setting and seed
+            self._asked[key] = self._asked_of(entry, lang)
+        args = self._asked[key]
         start = parent.label if parent else self.backbone.name
         predict = self._once(
             Stage(
