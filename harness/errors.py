@@ -10,8 +10,9 @@ Exception
 └── StageFailed          stages of a run failed; the table was printed already, exit code 1
 """
 
+import contextlib
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 
 class UserError(Exception):
@@ -60,6 +61,17 @@ def raise_all(errors: Sequence[UserError]) -> None:
         raise errors[0]
     if errors:
         raise UserErrors(errors)
+
+
+@contextlib.contextmanager
+def collecting(errors: list[UserError]) -> Iterator[None]:
+    """Put the user errors of a block, one or several at once, into a list and go on behind it."""
+    try:
+        yield
+    except UserErrors as several:
+        errors.extend(several.errors)
+    except UserError as error:
+        errors.append(error)
 
 
 def did_you_mean(name: str, options: Iterable[str], *, listed: int = 12) -> str:

@@ -16,15 +16,16 @@ settings[2].phases[0].components        # (Component(task='mnli'), Component(tas
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from harness.catalog import Catalog
 from harness.data.languages import language
-from harness.errors import UserError, UserErrors, did_you_mean, raise_all
+from harness.errors import UserError, collecting, did_you_mean, raise_all
+from harness.specs.recipe import Training
 
 NO_INTERMEDIATE = "none"
 WHERE = "--intermediate"
-SAMPLINGS = ("proportional", "uniform", "temperature")
+SAMPLINGS: tuple[str, ...] = get_args(Training.model_fields["sampling"].annotation)
 _MARKS = "+:@~"
 
 
@@ -80,14 +81,10 @@ def parse_settings(text: str, *, catalog: Catalog) -> list[Setting]:
     settings: dict[tuple[Any, ...], Setting] = {}
     errors: list[UserError] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
-        try:
+        with collecting(errors):
             for setting in _settings(part, catalog):
                 same = tuple((frozenset(phase.components), phase.sampling) for phase in setting.phases)
                 settings.setdefault(same, setting)
-        except UserErrors as several:
-            errors += several.errors
-        except UserError as error:
-            errors.append(error)
     raise_all(errors)
     return list(settings.values())
 
@@ -102,12 +99,8 @@ def _settings(text: str, catalog: Catalog) -> list[Setting]:
     errors: list[UserError] = []
     phases: list[Phase] = []
     for part in text.split(":"):
-        try:
+        with collecting(errors):
             phases.append(_phase(part.strip(), catalog))
-        except UserErrors as several:
-            errors += several.errors
-        except UserError as error:
-            errors.append(error)
     raise_all(errors)
     return [Setting(name=":".join(phase.name for phase in phases), phases=tuple(phases))]
 
@@ -121,10 +114,8 @@ def _phase(text: str, catalog: Catalog) -> Phase:
     components: dict[Component, None] = {}
     errors: list[UserError] = []
     for part in parts:
-        try:
+        with collecting(errors):
             components |= dict.fromkeys(_components(part, catalog))
-        except UserError as error:
-            errors.append(error)
     raise_all(errors)
     chosen = tuple(components)
     if sampling and len(chosen) < 2:

@@ -16,7 +16,7 @@ from harness.backbones import Backbone, resolve
 from harness.catalog import Catalog, Entry
 from harness.data.languages import language
 from harness.data.place import DataPlace
-from harness.errors import UserError, UserErrors, raise_all
+from harness.errors import UserError, collecting, raise_all
 from harness.fingerprints import Missing, file_of
 from harness.intermediate import Setting, parse_settings
 from harness.request_checks import conflicts, impossible, unsettled
@@ -143,12 +143,8 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
     errors: list[UserError] = []
 
     def attempt(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        try:
+        with collecting(errors):
             return function(*args, **kwargs)
-        except UserErrors as several:
-            errors.extend(several.errors)
-        except UserError as error:
-            errors.append(error)
         return None
 
     parts = [part.strip() for part in request.tasks.split(",") if part.strip()]

@@ -3,12 +3,11 @@
 errors = [*conflicts(request, entries, any_named=True), *impossible(backbone, entries, request, catalog=catalog)]
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 from harness.backbones import Backbone
 from harness.catalog import Catalog, Entry
-from harness.errors import UserError, UserErrors, did_you_mean
+from harness.errors import UserError, collecting, did_you_mean
 from harness.intermediate import NO_INTERMEDIATE, Setting
 from harness.registry import TASK_TYPES
 from harness.run_request import RunRequest
@@ -109,19 +108,12 @@ def unsettled(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]], setting
     """Options and hyper-parameters that do not come out right; labels that differ where a head answers for another task."""
     errors: list[UserError] = []
 
-    def attempt(*settle: Callable[[], object]) -> None:
-        try:
-            for one in settle:
-                one()
-        except UserErrors as several:
-            errors.extend(several.errors)
-        except UserError as error:
-            errors.append(error)
-
     for entry in entries:
-        attempt(partial(builder.settled_options, entry))
+        with collecting(errors):
+            builder.settled_options(entry)
         if builder.is_trained(entry.spec):
-            attempt(partial(builder.training_of, entry, phase="target"))
+            with collecting(errors):
+                builder.training_of(entry, phase="target")
         source = builder.source(entry).spec
         if (source.type, source.labels) != (entry.spec.type, entry.spec.labels):
             errors.append(
@@ -137,7 +129,9 @@ def unsettled(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]], setting
             errors.append(UserError(f"task '{source.task}' has no training rows for '{entry.spec.task}'", where=where))
     for phase in dict.fromkeys(phase for setting in settings for phase in setting.phases):
         if not builder.backbone.is_fake:
-            tasks = [builder.task(component.task) for component in phase.components]
-            attempt(*(partial(builder.settled_options, entry, phase="intermediate") for entry in tasks))
-            attempt(partial(builder.training_of_phase, phase))
+            with collecting(errors):
+                for component in phase.components:
+                    builder.settled_options(builder.task(component.task), phase="intermediate")
+            with collecting(errors):
+                builder.training_of_phase(phase)
     return errors
