@@ -11,12 +11,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-import numpy as np
-
 from harness.errors import UserError
-from harness.metrics._ratio import ratio
-
-KEYS = ("f1", "precision", "recall")
 
 
 class Chunk(NamedTuple):
@@ -71,11 +66,3 @@ def stats(prediction: Sequence[str] | None, gold: Sequence[str], *, lang: str) -
     check_lengths(prediction, gold)
     given = chunks(prediction)
     return len(given & wanted), len(given), len(wanted)
-
-
-def combine(totals: np.ndarray) -> dict[str, np.ndarray]:
-    """Turn totals [..., 3] into micro-averaged F1, precision and recall [...] in percent."""
-    correct, predicted, wanted = totals[..., 0], totals[..., 1], totals[..., 2]
-    precision, recall = ratio(correct, predicted), ratio(correct, wanted)
-    f1 = ratio(2 * precision * recall, precision + recall)
-    return {"f1": f1 * 100, "precision": precision * 100, "recall": recall * 100}

@@ -8,9 +8,9 @@ its like give XTREME's numbers; 1.2.2 gives others.
 
 from typing import Any
 
-from harness.metrics._chunks import KEYS as KEYS
-from harness.metrics._chunks import combine as combine
 from harness.metrics._chunks import stats as stats
+from harness.metrics._counts import KEYS as KEYS
+from harness.metrics._counts import combine as combine
 
 SIGNATURE = "chunk_f1|micro|seqeval:0.0.12|xtreme:838c13b"
 

@@ -7,9 +7,9 @@ For such tags seqeval 0.0.12 and 1.2.2 agree, and an I- tag that continues nothi
 
 from typing import Any
 
-from harness.metrics._chunks import KEYS as KEYS
-from harness.metrics._chunks import combine as combine
 from harness.metrics._chunks import stats as stats
+from harness.metrics._counts import KEYS as KEYS
+from harness.metrics._counts import combine as combine
 
 SIGNATURE = "entity_f1|micro|seqeval:0.0.12=1.2.2|xtreme:838c13b"
 

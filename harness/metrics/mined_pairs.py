@@ -8,11 +8,9 @@ Each line of predictions holds a share of the set, and no pair is in two lines: 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+from harness.metrics._counts import KEYS as KEYS
+from harness.metrics._counts import combine as combine
 
-from harness.metrics._ratio import ratio
-
-KEYS = ("f1", "precision", "recall")
 SIGNATURE = "mined_pairs|f1 of the set|xtreme:838c13b"
 
 
@@ -20,14 +18,6 @@ def stats(prediction: Sequence[str] | None, gold: Sequence[str], *, lang: str) -
     """Count the pairs `id TAB id` that are (correct, predicted, gold); a missing prediction predicts none."""
     given, wanted = set(prediction or ()), set(gold)
     return len(given & wanted), len(given), len(wanted)
-
-
-def combine(totals: np.ndarray) -> dict[str, np.ndarray]:
-    """Turn totals [..., 3] into F1, precision and recall [...] in percent."""
-    correct, predicted, wanted = totals[..., 0], totals[..., 1], totals[..., 2]
-    precision, recall = ratio(correct, predicted), ratio(correct, wanted)
-    f1 = ratio(2 * precision * recall, precision + recall)
-    return {"f1": f1 * 100, "precision": precision * 100, "recall": recall * 100}
 
 
 GOLDEN: tuple[dict[str, Any], ...] = (
