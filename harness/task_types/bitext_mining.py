@@ -21,12 +21,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import Field
 
 from harness.errors import UserError
-from harness.protocols import Batch, Feature, Output, Pooling, Prediction
+from harness.protocols import Batch, Feature, Output, Prediction
 from harness.randomness import generator
-from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
 from harness.task_types._corpora import Example as Example
 from harness.task_types._corpora import distinct, gold_numbers, gold_pairs, same_corpus, sentences
@@ -34,6 +32,8 @@ from harness.task_types._mined import Run, believe, candidates_of, no_dev_corpus
 from harness.task_types._mining import mining_memory
 from harness.task_types._rows import example_id
 from harness.task_types._sequences import fit_pairs
+from harness.task_types._vectors import VectorOptions
+from harness.task_types._vectors import pools as pools
 
 if TYPE_CHECKING:
     import torch
@@ -69,17 +69,9 @@ _BYTES_PER_CHARACTER = 4  # once as text and once in the table that was read
 _CHUNK = 1000  # texts that the tokenizer holds at once: its results are large
 
 
-class Options(Spec):
+class Options(VectorOptions):
     """Options of bitext_mining."""
 
-    max_length: int = Field(default=512, ge=1)
-    "Longest input in tokens, special tokens included; the rest is cut away."
-    layer: float = -1.0
-    "Layer whose states are pooled: index into hidden_states (0 = embeddings), or a fraction of the depth (see Pooling)."
-    pooling: Literal["mean", "mean_no_first", "first", "last"] = "mean"
-    "How a text's states become one vector."
-    prefix: str = ""
-    "Put before each text (e5 wants `query: `)."
     threshold: Literal["auto", "dev", "split_half", "oracle"] = "auto"
     """On what the threshold is chosen.  dev: the development corpus; split_half: the other half of the test corpus, by a hash of
     the foreign sentence; oracle: the test corpus itself, which is optimistic; auto: dev where there is a development corpus
@@ -88,11 +80,6 @@ class Options(Spec):
 
 def head(task: TaskSpec, options: Options) -> None:
     """No head: pooled embeddings serve."""
-
-
-def pools(options: Options) -> Pooling:
-    """How to make the vectors."""
-    return Pooling(method=options.pooling, layer=options.layer)
 
 
 def build(row: Mapping[str, Any], *, task: TaskSpec, lang: str, row_id: str) -> Example | None:

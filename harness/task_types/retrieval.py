@@ -11,18 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
 
-from harness.protocols import Batch, Feature, Output, Pooling, Prediction
+from harness.protocols import Batch, Feature, Output, Prediction
 from harness.randomness import generator
 from harness.similarity import top_k
-from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
 from harness.task_types._rows import by_example, example_id, num_truncated, text_field
 from harness.task_types._sequences import fit_pairs
+from harness.task_types._vectors import VectorOptions
+from harness.task_types._vectors import pools as pools
 
 if TYPE_CHECKING:
     import torch
@@ -45,17 +46,9 @@ SAMPLES = (
 ORACLE_SIZE = 64
 
 
-class Options(Spec):
+class Options(VectorOptions):
     """Options of retrieval."""
 
-    max_length: int = Field(default=512, ge=1)
-    "Longest input in tokens, special tokens included; the rest is cut away."
-    layer: float = -1.0
-    "Layer whose states are pooled: index into hidden_states (0 = embeddings), or a fraction of the depth (see Pooling)."
-    pooling: Literal["mean", "mean_no_first", "first", "last"] = "mean"
-    "How a text's states become one vector."
-    prefix: str = ""
-    "Put before each text (e5 wants `query: `)."
     temperature: float = Field(default=0.05, gt=0)
     "Divides the cosines in the training loss."
 
@@ -79,11 +72,6 @@ class Example:
 
 def head(task: TaskSpec, options: Options) -> None:
     """No head: pooled embeddings serve training and prediction."""
-
-
-def pools(options: Options) -> Pooling:
-    """How to make the vectors."""
-    return Pooling(method=options.pooling, layer=options.layer)
 
 
 def build(row: Mapping[str, Any], *, task: TaskSpec, lang: str, row_id: str) -> Example | None:
