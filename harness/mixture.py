@@ -83,7 +83,7 @@ class Schedule:
     cap: int = CAP
     temperature: float = 1.0
     _orders: dict[str, tuple[int, np.ndarray]] = field(default_factory=dict, repr=False, compare=False)
-    _drawn: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    _drawn: dict[str, np.ndarray] = field(default_factory=lambda: {"task": np.empty(0)}, repr=False, compare=False)
 
     @cached_property
     def rates(self) -> dict[str, float]:
@@ -117,22 +117,26 @@ class Schedule:
 
     def task_of(self, number: int) -> str:
         """The task of a step."""
-        return self.components[0].name if len(self.components) == 1 else self._component(number)[0].name
+        return self._component(number)[0].name
 
     def _component(self, number: int) -> tuple[Component, int]:
         """The task of a step, and how many of the steps before it were that task's."""
         if len(self.components) == 1:
             return self.components[0], number
-        drawn = self._drawn.get("all")
-        if drawn is None or len(drawn) <= number:
-            # The first values of a generator do not depend on how many are asked for.
-            size = (number // _CHUNK + 1) * _CHUNK
-            edges = np.cumsum([self.rates[c.name] for c in self.components])
-            values = generator("mixture", *(c.name for c in self.components), seed=self.seed).random(size)
-            drawn = np.minimum(np.searchsorted(edges, values, side="right"), len(edges) - 1)
-            self._drawn["all"] = drawn
-        chosen = int(drawn[number])
-        return self.components[chosen], int(np.count_nonzero(drawn[:number] == chosen))
+        if len(self._drawn["task"]) <= number:
+            self._draw((number // _CHUNK + 1) * _CHUNK)
+        return self.components[int(self._drawn["task"][number])], int(self._drawn["before"][number])
+
+    def _draw(self, size: int) -> None:
+        """Draw the tasks of the first `size` steps: the first values of a generator do not depend on how many are asked for."""
+        edges = np.cumsum([self.rates[c.name] for c in self.components])
+        values = generator("mixture", *(c.name for c in self.components), seed=self.seed).random(size)
+        drawn = np.minimum(np.searchsorted(edges, values, side="right"), len(edges) - 1)
+        before = np.empty(size, dtype=np.int64)
+        for chosen in range(len(edges)):
+            own = drawn == chosen
+            before[own] = np.arange(np.count_nonzero(own))
+        self._drawn.update(task=drawn, before=before)
 
     def _order(self, component: Component, epoch: int) -> np.ndarray:
         """The items of an epoch, shuffled."""
