@@ -48,7 +48,7 @@ class Work:
     def pieces(self, features: Sequence[Feature]) -> list[list[int]]:
         """Indices of features by forward pass."""
         budget = self.machine.budget(train=True)
-        if not self.grouped or self.module.WHOLE_BATCH_LOSS:
+        if not self.grouped:
             return plan_batches([len(feature.input_ids) for feature in features], max_tokens=budget)
         examples: dict[int, list[int]] = {}
         for index, feature in enumerate(features):

@@ -28,7 +28,7 @@ from harness.registry import TASK_TYPES
 from harness.specs.portable import revive
 from harness.specs.recipe import Training
 from harness.stages import Stage
-from harness.training_data import TrainingData, is_grouped, read_training_data, revived_options
+from harness.training_data import TrainingData, read_training_data, revived_options
 
 
 @dataclass(kw_only=True)
@@ -117,7 +117,7 @@ def prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
             machine=machine,
             accelerator=accelerator,
             seed=seed,
-            grouped=is_grouped(one.module),
+            grouped=getattr(one.module, "GROUPED", False),
         )
         for name, one in data.items()
     }

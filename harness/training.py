@@ -26,6 +26,7 @@ from harness.protocols import Feature
 from harness.randomness import generator
 from harness.stages import Stage, write_json
 from harness.trainer import Trainer, prepare
+from harness.training_data import is_grouped
 from harness.training_facts import training_facts
 
 LOG_EVERY = 10
@@ -87,7 +88,7 @@ def _step(trainer: Trainer, number: int) -> float:
     with together():
         items = trainer.schedule.step(number)
         # A language that gets more than its share of an epoch may bring an item twice: as its own negative it would mislead.
-        chosen = dict.fromkeys(items.items.tolist()) if trainer.works[items.task].grouped else items.items.tolist()
+        chosen = dict.fromkeys(items.items.tolist()) if is_grouped(trainer.data[items.task].module) else items.items.tolist()
         groups = [_augmented(trainer, items.task, item, items.epoch) for item in chosen]
     loss = batch_gradients(trainer.works[items.task], groups, step=number)
     with together():
