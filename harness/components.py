@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.catalog import Entry
-from harness.fingerprints import Fingerprints, Need
+from harness.fingerprints import Fingerprints, Need, file_of
 from harness.protocols import HeadSpec
 from harness.registry import TASK_TYPES
 from harness.specs.portable import portable
@@ -33,8 +33,8 @@ def component_arguments(
         "data": prints.data(source, "train"),
         "options": dict(options),
     }
-    if source.task.partition("@")[0] != source.task:
-        component["head"] = source.task.partition("@")[0]  # translations and English rows of a task share its head
+    if file_of(source.task) != source.task:
+        component["head"] = file_of(source.task)  # translations and English rows of a task share its head
     if is_selected(target):
         validation = portable(target, split="validation", metrics=True)
         # Targets that select on the same rows share the checkpoint: under the name of the task that gives the training rows.

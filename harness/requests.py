@@ -37,13 +37,15 @@ def write_request(
         canonical({**request, "cells": [cell.score.key if cell.score else "" for cell in plan.cells]}).encode()
     ).hexdigest()[:10]
     model = plan.backbone.name
+    settings = prompt_settings(plan.request.prompt_args)
+    routes = {name: route_name(route_of(entry.spec, plan.request.route), settings) for name, entry in plan.tasks.items()}
     content = {
         "schema": SCHEMA,
         "request": request,
         "models": {model: {**plan.backbone.facts, **_made_sizes(plan, root)}},
         "tasks": {name: _task(plan, name) for name in plan.tasks},
         "groups": _groups(plan, catalog),
-        "cells": [_cell(plan, cell) for cell in plan.cells],
+        "cells": [_cell(plan, cell, routes) for cell in plan.cells],
         "overlaps": list(overlaps),
         "declared": _declared(plan, catalog),
         "replaced": list(replaced),
@@ -91,7 +93,7 @@ def _members(member: str, catalog: Catalog) -> list[str]:
     return [member] if known else fnmatch.filter(catalog.names("task"), member)
 
 
-def _cell(plan: Plan, cell: PlannedCell) -> dict[str, Any]:
+def _cell(plan: Plan, cell: PlannedCell, routes: Mapping[str, str]) -> dict[str, Any]:
     spec = plan.tasks[cell.task].spec
     folders: dict[str, Stage | None] = {"score": cell.score, "predict": cell.predict}
     return {
@@ -100,7 +102,7 @@ def _cell(plan: Plan, cell: PlannedCell) -> dict[str, Any]:
         "task": cell.task,
         "lang": cell.lang,
         "seed": cell.seed,
-        "route": route_name(route_of(spec, plan.request.route), prompt_settings(plan.request.prompt_args)),
+        "route": routes[cell.task],
         "recipe": plan.recipe.spec.recipe if cell.train else None,
         "same_task": plan.is_same_task(cell.intermediate, cell.task),
         "limit": plan.request.limit,
