@@ -80,6 +80,12 @@ class Backbone:
         """Whether made-up answers stand in the model's place."""
         return self.adapter == "fake"
 
+    @property
+    def sees_both_ways(self) -> bool:
+        """Whether its tokens attend to those after them as well."""
+        causal = not self.is_fake and bool(ADAPTERS.constant(self.adapter, "CAUSAL", False))
+        return not causal or bool(self.arguments.get("extra", {}).get("bidirectional"))
+
     def capabilities(self) -> tuple[str, ...]:
         """What its adapter offers."""
         return FAKE_CAPABILITIES if self.is_fake else tuple(ADAPTERS.constant(self.adapter, "CAPABILITIES"))

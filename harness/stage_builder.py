@@ -228,13 +228,21 @@ class StageBuilder:
     def reused_head(self, entry: Entry[TaskSpec], setting: Setting) -> str | None:
         """The head of the last intermediate phase with which a target can go on; None = it starts with a fresh one."""
         last: Sequence[Component] = setting.phases[-1].components if setting.phases else ()
+        if self.is_prompted(entry.spec):
+            return None  # the model's own head goes with it always
         heads = [(self.task(c.task), self.options(self.task(c.task), phase="intermediate")) for c in last]
         return reusable_head(self.source(entry), self.options(entry), among=heads)
 
     def _component(self, source: Entry[TaskSpec], target: Entry[TaskSpec], *, phase: str) -> dict[str, Any]:
         """Training on the rows of `source`, selected on the English validation rows of `target`."""
-        options = self.options(target, phase=phase)
-        return component_arguments(source.spec, target.spec, options=options, tests=self.tests, prints=self.prints)
+        return component_arguments(
+            source.spec,
+            target.spec,
+            options=self.options(target, phase=phase),
+            tests=self.tests,
+            prints=self.prints,
+            prompt=self.prompt if phase != "pretraining" and self.is_prompted(target.spec) else None,
+        )
 
     def _train_stage(
         self,
@@ -267,7 +275,7 @@ class StageBuilder:
 
     def is_trained(self, spec: TaskSpec) -> bool:
         """Whether target training belongs to the task in this run."""
-        untrained = self.request.no_train or self.backbone.is_fake or self.is_prompted(spec)
+        untrained = self.request.no_train or self.backbone.is_fake or (self.is_prompted(spec) and not self.prompt.sft)
         return bool(spec.train_on or spec.data.train) and not untrained
 
     def _asked_of(self, entry: Entry[TaskSpec], lang: str) -> dict[str, Any]:
