@@ -222,6 +222,8 @@ def clean(folder: Path) -> None:
 
 def _line(prediction: Prediction) -> str:
     record = {name: getattr(prediction, name) for name in Prediction.__slots__}
+    if prediction.scores is None:
+        del record["scores"]
     return json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n"
 
 

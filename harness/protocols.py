@@ -100,6 +100,9 @@ class Prediction:
     num_truncated: int = 0
     notes: tuple[str, ...] = ()
     "Machine-readable remarks that the board counts, e.g. 'unparsed', 'answer_longer_than_limit'."
+    scores: tuple[float | None, ...] | None = None
+    """Prompt route, where one of several continuations is chosen: the normalised log-likelihood of each (None without tokens).
+    Left out of the line where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any
 from harness.backbones import Backbone
 from harness.catalog import Catalog, Entry
 from harness.components import (
+    InWords,
     asked_rows,
     component_arguments,
     head_asked,
@@ -241,7 +242,7 @@ class StageBuilder:
             options=self.options(target, phase=phase),
             tests=self.tests,
             prints=self.prints,
-            prompt=self.prompt if phase != "pretraining" and self.is_prompted(target.spec) else None,
+            words=self.words if phase != "pretraining" and self.is_prompted(target.spec) else None,
         )
 
     def _train_stage(
@@ -269,6 +270,11 @@ class StageBuilder:
         """How tasks are put into words."""
         return prompt_settings(self.request.prompt_args)
 
+    @property
+    def words(self) -> InWords:
+        """How tasks are put into words for this backbone."""
+        return InWords(self.prompt, self.backbone.speech)
+
     def is_prompted(self, spec: TaskSpec) -> bool:
         """Whether the task is asked in words."""
         return route_of(spec, self.request.route) == "prompt"
@@ -290,7 +296,7 @@ class StageBuilder:
         }
         args["head"] = None if self.is_prompted(spec) else head_asked(spec, args["options"])
         if self.is_prompted(spec):
-            args |= prompt_arguments(self.source(entry).spec, spec, settings=self.prompt, prints=self.prints)
+            args |= prompt_arguments(self.source(entry).spec, spec, words=self.words, prints=self.prints)
         if self.request.limit is not None:
             args["limit"] = self.request.limit
         return args

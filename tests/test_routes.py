@@ -4,6 +4,7 @@ Types, routes and adapters are those of the registries: a new type asks for a mi
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -224,6 +225,21 @@ def is_run(asked: Asked) -> bool:
     if asked.mode == "intermediate":
         return not miniatures(asked.type, asked.route, "target") and asked.adapter not in KINDS
     return asked.mode == "target" or asked.adapter not in KINDS or asked.route != TASK_TYPES.load(asked.type).ROUTES[0]
+
+
+def test_another_chat_template_is_another_prompt_and_no_other_head(folder: Path, catalog: Catalog, tmp_path: Path) -> None:
+    model = tmp_path / "decoder"
+    shutil.copytree(folder / "decoder", model)
+    ways = [Asked("classification", "head", "decoder", "target"), Asked("classification", "prompt", "decoder", "target")]
+
+    def keys() -> list[tuple[str, ...]]:
+        plans = [plan_of(asked, folder, catalog, model=model)[0] for asked in ways]
+        return [tuple(stage.key for stage in plan.stages) for plan in plans]
+
+    head, words = keys()
+    (model / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
+    assert keys()[0] == head
+    assert not set(keys()[1]) & set(words)
 
 
 @pytest.mark.parametrize("asked", [asked for asked in ALL if is_run(asked)], ids="-".join)
