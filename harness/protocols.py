@@ -100,6 +100,9 @@ class Prediction:
     num_truncated: int = 0
     notes: tuple[str, ...] = ()
     "Machine-readable remarks that the board counts, e.g. 'unparsed', 'answer_longer_than_limit'."
+    scores: tuple[float | None, ...] | None = None
+    """Prompt route, where one of several continuations is chosen: the normalised log-likelihood of each (None without tokens).
+    Left out of the line where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +182,7 @@ class TaskType(Protocol):
     SAMPLES: Sequence[Mapping[str, Any]]
     "A few raw rows (mapped fields) that tests run through the whole type."
     # Optional:
+    #   BOTH_DIRECTIONS = True    its training hides words: a causal model has to attend in both directions for it,
     #   GROUPED = True        the loss sets the features of an example against each other: they share a forward pass in training,
     #   FIXED_OPTIONS = (..)  names of options that only a task may set, no recipe, preset or --model_args,
     #   CALIBRATES = True     decode chooses a threshold on the task's validation rows of the language, which come first,
