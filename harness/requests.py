@@ -38,7 +38,10 @@ def write_request(
     ).hexdigest()[:10]
     model = plan.backbone.name
     settings = prompt_settings(plan.request.prompt_args)
-    routes = {name: route_name(route_of(entry.spec, plan.request.route), settings) for name, entry in plan.tasks.items()}
+    routes = {
+        name: route_name(route_of(entry.spec, plan.request.route), settings, engine=plan.backbone.engine)
+        for name, entry in plan.tasks.items()
+    }
     content = {
         "schema": SCHEMA,
         "request": request,

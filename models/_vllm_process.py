@@ -34,9 +34,12 @@ FIXED = {
 }
 ADVICE = (
     (r"KV cache|cache blocks|max seq len", "give it more with --model_args kv_cache_gib=4 or gpu_memory_utilization=0.95"),
-    (r"[Oo]ut of memory|OutOfMemory|MemoryError|memory utilization", "--model_args gpu_memory_utilization=0.8, max_num_seqs=64 or tensor_parallel_size=2"),
+    (
+        r"[Oo]ut of memory|OutOfMemory|MemoryError|memory utilization",
+        "--model_args gpu_memory_utilization=0.8, max_num_seqs=64 or tensor_parallel_size=2",
+    ),
     (r"not supported|[Uu]nsupported|[Nn]o module or parameter|architectures", "leave engine=vllm out: transformers answers then"),
-)  # fmt: skip
+)
 "What a message holds, and what can be done."
 OTHER_ADVICE = "read the log; without engine=vllm transformers answers"
 NOISE = re.compile(r"^\s|^Traceback|INFO \d|WARNING \d|DEBUG \d|\d%|[Ww]arning")

@@ -50,8 +50,8 @@ class Scores:
                 part = ids[begin : begin + MOST_NEXT]
                 self._places |= {(prompt, token): (len(self.requests), at) for at, token in enumerate(part)}
                 read = len(prompt) - contexts.get(prompt, len(prompt)) - 1 if not begin else 0
-                context = len(prompt) - 1 - max(read, 0)
-                self.requests.append({"ids": prompt, "next": part, "rows": max(read, 0), "context": context})
+                rows = max(read, 0)
+                self.requests.append({"ids": prompt, "next": part, "rows": rows, "context": len(prompt) - 1 - rows})
 
     def outputs(self, answers: Sequence[dict[str, Any]]) -> list[Output]:
         """For each feature [N, 3]: sum of log-probabilities, number of ids and 1.0 if each is the likeliest."""

@@ -206,6 +206,7 @@ def serve(connection: socket.socket) -> None:
     """Carry out orders until the other side is gone."""
     engine: Engine | None = None
     while True:
+        answer: dict[str, Any]
         try:
             order, _ = receive(connection)
         except EOFError:
@@ -213,7 +214,7 @@ def serve(connection: socket.socket) -> None:
         try:
             if order["do"] == "start":
                 engine = Engine(order)
-                answer, blob = {"started": True}, b""
+                answer, blob = {}, b""
             else:
                 answer, blob = getattr(engine, order["do"])(order)
         except Exception as error:

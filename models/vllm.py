@@ -18,6 +18,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,12 @@ class VllmModel:
     "Where its batches are made: the devices are vLLM's."
 
     def __init__(
-        self, settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast, *, config: PretrainedConfig, knobs: Mapping[str, Any]
+        self,
+        settings: Mapping[str, Any],
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        config: PretrainedConfig,
+        knobs: Mapping[str, Any],
     ) -> None:
         """Takes arguments of vllm.LLM that belong to the model, and what belongs to the machine."""
         self.tokenizer = tokenizer
@@ -159,7 +165,7 @@ class VllmModel:
         ends = np.cumsum(lengths)
         cuts = [int(np.searchsorted(ends, ends[-1] * n / len(self._workers))) for n in range(1, len(self._workers))]
         bounds = [0, *cuts, len(requests)]
-        parts = [list(requests[begin:end]) for begin, end in zip(bounds, bounds[1:])]
+        parts = [list(requests[begin:end]) for begin, end in pairwise(bounds)]
         return [(worker, part) for worker, part in zip(self._workers, parts) if part]
 
     def _start(self, runner: str, longest: int) -> None:
