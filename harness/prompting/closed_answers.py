@@ -1,7 +1,8 @@
 r"""Regular expressions of all that may be answered, for tasks whose answers are made of the sentence's words and a few labels.
 
 answer_regex(example, generate=task.prompt.generate, labels=task.labels, delimiter=" ")
-# word_tags: ' ?Ada_(NOUN|VERB) sees_(NOUN|VERB)\n?';   entities: ' ?(none|(LOC|PER): (Ada|sees)( (Ada|sees))*( \$\$ ...)*)\n?'
+# word_tags: '( )?Ada_(NOUN|VERB) sees_(NOUN|VERB)(\n)?'
+# entities:  '( )?(none|(LOC|PER): (Ada( sees)?|sees)( \$\$ (LOC|PER): (Ada( sees)?|sees))*)(\n)?'
 
 An answer may begin with the delimiter of the prompt and end with a stop text, as those of solved examples do.
 """
@@ -14,6 +15,8 @@ from harness.specs.prompt import Generate
 
 CLOSED_FORMS = frozenset({"entities", "word_tags"})
 "Forms of answers that have an expression."
+MOST_WORDS = 20
+"Of an entity: expressions grow with it."
 _MEANS = frozenset(r".^$*+?{}[]\|()/")
 "What means something in an expression; other characters stay as they are, for engines know few escapes."
 
@@ -26,13 +29,25 @@ def answer_regex(example: Any, *, generate: Generate, labels: Sequence[str], del
         answer = " ".join(f"{word}_{tags}" for word in words)
     else:
         kinds = _one_of(dict.fromkeys(_plain(label.partition("-")[2]) for label in labels if label != OUTSIDE))
-        word, between = _one_of(dict.fromkeys(words)), _plain(f" {SEPARATOR} ")
-        entity = f"{kinds}: {word}( {word})*"
+        between = _plain(f" {SEPARATOR} ")
+        entity = f"{kinds}: {_run_of(words)}"
         nothing = _plain(generate.nothing)
         answer = f"({nothing}|{entity}({between}{entity})*)" if words else nothing
     before = f"({_plain(delimiter)})?" if delimiter else ""
     after = f"({_plain(generate.stop[0])})?" if generate.stop else ""
     return before + answer + after
+
+
+def _run_of(words: Sequence[str]) -> str:
+    """Any words that follow each other, MOST_WORDS at most: from each word as far as one likes."""
+    runs = []
+    for begin in range(len(words)):
+        first, *others = words[begin : begin + MOST_WORDS]
+        rest = ""
+        for word in reversed(others):
+            rest = f"( {word}{rest})?"
+        runs.append(first + rest)
+    return _one_of(dict.fromkeys(runs))
 
 
 def _plain(text: str) -> str:
