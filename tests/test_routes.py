@@ -227,6 +227,27 @@ def is_run(asked: Asked) -> bool:
     return asked.mode == "target" or asked.adapter not in KINDS or asked.route != TASK_TYPES.load(asked.type).ROUTES[0]
 
 
+def test_fine_tuning_in_words_learns_the_answers(folder: Path, catalog: Catalog, root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "by_heart.yaml"
+    training = {
+        "max_steps": 60,
+        "batch_size": 8,
+        "max_examples": 8,
+        "learning_rate": 0.01,
+        "eval_every": 99,
+        "precision": "float32",
+    }
+    path.write_text(json.dumps({"recipe": "two_steps", "description": "for tests", "defaults": training}))
+    asked = Asked("classification", "prompt", "decoder", "target")
+    plan, machine = plan_of(asked, folder, Catalog([path]))
+    assert not execute(plan.stages, root=root, machine=machine).failed
+    (stage,) = plan.cells[0].train
+    log = [json.loads(line) for line in (stage.folder(root) / "log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in log if "loss" in line]
+    assert losses[0] > 2
+    assert losses[-1] < 0.2 * losses[0]
+
+
 def test_another_chat_template_is_another_prompt_and_no_other_head(folder: Path, catalog: Catalog, tmp_path: Path) -> None:
     model = tmp_path / "decoder"
     shutil.copytree(folder / "decoder", model)
