@@ -5,12 +5,10 @@ Types, routes and adapters are those of the registries: a new type asks for a mi
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import torch
 from transformers import AutoConfig
 
 from harness.backbones import FAKE_CAPABILITIES
@@ -109,12 +107,7 @@ def has_model(asked: Asked) -> bool:
 ALL = everything()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
