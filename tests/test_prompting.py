@@ -19,7 +19,10 @@ from harness.registry import TASK_TYPES
 from harness.scoring import score_value
 from harness.specs.portable import portable, revive
 from harness.specs.prompt import PromptSettings
+from models._causal_network import DecoderNetwork
+from models._checkpoints import head_shape
 from models._scoring import generate, loglikelihood
+from models.heads import build_head
 
 CATALOG = Catalog()
 CPU = torch.device("cpu")
@@ -218,9 +221,12 @@ def test_training_features_teach_the_answer_alone(llama, bpe):
     asked, _ = encoded(route, examples, spec, bpe)
     scored = loglikelihood(llama, asked, device=CPU, max_tokens=2000)
     batch = collate(features, pad_id=0)
+    network = DecoderNetwork(
+        llama, {"lm": build_head(route.head(spec, options), head_shape(llama, pooling="last"), seed=1, name="lm")}, first=7
+    )
     with torch.no_grad():
-        outputs = llama(batch.input_ids).logits
-    whole, picked = (route.loss(logits, batch, options) for logits in (outputs, outputs[batch.labels != -100]))
+        outputs = [llama(batch.input_ids).logits, network(batch, head="lm")]
+    whole, picked = (route.loss(logits, batch, options) for logits in outputs)
     gold = sum(scores[spec.labels.index(example.gold), 0] for scores, example in zip(scored, examples))
     assert whole.item() == pytest.approx(-gold, rel=1e-5)
     assert picked.item() == pytest.approx(-gold, rel=1e-5)

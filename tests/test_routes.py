@@ -5,12 +5,10 @@ Types, routes and adapters are those of the registries: a new type asks for a mi
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import torch
 from transformers import AutoConfig
 
 from harness.backbones import FAKE_CAPABILITIES
@@ -109,12 +107,7 @@ def has_model(asked: Asked) -> bool:
 ALL = everything()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +218,27 @@ def is_run(asked: Asked) -> bool:
     if asked.mode == "intermediate":
         return not miniatures(asked.type, asked.route, "target") and asked.adapter not in KINDS
     return asked.mode == "target" or asked.adapter not in KINDS or asked.route != TASK_TYPES.load(asked.type).ROUTES[0]
+
+
+def test_fine_tuning_in_words_learns_the_answers(folder: Path, catalog: Catalog, root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "by_heart.yaml"
+    training = {
+        "max_steps": 60,
+        "batch_size": 8,
+        "max_examples": 8,
+        "learning_rate": 0.01,
+        "eval_every": 99,
+        "precision": "float32",
+    }
+    path.write_text(json.dumps({"recipe": "two_steps", "description": "for tests", "defaults": training}))
+    asked = Asked("classification", "prompt", "decoder", "target")
+    plan, machine = plan_of(asked, folder, Catalog([path]))
+    assert not execute(plan.stages, root=root, machine=machine).failed
+    (stage,) = plan.cells[0].train
+    log = [json.loads(line) for line in (stage.folder(root) / "log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in log if "loss" in line]
+    assert losses[0] > 2
+    assert losses[-1] < 0.2 * losses[0]
 
 
 def test_another_chat_template_is_another_prompt_and_no_other_head(folder: Path, catalog: Catalog, tmp_path: Path) -> None:
