@@ -29,7 +29,7 @@ from models import decoder, vllm
 pytestmark = pytest.mark.real
 TIED = 1e-3
 "Margin under which two answers may change places."
-TASKS, LANGUAGES, LIMIT = "xnli,xquad", "en,de", "5"
+TASKS, LANGUAGES, LIMIT = "xnli,xquad", "en,de", "3"
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def adapted(smol, tmp_path_factory):
 
 def cell_of(smol, shared, task, root, **asked):
     """A task in German, with its features."""
-    request = RunRequest(model=smol, tasks=task, languages=("de",), limit=6, **asked)
+    request = RunRequest(model=smol, tasks=task, languages=("de",), limit=3, **asked)
     place = DataPlace.resolve(str(shared / "hub"))
     plan = make_plan(request, catalog=Catalog([]), place=place)
     tokenizer = decoder.load_tokenizer(Path(smol), ModelSource(path=smol), vocab_size=49152, pads_with_end=True)
@@ -137,14 +137,14 @@ def test_adapters_are_served_as_transformers_merges_them(python, smol, shared, a
         asked = cell_of(smol, shared, "xnli", tmp_path, route="prompt").features
         mine, theirs = (np.concatenate(model.loglikelihood(asked)) for model in (served, merged))
         np.testing.assert_allclose(mine, theirs, atol=1e-3, rtol=0)
-        assert np.abs(np.concatenate(plain.loglikelihood(asked)) - theirs).max() > 0.1
+        assert np.abs(np.concatenate(plain.loglikelihood(asked[:1])) - theirs[: len(asked[0].continuations)]).max() > 0.1
         free = cell_of(smol, shared, "panx", tmp_path, route="prompt")
         held = cell_of(smol, shared, "panx", tmp_path, route="prompt", model_args="engine=vllm", prompt_args="guided=true")
         texts = served.generate(free.features + held.features)
-        assert texts[:6] == merged.generate(free.features)
+        assert texts[:3] == merged.generate(free.features)
         notes = [
             cell.module.decode(cell.examples, cell.features, part, task=cell.spec, options=cell.options)
-            for cell, part in ((free, texts[:6]), (held, texts[6:]))
+            for cell, part in ((free, texts[:3]), (held, texts[3:]))
         ]
         assert any(prediction.notes for prediction in notes[0])
         assert not any(prediction.notes for prediction in notes[1])
