@@ -3,6 +3,7 @@
 errors = [*conflicts(request, entries, any_named=True), *impossible(backbone, entries, request, catalog=catalog)]
 """
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -161,6 +162,10 @@ def unserved(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]]) -> list[
                     found=f"layer {layer:g}",
                     todo="--model_args layer=-1, or leave the engine out",
                 )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        message = f"{engine.name} divides its work among devices by itself"
+        todo = "leave torchrun out and say --model_args data_parallel_size=2"
+        errors.append(UserError(message, where="torchrun", found=f"{os.environ['WORLD_SIZE']} processes", todo=todo))
     with collecting(errors):
         vllm_python()
     return errors
