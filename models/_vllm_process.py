@@ -44,6 +44,8 @@ ADVICE = (
 OTHER_ADVICE = "read the log; without engine=vllm transformers answers"
 NOISE = re.compile(r"^\s|^Traceback|INFO \d|WARNING \d|DEBUG \d|\d%|[Ww]arning")
 "Lines of a log that say nothing of what went wrong."
+IN_A_PROCESS = re.compile(r"ERROR \d.*\] (\w*(?:Error|Exception)\b.*)$")
+"How the log tells an error of one of several processes of an engine."
 ELSEWHERE = re.compile(r"root cause|stack trace|initialization failed")
 "Errors that say no more than that there was one."
 MOST_LINES, MOST_LETTERS = 4, 400
@@ -123,7 +125,8 @@ def _end(process: subprocess.Popen[bytes], connection: socket.socket) -> None:
 def _reason(log: Path, error: str) -> str:
     """What went wrong, in a few lines: the error where it says what, else the last lines of the log that do."""
     told = [line.strip() for line in error.splitlines() if line.strip()][:MOST_LINES]
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-300:]
+    told += [found[1] for line in lines if (found := IN_A_PROCESS.search(line)) and found[1] not in told][-1:]
     if not told or ELSEWHERE.search(error):
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-300:]
         told += [line.strip() for line in lines if line.strip() and not NOISE.search(line)][-MOST_LINES:]
     return "\n    ".join(line[:MOST_LETTERS] for line in told) or "nothing in the log"

@@ -16,6 +16,7 @@ likelihoods and texts come from one engine, vectors from another that takes its 
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -181,6 +182,8 @@ class VllmModel:
         folder = Path(self._folder.name)
         with quiet():
             self.tokenizer.save_pretrained(folder / "tokenizer")
+        # vLLM looks for the model's configuration there as well, twice if it is not there, with a pause between.
+        shutil.copy(Path(self._settings["model"]) / "config.json", folder / "tokenizer")
         settings = {**self._settings, "tokenizer": str(folder / "tokenizer"), "runner": runner, "max_model_len": length}
         settings |= {key: self._knobs[key] for key in ENGINE_ARGS if key in self._knobs}
         if cache := self._knobs.get("kv_cache_gib", CPU_CACHE_GIB if self._on_cpu else None):
