@@ -225,5 +225,7 @@ def serve(connection: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_parent, args=(sys.argv[2],), daemon=True).start()
+    lifeline = threading.Thread(target=_end_with_parent, args=(sys.argv[2],), daemon=True)
+    lifeline.start()
     serve(socket.socket(fileno=int(sys.argv[1])))
+    lifeline.join()  # it has the last word: what is to be removed is removed
