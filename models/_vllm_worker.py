@@ -226,4 +226,7 @@ def serve(connection: socket.socket) -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, args=(sys.argv[2],), daemon=True).start()
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    try:
+        serve(socket.socket(fileno=int(sys.argv[1])))
+    finally:  # the end of the connection may be seen before that of standard input
+        shutil.rmtree(sys.argv[2], ignore_errors=True)
