@@ -81,6 +81,10 @@ class Cell:
         if "prompt" not in self.args:
             return module
         settings = PromptSettings.model_validate(self.args["prompt"])
+        if hasattr(module, "prompt_route"):
+            return module.prompt_route(
+                task=self.spec, settings=settings, pool=self._pool(), machine=self.machine, max_positions=self.max_positions
+            )
         return PromptRoute(module=module, settings=settings, pool=self._pool(), max_positions=self.max_positions)
 
     def _pool(self) -> Sequence[Any]:
@@ -106,7 +110,7 @@ class Cell:
     @cached_property
     def question(self) -> Question:
         """What the model is asked."""
-        if isinstance(self.module, PromptRoute):
+        if "prompt" in self.args:
             return Question(None, None, self.module.asks(self.spec))
         return Question.of(self.module, self.options, head=self.args["head"])
 

@@ -9,9 +9,11 @@ from harness.backbones import Backbone
 from harness.catalog import Catalog, Entry
 from harness.errors import UserError, collecting, did_you_mean
 from harness.intermediate import NO_INTERMEDIATE, Setting
+from harness.lm_eval.code import FLAG, file_of
 from harness.registry import TASK_TYPES
 from harness.run_request import RunRequest
 from harness.settings import route_of
+from harness.specs.loader import shown
 from harness.specs.task import TaskSpec
 from harness.stage_builder import StageBuilder
 
@@ -34,7 +36,7 @@ def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_na
     if request.prompt_args and request.route != "prompt" and not any(_prompted(entry, request) for entry in entries):
         errors.append(UserError("--prompt_args without --route prompt", todo="add --route prompt"))
     for entry in entries:
-        if _prompted(entry, request) and entry.spec.prompt is None:
+        if _prompted(entry, request) and entry.spec.prompt is None and entry.spec.lm_eval is None:
             where, todo = entry.document.where(("task",)), "give it a `prompt:`, or leave it out of --tasks"
             errors.append(UserError(f"task '{entry.spec.task}' has no prompt", where=where, todo=todo))
     for entry in entries:
@@ -77,8 +79,9 @@ def impossible(
     for where, entry, fits in used:
         spec = entry.spec
         needs = {*TASK_TYPES.load(spec.type).NEEDS}
-        if where == "--tasks" and _prompted(entry, request) and spec.prompt:
-            needs = {"generate" if spec.prompt.generate else "loglikelihood"}
+        if where == "--tasks" and _prompted(entry, request) and (spec.prompt or spec.lm_eval):
+            written = spec.lm_eval.output_type == "generate_until" if spec.lm_eval else bool(spec.prompt and spec.prompt.generate)
+            needs = {"generate" if written else "loglikelihood"}
         missing = sorted((needs | ({"fit"} if fits else set())) - set(offered))
         if missing:
             errors.append(
@@ -98,6 +101,28 @@ def impossible(
             message = f"no task of this run has the option '{key}'"
             errors.append(UserError(message, where="--model_args", todo=did_you_mean(key, options)))
     return errors
+
+
+def untrusted(entries: Sequence[Entry[TaskSpec]], *, trusted: bool) -> list[UserError]:
+    """Tasks that run code which lies beside their files, where nobody has allowed it: one error for all of them."""
+    named: dict[str, list[str]] = {}
+    for entry in entries if not trusted else ():
+        for function in entry.spec.lm_eval.functions() if entry.spec.lm_eval else ():
+            folder = entry.document.path.parent / function.folder
+            place = f"{function.function} in {shown(file_of(function.function, folder) or folder)}"
+            named.setdefault(place, []).append(entry.spec.task)
+    if not named:
+        return []
+    tasks = list(dict.fromkeys(task for several in named.values() for task in several))
+    more = f" and {len(tasks) - 3} more" if len(tasks) > 3 else ""
+    return [
+        UserError(
+            f"{', '.join(tasks[:3])}{more}: Python code that lies beside the task files would run",
+            where="--tasks",
+            found="; ".join(list(named)[:8]) + (f"; and {len(named) - 8} more" if len(named) > 8 else ""),
+            todo=f"read that code, then allow it with {FLAG}",
+        )
+    ]
 
 
 def _prompted(entry: Entry[TaskSpec], request: RunRequest) -> bool:

@@ -29,7 +29,16 @@ from harness.intermediate import Component, Phase, Setting, short_name
 from harness.registry import METRICS
 from harness.run_request import RunRequest
 from harness.scoring import score_keys
-from harness.settings import Settled, component_training, mixture_training, prompt_settings, route_of, task_options, training
+from harness.settings import (
+    Settled,
+    component_training,
+    mixture_training,
+    prompt_settings,
+    prompt_settings_of,
+    route_of,
+    task_options,
+    training,
+)
 from harness.specs.portable import portable
 from harness.specs.prompt import PromptSettings
 from harness.specs.recipe import RecipeSpec, Training
@@ -126,7 +135,7 @@ class StageBuilder:
         if self.is_trained(entry.spec):
             needs += self._training_needs(self.source(entry), entry)
         if self.is_prompted(entry.spec):
-            needs += shot_needs(self.source(entry).spec, entry.spec, settings=self.prompt)
+            needs += shot_needs(self.source(entry).spec, entry.spec, settings=self.prompt_of(entry.spec))
         return needs
 
     def _training_needs(self, source: Entry[TaskSpec], target: Entry[TaskSpec]) -> list[Need]:
@@ -261,6 +270,10 @@ class StageBuilder:
         """How tasks are put into words."""
         return prompt_settings(self.request.prompt_args)
 
+    def prompt_of(self, spec: TaskSpec) -> PromptSettings:
+        """How one task is put into words."""
+        return prompt_settings_of(spec, self.prompt)
+
     def is_prompted(self, spec: TaskSpec) -> bool:
         """Whether the task is asked in words."""
         return route_of(spec, self.request.route) == "prompt"
@@ -282,7 +295,7 @@ class StageBuilder:
         }
         args["head"] = None if self.is_prompted(spec) else head_asked(spec, args["options"])
         if self.is_prompted(spec):
-            args |= prompt_arguments(self.source(entry).spec, spec, settings=self.prompt, prints=self.prints)
+            args |= prompt_arguments(self.source(entry).spec, spec, settings=self.prompt_of(spec), prints=self.prints)
         if self.request.limit is not None:
             args["limit"] = self.request.limit
         return args

@@ -22,7 +22,10 @@ def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="folder of your own tasks, groups, recipes and presets (may be repeated)",
+        help="folder of your own tasks, groups, recipes and presets, or of lm-eval's task files (may be repeated)",
+    )
+    parser.add_argument(
+        "--trust_task_code", action="store_true", help="run the Python code that lm-eval's task files name by !function"
     )
     parser.add_argument(
         "--data_dir", metavar="DIR", help="local mirror of hub datasets: DIR/<org>/<name>/... (default: $HARNESS_DATA_DIR)"
@@ -97,7 +100,7 @@ def catalog_of(args: argparse.Namespace) -> Catalog:
 
 def place_of(args: argparse.Namespace) -> DataPlace:
     """Where data are looked for."""
-    return DataPlace.resolve(args.data_dir)
+    return DataPlace.resolve(args.data_dir, trust_task_code=getattr(args, "trust_task_code", False))
 
 
 def request_of(args: argparse.Namespace) -> RunRequest:
@@ -135,7 +138,7 @@ def machine_of(args: argparse.Namespace, catalog: Catalog) -> Machine:
         save_every=args.save_every,
         keep=args.keep,
         progress=not args.quiet,
-        task_folders={name: catalog.folder("task", name) for name in catalog.names("task")},
+        task_folders=catalog.task_folders(),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from harness.specs.lm_eval import LmEvalTask
 from harness.specs.model import Spec
 from harness.specs.prompt import PromptSpec
 
@@ -196,6 +197,8 @@ class TaskSpec(Spec):
     "Intermediate tasks that are this task's own training data; their cells are marked."
     notes: tuple[str, ...] = ()
     "What a reader of a score must know; printed by `show` and kept on the board."
+    lm_eval: LmEvalTask | None = None
+    "What a task file of lm-evaluation-harness says; made when such a file is read, never written by hand."
 
 
 class GroupSpec(Spec):
