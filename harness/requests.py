@@ -13,6 +13,7 @@ from typing import Any
 from harness.backbones import read_sizes
 from harness.catalog import Catalog
 from harness.intermediate import NO_INTERMEDIATE, Setting
+from harness.lm_eval.remarks import remarks_on_shots
 from harness.plan import Plan, PlannedCell
 from harness.provenance import provenance
 from harness.scoring import score_keys
@@ -70,6 +71,8 @@ def _task(plan: Plan, name: str) -> dict[str, Any]:
     spec = plan.tasks[name].spec
     keys = ("type", "version", "description", "chance", "notes", "same_task", "languages")
     content = spec.model_dump(mode="json", include=set(keys))
+    if spec.lm_eval and prompt_settings_of(spec, prompt_settings(plan.request.prompt_args)).num_fewshot:
+        content["notes"] += remarks_on_shots(spec)
     return {
         **content,
         "score": list(score_keys([use.metric for use in spec.metrics], spec.score)),

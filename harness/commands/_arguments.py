@@ -25,16 +25,21 @@ def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of your own tasks, groups, recipes and presets, or of lm-eval's task files (may be repeated)",
     )
     parser.add_argument(
-        "--trust_task_code", action="store_true", help="run the Python code that lm-eval's task files name by !function"
-    )
-    parser.add_argument(
         "--data_dir", metavar="DIR", help="local mirror of hub datasets: DIR/<org>/<name>/... (default: $HARNESS_DATA_DIR)"
+    )
+
+
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """--trust_task_code."""
+    parser.add_argument(
+        "--trust_task_code", action="store_true", help="run the Python code that lm-eval's task files name by !function"
     )
 
 
 def add_request_arguments(parser: argparse.ArgumentParser) -> None:
     """What a run asks for."""
     add_catalog_arguments(parser)
+    add_trust_argument(parser)
     parser.add_argument(
         "--model", required=True, help="preset (see `ls models`), hub id, or local folder; oracle, random and constant are fakes"
     )
@@ -96,6 +101,12 @@ def catalog_of(args: argparse.Namespace) -> Catalog:
     catalog = Catalog(folders)
     raise_all([*catalog.errors, *(error for folder in folders for error in catalog.check_all(under=folder))])
     return catalog
+
+
+def tell_remarks(catalog: Catalog) -> None:
+    """Say on stderr which names mean two things."""
+    for remark in catalog.remarks:
+        say(f"note: {remark}")
 
 
 def place_of(args: argparse.Namespace) -> DataPlace:

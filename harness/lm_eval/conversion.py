@@ -32,7 +32,7 @@ from harness.lm_eval.keys import (
     TOKEN_LIMITS,
 )
 from harness.lm_eval.reading import FunctionName, Reading
-from harness.lm_eval.remarks import remarks_on
+from harness.lm_eval.remarks import remarks_on, remarks_on_shots
 from harness.lm_eval.sources import sources_of
 from harness.lm_eval.templates import compiled, num_listed
 from harness.lm_eval.tongues import language_of
@@ -52,8 +52,15 @@ class Converted:
 
     spec: TaskSpec | None
     errors: list[UserError]
-    remarks: list[str]
+    notes: list[str]
     "What a reader of its scores must know."
+    warnings: list[str]
+    "What lm-eval runs over, with file and line."
+
+    @property
+    def remarks(self) -> list[str]:
+        """All of it."""
+        return [*self.notes, *self.warnings]
 
 
 @dataclass(kw_only=True)
@@ -115,7 +122,9 @@ def convert(reading: Reading, *, name: str, overrides: Mapping[str, Any]) -> Con
             notes=tuple(notes),
             lm_eval=config,
         )
-    return Converted(spec=spec, errors=file.errors, remarks=[*file.remarks, *notes])
+    if spec:
+        notes += remarks_on_shots(spec)
+    return Converted(spec=spec, errors=file.errors, notes=notes, warnings=file.remarks)
 
 
 def _text(value: Any) -> str | None:

@@ -13,6 +13,7 @@ from harness.data.languages import UNDETERMINED
 from harness.lm_eval.code import file_of
 from harness.lm_eval.sources import Sources
 from harness.specs.lm_eval import Function, LmEvalTask
+from harness.specs.task import TaskSpec
 
 if TYPE_CHECKING:
     from harness.lm_eval.conversion import File
@@ -27,13 +28,13 @@ BY_LANGUAGE = re.compile(r"\blang(uage)?\b\s*==")
 
 def remarks_on(file: File, config: LmEvalTask, sources: Sources, *, language: str) -> list[str]:
     """Every remark, the weightiest first."""
-    return [
-        *_rows(file, sources),
-        *_answers(file, config, language),
-        *_examples(config, sources),
-        *_choices(config),
-        *_lang(language),
-    ]
+    return [*_rows(file, sources), *_answers(file, config, language), *_choices(config), *_lang(language)]
+
+
+def remarks_on_shots(spec: TaskSpec) -> list[str]:
+    """What a reader must know of scores with solved examples before the question."""
+    assert spec.lm_eval is not None
+    return list(_examples(spec.lm_eval, spec))
 
 
 def _rows(file: File, sources: Sources) -> Iterator[str]:
@@ -61,12 +62,12 @@ def _answers(file: File, config: LmEvalTask, language: str) -> Iterator[str]:
         yield "only the first of a row's answers counts"
 
 
-def _examples(config: LmEvalTask, sources: Sources) -> Iterator[str]:
+def _examples(config: LmEvalTask, spec: TaskSpec) -> Iterator[str]:
     """Where solved examples come from."""
-    if sources.shown_split == sources.asked_split:
+    if spec.data.train and spec.data.train == spec.data.test:
         own = config.shots.same_rows or config.shots.sampler == "default"
         left = "the question's own row left out" if own else "and the question's own row may be among them"
-        yield f"solved examples come from the split that is scored ('{sources.asked_split}'), {left}"
+        yield f"solved examples come from the split that is scored ('{spec.data.test[0].split}'), {left}"
     if config.shots.sampler == "default":
         yield "solved examples are drawn for each question by itself; lm-eval draws them one question after the other"
 
