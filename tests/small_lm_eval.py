@@ -4,7 +4,8 @@
     TASKS, SHOTS                            # names of lm-eval's tasks that these rows serve
 
 The rows are made up, and awkward on purpose: scripts whose letters are several tokens each, texts that end in white space,
-quotes, brackets and line breaks inside of lists that go through a template, answers of digits, empty choices, several answers.
+quotes, brackets and line breaks inside of lists that go through a template, answers of digits, empty choices (not in the first
+row, where lm-eval fails on them), several answers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -79,8 +80,8 @@ ROWS: dict[str, dict[tuple[str, str], Rows]] = {
             ("a1", "电报于1893年由王先生发明。", "电报是哪一年发明的？", (["1893"], [3])),
             ("a2", "国王[1888]在山上建了一座塔。\n", "塔建在哪里？ ", (["[1888]", "山上"], [2, 9])),
         ],
-        ("xquad.ar", "validation"): [
-            ("b1", "بُني البرج عام ١٩٠٣ على التل.", "متى بُني البرج؟", (["١٩٠٣"], [15])),
+        ("xquad.th", "validation"): [
+            ("b1", "หอคอยสร้างในปี 1903", "สร้างเมื่อใด?", (["ปี 1903"], [12])),
         ],
         ("xquad.en", "validation"): [
             ("c1", "The mill was built in 1903 by Ada Lund on the hill.", "Who built the mill?", (["Ada Lund"], [31])),
@@ -117,8 +118,8 @@ ROWS: dict[str, dict[tuple[str, str], Rows]] = {
             ("e2", "သူ ထ မင်း စား", "၂", "", "ရေ သောက်", "သူ အိပ်", "သူ ပြေး", 2),
         ],
         ("en", "eval"): [
-            ("e3", "Tom's dog ran.", "It found a \"bone\".", "He wrote [1, 2].", "Then it rained.", "It's wet.\n", "", 1),
             ("e4", "2024", "", "", "", "7", "12", 2),
+            ("e3", "Tom's dog ran.", "It found a \"bone\".", "He wrote [1, 2].", "Then it rained.", "It's wet.\n", "", 1),
         ],
     },
     "facebook/belebele": {
@@ -133,8 +134,8 @@ ROWS: dict[str, dict[tuple[str, str], Rows]] = {
     },
     "alexandrainst/m_arc": {
         ("ar", "test"): [
-            ("f1", "كم عدد أيام الأسبوع؟ ", "7", "٧ أيام", "10", "[حذف]", None, "A"),
             ("f2", "ما لون السماء؟ [title] السماء", "أزرق", "أحمر", "", None, "أخضر  ", "B"),
+            ("f1", "كم عدد أيام الأسبوع؟ ", "7", "٧ أيام", "10", "[حذف]", None, "A"),
         ],
         ("vi", "test"): [
             ("f3", "Nước sôi ở bao nhiêu độ?", "100", "'100'", '"0"', "50\n", None, "A"),
@@ -142,6 +143,7 @@ ROWS: dict[str, dict[tuple[str, str], Rows]] = {
     },
     "alexandrainst/m_hellaswag": {
         ("ru", "val"): [
+            (0, "Сон", "Кот [x] спит.", "Он видит", "", ["  сон", "рыбу", "2", "3"], "s~0", "val", "indomain", "1 "),
             (1, "Мытьё окон", "Мужчина берёт  ведро.", "ОН", "", ["моет окно.", "[step] спит.", "", "ест 2 яблока."],
              "s~1", "val", "indomain", " 0"),
         ],
@@ -172,7 +174,7 @@ ROWS: dict[str, dict[tuple[str, str], Rows]] = {
 TASKS = (
     *(f"xnli_{lang}" for lang in XNLI_LANGUAGES),
     "paws_fr", "paws_ja", "paws_zh",
-    "xquad_zh", "xquad_ar", "xquad_en",
+    "xquad_zh", "xquad_th", "xquad_en",
     "mlqa_zh_zh", "mlqa_es_de",
     "xcopa_zh", "xcopa_th", "xcopa_sw",
     "xstorycloze_ar", "xstorycloze_my", "xstorycloze_en",
@@ -208,7 +210,7 @@ def _dicts(columns: Mapping[str, Any], rows: Rows) -> list[dict[str, Any]]:
     return found
 
 
-def copy_xnli(hub: Path, folder: Path, *, languages: Iterable[str] = XNLI_LANGUAGES, rows: Sequence[int] = (102, 1501)) -> None:
+def copy_xnli(hub: Path, folder: Path, *, languages: Iterable[str] = XNLI_LANGUAGES, rows: Sequence[int] = (907, 1841)) -> None:
     """Put some rows of the real XNLI validation set into a mirror."""
     import pyarrow.parquet
 
