@@ -66,7 +66,7 @@ class _Facts(NamedTuple):
     digest: str
     imports: tuple[str, ...]
     names: frozenset[str] | None
-    "Defined at its top; None where a star import may define others."
+    "Defined at its top; None where others may be."
     broken: str
     "Why it is not Python; empty where it is."
 
@@ -80,8 +80,14 @@ def _facts(path: Path, stamp: int) -> _Facts:
         tree = ast.parse(content)
     except (SyntaxError, ValueError) as error:
         return _Facts(digest, (), None, str(error))
+    return _Facts(digest, tuple(dict.fromkeys(_imports(tree))), None if _hides(tree) else frozenset(_defined(tree.body)), "")
+
+
+def _hides(tree: ast.Module) -> bool:
+    """Whether a module may define names that its statements do not show: star imports, globals(), setattr, exec."""
     stars = any(isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names) for node in tree.body)
-    return _Facts(digest, tuple(dict.fromkeys(_imports(tree))), None if stars else frozenset(_defined(tree.body)), "")
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    return stars or bool(called & {"globals", "setattr", "exec", "vars"}) or "__getattr__" in set(_defined(tree.body))
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:

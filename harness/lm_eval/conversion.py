@@ -7,37 +7,24 @@ Errors are what lm-eval itself would stop at, or what it would do wrong in silen
 it runs over are remarks.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from harness.errors import UserError, did_you_mean
-from harness.lm_eval.code import code_hash, missing_function
-from harness.lm_eval.keys import (
-    AGGREGATIONS,
-    AGGREGATIONS_ELSEWHERE,
-    DEFAULT_METRICS,
-    ELSEWHERE,
-    FEWSHOT_KEYS,
-    FILTERS,
-    FILTERS_ELSEWHERE,
-    METRIC_KEYS,
-    METRIC_RULES,
-    REFUSED,
-    STRUCTURE,
-    TASK_KEYS,
-    TOKEN_LIMITS,
-)
+from harness.lm_eval.file import File, check_template, value_of
+from harness.lm_eval.keys import AGGREGATIONS, DEFAULT_METRICS, FEWSHOT_KEYS, REFUSED, STRUCTURE, TASK_KEYS, TOKEN_LIMITS
+from harness.lm_eval.numbers import filters_of, metrics_of
 from harness.lm_eval.reading import FunctionName, Reading
 from harness.lm_eval.remarks import remarks_on, remarks_on_shots
+from harness.lm_eval.results import value_name
 from harness.lm_eval.sources import sources_of
-from harness.lm_eval.templates import compiled, num_listed
+from harness.lm_eval.templates import num_listed
 from harness.lm_eval.tongues import language_of
-from harness.specs.lm_eval import Filter, LmEvalTask, Scored, Shots, Step, Turns
-from harness.specs.loader import Document, KeyPath
+from harness.specs.lm_eval import LmEvalTask, Shots, Turns
+from harness.specs.loader import KeyPath
 from harness.specs.task import Data, MetricUse, TaskSpec
 
 PREFIX = "lm_eval/"
@@ -61,35 +48,6 @@ class Converted:
     def remarks(self) -> list[str]:
         """All of it."""
         return [*self.notes, *self.warnings]
-
-
-@dataclass(kw_only=True)
-class File:
-    """The values of a task, where they stand, and what is wrong with them."""
-
-    name: str
-    values: Mapping[str, Any]
-    document: Document
-    errors: list[UserError] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """A value; the default where the file has none, or null."""
-        value = self.values.get(key)
-        return default if value is None else value
-
-    def wrong(self, message: str, path: KeyPath, *, expected: str = "", found: str = "", todo: str = "") -> None:
-        """Note a mistake."""
-        self.errors.append(UserError(message, where=self.document.where(path), expected=expected, found=found, todo=todo))
-
-    def note(self, message: str, path: KeyPath) -> None:
-        """Note what lm-eval runs over."""
-        self.remarks.append(f"{self.document.where(path)}: {message}")
-
-    @property
-    def folder(self) -> Path:
-        """Of the task's file."""
-        return self.document.path.parent
 
 
 def convert(reading: Reading, *, name: str, overrides: Mapping[str, Any]) -> Converted:
@@ -146,8 +104,6 @@ def _homepage(file: File) -> str:
 
 def _metric_names(config: LmEvalTask) -> list[str]:
     """The metrics of this project that make the task's numbers: each of its metrics under each of its filters."""
-    from harness.lm_eval.results import value_name
-
     names = [
         f"{AGGREGATIONS[scored.aggregation]}:{value_name(scored.metric, filter_.name).replace('.', '_')}"
         for scored in config.metrics
@@ -183,27 +139,6 @@ def _check_keys(file: File) -> None:
             file.wrong(f"'{key}' is missing", ())
 
 
-def value_of(file: File, value: Any, path: KeyPath) -> Any:
-    """A value as the spec holds it: functions with their hash, templates checked."""
-    if isinstance(value, FunctionName):
-        error = missing_function(value.reference, value.folder)
-        if error:
-            file.wrong(error.message, path, expected=error.expected, found=error.found, todo=error.todo)
-        folder = Path(_relative(value.folder, file.folder))
-        return {"function": value.reference, "folder": folder.as_posix(), "code": code_hash(value.reference, value.folder)}
-    if isinstance(value, Mapping):
-        return {str(key): value_of(file, inner, (*path, key)) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [value_of(file, inner, (*path, number)) for number, inner in enumerate(value)]
-    return value
-
-
-def _relative(folder: Path, to: Path) -> str:
-    import os
-
-    return os.path.relpath(folder.resolve(), to.resolve())
-
-
 def _turns(file: File, values: Mapping[str, Any], path: KeyPath, inherited: Mapping[str, Any]) -> dict[str, Any]:
     """How rows are told, with what is inherited where the file says nothing; templates are checked."""
     found = dict(inherited)
@@ -211,15 +146,8 @@ def _turns(file: File, values: Mapping[str, Any], path: KeyPath, inherited: Mapp
         if key in values and (values[key] is not None or not inherited):
             found[key] = value_of(file, values[key], (*path, key))
         if isinstance(values.get(key), str) and not isinstance(values[key], FunctionName) and key in TEMPLATES:
-            _check_template(file, values[key], (*path, key))
+            check_template(file, values[key], (*path, key))
     return {key: value for key, value in found.items() if value is not None}
-
-
-def _check_template(file: File, text: str, path: KeyPath) -> None:
-    try:
-        compiled(text)
-    except UserError as error:
-        file.wrong(f"the template of '{path[-1]}' is broken", path, found=error.found)
 
 
 def _config(file: File) -> LmEvalTask | None:
@@ -227,7 +155,7 @@ def _config(file: File) -> LmEvalTask | None:
     told = _turns(file, file.values, (), {})
     description = file.get("description", "")
     if isinstance(description, str):
-        _check_template(file, description, ("description",))
+        check_template(file, description, ("description",))
     until, longest = _generation(file)
     try:
         shots = Shots(**_shots(file, told))
@@ -242,8 +170,8 @@ def _config(file: File) -> LmEvalTask | None:
             until=until,
             max_gen_toks=longest,
             repeats=file.get("repeats", 1),
-            filters=_filters(file),
-            metrics=_metrics(file),
+            filters=filters_of(file),
+            metrics=metrics_of(file),
         )
     except ValidationError as error:
         for detail in error.errors():
@@ -306,86 +234,3 @@ def _generation(file: File) -> tuple[tuple[str, ...], int]:
         if key not in ("until", "do_sample", "temperature", "num_beams", "top_p", "top_k", *TOKEN_LIMITS):
             file.note(f"'{key}' does nothing here", (*path, key))
     return tuple(str(text) for text in until if text != ""), int(limits[0]) if limits else 256
-
-
-def _filters(file: File) -> tuple[Filter, ...]:
-    """The filters of the file, or the one that takes the first answer."""
-    found: list[Filter] = []
-    given = file.get("filter_list", [])
-    for number, entry in enumerate(given if isinstance(given, list) else [given]):
-        path: KeyPath = ("filter_list", number)
-        if not isinstance(entry, Mapping) or "name" not in entry or not isinstance(entry.get("filter"), list):
-            file.wrong("a filter has a name and a list of steps", path, expected="{name: ..., filter: [{function: ...}]}")
-            continue
-        steps = [_step(file, step, (*path, "filter", at)) for at, step in enumerate(entry["filter"])]
-        found.append(Filter(name=str(entry["name"]), steps=tuple(step for step in steps if step)))
-    return tuple(found) or (Filter(),)
-
-
-def _step(file: File, step: Any, path: KeyPath) -> Step | None:
-    function = step.get("function") if isinstance(step, Mapping) else None
-    if function not in FILTERS:
-        known = (
-            "lm-eval has it, but it is not supported here"
-            if function in FILTERS_ELSEWHERE
-            else did_you_mean(str(function), FILTERS)
-        )
-        file.wrong(f"unknown filter '{function}'", (*path, "function"), todo=known)
-        return None
-    options = {key: value for key, value in step.items() if key != "function"}
-    for key in options:
-        if key not in FILTERS[function]:
-            file.wrong(f"filter '{function}' has no '{key}'", (*path, key), todo=did_you_mean(str(key), FILTERS[function]))
-    return Step(function=function, options=value_of(file, options, path))
-
-
-def _metrics(file: File) -> tuple[Scored, ...]:
-    """The metrics of the file, or those of its output type."""
-    kind = file.get("output_type", "generate_until")
-    given = file.get("metric_list")
-    if given is None:
-        entries: Sequence[Any] = [{"metric": name} for name in DEFAULT_METRICS.get(kind, ())]
-    else:
-        entries = given if isinstance(given, list) else [given]
-    found = [_scored(file, entry, ("metric_list", n) if given is not None else (), kind) for n, entry in enumerate(entries)]
-    made = tuple(one for one in found if one)
-    if not made and not file.errors:
-        expected = ", ".join(name for name, rule in METRIC_RULES.items() if kind in rule.output_types)
-        file.wrong("none of its metrics can be computed here", ("metric_list",), expected=expected)
-    return made
-
-
-def _scored(file: File, entry: Any, path: KeyPath, kind: str) -> Scored | None:
-    """One entry of metric_list; None, with a mistake or a remark, for one that cannot be computed."""
-    name = entry.get("metric") if isinstance(entry, Mapping) else None
-    if isinstance(name, FunctionName) or not isinstance(name, str):
-        message = "metrics that are functions are not supported" if name else "'metric' is missing"
-        file.wrong(message, (*path, "metric"), todo="process_results may compute them" if name else "")
-        return None
-    own = file.get("process_results") is not None
-    rule = METRIC_RULES.get(name)
-    if not own and (rule is None or kind not in rule.output_types):
-        if name in ELSEWHERE or rule:
-            file.note(f"metric '{name}' of {kind} is not computed here", (*path, "metric"))
-        else:
-            known = [known for known, other in METRIC_RULES.items() if kind in other.output_types]
-            file.wrong(f"unknown metric '{name}'", (*path, "metric"), todo=did_you_mean(name, known))
-        return None
-    aggregation = entry.get("aggregation", rule.aggregation if rule else "mean")
-    if aggregation not in AGGREGATIONS:
-        if isinstance(aggregation, FunctionName) or aggregation in AGGREGATIONS_ELSEWHERE:
-            file.note(f"metric '{name}' is not computed here: its aggregation is {aggregation}", (*path, "aggregation"))
-        else:
-            todo = did_you_mean(str(aggregation), [*AGGREGATIONS, *AGGREGATIONS_ELSEWHERE])
-            file.wrong(f"unknown aggregation '{aggregation}'", (*path, "aggregation"), todo=todo)
-        return None
-    options = {key: value for key, value in entry.items() if key not in METRIC_KEYS}
-    known = rule.options if rule and not own else ()
-    for key in options:
-        if key not in known:
-            near = did_you_mean(str(key), [*METRIC_KEYS, *known])
-            file.note(f"metric '{name}' has no option '{key}', which lm-eval runs over ({near})", (*path, key))
-    if entry.get("hf_evaluate"):
-        file.note(f"metric '{name}' is lm-eval's, not that of the package evaluate", (*path, "hf_evaluate"))
-    kept = {key: value for key, value in options.items() if key in known}
-    return Scored(metric=name, aggregation=aggregation, options=value_of(file, kept, path))

@@ -124,7 +124,7 @@ def _multi_choice_regex(
         letters = [chr(ord("A") + number) for number in range(len(choices))]
         texts = {bare(choice.strip()): f"({letter})" for choice, letter in zip(choices, letters)}
         longest = sorted((re.escape(text) for text in map(bare, (choice.strip() for choice in choices))), key=len, reverse=True)
-        ways = (
+        ways: tuple[tuple[re.Pattern[str], Any, Mapping[str, str]], ...] = (
             (pattern, answer, {}),
             (re.compile("|".join(longest)), bare(answer) if isinstance(answer, str) else "", texts),
             (re.compile(rf":[\s]*({'|'.join(letters)})"), answer, {letter: f"({letter})" for letter in letters}),

@@ -8,6 +8,7 @@ key, whole values replacing whole values, also by an explicit null; later includ
 reached twice.  `!function utils.f` is kept as text with the folder of the file that says it; nothing is imported.
 """
 
+import os
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -56,7 +57,7 @@ class _File:
 
 def read_file(path: Path, *, _stack: tuple[Path, ...] = ()) -> Reading:
     """Read a file; raises UserError for bad YAML, missing includes and circles, with the chain that leads there."""
-    path = path.resolve()
+    path = Path(os.path.abspath(path))
     if path in _stack:
         chain = " -> ".join(shown(one) for one in (*_stack[_stack.index(path) :], path))
         raise UserError("these files include each other in a circle", where=shown(_stack[-1]), found=chain)
@@ -65,7 +66,9 @@ def read_file(path: Path, *, _stack: tuple[Path, ...] = ()) -> Reading:
     except OSError as error:
         raise UserError(f"cannot read {shown(path)}: {error.strerror}") from error
     own = _read(path, stamp)
-    values, marks, remarks = {}, {}, list(own.remarks)
+    values: dict[Any, Any] = {}
+    marks: dict[KeyPath, Mark] = {}
+    remarks = list(own.remarks)
     for number, name in enumerate(_includes(own, path)):
         target = path.parent / name
         if not target.is_file():
@@ -81,7 +84,7 @@ def read_file(path: Path, *, _stack: tuple[Path, ...] = ()) -> Reading:
 
 def own_values(path: Path) -> dict[Any, Any]:
     """The values of a file without its includes, `include` among them; raises UserError for bad YAML."""
-    return _read(path.resolve(), path.stat().st_mtime_ns).values
+    return _read(Path(os.path.abspath(path)), path.stat().st_mtime_ns).values
 
 
 def _includes(own: _File, path: Path) -> list[str]:

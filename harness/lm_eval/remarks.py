@@ -16,7 +16,7 @@ from harness.specs.lm_eval import Function, LmEvalTask
 from harness.specs.task import TaskSpec
 
 if TYPE_CHECKING:
-    from harness.lm_eval.conversion import File
+    from harness.lm_eval.file import File
 
 XTREME_TEST = {"xnli": "test", "paws-x": "test", "xquad": "validation", "mlqa": "test"}
 "Last part of a dataset's name -> the split on which XTREME reports it."
@@ -41,8 +41,8 @@ def _rows(file: File, sources: Sources) -> Iterator[str]:
     """Splits."""
     name = str(file.get("dataset_path")).rpartition("/")[2].lower()
     reported = XTREME_TEST.get(name)
-    if file.get("test_split") is None:
-        beside = f"; XTREME reports {reported}" if reported and reported != sources.asked_split else ""
+    if file.get("test_split") is None and reported != sources.asked_split:
+        beside = f"; XTREME reports {reported}" if reported else ""
         yield f"scored on the split '{sources.asked_split}': the file names no test split{beside}"
     elif reported and reported != sources.asked_split:
         yield f"scored on the split '{sources.asked_split}'; XTREME reports {reported}"

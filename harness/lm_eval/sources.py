@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from harness.specs.task import Source
 
 if TYPE_CHECKING:
-    from harness.lm_eval.conversion import File
+    from harness.lm_eval.file import File
 
 BUILDERS = ("json", "csv", "parquet", "text")
 "Dataset paths of `datasets` that mean files."

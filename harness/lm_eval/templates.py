@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from harness.errors import UserError
+from harness.errors import UserError, did_you_mean
 from harness.lm_eval.code import TaskCode
 from harness.specs.lm_eval import Function, LmEvalTask, Turns
 
@@ -46,15 +46,29 @@ def compiled(template: str) -> Any:
         raise UserError("not a Jinja2 template", found=str(error)) from None
 
 
+@lru_cache(maxsize=4096)
+def parsed(template: str) -> nodes.Template:
+    """The syntax of a template, which is much faster than to compile it; raises UserError for what would not compile."""
+    try:
+        tree = _JINJA.parse(template)
+    except TemplateSyntaxError as error:
+        raise UserError("not a Jinja2 template", found=f"{error.message} (line {error.lineno} of the template)") from None
+    for kind, node_type, known in (("filter", nodes.Filter, _JINJA.filters), ("test", nodes.Test, _JINJA.tests)):
+        unknown = [node.name for node in tree.find_all(node_type) if node.name not in known]
+        if unknown:
+            near = did_you_mean(unknown[0], known)
+            raise UserError("not a Jinja2 template", found=f"no {kind} named '{unknown[0]}'", todo=near)
+    return tree
+
+
 def names_in(template: str) -> set[str]:
     """The names that a template takes from its row."""
-    compiled(template)
-    return meta.find_undeclared_variables(_JINJA.parse(template))
+    return meta.find_undeclared_variables(parsed(template))
 
 
 def num_listed(template: str) -> int | None:
     """How many items a template gives that is nothing but a list (`{{[a, b, c]}}`); None for any other."""
-    body = _JINJA.parse(template).body
+    body = parsed(template).body
     inner = body[0].nodes if len(body) == 1 and isinstance(body[0], nodes.Output) else []
     parts = [node for node in inner if not (isinstance(node, nodes.TemplateData) and not node.data.strip())]
     return len(parts[0].items) if len(parts) == 1 and isinstance(parts[0], nodes.List) else None
