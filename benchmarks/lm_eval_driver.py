@@ -1,26 +1,23 @@
 """Runs the lm-eval package on a local mirror of hub datasets and writes down all that it asked, was told and made of it.
 
-    <python with lm-eval> benchmarks/lm_eval_driver.py --model <folder> --mirror <folder> --tasks xnli_de,xquad_zh --output out.json
-    <python with lm-eval> benchmarks/lm_eval_driver.py --model <folder> --mirror <folder>      # jobs from stdin, one JSON a line
+    PYTHON benchmarks/lm_eval_driver.py --model FOLDER --mirror FOLDER --tasks xnli_de,xquad_zh --output out.json
+    PYTHON benchmarks/lm_eval_driver.py --model FOLDER --mirror FOLDER      # jobs from stdin, one JSON a line
 
-The interpreter is one that has lm-eval (make lm-eval); nothing of this project is imported.  lm-eval's own evaluator runs its own
-tasks; only `datasets.load_dataset` reads the mirror instead of the hub: <mirror>/<org>/<name>/<config>/<split>-*.parquet or
+PYTHON is an interpreter that has lm-eval (make lm-eval); nothing of this project is imported.  lm-eval's own evaluator runs its
+own tasks; only `datasets.load_dataset` reads the mirror instead of the hub: <mirror>/<org>/<name>/<config>/<split>-*.parquet or
 <split>.jsonl.  A split that is not there is empty: lm-eval reads the train split of every task, also where it shows no examples.
 
 A job is {"tasks": [names], "output": file, "batch_size": 8, "num_fewshot": null, "limit": null}; after each the output's name is
-printed.  The output holds seconds (imports, loading, index of tasks, building requests, tokens, model, all), the aggregated
-results, and for each task and document: arguments of its requests, target, responses, metrics.
+printed.  The output holds seconds (loading the model, index of tasks, building requests, tokens, model, evaluating in all), the
+aggregated results, and for each task and document: arguments of its requests, target, responses, metrics.
 """
-
-import time
-
-BEGIN = time.perf_counter()
 
 import argparse
 import json
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -192,19 +189,18 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     put_in_place(args.mirror)
     clock = Clock()
-    start = {"imports": time.perf_counter() - BEGIN}
     with clock("load"):
         lm = HFLM(pretrained=args.model, dtype=args.dtype, device="cpu")
     with clock("index"):
         manager = task_manager(args.directories)
-    start |= clock.seconds
+    start = dict(clock.seconds)
     clock.wrap(Task, "build_all_requests", "build")
     clock.wrap(HFLM, "loglikelihood", "loglikelihood")
     clock.wrap(HFLM, "_loglikelihood_tokens", "model likelihood")
     clock.wrap(HFLM, "generate_until", "generate")
     for job in jobs(args):
         found = run_job(job, lm, clock, manager)
-        found["seconds"] = {**start, **found["seconds"], "process": time.perf_counter() - BEGIN}
+        found["seconds"] = {**start, **found["seconds"]}
         Path(job["output"]).write_text(json.dumps(found, ensure_ascii=False, default=_plain), encoding="utf-8")
         sys.stdout.write(f"{job['output']}\n")
         sys.stdout.flush()
