@@ -4,14 +4,17 @@ for line in first_prompts(entry, catalog=catalog, place=place): out(line)
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from harness.catalog import Catalog, Entry
 from harness.data.examples import load_examples
 from harness.data.place import DataPlace
 from harness.devices import Machine
-from harness.errors import MissingData, UserError
+from harness.errors import MissingData, UserError, did_you_mean
+from harness.lm_eval.code import TaskCode
+from harness.lm_eval.templates import Telling
 from harness.registry import TASK_TYPES
 from harness.request_checks import untrusted
 from harness.settings import prompt_settings_of
@@ -19,6 +22,10 @@ from harness.specs.prompt import PromptSettings
 from harness.specs.task import TaskSpec
 
 ROWS = 2
+LOOKED_AT = 1000
+"Rows whose right answers are held against their choices."
+WORD = re.compile(r"[A-Za-z_]\w*")
+"""What looks like the name of a column."""
 
 
 def first_prompts(entry: Entry[TaskSpec], *, catalog: Catalog, place: DataPlace) -> Iterator[str]:
@@ -38,6 +45,7 @@ def first_prompts(entry: Entry[TaskSpec], *, catalog: Catalog, place: DataPlace)
     module: Any = TASK_TYPES.load(entry.spec.type)
     settings = prompt_settings_of(entry.spec, PromptSettings())
     route = module.prompt_route(task=entry.spec, settings=settings, pool=shown, machine=machine, max_positions=None)
+    yield from (f"doubt: {doubt}" for doubt in _doubts(entry, rows))
     for example in rows[:ROWS]:
         asked = route.requests(example, task=entry.spec.task)
         contexts = list(dict.fromkeys(request.context for request in asked))
@@ -48,6 +56,34 @@ def first_prompts(entry: Entry[TaskSpec], *, catalog: Catalog, place: DataPlace)
         if asked[0].continuation is None:
             assert entry.spec.lm_eval is not None
             yield f"  then at most {entry.spec.lm_eval.max_gen_toks} tokens, until {_text(list(entry.spec.lm_eval.until))}"
+
+
+def _doubts(entry: Entry[TaskSpec], rows: Sequence[Any]) -> Iterator[str]:
+    """What lm-eval would run with, and what is hardly meant: words that are no column, right answers that are no choice."""
+    config = entry.spec.lm_eval
+    assert config is not None
+    if not rows:
+        yield "there is no row"
+        return
+    columns = rows[0].columns
+    for key in ("doc_to_text", "doc_to_target", "doc_to_choice"):
+        value = getattr(config, key)
+        if isinstance(value, str) and WORD.fullmatch(value) and value not in columns:
+            where = entry.document.where((key,))
+            yield f"{where}: '{value}' is no column, so it stands for itself; {did_you_mean(value, columns)}"
+    if config.output_type == "multiple_choice" and config.process_results is None and not rows[0].inputs:
+        code = TaskCode(folder=entry.document.path.parent, trusted=True, task=entry.spec.task)
+        telling = Telling(config=config, code=code, columns=columns)
+        chosen = [(example, telling.choices(example.row)) for example in rows[:LOOKED_AT]]
+        outside = [example.id for example, choices in chosen if not _is_choice(example.gold, choices)]
+        if outside:
+            yield f"the right answer of {len(outside)} of {len(chosen)} rows is none of their choices, row {outside[0]} for one"
+
+
+def _is_choice(gold: Any, choices: Sequence[str]) -> bool:
+    """Whether a right answer is among the choices: by number or text, each of several."""
+    several = gold if isinstance(gold, list) else [gold]
+    return all(one in choices if isinstance(one, str) else 0 <= one < len(choices) for one in several)
 
 
 def _num_shots(spec: TaskSpec) -> int:
@@ -64,11 +100,14 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def mistakes_in_rows(entry: Entry[TaskSpec], *, catalog: Catalog, place: DataPlace) -> list[UserError]:
-    """What the rows that are here do not give."""
+def mistakes_in_rows(
+    entry: Entry[TaskSpec], *, catalog: Catalog, place: DataPlace, say: Callable[[str], None]
+) -> list[UserError]:
+    """What the rows that are here do not give; doubts are said."""
     try:
-        for _ in first_prompts(entry, catalog=catalog, place=place):
-            pass
+        for line in first_prompts(entry, catalog=catalog, place=place):
+            if line.startswith(("doubt: ", "no prompts: ")):
+                say(f"warning: {entry.spec.task}: {line.removeprefix('doubt: ').splitlines()[0]}")
     except UserError as error:
         where = f"{entry.document.where(())}: {error.where}" if error.where else entry.document.where(())
         return [UserError(error.message, where=where, expected=error.expected, found=error.found, todo=error.todo)]

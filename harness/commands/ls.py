@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable
 
 from harness.catalog import Catalog
-from harness.commands._arguments import add_catalog_arguments, out
+from harness.commands._arguments import add_catalog_arguments, out, say
 from harness.commands._table import table
 from harness.data.coverage import covered
 from harness.data.languages import languages, xtreme_languages
@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     if args.what not in listings:
         raise UserError(f"cannot list '{args.what}'", todo=did_you_mean(args.what, listings))
     out(listings[args.what](catalog))
+    for error in catalog.theirs.index.errors:
+        say(f"note: {error}")
     errors = catalog.errors
     if errors:
         raise UserError("files that cannot be read:\n" + "\n".join(map(str, errors)))

@@ -12,9 +12,10 @@ from typing import Any
 
 from harness.backbones import resolve
 from harness.catalog import KINDS, Catalog, Entry
-from harness.commands._arguments import add_catalog_arguments, add_trust_argument, out, place_of
+from harness.commands._arguments import add_catalog_arguments, add_trust_argument, out, place_of, say
 from harness.commands._table import table
 from harness.errors import UserError, did_you_mean
+from harness.lm_eval.conversion import PREFIX
 from harness.registry import METRICS, TASK_TYPES
 from harness.settings import Settled, task_options, training
 from harness.specs.loader import Document, KeyPath, dotted
@@ -39,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     kinds = [kind for kind in KINDS if args.name in catalog.names(kind)]
     if not kinds and catalog.theirs.knows(args.name):
         kinds = ["task" if catalog.theirs.is_task(args.name) else "group"]
+    elif catalog.theirs.knows(args.name):
+        say(f"note: lm-eval's '{args.name}' is {PREFIX}{args.name}")
     if not kinds and args.name in METRICS.names():
         module = METRICS.load(args.name)
         out(f"{(module.__doc__ or '').strip()}\n\nkeys: {', '.join(module.KEYS)}\nsignature: {module.SIGNATURE}")

@@ -67,7 +67,7 @@ def _theirs(kind: str, name: str, args: argparse.Namespace, catalog: Catalog) ->
         return []
     from harness.commands._their_tasks import mistakes_in_rows
 
-    return mistakes_in_rows(catalog.task(name), catalog=catalog, place=place_of(args))
+    return mistakes_in_rows(catalog.task(name), catalog=catalog, place=place_of(args), say=say)
 
 
 def _render(entry: Entry[TaskSpec], args: argparse.Namespace, catalog: Catalog) -> list[UserError]:

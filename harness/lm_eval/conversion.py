@@ -105,7 +105,7 @@ def _homepage(file: File) -> str:
 def _metric_names(config: LmEvalTask) -> list[str]:
     """The metrics of this project that make the task's numbers: each of its metrics under each of its filters."""
     names = [
-        f"{AGGREGATIONS[scored.aggregation]}:{value_name(scored.metric, filter_.name).replace('.', '_')}"
+        f"{AGGREGATIONS[scored.aggregation]}:{value_name(scored.metric, filter_.name)}"
         for scored in config.metrics
         for filter_ in config.filters
     ]

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from harness.errors import UserError, did_you_mean
 from harness.lm_eval.conversion import PREFIX, Converted, convert
@@ -141,7 +141,7 @@ class Names:
             group=PREFIX + name,
             description=described,
             members=tuple(members),
-            aggregate="mean_of_tasks" if averaged else "none",
+            aggregate=_aggregate(averaged),
         )
         return Group(spec, document)
 
@@ -191,6 +191,14 @@ class Names:
     def near(self, name: str) -> Sequence[str]:
         """Names that may have been meant."""
         return [*self.index.tasks, *self.index.groups, *self.index.tags]
+
+
+def _aggregate(averaged: Any) -> Literal["mean_of_tasks", "mean_by_size", "none"]:
+    """How the first of a group's averages is made: over all tasks below it, by their size unless it says otherwise."""
+    entries = averaged if isinstance(averaged, list) else [averaged]
+    if not averaged or not isinstance(entries[0], Mapping):
+        return "none"
+    return "mean_by_size" if entries[0].get("weight_by_size", True) else "mean_of_tasks"
 
 
 def _bare(document: Document) -> Document:

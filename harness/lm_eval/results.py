@@ -24,8 +24,8 @@ NONE = -100
 
 
 def value_name(metric: str, filter_name: str) -> str:
-    """What a number is called: the metric, with the filter where it has a name."""
-    return metric if filter_name == "none" else f"{metric},{filter_name}"
+    """What a number is called: the metric, with the filter where it has a name; dots part metrics from keys elsewhere."""
+    return (metric if filter_name == "none" else f"{metric},{filter_name}").replace(".", "_")
 
 
 def score_rows(

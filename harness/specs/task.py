@@ -210,5 +210,6 @@ class GroupSpec(Spec):
     "One sentence."
     members: tuple[str, ...]
     "Tasks, groups and globs."
-    aggregate: Literal["mean_of_tasks", "mean_of_members", "none"] = "mean_of_tasks"
-    "Mean over all tasks below (XTREME's overall), over the direct members, or no number at all."
+    aggregate: Literal["mean_of_tasks", "mean_of_members", "mean_by_size", "none"] = "mean_of_tasks"
+    """Mean over all tasks below (XTREME's overall), over the direct members, over all tasks below by their number of test
+    examples (groups of lm-eval), or no number at all."""
