@@ -82,7 +82,7 @@ def _their_task(name: str, catalog: Catalog) -> list[str]:
     try:
         spec = catalog.task(name).spec
     except UserError as error:
-        return [name, "lm_eval", "0", "-", "-", f"cannot be run: {str(error).splitlines()[0]}"]
+        return [name, "cannot be run", "0", "-", "-", str(error).splitlines()[0]]
     return [name, spec.type, "1", "-", " ".join(use.metric for use in spec.metrics), spec.description]
 
 
