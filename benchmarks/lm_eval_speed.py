@@ -3,8 +3,8 @@
     python benchmarks/lm_eval_speed.py --model FOLDER --hub ../shared/hub --limit 50 --rounds 3 --dtype bfloat16
 
 Four scenarios (lm_eval_rows.py): long options behind long passages, the same with letters, XNLI in 15 languages, generation.
-Each side runs as a process of its own, one after the other, in turns; lm-eval with the best of the batch sizes 1, 8 and 16, which are
-tried first.  `model` is the time inside of the model's requests, without tokenizing; `whole` is what a user waits for: the
+Each side runs as a process of its own, one after the other, in turns; lm-eval with the best of the batch sizes 1, 8 and 16, which
+are tried first.  `model` is the time inside of the model's requests, without tokenizing; `whole` is what a user waits for: the
 process from its start to its end.  Of several rounds the best counts.  lm-eval looks for task files in the folders of the
 scenario only, and computes no bootstrap: both are in its favour.  A ratio above 1 says how many times faster xlift is.
 """
@@ -21,14 +21,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.lm_eval_rows import SCENARIOS, write_scenario
 
+ROOT = Path(__file__).resolve().parent.parent
 BATCH_SIZES = (1, 8, 16)
 DIRECTORIES = {"choices": "okapi", "letters": "belebele", "xnli": "xnli", "generation": "xquad"}
-COLUMNS = "scenario|tasks x rows|lm-eval batch|lm-eval model|xlift model|ratio|lm-eval whole|xlift whole|ratio".split("|")
+COLUMNS = ["scenario", "tasks x rows", "lm-eval batch", *("lm-eval model", "xlift model", "ratio")]
+COLUMNS += ["lm-eval whole", "xlift whole", "ratio"]
 
 
 @dataclass(kw_only=True)
