@@ -250,6 +250,34 @@ def test_filters_give_what_those_of_lm_eval_give():
         filtered([["a"]], ("take_first_k", {"k": 2}))
 
 
+def test_a_filter_may_be_a_class_of_the_task_s_own(tmp_path):
+    write(
+        tmp_path,
+        t__yaml="""task: t
+dataset_path: a/b
+test_split: test
+doc_to_text: q
+doc_to_target: a
+filter_list: [{name: own, filter: [{function: !function code.Longest, least: 2}, {function: take_first}]}]
+metric_list: [{metric: exact_match}]
+""",
+        code__py="""class Longest:
+    def __init__(self, least):
+        self.least = least
+
+    def apply(self, answers, rows):
+        return [[max(own, key=len) if len(own) >= self.least else row["q"]] for own, row in zip(answers, rows)]
+""",
+    )
+    spec = convert(read_file(tmp_path / "t.yaml"), name="t", overrides={}).spec
+    assert [function.function for function in spec.lm_eval.functions()] == ["code.Longest"]
+    code = TaskCode(folder=tmp_path, trusted=True)
+    rows = [{"q": "?"}, {"q": "!"}]
+    assert apply_filter(spec.lm_eval.filters[0], [["a", "bc"], ["d"]], rows, code=code) == ["bc", "!"]
+    with pytest.raises(UserError, match="--trust_task_code"):
+        apply_filter(spec.lm_eval.filters[0], [["a"]], rows, code=TaskCode(folder=tmp_path))
+
+
 def test_choices_are_scored_by_sum_characters_and_bytes():
     made = telling(
         "gold",

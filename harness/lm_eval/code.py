@@ -108,9 +108,9 @@ def tasks_folder(path: Path) -> Path | None:
 
 def _in_tasks(path: Path, name: str) -> Path | None:
     """The file of `lm_eval.tasks.<name>`."""
-    root = tasks_folder(path)
     prefix = "lm_eval.tasks."
-    return root / f"{name.removeprefix(prefix).replace('.', '/')}.py" if root and name.startswith(prefix) else None
+    root = tasks_folder(path) if name.startswith(prefix) else None
+    return root / f"{name.removeprefix(prefix).replace('.', '/')}.py" if root else None
 
 
 def missing_function(reference: str, folder: Path) -> UserError | None:
@@ -201,6 +201,14 @@ class TaskCode:
             found = f"{type(error).__name__}: {error}"
             raise UserError(f"the code of task '{self.task}' cannot be loaded", where=where, found=found) from error
         return self._guarded(found, where=f"{where} {name}") if callable(found) and not isinstance(found, type) else found
+
+    def made(self, kind: Any, **options: Any) -> Any:
+        """An object of a class of the task's code."""
+        return self.within(kind, **options)
+
+    def within(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """What a function or class of the task's code gives, run with the packages it expects; UserError for what it raises."""
+        return self._guarded(function, where=getattr(function, "__qualname__", str(function)))(*args, **kwargs)
 
     def _guarded(self, function: Callable[..., Any], *, where: str) -> Callable[..., Any]:
         """The function with its packages around it; what it raises comes out as a UserError that names it."""

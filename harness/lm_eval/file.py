@@ -26,6 +26,8 @@ class File:
     document: Document
     errors: list[UserError] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    functions: dict[tuple[str, Path], dict[str, str]] = field(default_factory=dict)
+    "Functions that were looked up, by name and folder."
 
     def get(self, key: str, default: Any = None) -> Any:
         """A value; the default where the file has none, or null."""
@@ -49,16 +51,25 @@ class File:
 def value_of(file: File, value: Any, path: KeyPath) -> Any:
     """A value as the spec holds it: functions with their hash, templates checked."""
     if isinstance(value, FunctionName):
-        error = missing_function(value.reference, value.folder)
-        if error:
-            file.wrong(error.message, path, expected=error.expected, found=error.found, todo=error.todo)
-        folder = Path(_relative(value.folder, file.folder))
-        return {"function": value.reference, "folder": folder.as_posix(), "code": code_hash(value.reference, value.folder)}
+        return _function(file, value, path)
     if isinstance(value, Mapping):
         return {str(key): value_of(file, inner, (*path, key)) for key, inner in value.items()}
     if isinstance(value, list):
         return [value_of(file, inner, (*path, number)) for number, inner in enumerate(value)]
     return value
+
+
+def _function(file: File, value: FunctionName, path: KeyPath) -> dict[str, str]:
+    """What the spec says of a function, looked up once; one that is not there is a mistake."""
+    key = (value.reference, value.folder)
+    if key not in file.functions:
+        error = missing_function(value.reference, value.folder)
+        if error:
+            file.wrong(error.message, path, expected=error.expected, found=error.found, todo=error.todo)
+        folder = Path(_relative(value.folder, file.folder)).as_posix()
+        code = code_hash(value.reference, value.folder)
+        file.functions[key] = {"function": value.reference, "folder": folder, "code": code}
+    return file.functions[key]
 
 
 def _relative(folder: Path, to: Path) -> str:

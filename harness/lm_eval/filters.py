@@ -41,6 +41,9 @@ def apply_filter(filter_: Filter, answers: Sequence[Any], rows: Rows, *, code: T
 def _step(step: Step, code: TaskCode) -> Callable[[list[Any], Rows], Iterable[Any]]:
     """The function of a step, with its options."""
     options = {key: code.function(value) if isinstance(value, Function) else value for key, value in step.options.items()}
+    if "filter_class" in options:
+        made = code.made(options.pop("filter_class"), **options)
+        return lambda answers, rows: code.within(made.apply, answers, rows)
     if step.function == "custom":
         function: Callable[[list[Any], Rows], Iterable[Any]] = options["filter_fn"]
         return function

@@ -41,7 +41,11 @@ def filters_of(file: File) -> tuple[Filter, ...]:
 
 
 def _step(file: File, step: Any, path: KeyPath) -> Step | None:
-    function = str(step.get("function")) if isinstance(step, Mapping) else ""
+    own = step.get("function") if isinstance(step, Mapping) else None
+    if isinstance(own, FunctionName):  # a class whose `apply` takes and gives what a filter does
+        options = {key: value for key, value in step.items() if key != "function"}
+        return Step(function="custom", options=value_of(file, {**options, "filter_class": own}, (*path, "function")))
+    function = str(own)
     if function not in FILTERS:
         known = (
             "lm-eval has it, but it is not supported here" if function in FILTERS_ELSEWHERE else did_you_mean(function, FILTERS)
