@@ -15,6 +15,10 @@ from harness.intermediate import NO_INTERMEDIATE
 from harness.run_request import RunRequest
 
 
+MOST_TOLD = 5
+"Names that two files have, on stderr."
+
+
 def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
     """--include_path and --data_dir."""
     parser.add_argument(
@@ -105,7 +109,9 @@ def catalog_of(args: argparse.Namespace) -> Catalog:
 
 def tell_remarks(catalog: Catalog) -> None:
     """Say on stderr which names mean two things."""
-    for remark in catalog.remarks:
+    doubled = catalog.theirs.index.remarks
+    more = [f"... and {len(doubled) - MOST_TOLD} more"] if len(doubled) > MOST_TOLD else []
+    for remark in (*catalog.remarks, *doubled[:MOST_TOLD], *more):
         say(f"note: {remark}")
 
 

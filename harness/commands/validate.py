@@ -43,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     )
     theirs = catalog.find_theirs(under=under) if under else []
     errors += catalog.theirs.index.errors
+    for remark in catalog.theirs.index.remarks if under else ():
+        say(f"warning: {remark}")
     for kind, name in theirs:
         errors += _theirs(kind, name, args, catalog)
     names += theirs

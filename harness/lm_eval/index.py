@@ -77,6 +77,8 @@ class Index:
             self.remarks.append(f"{shown(path)}: {kind} '{name}' is in {shown(own[name])} already, which counts")
             return
         for known in (self.tasks, self.groups):
+            if name in known and known[name].path.resolve() == path.resolve():
+                return  # one folder given twice, or within another
             if name in known:
                 self.remarks.append(f"{shown(path)}: {kind} '{name}' stands in place of that of {shown(known.pop(name).path)}")
         own[name] = path
