@@ -51,6 +51,8 @@ MODEL_ARGS = {
 }
 FAKE_CAPABILITIES = ("forward_head", "embed", "loglikelihood", "generate")
 WEIGHTS = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "heads.json", "adapter_config.json", "decoder.json")
+SPEECH = ("chat_template*", "generation_config.json", "special_tokens_map.json", "tokenizer_config.json")
+"What says how a conversation is written and where an answer ends."
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "*.model", "vocab.txt")
 EMBEDDING = re.compile(r"(embeddings|embed_tokens|embed_positions|shared|tok_embeddings|wte|wpe)\.weight$")
 "Names of embedding tables in weight files."
@@ -70,6 +72,8 @@ class Backbone:
     arguments: Mapping[str, Any]
     "Part of every stage's arguments."
     knobs: Mapping[str, Any]
+    speech: str = ""
+    "Fingerprint of the chat template and the tokens that end an answer; empty for models of the hub, whose commit says it."
     options: Mapping[str, Any] = field(default_factory=dict)
     "Task options among --model_args."
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -79,6 +83,12 @@ class Backbone:
     def is_fake(self) -> bool:
         """Whether made-up answers stand in the model's place."""
         return self.adapter == "fake"
+
+    @property
+    def sees_both_ways(self) -> bool:
+        """Whether its tokens attend to those after them as well."""
+        causal = not self.is_fake and bool(ADAPTERS.constant(self.adapter, "CAUSAL", False))
+        return not causal or bool(self.arguments.get("extra", {}).get("bidirectional"))
 
     def capabilities(self) -> tuple[str, ...]:
         """What its adapter offers."""
@@ -148,6 +158,7 @@ def resolve(model: str, model_args: str, *, catalog: Catalog, use_own_head: bool
         preset=preset,
         arguments=arguments,
         knobs=knobs,
+        speech=_speech(str(knobs.get("tokenizer") or knobs.get("checkpoint") or path)),
         options={key: value for key, value in given.items() if key not in MODEL_ARGS},
         facts=_facts(preset, path, arguments, knobs),
     )
@@ -201,6 +212,12 @@ def _fingerprint(path: str, revision: str | None, patterns: Sequence[str] = WEIG
         files = sorted({file for pattern in patterns for file in folder.rglob(pattern)})
         return files_fingerprint(files)
     return f"hub:{path}@{revision or commit_in_cache(path) or 'main'}"
+
+
+def _speech(path: str) -> str:
+    """Fingerprint of the files of a local folder that say how a conversation is written; empty where there are none."""
+    files = sorted({file for pattern in SPEECH for file in Path(path).expanduser().glob(pattern) if file.is_file()})
+    return files_fingerprint(files) if files else ""
 
 
 def _facts(preset: Entry[PresetSpec] | None, path: Any, arguments: Mapping[str, Any], knobs: Mapping[str, Any]) -> dict[str, Any]:

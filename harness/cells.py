@@ -8,7 +8,7 @@ shared_batches(stages, todo=todo, root=root)     # which cells share batches: [[
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,11 +46,24 @@ class Question(NamedTuple):
     "`loglikelihood` or `generate`: what a request in words wants."
 
     @staticmethod
-    def of(module: Any, options: Any, *, head: str | None) -> Question:
-        """The question of a task type: pooled vectors where the type has no head."""
+    def of(module: Any, options: Any, *, head: str | None, task: TaskSpec) -> Question:
+        """The question of a task type or its prompt route: pooled vectors where the type has no head."""
+        if hasattr(module, "asks"):
+            return Question(None, None, module.asks(task))
         pools = getattr(module, "pools", None)
         pooling = pools(options) if pools else None
         return Question(None, pooling) if pooling else Question(head, None)
+
+
+def route_module(
+    kind: str, prompt: Mapping[str, Any] | None, *, pool: Sequence[Any] = (), max_positions: int | None = None
+) -> Any:
+    """A task type, or with the `prompt` arguments of a stage its prompt route."""
+    module = TASK_TYPES.load(kind)
+    if prompt is None:
+        return module
+    settings = PromptSettings.model_validate(prompt)
+    return PromptRoute(module=module, settings=settings, pool=pool, max_positions=max_positions)
 
 
 @dataclass(kw_only=True)
@@ -77,15 +90,13 @@ class Cell:
     @cached_property
     def module(self) -> Any:
         """The task type, or its prompt route."""
-        module = TASK_TYPES.load(self.spec.type)
-        if "prompt" not in self.args:
-            return module
-        settings = PromptSettings.model_validate(self.args["prompt"])
-        if hasattr(module, "prompt_route"):
-            return module.prompt_route(
+        own = getattr(TASK_TYPES.load(self.spec.type), "prompt_route", None)
+        if "prompt" in self.args and own:
+            settings = PromptSettings.model_validate(self.args["prompt"])
+            return own(
                 task=self.spec, settings=settings, pool=self._pool(), machine=self.machine, max_positions=self.max_positions
             )
-        return PromptRoute(module=module, settings=settings, pool=self._pool(), max_positions=self.max_positions)
+        return route_module(self.spec.type, self.args.get("prompt"), pool=self._pool(), max_positions=self.max_positions)
 
     def _pool(self) -> Sequence[Any]:
         """The English rows from which solved examples are drawn; those of the last task are kept, for its other languages."""
@@ -110,9 +121,7 @@ class Cell:
     @cached_property
     def question(self) -> Question:
         """What the model is asked."""
-        if "prompt" in self.args:
-            return Question(None, None, self.module.asks(self.spec))
-        return Question.of(self.module, self.options, head=self.args["head"])
+        return Question.of(self.module, self.options, head=self.args["head"], task=self.spec)
 
     @cached_property
     def examples(self) -> Sequence[Any]:

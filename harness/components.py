@@ -4,7 +4,7 @@ component_arguments(spec, spec, options={}, tests=[], prints=prints)    # {'task
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.catalog import Entry
 from harness.fingerprints import Fingerprints, Need, file_of
@@ -14,6 +14,17 @@ from harness.specs.portable import portable
 from harness.specs.prompt import PromptSettings
 from harness.specs.task import TaskSpec
 
+LM_HEAD = "lm"
+"Name of the head that is trained on prompts: the model's own."
+
+
+class InWords(NamedTuple):
+    """How a run puts its tasks to a model in words."""
+
+    settings: PromptSettings
+    speech: str
+    "Fingerprint of the model's chat template and generation settings."
+
 
 def component_arguments(
     source: TaskSpec,
@@ -22,23 +33,29 @@ def component_arguments(
     options: Mapping[str, Any],
     tests: Sequence[Mapping[str, Any]],
     prints: Fingerprints,
+    words: InWords | None = None,
 ) -> dict[str, Any]:
     """Training on the rows of `source`, with the options and selected on the English validation rows of `target`.
 
-    Raises MissingData for rows that are not here.
+    With `words` the rows are put into those of `target`.  Raises MissingData for rows that are not here.
     """
+    in_words = words is not None
+    source = source.model_copy(update={"prompt": target.prompt}) if in_words else source
     component: dict[str, Any] = {
         "task": source.task,
-        "spec": portable(source, split="train"),
+        "spec": portable(source, split="train", prompt=in_words),
         "data": prints.data(source, "train"),
         "options": dict(options),
     }
-    if file_of(source.task) != source.task:
+    if words is not None:
+        component |= {"prompt": words.settings.of_training.model_dump(mode="json", exclude_defaults=True), "head": LM_HEAD}
+        component |= {"speech": words.speech} if words.speech else {}
+    elif file_of(source.task) != source.task:
         component["head"] = file_of(source.task)  # translations and English rows of a task share its head
     if is_selected(target):
-        validation = portable(target, split="validation", metrics=True)
+        validation = portable(target, split="validation", metrics=True, prompt=in_words)
         # Targets that select on the same rows share the checkpoint: under the name of the task that gives the training rows.
-        same = validation == portable(source, split="validation", metrics=True)
+        same = validation == portable(source, split="validation", metrics=True, prompt=in_words)
         chosen = source if same else target
         component["validation"] = {"task": chosen.task, "spec": validation, "data": prints.data(chosen, "validation")}
     if tests:
@@ -73,10 +90,12 @@ def shot_needs(source: TaskSpec, target: TaskSpec, *, settings: PromptSettings) 
     return [(spec, split, spec.train_languages)] if settings.num_fewshot else []
 
 
-def prompt_arguments(source: TaskSpec, target: TaskSpec, *, settings: PromptSettings, prints: Fingerprints) -> dict[str, Any]:
+def prompt_arguments(source: TaskSpec, target: TaskSpec, *, words: InWords, prints: Fingerprints) -> dict[str, Any]:
     """What a prediction in words receives beside the task: settings and rows of solved examples (or MissingData)."""
-    args: dict[str, Any] = {"prompt": settings.model_dump(mode="json", exclude_defaults=True)}
-    for spec, split, _ in shot_needs(source, target, settings=settings):
+    # Whether the model was fine-tuned shows in the stage that it starts from.
+    args: dict[str, Any] = {"prompt": words.settings.model_dump(mode="json", exclude_defaults=True, exclude={"sft"})}
+    args |= {"speech": words.speech} if words.speech else {}
+    for spec, split, _ in shot_needs(source, target, settings=words.settings):
         args["shots"] = {"task": spec.task, "spec": portable(spec, split=split), "data": prints.data(spec, split)}
     return args
 

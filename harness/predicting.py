@@ -23,6 +23,7 @@ from harness.fakes import Fake, load_fake
 from harness.loading import load_adapter
 from harness.partials import remove_partials
 from harness.processes import from_first, gather, num_ranks, rank, together
+from harness.prompting.encoding import plan_requests
 from harness.protocols import Feature, HeadSpec, Output, Prediction
 from harness.provenance import provenance
 from harness.registry import TASK_TYPES
@@ -140,6 +141,15 @@ def _ask(adapter: Any, features: Sequence[Feature], question: Question, machine:
     return _ask(adapter, features[:half], question, machine) + _ask(adapter, features[half:], question, machine)
 
 
+def _planned(lengths: Sequence[int], question: Question, *, max_tokens: int) -> list[list[int]]:
+    """Indices of the features that go to the model together.
+
+    Sequences of one length for heads and vectors; neighbours for requests in words: what they share is computed once.
+    """
+    plan = plan_requests if question.asks else plan_batches
+    return plan(lengths, max_tokens=max_tokens)
+
+
 def _run_group(answers: Answers, members: Sequence[Cell], unfinished: Sequence[Cell], *, bar: Any) -> None:
     """Run the batches of cells that ask the same question, and finish each cell as soon as it is complete."""
     machine = members[0].machine
@@ -150,7 +160,8 @@ def _run_group(answers: Answers, members: Sequence[Cell], unfinished: Sequence[C
         lengths = [length for cell in members for length in cell.lengths]
         waiting = {cell.stage.key: cell for cell in unfinished}
         left |= {key: sum(n not in cell.partials for n in range(len(cell.lengths))) for key, cell in waiting.items()}
-        for number, batch in enumerate(plan_batches(lengths, max_tokens=machine.budget(train=False))):
+        plans = _planned(lengths, members[0].question, max_tokens=machine.budget(train=False))
+        for number, batch in enumerate(plans):
             chosen = [index[i] for i in batch]
             missing = [
                 at for at, (c, n) in enumerate(chosen) if c.stage.key in waiting and n not in waiting[c.stage.key].partials
@@ -211,6 +222,8 @@ def clean(folder: Path) -> None:
 
 def _line(prediction: Prediction) -> str:
     record = {name: getattr(prediction, name) for name in Prediction.__slots__}
+    if prediction.scores is None:
+        del record["scores"]
     return json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n"
 
 
@@ -221,23 +234,31 @@ def read_predictions(folder: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
+class Asked(NamedTuple):
+    """How a task is put to a model."""
+
+    task: TaskSpec
+    module: Any
+    "The task type, or its prompt route."
+    options: Any
+    question: Question
+
+
 def evaluate(
     adapter: Any,
     examples: Sequence[Any],
     features: Sequence[Feature],
     *,
-    task: TaskSpec,
-    options: Any,
-    question: Question,
+    asked: Asked,
     machine: Machine,
 ) -> float:
     """The task's score (0-100) of a model in memory, without writing anything: selection on English validation rows."""
     import torch
 
-    module = TASK_TYPES.load(task.type)
+    task, module, options, question = asked
     mine: dict[int, Any] = {}
     with together(), torch.inference_mode():
-        plans = plan_batches([len(f.input_ids) for f in features], max_tokens=machine.budget(train=False))
+        plans = _planned([num_tokens(f) for f in features], question, max_tokens=machine.budget(train=False))
         for batch in plans[rank() :: num_ranks()]:
             for i, output in zip(batch, _ask(adapter, [features[i] for i in batch], question, machine), strict=True):
                 mine[i] = module.reduce(features[i], output, task=task, options=options)

@@ -25,7 +25,8 @@ Json: TypeAlias = Any
 Output: TypeAlias = np.ndarray
 """What an adapter gives for one feature, fp32 on the CPU, padding removed:
 head `sequence` [C] logits; `choice` [] one logit; `token` [T, C] logits; `span` [T, 2] start and end logits;
-`mlm` [M, V] logits of the M positions whose label is not -100; `embed` [D] a pooled vector, not normalised;
+`mlm`, `lm` [M, V] logits of the M positions whose label is not -100 (`lm`: the label is the token that follows);
+`embed` [D] a pooled vector, not normalised;
 `loglikelihood` fp64 [N, 3] for each continuation the sum of its log-probabilities, its number of tokens and 1.0 if each of them
 is the likeliest one.  `generate` gives a text."""
 Partial: TypeAlias = Json
@@ -61,7 +62,8 @@ class Feature:
     type_ids: list[int] | None = None
     "Token type ids, None for models without them."
     labels: int | list[int] | tuple[int, int] | None = None
-    "Class index; a label per token (-100 = none); (start, end) token positions; None where the loss needs none."
+    """Class index; a label per token (-100 = none; on the prompt route the token that follows); (start, end) token positions;
+    None where the loss needs none."""
     info: Json = None
     "What `reduce` and `decode` need and the model does not (offsets, word numbers): plain data."
     num_truncated: int = 0
@@ -100,6 +102,9 @@ class Prediction:
     num_truncated: int = 0
     notes: tuple[str, ...] = ()
     "Machine-readable remarks that the board counts, e.g. 'unparsed', 'answer_longer_than_limit'."
+    scores: tuple[float | None, ...] | None = None
+    """Prompt route, where one of several continuations is chosen: the normalised log-likelihood of each (None without tokens).
+    Left out of the line where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +184,7 @@ class TaskType(Protocol):
     SAMPLES: Sequence[Mapping[str, Any]]
     "A few raw rows (mapped fields) that tests run through the whole type."
     # Optional:
+    #   BOTH_DIRECTIONS = True    its training hides words: a causal model has to attend in both directions for it,
     #   GROUPED = True        the loss sets the features of an example against each other: they share a forward pass in training,
     #   FIXED_OPTIONS = (..)  names of options that only a task may set, no recipe, preset or --model_args,
     #   CALIBRATES = True     decode chooses a threshold on the task's validation rows of the language, which come first,

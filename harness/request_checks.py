@@ -4,6 +4,7 @@ errors = [*conflicts(request, entries, any_named=True), *impossible(backbone, en
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from harness.backbones import Backbone
 from harness.catalog import Catalog, Entry
@@ -12,7 +13,7 @@ from harness.intermediate import NO_INTERMEDIATE, Setting
 from harness.lm_eval.code import FLAG, file_of
 from harness.registry import TASK_TYPES
 from harness.run_request import RunRequest
-from harness.settings import route_of
+from harness.settings import asks, prompt_settings, route_of
 from harness.specs.loader import shown
 from harness.specs.task import TaskSpec
 from harness.stage_builder import StageBuilder
@@ -30,15 +31,8 @@ def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_na
         errors.append(UserError("--no_train and --intermediate exclude each other", todo="leave out one of them"))
     if request.limit is not None and request.limit < 1:
         errors.append(UserError("the limit must be at least 1", where="--limit", found=str(request.limit)))
-    if request.route == "prompt" and set(named) - {NO_INTERMEDIATE}:
-        message = "--route prompt asks the backbone as it is: it has no intermediate phase"
-        errors.append(UserError(message, where="--intermediate", todo="leave one of them out"))
     if request.prompt_args and request.route != "prompt" and not any(_prompted(entry, request) for entry in entries):
         errors.append(UserError("--prompt_args without --route prompt", todo="add --route prompt"))
-    for entry in entries:
-        if _prompted(entry, request) and entry.spec.prompt is None and entry.spec.lm_eval is None:
-            where, todo = entry.document.where(("task",)), "give it a `prompt:`, or leave it out of --tasks"
-            errors.append(UserError(f"task '{entry.spec.task}' has no prompt", where=where, todo=todo))
     for entry in entries:
         spec = entry.spec
         if not spec.data.test:
@@ -58,6 +52,15 @@ def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_na
     return errors
 
 
+class Use(NamedTuple):
+    """A task of a run."""
+
+    where: str
+    entry: Entry[TaskSpec]
+    trains: bool
+    in_words: bool
+
+
 def impossible(
     backbone: Backbone,
     entries: Sequence[Entry[TaskSpec]],
@@ -67,35 +70,22 @@ def impossible(
     catalog: Catalog,
 ) -> list[UserError]:
     """Every pair of task and adapter that cannot work, and task options that no task of the run has."""
-    offered = backbone.capabilities()
-    errors: list[UserError] = []
     trains = not (request.no_train or backbone.is_fake)
-    used = [
-        ("--tasks", entry, trains and not _prompted(entry, request) and bool(entry.spec.train_on or entry.spec.data.train))
-        for entry in entries
-    ]
-    named = dict.fromkeys(name for setting in settings for name in setting.tasks)
-    used += [("--intermediate", catalog.task(name), trains) for name in named]
-    for where, entry, fits in used:
-        spec = entry.spec
-        needs = {*TASK_TYPES.load(spec.type).NEEDS}
-        if where == "--tasks" and _prompted(entry, request) and (spec.prompt or spec.lm_eval):
-            written = spec.lm_eval.output_type == "generate_until" if spec.lm_eval else bool(spec.prompt and spec.prompt.generate)
-            needs = {"generate" if written else "loglikelihood"}
-        missing = sorted((needs | ({"fit"} if fits else set())) - set(offered))
-        if missing:
-            errors.append(
-                UserError(
-                    f"task '{spec.task}' ({spec.type}) cannot be had with adapter '{backbone.adapter}'",
-                    where=where,
-                    expected=f"an adapter that offers {', '.join(missing)}",
-                    found=f"'{backbone.adapter}' offers {', '.join(offered)}",
-                    todo="--no_train uses the heads that a checkpoint has"
-                    if missing == ["fit"]
-                    else "choose another model or task",
-                )
-            )
-    options = {name for _, entry, _ in used for name in TASK_TYPES.load(entry.spec.type).Options.model_fields}
+    errors: list[UserError] = []
+    sft = False
+    with collecting(errors):
+        sft = prompt_settings(request.prompt_args).sft
+    used = []
+    for entry in entries:
+        in_words = _prompted(entry, request)
+        fits = trains and (sft or not in_words) and entry.spec.is_trainable
+        used.append(Use("--tasks", entry, fits, in_words))
+    for name in dict.fromkeys(name for setting in settings for name in setting.tasks):
+        entry = catalog.task(name)
+        used.append(Use("--intermediate", entry, trains, _prompted(entry, request)))
+    for use in used:
+        errors += _not_had(use, backbone)
+    options = {name for use in used for name in TASK_TYPES.load(use.entry.spec.type).Options.model_fields}
     for key in backbone.options if used else ():
         if key not in options:
             message = f"no task of this run has the option '{key}'"
@@ -123,6 +113,41 @@ def untrusted(entries: Sequence[Entry[TaskSpec]], *, trusted: bool) -> list[User
             todo=f"read that code, then allow it with {FLAG}",
         )
     ]
+
+
+def _not_had(use: Use, backbone: Backbone) -> list[UserError]:
+    """Why a task cannot be had with a backbone."""
+    spec, offered = use.entry.spec, backbone.capabilities()
+    module = TASK_TYPES.load(spec.type)
+    if use.in_words and asks(spec) is None and (use.trains or use.where == "--tasks"):
+        todo = f"give it a `prompt:`, or leave it out of {use.where}"
+        return [UserError(f"task '{spec.task}' has no prompt", where=use.entry.document.where(("task",)), todo=todo)]
+    needs = {*module.NEEDS}
+    asked = asks(spec) if use.in_words else None
+    if asked:
+        needs = {asked}
+    missing = sorted((needs | ({"fit"} if use.trains else set())) - set(offered))
+    if missing:
+        return [
+            UserError(
+                f"task '{spec.task}' ({spec.type}) cannot be had with adapter '{backbone.adapter}'",
+                where=use.where,
+                expected=f"an adapter that offers {', '.join(missing)}",
+                found=f"'{backbone.adapter}' offers {', '.join(offered)}",
+                todo="--no_train uses the heads that a checkpoint has" if missing == ["fit"] else "choose another model or task",
+            )
+        ]
+    if use.trains and getattr(module, "BOTH_DIRECTIONS", False) and not backbone.sees_both_ways:
+        return [
+            UserError(
+                f"task '{spec.task}' ({spec.type}) hides words, and what comes before a word does not tell it",
+                where=use.where,
+                expected="attention in both directions",
+                found=f"a causal model (adapter '{backbone.adapter}')",
+                todo="--model_args bidirectional=true, or an encoder",
+            )
+        ]
+    return []
 
 
 def _prompted(entry: Entry[TaskSpec], request: RunRequest) -> bool:

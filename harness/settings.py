@@ -138,7 +138,16 @@ def prompt_settings_of(spec: TaskSpec, settings: PromptSettings) -> PromptSettin
         return settings
     own = spec.lm_eval.num_fewshot
     given = settings.num_fewshot if "num_fewshot" in settings.model_fields_set and own != 0 else own or 0
-    return settings.model_copy(update={"num_fewshot": given, "fewshot_split": "train", "wording": "english", "normalise": None})
+    return settings.model_copy(
+        update={"num_fewshot": given, "fewshot_split": "train", "wording": "english", "normalise": None, "sft": False}
+    )
+
+
+def asks(spec: TaskSpec) -> str | None:
+    """What a task wants of a model that is asked in words: `loglikelihood` or `generate`; None where it has no words."""
+    if spec.lm_eval:
+        return "generate" if spec.lm_eval.output_type == "generate_until" else "loglikelihood"
+    return ("generate" if spec.prompt.generate else "loglikelihood") if spec.prompt else None
 
 
 def route_of(spec: TaskSpec, asked: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from harness.backbones import Backbone
 from harness.catalog import Catalog, Entry
 from harness.components import (
+    InWords,
     asked_rows,
     component_arguments,
     head_asked,
@@ -135,7 +136,7 @@ class StageBuilder:
         if self.is_trained(entry.spec):
             needs += self._training_needs(self.source(entry), entry)
         if self.is_prompted(entry.spec):
-            needs += shot_needs(self.source(entry).spec, entry.spec, settings=self.prompt_of(entry.spec))
+            needs += shot_needs(self.source(entry).spec, entry.spec, settings=self.words(entry.spec).settings)
         return needs
 
     def _training_needs(self, source: Entry[TaskSpec], target: Entry[TaskSpec]) -> list[Need]:
@@ -237,13 +238,21 @@ class StageBuilder:
     def reused_head(self, entry: Entry[TaskSpec], setting: Setting) -> str | None:
         """The head of the last intermediate phase with which a target can go on; None = it starts with a fresh one."""
         last: Sequence[Component] = setting.phases[-1].components if setting.phases else ()
+        if self.is_prompted(entry.spec):
+            return None  # the model's own head goes with it always
         heads = [(self.task(c.task), self.options(self.task(c.task), phase="intermediate")) for c in last]
         return reusable_head(self.source(entry), self.options(entry), among=heads)
 
     def _component(self, source: Entry[TaskSpec], target: Entry[TaskSpec], *, phase: str) -> dict[str, Any]:
         """Training on the rows of `source`, selected on the English validation rows of `target`."""
-        options = self.options(target, phase=phase)
-        return component_arguments(source.spec, target.spec, options=options, tests=self.tests, prints=self.prints)
+        return component_arguments(
+            source.spec,
+            target.spec,
+            options=self.options(target, phase=phase),
+            tests=self.tests,
+            prints=self.prints,
+            words=self.words(target.spec) if phase != "pretraining" and self.is_prompted(target.spec) else None,
+        )
 
     def _train_stage(
         self,
@@ -270,9 +279,9 @@ class StageBuilder:
         """How tasks are put into words."""
         return prompt_settings(self.request.prompt_args)
 
-    def prompt_of(self, spec: TaskSpec) -> PromptSettings:
-        """How one task is put into words."""
-        return prompt_settings_of(spec, self.prompt)
+    def words(self, spec: TaskSpec) -> InWords:
+        """How a task is put into words for this backbone."""
+        return InWords(prompt_settings_of(spec, self.prompt), self.backbone.speech)
 
     def is_prompted(self, spec: TaskSpec) -> bool:
         """Whether the task is asked in words."""
@@ -280,8 +289,8 @@ class StageBuilder:
 
     def is_trained(self, spec: TaskSpec) -> bool:
         """Whether target training belongs to the task in this run."""
-        untrained = self.request.no_train or self.backbone.is_fake or self.is_prompted(spec)
-        return bool(spec.train_on or spec.data.train) and not untrained
+        untrained = self.request.no_train or self.backbone.is_fake or (self.is_prompted(spec) and not self.prompt.sft)
+        return spec.is_trainable and not untrained
 
     def _asked_of(self, entry: Entry[TaskSpec], lang: str) -> dict[str, Any]:
         """What a prediction receives."""
@@ -295,7 +304,7 @@ class StageBuilder:
         }
         args["head"] = None if self.is_prompted(spec) else head_asked(spec, args["options"])
         if self.is_prompted(spec):
-            args |= prompt_arguments(self.source(entry).spec, spec, settings=self.prompt_of(spec), prints=self.prints)
+            args |= prompt_arguments(self.source(entry).spec, spec, words=self.words(spec), prints=self.prints)
         if self.request.limit is not None:
             args["limit"] = self.request.limit
         return args

@@ -24,11 +24,10 @@ from harness.optimization import freeze, parameter_groups, rate_factor
 from harness.progress import Log, Progress
 from harness.protocols import HeadSpec
 from harness.randomness import seed_of
-from harness.registry import TASK_TYPES
 from harness.specs.portable import revive
 from harness.specs.recipe import Training
 from harness.stages import Stage
-from harness.training_data import TrainingData, read_training_data, revived_options
+from harness.training_data import TrainingData, component_module, read_training_data, revived_options
 
 
 @dataclass(kw_only=True)
@@ -83,7 +82,14 @@ def prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
     set_seed(seed_of("start", seed=seed) % 2**31)
     adapter: Any = _load(stage, root=root, machine=machine)
     read = [
-        read_training_data(component, stage=stage, machine=machine, tokenizer=adapter.tokenizer, training=training)
+        read_training_data(
+            component,
+            stage=stage,
+            machine=machine,
+            tokenizer=adapter.tokenizer,
+            max_positions=adapter.max_positions,
+            training=training,
+        )
         for component in stage.args["tasks"]
     ]
     data = {one.name: one for one in read}
@@ -113,7 +119,7 @@ def prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
             adapter=adapter,
             module=one.module,
             options=one.options,
-            question=Question.of(one.module, one.options, head=one.head),
+            question=Question(None, one.question.pooling) if one.question.pooling else Question(one.head, None),
             machine=machine,
             accelerator=accelerator,
             seed=seed,
@@ -145,7 +151,7 @@ def _load(stage: Stage, *, root: Path, machine: Machine) -> Any:
     kept: dict[str, str] = {}
     for component in stage.args["tasks"]:
         spec = revive(component["task"], component["spec"])
-        module = TASK_TYPES.load(spec.type)
+        module = component_module(component)
         head = module.head(spec, revived_options(module, component))
         if head:
             name = head_name(component)

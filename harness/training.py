@@ -19,7 +19,7 @@ from harness.checkpoints import States, link_folder, remove_folder, write_folder
 from harness.devices import Machine
 from harness.errors import UserError
 from harness.gradients import batch_gradients
-from harness.predicting import evaluate
+from harness.predicting import Asked, evaluate
 from harness.processes import from_first, rank, together
 from harness.progress import Log, Progress, mean_score
 from harness.protocols import Feature
@@ -152,9 +152,7 @@ def _evaluate(trainer: Trainer, done: int) -> None:
                 trainer.adapter,
                 data.validation,
                 data.validation_features,
-                task=data.validation_spec,
-                options=data.options,
-                question=trainer.works[name].question,
+                asked=Asked(data.validation_spec, data.module, data.options, data.question),
                 machine=trainer.machine,
             )
     trainer.module.train()

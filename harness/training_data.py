@@ -12,7 +12,7 @@ from itertools import zip_longest
 from typing import Any
 
 from harness.batching import NO_LABEL
-from harness.cells import encode_all
+from harness.cells import Question, encode_all, route_module
 from harness.components import head_name
 from harness.data.examples import load_examples
 from harness.data.overlap import example_hashes, without
@@ -22,7 +22,6 @@ from harness.fingerprints import file_of
 from harness.processes import rank
 from harness.protocols import Feature
 from harness.randomness import generator
-from harness.registry import TASK_TYPES
 from harness.specs.portable import revive
 from harness.specs.recipe import Training
 from harness.specs.task import TaskSpec
@@ -38,7 +37,9 @@ class TrainingData:
     spec: TaskSpec
     options: Any
     module: Any
-    "The task type."
+    "The task type, or its prompt route."
+    question: Question
+    "What the model is asked of validation rows."
     items: list[list[Feature]]
     "Training items: features that must be in the same batch."
     item_ids: list[str]
@@ -55,18 +56,29 @@ class TrainingData:
     validation_features: list[Feature]
 
 
+def component_module(component: Mapping[str, Any], *, max_positions: int | None = None) -> Any:
+    """The task type of a component, or its prompt route; max_positions is the model's longest input, where it is known."""
+    return route_module(component["spec"]["type"], component.get("prompt"), max_positions=max_positions)
+
+
 def revived_options(module: Any, component: Mapping[str, Any]) -> Any:
     """The options object of a stage's arguments."""
     return module.Options.model_validate(component["options"])
 
 
 def read_training_data(
-    component: Mapping[str, Any], *, stage: Any, machine: Machine, tokenizer: Any, training: Training
+    component: Mapping[str, Any],
+    *,
+    stage: Any,
+    machine: Machine,
+    tokenizer: Any,
+    max_positions: int | None,
+    training: Training,
 ) -> TrainingData:
     """Load, sample, filter and encode the rows of one component of a training stage."""
     name, seed = component["task"], stage.args["seed"]
     spec = revive(name, component["spec"])
-    module = TASK_TYPES.load(spec.type)
+    module = component_module(component, max_positions=max_positions)
     options = revived_options(module, component)
     loaded = load_examples(
         spec,
@@ -96,6 +108,7 @@ def read_training_data(
         spec=spec,
         options=options,
         module=module,
+        question=Question.of(module, options, head=head_name(component), task=spec),
         items=items,
         item_ids=[f"{examples[item[0].example].id}/{item[0].part}" for item in items],
         strata=tuple(by_language[lang] for lang in spec.train_languages if by_language[lang]),

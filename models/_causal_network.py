@@ -59,9 +59,9 @@ class DecoderNetwork(HeadedNetwork):
         return super().forward(batch, head=head, pooling=pooling)
 
     def next_tokens(self, batch: Batch) -> Tensor:
-        """Logits [M, V] in fp32 for the M tokens whose label is not -100, each made at the token before it."""
+        """Logits [M, V] in fp32 of the M positions whose label, the token that follows, is not -100."""
         if batch.labels is None:
-            raise ValueError("an lm head needs labels: they say which tokens to predict")
+            raise ValueError("an lm head needs labels: they say after which tokens to predict")
         halves = Halves(self.backbone, device=batch.input_ids.device)
         hidden_BTH, _ = halves.hidden(Rows(batch.input_ids, batch.attention_mask, [0] * len(batch.input_ids)))
-        return torch.cat([*halves.logits(hidden_BTH[:, :-1][batch.labels[:, 1:] != -100])])
+        return torch.cat([*halves.logits(hidden_BTH[batch.labels != -100])])

@@ -235,7 +235,7 @@ def split_outputs(outputs: torch.Tensor, batch: Batch, *, kind: str, where: str)
     if kind in {"mlm", "lm"}:
         if batch.labels is None:
             raise ValueError(f"an {kind} head needs labels: they say which positions to predict")
-        counts = (batch.labels[:, kind == "lm" :] != -100).sum(1).cpu().numpy()
+        counts = (batch.labels != -100).sum(1).cpu().numpy()
         cut = np.split(values, np.cumsum(counts)[:-1])
     elif kind in {"token", "span"}:
         lengths = batch.attention_mask.sum(1).cpu().tolist()

@@ -52,6 +52,8 @@ from models._source import locate
 __all__ = ["CAPABILITIES", "Decoder", "init_scratch", "load", "read_sizes", "train_tokenizer"]
 
 CAPABILITIES = ("fit", "forward_head", "embed", "loglikelihood", "generate")
+CAUSAL = True
+"Its tokens see those before them only, unless asked otherwise."
 ARGUMENTS = ("bidirectional", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets")
 "Keys of --model_args that this adapter knows beyond those of all."
 MODEL_TYPES = (

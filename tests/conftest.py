@@ -5,6 +5,7 @@ XLIFT_REQUIRE_REAL=1 pytest -m real    # a missing folder is a failure
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,23 @@ def e5(real_models: Path) -> Path:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test session keeps its hashes and counts to itself."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Small models gain nothing from more threads, and equal bytes want equal numbers of them."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def xtreme() -> Path:
+    """A checkout of google-research/xtreme, whose scripts are run beside ours."""
+    folder = os.environ.get("XLIFT_XTREME_REPO")
+    if not folder:
+        pytest.skip("XLIFT_XTREME_REPO does not name a checkout of google-research/xtreme (838c13b)")
+    return Path(folder)

@@ -23,7 +23,7 @@ from harness.data.worlds import mini
 from harness.devices import Machine
 from harness.errors import UserError
 from harness.model_arguments import adapter_arguments, adapter_for
-from harness.predicting import evaluate
+from harness.predicting import Asked, evaluate
 from harness.protocols import ModelSource
 from harness.registry import TASK_TYPES
 from harness.settings import task_options
@@ -95,9 +95,10 @@ def test_an_architecture_trains_predicts_and_scores_with_every_head(
     again = dataclasses.replace(source, checkpoint=str(tmp_path / "checkpoint"))
     predicting = load(again, heads=heads, keep_heads={name: name for name in TASKS}, device="cpu", seed=0, inference=True)
     for name in TASKS:
-        question = Question.of(types[name], options[name], head=name)
-        settings = {"task": specs[name], "options": options[name], "question": question, "machine": MACHINE}
-        scores = [evaluate(adapter, examples[name], features[name], **settings) for adapter in (trained, predicting)]
+        question = Question.of(types[name], options[name], head=name, task=specs[name])
+        asked = Asked(specs[name], types[name], options[name], question)
+        both = (trained, predicting)
+        scores = [evaluate(model, examples[name], features[name], asked=asked, machine=MACHINE) for model in both]
         assert 0 <= scores[0] <= 100
         if "lora" not in extra:  # merged adapters round differently
             assert scores[0] == scores[1]

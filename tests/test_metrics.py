@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import random
 import subprocess
 import sys
@@ -149,14 +148,6 @@ def test_metrics_import_neither_torch_nor_a_metric_library() -> None:
 
 
 # Conformance with google-research/xtreme: its mock submission, and our golden cases through its own scripts.
-
-
-@pytest.fixture
-def xtreme() -> Path:
-    folder = os.environ.get("XLIFT_XTREME_REPO")
-    if not folder:
-        pytest.skip("XLIFT_XTREME_REPO does not name a checkout of google-research/xtreme (838c13b)")
-    return Path(folder)
 
 
 def read_labels(path: Path) -> list[str]:

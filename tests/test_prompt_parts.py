@@ -109,7 +109,8 @@ def test_likelihoods_are_normalised_as_asked():
     }
     empty = choose([[0.0, 0, 1.0], [-9.0, 1, 0.0]], [[0, 0], [1, 1]], labels=["a", "b"], normalise="sum")
     assert empty.prediction == "b"
-    assert choose([[0.0, 0, 1.0]], [[0, 0]], labels=["a"], normalise="sum") == (None, ("unparsed",))
+    assert empty.scores == (None, -9.0)
+    assert choose([[0.0, 0, 1.0]], [[0, 0]], labels=["a"], normalise="sum") == (None, ("unparsed",), None)
 
 
 def test_answers_are_found_in_the_context():

@@ -144,7 +144,7 @@ def test_groups_have_a_number_only_when_complete(tmp_path):
     assert lacking["lift"] is None
     assert lacking["missing"] == {"xnli": ["en", "sw"], "pairs": ["de", "sw"]}
     assert group(board, "all")["score"] is not None
-    assert "No number for all of tiny + squad: it lacks xnli (en, sw); pairs." in markdown(board)
+    assert "No number for all of tiny + squad (quick): it lacks xnli (en, sw); pairs." in markdown(board)
 
 
 def test_an_unfinished_seed_leaves_the_group_without_a_number(tmp_path):
@@ -179,7 +179,7 @@ def test_what_was_asked_for_and_is_not_there_is_listed_with_its_reason(tmp_path)
     page = markdown(board)
     assert "Missing: tiny + none (quick), xnli, 1 cell: fr (seed 1): not finished." in page
     assert "*50.0" in page
-    assert "* xnli: mean over 1 of its 4 languages [tiny + none]." in page
+    assert "* xnli: mean over 1 of its 4 languages [tiny + none (quick)]." in page
 
 
 def test_a_run_without_any_score_still_has_a_board(tmp_path):

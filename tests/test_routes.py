@@ -4,12 +4,11 @@ Types, routes and adapters are those of the registries: a new type asks for a mi
 """
 
 import json
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import torch
 from transformers import AutoConfig
 
 from harness.backbones import FAKE_CAPABILITIES
@@ -33,8 +32,6 @@ BACKBONES: dict[str, dict[str, Any]] = {
     "encoder": {"model_type": "xlm-roberta", **SIZES, "max_position_embeddings": 140, "type_vocab_size": 1},
 }
 "What an adapter loads: a configuration for its `init_scratch`."
-NOT_RUN = {("decoder", "masked_lm")}
-"Pairs that want more than a default model: this one a decoder with attention in both directions."
 WORDS = ("anna", "boris", "carla", "finds", "loses", "big", "dog", "in", "avalon", "who", "what", "where", "and")
 RECIPE = {
     "recipe": "two_steps",
@@ -74,6 +71,11 @@ class Asked(NamedTuple):
             needs = {"generate" if self.spec.prompt.generate else "loglikelihood"}
         return (needs | ({"fit"} if self.trains else set())) - {*offered}
 
+    @property
+    def hides(self) -> bool:
+        """Whether it hides words from a model that sees only those before them."""
+        return (self.type, self.adapter) == ("masked_lm", "decoder") and self.trains
+
 
 def has_training(spec: TaskSpec) -> bool:
     return bool(spec.train_on or spec.data.train)
@@ -86,11 +88,12 @@ def miniatures(type_: str, route: str, mode: str) -> list[TaskSpec]:
 
 
 def everything() -> list[Asked]:
-    """All that can be asked for; other routes than a type's first do not train."""
+    """All that can be asked for; of routes other than a type's first only prompts are trained."""
     found = []
     for type_ in TASK_TYPES.names():
         first, *others = TASK_TYPES.load(type_).ROUTES
         ways = [(first, mode) for mode in MODES] + [(route, "no_train") for route in others]
+        ways += [("prompt", mode) for mode in ("target", "intermediate") if "prompt" in others]
         ways = [(route, mode) for route, mode in ways if miniatures(type_, route, mode)]
         found += [Asked(type_, route, adapter, mode) for adapter in (*ADAPTERS.names(), *KINDS) for route, mode in ways]
     return found
@@ -104,12 +107,7 @@ def has_model(asked: Asked) -> bool:
 ALL = everything()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +163,7 @@ def plan_of(asked: Asked, folder: Path, catalog: Catalog, *, model: Path | None 
         recipe="two_steps",
         no_train=asked.mode == "no_train",
         limit=3,
+        prompt_args="sft=true" if asked.mode == "target" and flags.get("route") == "prompt" else "",
         **flags,
     )
     place = DataPlace(data_dir=None, offline=True)
@@ -197,7 +196,14 @@ def test_what_an_adapter_cannot_do_is_one_clear_error(asked: Asked, folder: Path
     assert about[0].todo
 
 
-@pytest.mark.parametrize("asked", [asked for asked in ALL if has_model(asked) and not asked.lacks], ids="-".join)
+def test_hidden_words_are_not_asked_of_a_model_that_sees_only_what_comes_before(folder: Path, catalog: Catalog) -> None:
+    for asked in [asked for asked in ALL if asked.hides]:
+        with pytest.raises(UserError, match="hides words") as caught:
+            plan_of(asked, folder, catalog)
+        assert "bidirectional=true" in caught.value.todo
+
+
+@pytest.mark.parametrize("asked", [asked for asked in ALL if has_model(asked) and not (asked.lacks or asked.hides)], ids="-".join)
 def test_what_an_adapter_offers_is_planned(asked: Asked, folder: Path, catalog: Catalog) -> None:
     plan, _ = plan_of(asked, folder, catalog)
     assert plan.backbone.adapter == ("fake" if asked.adapter in KINDS else asked.adapter)
@@ -208,11 +214,47 @@ def test_what_an_adapter_offers_is_planned(asked: Asked, folder: Path, catalog: 
 
 def is_run(asked: Asked) -> bool:
     """Whether it is run as well; training is the same in both phases, so that types that are scored are trained once."""
-    if asked.lacks or not has_model(asked) or (asked.adapter, asked.type) in NOT_RUN:
+    if asked.lacks or not has_model(asked) or asked.hides:
         return False
     if asked.mode == "intermediate":
         return not miniatures(asked.type, asked.route, "target") and asked.adapter not in KINDS
     return asked.mode == "target" or asked.adapter not in KINDS or asked.route != TASK_TYPES.load(asked.type).ROUTES[0]
+
+
+def test_fine_tuning_in_words_learns_the_answers(folder: Path, catalog: Catalog, root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "by_heart.yaml"
+    training = {
+        "max_steps": 60,
+        "batch_size": 8,
+        "max_examples": 8,
+        "learning_rate": 0.01,
+        "eval_every": 99,
+        "precision": "float32",
+    }
+    path.write_text(json.dumps({"recipe": "two_steps", "description": "for tests", "defaults": training}))
+    asked = Asked("classification", "prompt", "decoder", "target")
+    plan, machine = plan_of(asked, folder, Catalog([path]))
+    assert not execute(plan.stages, root=root, machine=machine).failed
+    (stage,) = plan.cells[0].train
+    log = [json.loads(line) for line in (stage.folder(root) / "log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in log if "loss" in line]
+    assert losses[0] > 2
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_another_chat_template_is_another_prompt_and_no_other_head(folder: Path, catalog: Catalog, tmp_path: Path) -> None:
+    model = tmp_path / "decoder"
+    shutil.copytree(folder / "decoder", model)
+    ways = [Asked("classification", "head", "decoder", "target"), Asked("classification", "prompt", "decoder", "target")]
+
+    def keys() -> list[tuple[str, ...]]:
+        plans = [plan_of(asked, folder, catalog, model=model)[0] for asked in ways]
+        return [tuple(stage.key for stage in plan.stages) for plan in plans]
+
+    head, words = keys()
+    (model / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
+    assert keys()[0] == head
+    assert not set(keys()[1]) & set(words)
 
 
 @pytest.mark.parametrize("asked", [asked for asked in ALL if is_run(asked)], ids="-".join)

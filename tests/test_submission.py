@@ -3,7 +3,6 @@
 import importlib.metadata
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -202,14 +201,6 @@ MOCK_CATEGORIES = {
     "qa": 80.37568011593986,
     "retrieval": 54.30555555555556,
 }
-
-
-@pytest.fixture
-def xtreme() -> Path:
-    folder = os.environ.get("XLIFT_XTREME_REPO")
-    if not folder:
-        pytest.skip("XLIFT_XTREME_REPO does not name a checkout of google-research/xtreme (838c13b)")
-    return Path(folder)
 
 
 def test_the_mock_submission_of_xtreme(xtreme: Path) -> None:

@@ -19,13 +19,7 @@ from harness.trainer import prepare
 from harness.training import _augmented, _step, train
 from harness.training_data import label_entropy
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="session")

@@ -17,12 +17,7 @@ CATALOG = Catalog()
 GERMAN = {"data": {"files": {"rows": "pairs-train-{lang}.jsonl"}, "reader": "jsonl"}}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from harness.errors import UserError, raise_all
 from harness.intermediate import NO_INTERMEDIATE
 from harness.run_request import RunRequest
 
-
 MOST_TOLD = 5
 "Names that two files have, on stderr."
 

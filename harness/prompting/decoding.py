@@ -22,6 +22,8 @@ class Answer(NamedTuple):
     prediction: Json
     "In label or text space; None where nothing could be read."
     notes: tuple[str, ...] = ()
+    scores: tuple[float | None, ...] | None = None
+    "What each continuation was worth, where one of them is chosen."
 
 
 def choose(
@@ -38,7 +40,7 @@ def choose(
     scores = np.where(tokens > 0, sums / np.maximum(divisors[normalise], 1), -np.inf)
     if not np.isfinite(scores).any():
         return Answer(None, (UNPARSED,))
-    return Answer(labels[int(np.argmax(scores))])
+    return Answer(labels[int(np.argmax(scores))], scores=tuple(float(score) if np.isfinite(score) else None for score in scores))
 
 
 def read_answer(text: str, example: Any, *, task: TaskSpec, generate: Generate, options: Any) -> Answer:

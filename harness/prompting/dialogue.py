@@ -8,7 +8,6 @@ Chat templates that write today's date, or offer to think aloud, are given a fix
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -101,9 +100,3 @@ def render_chat(tokenizer: PreTrainedTokenizerFast, turns: Sequence[Mapping[str,
         raise UserError(
             "the chat template refuses this conversation", where=str(tokenizer.name_or_path), found=str(error), todo=todo
         ) from error
-
-
-def template_fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
-    """16 hex digits that change with the chat template; '' without one."""
-    template = tokenizer.chat_template
-    return hashlib.sha256(str(template).encode()).hexdigest()[:16] if template else ""

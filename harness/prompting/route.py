@@ -187,6 +187,7 @@ class PromptRoute:
                     gold=example.gold,
                     num_truncated=feature.num_truncated,
                     notes=answer.notes,
+                    scores=answer.scores,
                 )
             )
         return predictions

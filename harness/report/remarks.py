@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.protocols import Json
 from harness.report.columns import Column, in_blocks
+from harness.report.lines import arm_key
 from harness.report.texts import arm_text, collected, listed
 
 
@@ -78,7 +79,7 @@ def _incomplete(board: Mapping[str, Json]) -> list[str]:
         total = len(board["tasks"][entry["task"]]["languages"])
         if entry["missing_languages"]:
             text = f"{entry['task']}: mean over {total - len(entry['missing_languages'])} of its {total} languages"
-            pairs.append((text, f"{entry['model']} + {entry['intermediate']}"))
+            pairs.append((text, arm_text(entry)))
     return [f"* {text} [{'; '.join(arms)}]." for text, arms in collected(pairs).items()]
 
 
@@ -100,8 +101,8 @@ def _groups(board: Mapping[str, Json]) -> list[str]:
     for entry in board["group_scores"]:
         if entry["score"] is None:
             lacking = "; ".join(_lacking(board, task, langs) for task, langs in entry["missing"].items())
-            pairs.append(((entry["group"], lacking), f"{entry['model']} + {entry['intermediate']}"))
-    arms = len({(entry["model"], entry["intermediate"], entry["recipe"], entry["limit"]) for entry in board["group_scores"]})
+            pairs.append(((entry["group"], lacking), arm_text(entry)))
+    arms = len({arm_key(entry) for entry in board["group_scores"]})
     return [
         f"No number for {group}"
         + ("" if len(names) == arms else f" of {', '.join(names)}")

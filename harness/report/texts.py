@@ -58,6 +58,8 @@ def listed(names: Sequence[str]) -> str:
 def arm_text(entry: Mapping[str, Json]) -> str:
     """A line of the board in words."""
     more = [str(entry["recipe"])] if entry.get("recipe") else []
+    asked = str(entry.get("prompt") or entry.get("route") or "")
+    more += [asked] if asked.startswith("prompt") else []
     return f"{entry['model']} + {entry['intermediate']}" + (f" ({', '.join(more)})" if more else "")
 
 

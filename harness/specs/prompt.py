@@ -96,8 +96,11 @@ class PromptSpec(Spec):
 class PromptSettings(Spec):
     """What a run says about its prompts, the same for all tasks."""
 
+    sft: bool = False
+    """Fine-tune on the English rows of each task, put into the same words, before it is asked.  (Intermediate tasks are always
+    trained in words on this route.)"""
     num_fewshot: int = Field(default=0, ge=0)
-    "Solved examples before each question."
+    "Solved examples before each question; those of fine-tuning have none."
     fewshot_split: Literal["train", "validation"] = "train"
     "Split of the English rows they are drawn from."
     seed: int = 0
@@ -112,3 +115,12 @@ class PromptSettings(Spec):
     "In place of the task's own."
     max_length: int = Field(default=2048, ge=2)
     "Longest input in tokens, what is generated included (at most what the model takes): contexts lose their beginning."
+
+    @property
+    def of_training(self) -> "PromptSettings":
+        """What fine-tuning on the prompts depends on: how the questions are put, not what is shown before them."""
+        return self.model_copy(update={name: PromptSettings.model_fields[name].default for name in NOT_IN_TRAINING})
+
+
+NOT_IN_TRAINING = ("sft", "num_fewshot", "fewshot_split", "seed")
+"Settings that say how a question is asked, but not what is trained."

@@ -200,6 +200,11 @@ class TaskSpec(Spec):
     lm_eval: LmEvalTask | None = None
     "What a task file of lm-evaluation-harness says; made when such a file is read, never written by hand."
 
+    @property
+    def is_trainable(self) -> bool:
+        """Whether it has training rows, its own or another task's; those of lm-eval's files are only shown."""
+        return bool(self.train_on or self.data.train) and self.lm_eval is None
+
 
 class GroupSpec(Spec):
     """A named list of tasks and groups."""
