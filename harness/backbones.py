@@ -21,6 +21,7 @@ import yaml
 from harness.catalog import Catalog, Entry
 from harness.data.coverage import covered
 from harness.data.hashes import files_fingerprint
+from harness.engines import ENGINE_ARGS, Engine, settle
 from harness.errors import UserError, did_you_mean, raise_all
 from harness.model_arguments import (
     ADAPTER_ARGS,
@@ -48,6 +49,7 @@ MODEL_ARGS = {
     "ignore_labels": "labels of a fine-tuned head that the task does not have, separated by |",
     "trust_remote_code": "true runs code of the checkpoint",
     **ADAPTER_ARGS,
+    **ENGINE_ARGS,
 }
 FAKE_CAPABILITIES = ("forward_head", "embed", "loglikelihood", "generate")
 WEIGHTS = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "heads.json", "adapter_config.json", "decoder.json")
@@ -74,6 +76,8 @@ class Backbone:
     knobs: Mapping[str, Any]
     speech: str = ""
     "Fingerprint of the chat template and the tokens that end an answer; empty for models of the hub, whose commit says it."
+    engine: Engine = field(default_factory=Engine)
+    "What answers its prompts and makes its vectors."
     options: Mapping[str, Any] = field(default_factory=dict)
     "Task options among --model_args."
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -117,6 +121,7 @@ def resolve(model: str, model_args: str, *, catalog: Catalog, use_own_head: bool
     given = parse_model_args(model_args)
     preset = _preset_of(model, catalog)
     values = {**(preset.spec.model_args if preset else {}), **given}
+    engine = settle(values)
     if preset and preset.spec.adapter == "fake":
         return _fake(preset, values)
     name = preset.spec.preset if preset else Path(model).name if Path(model).is_dir() else model
@@ -129,6 +134,7 @@ def resolve(model: str, model_args: str, *, catalog: Catalog, use_own_head: bool
             todo=did_you_mean(model, catalog.names("preset")),
         )
     knobs: dict[str, Any] = {key: values[key] for key in ("device_map", "tokenizer") if key in values}
+    knobs |= {engine.name: dict(engine.knobs)} if engine.knobs else {}
     held = checkpoint_parts(str(path)) if path is not None else None
     adapter = values.get("adapter") or (preset.spec.adapter if preset else None)
     if adapter is None:
@@ -159,6 +165,7 @@ def resolve(model: str, model_args: str, *, catalog: Catalog, use_own_head: bool
         arguments=arguments,
         knobs=knobs,
         speech=_speech(str(knobs.get("tokenizer") or knobs.get("checkpoint") or path)),
+        engine=engine,
         options={key: value for key, value in given.items() if key not in MODEL_ARGS},
         facts=_facts(preset, path, arguments, knobs),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,6 +76,8 @@ class Cell:
     tokenizer: Any
     max_positions: int | None = None
     "Longest input of the model, where it is known."
+    versions: Mapping[str, str] = field(default_factory=dict)
+    "Of packages in another environment that compute its answers."
 
     @property
     def args(self) -> Any:

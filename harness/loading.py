@@ -3,10 +3,14 @@
 adapter = load_adapter(stage, root=root, machine=machine, heads={"mnli": head}, keep_heads={"mnli": "mnli"})
 """
 
+import importlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from harness.devices import Machine
+from harness.engines import versions, vllm_python
 from harness.protocols import Adapter, HeadSpec, ModelSource
 from harness.registry import ADAPTERS
 from harness.stages import Stage
@@ -51,6 +55,14 @@ def model_source(stage: Stage, *, root: Path, machine: Machine, labels: Mapping[
     )
 
 
+def _engine_knobs(stage: Stage, engine: str, *, root: Path) -> dict[str, Any]:
+    """What an engine must know of this machine: its interpreter, its share of the devices, the file for what it prints."""
+    python = vllm_python()
+    log = root / "logs" / f"{engine}-{stage.key}.log"
+    log.unlink(missing_ok=True)
+    return {**stage.knobs.get(engine, {}), "python": python, "versions": versions(python), "log": str(log)}
+
+
 def load_adapter(
     stage: Stage,
     *,
@@ -68,7 +80,10 @@ def load_adapter(
     `labels` gives the label names of each head in the order of its outputs, for adapters that map a head made elsewhere.
     """
     source = model_source(stage, root=root, machine=machine, labels=labels)
-    module = ADAPTERS.load(source.adapter)
+    engine = stage.args["model"].get("engine")
+    if engine:  # written to predictions only: training is never theirs
+        source = replace(source, extra={**source.extra, engine: _engine_knobs(stage, engine, root=root)})
+    module = importlib.import_module(f"models.{engine}") if engine else ADAPTERS.load(source.adapter)
     seed = int(stage.args.get("seed", 0))
     adapter: Adapter = module.load(
         source, heads=heads, keep_heads=keep_heads or {}, device=machine.device, seed=seed, inference=inference

@@ -19,7 +19,7 @@ from harness.data.place import DataPlace
 from harness.errors import UserError, collecting, raise_all
 from harness.fingerprints import Missing, file_of
 from harness.intermediate import Setting, parse_settings
-from harness.request_checks import conflicts, impossible, unsettled, untrusted
+from harness.request_checks import conflicts, impossible, unserved, unsettled, untrusted
 from harness.run_request import RunRequest
 from harness.settings import Settled
 from harness.specs.recipe import RecipeSpec
@@ -166,6 +166,7 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
     builder = StageBuilder(request=request, catalog=catalog, place=place, backbone=backbone, recipe=recipe)
     entries = {name: builder.task(name) for name in entries}
     errors += unsettled(builder, list(entries.values()), settings)
+    errors += attempt(unserved, builder, list(entries.values())) or []
     raise_all(list({str(error): error for error in errors}.values()))
     if request.remove_overlap:
         builder.tests = builder.test_sets(list(entries.values()))

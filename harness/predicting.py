@@ -8,8 +8,9 @@ one and gives the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,22 +41,23 @@ def predict_bundle(stages: Sequence[Stage], *, todo: Sequence[Stage], root: Path
     """
     with together():
         answers = _answers(todo, root=root, machine=machine)
-    shared = from_first(lambda: [[stage.key for stage in group] for group in shared_batches(stages, todo=todo, root=root)])
-    by_key = {stage.key: stage for stage in stages}
-    keys = {stage.key for stage in todo}
-    with together():
-        groups = _encoded([[by_key[key] for key in group] for group in shared], answers, root=root, machine=machine)
-    total = sum(sum(cell.lengths) for group in groups for cell in group if cell.stage.key in keys)
-    show = machine.progress and not rank()
-    with tqdm(total=total, desc="predict", unit="token", unit_scale=True, delay=2, disable=not show) as bar:
-        for members in groups:
-            unfinished = [cell for cell in members if cell.stage.key in keys]
-            if unfinished:
-                try:
-                    _run_group(answers, members, unfinished, bar=bar)
-                finally:
-                    for cell in unfinished:
-                        cell.close()
+    with contextlib.closing(answers):
+        shared = from_first(lambda: [[stage.key for stage in group] for group in shared_batches(stages, todo=todo, root=root)])
+        by_key = {stage.key: stage for stage in stages}
+        keys = {stage.key for stage in todo}
+        with together():
+            groups = _encoded([[by_key[key] for key in group] for group in shared], answers, root=root, machine=machine)
+        total = sum(sum(cell.lengths) for group in groups for cell in group if cell.stage.key in keys)
+        show = machine.progress and not rank()
+        with tqdm(total=total, desc="predict", unit="token", unit_scale=True, delay=2, disable=not show) as bar:
+            for members in groups:
+                unfinished = [cell for cell in members if cell.stage.key in keys]
+                if unfinished:
+                    try:
+                        _run_group(answers, members, unfinished, bar=bar)
+                    finally:
+                        for cell in unfinished:
+                            cell.close()
 
 
 def _encoded(shared: Sequence[Sequence[Stage]], answers: Answers, *, root: Path, machine: Machine) -> list[list[Cell]]:
@@ -70,12 +72,14 @@ def _encoded(shared: Sequence[Sequence[Stage]], answers: Answers, *, root: Path,
             machine=machine,
             tokenizer=answers.tokenizer,
             max_positions=answers.max_positions,
+            versions=answers.versions,
         )
         assert len(cell.lengths) >= 0  # read or made now, so that the bar says what is going on
         if "features" in vars(cell):
             check_lengths(cell.features, longest=answers.max_positions, where=f"task '{cell.spec.task}' in {cell.args['lang']}")
         groups.setdefault((number, cell.question), []).append(cell)
-    return list(groups.values())
+    # Vectors last: an engine of its own makes them, and takes the place of the one for words.
+    return sorted(groups.values(), key=lambda cells: cells[0].question.pooling is not None)
 
 
 class Answers(NamedTuple):
@@ -84,6 +88,11 @@ class Answers(NamedTuple):
     tokenizer: Any
     max_positions: int | None
     ask: Callable[[Sequence[tuple[Cell, int]]], list[Output]]
+    budget: int | None = None
+    "Tokens that it wants at a time; None = what the machine takes in a forward pass."
+    versions: Mapping[str, str] = {}
+    "Of packages in another environment that it computes with."
+    close: Callable[[], None] = lambda: None
 
 
 def _answers(stages: Sequence[Stage], *, root: Path, machine: Machine) -> Answers:
@@ -106,7 +115,8 @@ def _answers(stages: Sequence[Stage], *, root: Path, machine: Machine) -> Answer
     def ask(chosen: Sequence[tuple[Cell, int]]) -> list[Output]:
         return _ask(adapter, [cell.features[n] for cell, n in chosen], chosen[0][0].question, machine)
 
-    return Answers(adapter.tokenizer, adapter.max_positions, ask)
+    more: dict[str, Any] = {name: getattr(adapter, name) for name in Answers._fields[3:] if hasattr(adapter, name)}
+    return Answers(adapter.tokenizer, adapter.max_positions, ask, **more)
 
 
 def _fake_answer(fake: Fake, cell: Cell, number: int) -> Output:
@@ -120,12 +130,14 @@ def _ask(adapter: Any, features: Sequence[Feature], question: Question, machine:
 
     cost = len(features) * max(num_tokens(feature) for feature in features)
     # Batches are planned with the budget there was at first: only what turned out not to fit is cut here.
-    if len(features) == 1 or machine.fits(cost):
+    if len(features) == 1 or hasattr(adapter, "budget") or machine.fits(cost):
         try:
             if question.asks:
-                answers: list[Output] = getattr(adapter, question.asks)(features, max_tokens=machine.budget(train=False))
+                budget = getattr(adapter, "budget", None) or machine.budget(train=False)
+                answers: list[Output] = getattr(adapter, question.asks)(features, max_tokens=budget)
                 return answers
-            batch = collate(features, pad_id=adapter.tokenizer.pad_token_id, device=machine.device)
+            device = getattr(adapter, "batch_device", None) or machine.device
+            batch = collate(features, pad_id=adapter.tokenizer.pad_token_id, device=device)
             if question.pooling:
                 outputs: list[Output] = adapter.embed(batch, question.pooling)
             else:
@@ -141,13 +153,15 @@ def _ask(adapter: Any, features: Sequence[Feature], question: Question, machine:
     return _ask(adapter, features[:half], question, machine) + _ask(adapter, features[half:], question, machine)
 
 
-def _planned(lengths: Sequence[int], question: Question, *, max_tokens: int) -> list[list[int]]:
-    """Indices of the features that go to the model together.
+def _planned(lengths: Sequence[int], question: Question, *, machine: Machine, budget: int | None = None) -> list[list[int]]:
+    """Indices of the features that go to the model together; `budget` is what the adapter wants at a time, if it says so.
 
     Sequences of one length for heads and vectors; neighbours for requests in words: what they share is computed once.
     """
-    plan = plan_requests if question.asks else plan_batches
-    return plan(lengths, max_tokens=max_tokens)
+    max_tokens = budget or machine.budget(train=False)
+    if not question.asks:
+        return plan_batches(lengths, max_tokens=max_tokens)
+    return plan_requests(lengths, max_tokens=max_tokens, **({"passes": 1} if budget else {}))
 
 
 def _run_group(answers: Answers, members: Sequence[Cell], unfinished: Sequence[Cell], *, bar: Any) -> None:
@@ -160,7 +174,7 @@ def _run_group(answers: Answers, members: Sequence[Cell], unfinished: Sequence[C
         lengths = [length for cell in members for length in cell.lengths]
         waiting = {cell.stage.key: cell for cell in unfinished}
         left |= {key: sum(n not in cell.partials for n in range(len(cell.lengths))) for key, cell in waiting.items()}
-        plans = _planned(lengths, members[0].question, max_tokens=machine.budget(train=False))
+        plans = _planned(lengths, members[0].question, machine=machine, budget=answers.budget)
         for number, batch in enumerate(plans):
             chosen = [index[i] for i in batch]
             missing = [
@@ -209,6 +223,7 @@ def _finish_cell(cell: Cell) -> None:
         "dtype": cell.machine.dtype(cell.args["model"].get("dtype", "auto")),
         **provenance(),
     }
+    facts["versions"] = {**facts["versions"], **cell.versions}
     mark_done(cell.stage, cell.folder.parent.parent, facts)
     cell.partials.close()
     clean(cell.folder)
@@ -258,7 +273,7 @@ def evaluate(
     task, module, options, question = asked
     mine: dict[int, Any] = {}
     with together(), torch.inference_mode():
-        plans = _planned([num_tokens(f) for f in features], question, max_tokens=machine.budget(train=False))
+        plans = _planned([num_tokens(f) for f in features], question, machine=machine)
         for batch in plans[rank() :: num_ranks()]:
             for i, output in zip(batch, _ask(adapter, [features[i] for i in batch], question, machine), strict=True):
                 mine[i] = module.reduce(features[i], output, task=task, options=options)

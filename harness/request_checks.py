@@ -3,14 +3,18 @@
 errors = [*conflicts(request, entries, any_named=True), *impossible(backbone, entries, request, catalog=catalog)]
 """
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from harness.backbones import Backbone
 from harness.catalog import Catalog, Entry
+from harness.engines import ADAPTER as ENGINE_ADAPTER
+from harness.engines import DEFAULT, vllm_python
 from harness.errors import UserError, collecting, did_you_mean
 from harness.intermediate import NO_INTERMEDIATE, Setting
 from harness.lm_eval.code import FLAG, file_of
+from harness.prompting.closed_answers import CLOSED_FORMS
 from harness.registry import TASK_TYPES
 from harness.run_request import RunRequest
 from harness.settings import asks, prompt_settings, route_of
@@ -152,6 +156,57 @@ def _not_had(use: Use, backbone: Backbone) -> list[UserError]:
 
 def _prompted(entry: Entry[TaskSpec], request: RunRequest) -> bool:
     return route_of(entry.spec, request.route) == "prompt"
+
+
+def unserved(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:
+    """What --model_args engine=... and --prompt_args guided=true ask and cannot be had."""
+    errors: list[UserError] = []
+    backbone, engine = builder.backbone, builder.backbone.engine
+    if builder.prompt.guided:
+        errors += _unguided(builder, entries)
+    if engine.name == DEFAULT:
+        return errors
+    where = "--model_args engine"
+    served = [entry for entry in entries if builder.is_served(entry.spec)]
+    if not served:
+        message = f"engine={engine.name} answers prompts and makes vectors, and this run asks for neither"
+        errors.append(UserError(message, where=where, todo="add --route prompt, or leave the engine out"))
+    extra = [key for key in ("bidirectional", "model_type") if key in backbone.arguments.get("extra", {})]
+    if backbone.adapter != ENGINE_ADAPTER or extra:
+        found = f"{backbone.name} with {', '.join(extra)}" if extra else f"{backbone.name} (adapter '{backbone.adapter}')"
+        expected, todo = "a causal language model as its config.json says", "leave the engine out"
+        errors.append(UserError(f"{engine.name} cannot serve this", where=where, expected=expected, found=found, todo=todo))
+    layers = backbone.facts.get("layers")
+    for entry in served:
+        with collecting(errors):
+            layer = getattr(builder.settled_options(entry).values, "layer", -1)
+            if not builder.is_prompted(entry.spec) and layer not in (-1, layers):
+                raise UserError(
+                    f"{engine.name} gives states of the last layer only",
+                    where=f"task '{entry.spec.task}' layer ({builder.settled_options(entry).origin['layer']})",
+                    found=f"layer {layer:g}",
+                    todo="--model_args layer=-1, or leave the engine out",
+                )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        message = f"{engine.name} divides its work among devices by itself"
+        todo = "leave torchrun out and say --model_args data_parallel_size=2"
+        errors.append(UserError(message, where="torchrun", found=f"{os.environ['WORLD_SIZE']} processes", todo=todo))
+    with collecting(errors):
+        vllm_python()
+    return errors
+
+
+def _unguided(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:
+    """Why answers cannot be held to what can be read."""
+    where = "--prompt_args guided"
+    forms = {entry.spec.prompt.generate.form for entry in entries if entry.spec.prompt and entry.spec.prompt.generate}
+    if builder.backbone.engine.name == DEFAULT:
+        todo = "--model_args engine=vllm, or leave guided out"
+        return [UserError("transformers writes what it likes: it cannot be guided", where=where, todo=todo)]
+    if not forms & CLOSED_FORMS:
+        expected = "a task whose answers are tags or entities (" + ", ".join(sorted(CLOSED_FORMS)) + ")"
+        return [UserError("no task of this run has a closed set of answers to write", where=where, expected=expected)]
+    return []
 
 
 def unsettled(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]], settings: Sequence[Setting]) -> list[UserError]:

@@ -40,7 +40,11 @@ def write_request(
     model = plan.backbone.name
     settings = prompt_settings(plan.request.prompt_args)
     routes = {
-        name: route_name(route_of(entry.spec, plan.request.route), prompt_settings_of(entry.spec, settings))
+        name: route_name(
+            route_of(entry.spec, plan.request.route),
+            prompt_settings_of(entry.spec, settings),
+            engine=plan.backbone.engine,
+        )
         for name, entry in plan.tasks.items()
     }
     content = {

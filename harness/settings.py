@@ -22,6 +22,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from harness.catalog import Entry
+from harness.engines import Engine
 from harness.errors import UserError, did_you_mean, raise_all
 from harness.registry import ADAPTERS, TASK_TYPES
 from harness.specs.preset import PresetSpec
@@ -156,8 +157,10 @@ def route_of(spec: TaskSpec, asked: str) -> str:
     return asked if asked in routes else str(routes[0])
 
 
-def route_name(route: str, settings: PromptSettings) -> str:
-    """The route as boards name it: `prompt` with how it was asked, so that different prompts are different lines."""
+def route_name(route: str, settings: PromptSettings, *, engine: Engine | None = None) -> str:
+    """The route as boards name it: `prompt` with how it was asked, and what answers, so that what differs is another line."""
+    if engine and engine.serves(route):
+        return f"{route_name(route, settings)}, engine {engine.name}"
     if route != "prompt":
         return route
     said = [f"{settings.num_fewshot}-shot" if settings.num_fewshot else "zero-shot"]

@@ -287,6 +287,10 @@ class StageBuilder:
         """Whether the task is asked in words."""
         return route_of(spec, self.request.route) == "prompt"
 
+    def is_served(self, spec: TaskSpec) -> bool:
+        """Whether another engine than transformers answers for the task."""
+        return self.backbone.engine.serves(route_of(spec, self.request.route))
+
     def is_trained(self, spec: TaskSpec) -> bool:
         """Whether target training belongs to the task in this run."""
         untrained = self.request.no_train or self.backbone.is_fake or (self.is_prompted(spec) and not self.prompt.sft)
@@ -296,7 +300,7 @@ class StageBuilder:
         """What a prediction receives."""
         spec = entry.spec
         args: dict[str, Any] = {
-            "model": dict(self.backbone.arguments),
+            "model": {**self.backbone.arguments, **({"engine": self.backbone.engine.name} if self.is_served(spec) else {})},
             "task": spec.task,
             "lang": lang,
             "options": self.options(entry),

@@ -28,6 +28,8 @@ class Request(NamedTuple):
     input_ids: Tokens
     max_new_tokens: int
     stop: tuple[str, ...]
+    regex: str = ""
+    "What the text must match, where the adapter can see to that."
 
 
 def generate(
@@ -37,11 +39,7 @@ def generate(
 
     max_tokens bounds a forward pass: padded tokens that are computed; tokens that are kept count a quarter.
     """
-    asked = []
-    for feature in features:
-        assert feature.generate is not None, "a feature that is to be continued says until when"
-        stop = tuple(str(text) for text in feature.generate.get("stop", ()))
-        asked.append(Request(tuple(feature.input_ids), int(feature.generate["max_new_tokens"]), stop))
+    asked = [request_of(feature) for feature in features]
     distinct = list(dict.fromkeys(asked))
     halves, ends = Halves(model, device=device), end_tokens(model, tokenizer)
     # Where prompts are computed in passes of their own, a step computes one token a row: all that counts is what is kept.
@@ -55,7 +53,15 @@ def generate(
     return [texts[one] for one in asked]
 
 
-def end_tokens(model: nn.Module, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
+def request_of(feature: Feature) -> Request:
+    """What a feature that is to be continued asks."""
+    assert feature.generate is not None, "a feature that is to be continued says until when"
+    stop = tuple(str(text) for text in feature.generate.get("stop", ()))
+    length, regex = int(feature.generate["max_new_tokens"]), str(feature.generate.get("regex", ""))
+    return Request(tuple(feature.input_ids), length, stop, regex)
+
+
+def end_tokens(model: Any, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
     """The tokens that end a text, as the model's generation settings and the tokenizer have them."""
     stated: Any = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     several = stated if isinstance(stated, list | tuple) else [stated]
@@ -79,7 +85,7 @@ def _run(
         tokens = torch.cat([logits.argmax(dim=-1) for logits in halves.logits(hidden_BTH[:, -1])])
         for number, token in zip(running, tokens.tolist(), strict=True):
             if texts[number] is None:
-                texts[number] = _ended(written[number], token, requests[number], tokenizer=tokenizer, ends=ends)
+                texts[number] = ended(written[number], token, requests[number], tokenizer=tokenizer, ends=ends)
         left = [row for row, number in enumerate(running) if texts[number] is None]
         if not left:
             return [text or "" for text in texts]
@@ -91,24 +97,24 @@ def _run(
         hidden_BTH, cache = halves.hidden(Rows(tokens[:, None], mask, [0] * len(running)), cache=cache, keep=True)
 
 
-def _ended(
+def ended(
     written: list[int], token: int, request: Request, *, tokenizer: PreTrainedTokenizerFast, ends: frozenset[int]
 ) -> str | None:
     """Add a token to what was written; the whole text if that is its end, else None."""
     if token not in ends:
         written.append(token)
         tail = max((len(stop.encode()) for stop in request.stop), default=0) + SLACK
-        stopped = any(stop in _text(tokenizer, written[-tail:]) for stop in request.stop)
+        stopped = any(stop in text_of(tokenizer, written[-tail:]) for stop in request.stop)
         if not stopped and len(written) < request.max_new_tokens:
             return None
-        text = _text(tokenizer, written)
+        text = text_of(tokenizer, written)
         found = [at for stop in request.stop if (at := text.find(stop)) >= 0]
         if found or len(written) >= request.max_new_tokens:
             return text[: min(found, default=len(text))]
         return None
-    return _text(tokenizer, written)
+    return text_of(tokenizer, written)
 
 
-def _text(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> str:
+def text_of(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> str:
     """The text of some tokens."""
     return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))

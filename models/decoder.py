@@ -157,7 +157,7 @@ def load(
     head that is to be kept, or cannot attend in both directions where it is asked to.
     """
     checkpoint = checkpoint_folder(source, with_base=True)
-    origin = _origin(source, checkpoint)
+    origin = find_origin(source, checkpoint)
     source = origin.source
     lora = None if inference else lora_settings(source.extra)
     both_ways = bool(source.extra.get("bidirectional")) or _was_bidirectional(checkpoint)
@@ -200,7 +200,7 @@ def read_sizes(model: str | Mapping[str, Any]) -> dict[str, int]:
         return count_sizes(make_model(config), config)
 
 
-def _origin(source: ModelSource, checkpoint: Path | None) -> Origin:
+def find_origin(source: ModelSource, checkpoint: Path | None) -> Origin:
     """Which weights a source means: those of its checkpoint, or those of its path with the checkpoint's adapters."""
     if checkpoint is not None and Path(source.path).expanduser() == checkpoint:
         own: dict[str, Any] = {"path": str(checkpoint / "backbone"), "revision": None}

@@ -19,8 +19,10 @@ from harness.commands._arguments import (
     tell_remarks,
 )
 from harness.commands._table import table
+from harness.engines import DEFAULT
 from harness.estimates import Estimate, estimate
 from harness.plan import Plan, make_plan
+from harness.settings import route_of
 from harness.stages import Stage, finished_stages
 
 HELP = "show the stages of a run: done, to do, blocked; steps, memory, disk"
@@ -173,6 +175,11 @@ def _remarks(plan: Plan) -> list[str]:
     once = list(dict.fromkeys(cell.task for cell in plan.cells if cell.seed is None))
     if once and len(plan.request.seeds) > 1:
         remarks.append(f"no seeds for {', '.join(once)} without an intermediate task: nothing in them is random")
+    engine = plan.backbone.engine
+    own = [name for name, entry in plan.tasks.items() if not engine.serves(route_of(entry.spec, plan.request.route))]
+    if engine.name != DEFAULT:
+        others = f"; {', '.join(own)}: heads are transformers'" if own else ""
+        remarks.append(f"{engine.name} answers {', '.join(name for name in plan.tasks if name not in own)}{others}")
     if plan.backbone.preset is None:
         remarks.append(f"no preset describes {plan.backbone.name}: its pitfalls are not known (see `ls models`)")
     return remarks

@@ -21,13 +21,14 @@ import numpy as np
 from pydantic import BaseModel
 
 from harness.errors import UserError
+from harness.prompting.closed_answers import CLOSED_FORMS, answer_regex
 from harness.prompting.decoding import choose, read_answer
 from harness.prompting.dialogue import Turn, Written, answered_prompt, write_prompt
 from harness.prompting.encoding import Ask, encode_pairs
 from harness.prompting.shots import draw_shots
 from harness.prompting.wording import Wording, wording_of
 from harness.protocols import Batch, Feature, HeadSpec, Output, Partial, Prediction
-from harness.specs.prompt import PromptSettings
+from harness.specs.prompt import Generate, PromptSettings
 from harness.specs.task import TaskSpec
 
 if TYPE_CHECKING:
@@ -106,12 +107,21 @@ class PromptRoute:
                 example=index,
                 input_ids=one.context,
                 continuations=None if generate else one.continuations,
-                generate={"max_new_tokens": generate.max_new_tokens, "stop": list(generate.stop)} if generate else None,
+                generate=self._generation(examples[index], generate, task=task, delimiter=written[index].delimiter),
                 info=None if generate else [[len(text), len(text.encode())] for text in own],
                 num_truncated=one.num_truncated,
             )
             for index, (one, own) in enumerate(zip(encoded, texts))
         ]
+
+    def _generation(self, example: Any, generate: Generate | None, *, task: TaskSpec, delimiter: str) -> dict[str, Any] | None:
+        """What `Feature.generate` says; None where nothing is generated."""
+        if generate is None:
+            return None
+        found: dict[str, Any] = {"max_new_tokens": generate.max_new_tokens, "stop": list(generate.stop)}
+        if self.settings.guided and generate.form in CLOSED_FORMS:
+            found["regex"] = answer_regex(example, generate=generate, labels=task.labels, delimiter=delimiter)
+        return found
 
     def _solved(
         self, examples: Sequence[Any], *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast, options: Any

@@ -21,7 +21,7 @@ PARTLY = "partly_unparsed"
 NOT_IN_CONTEXT = "not_in_context"
 "The answer names something that the text does not hold."
 OUTSIDE = "O"
-_SEPARATOR = "$$"
+SEPARATOR = "$$"
 _ENTITY = re.compile(r"\s*([^\s:]+)\s*:\s*(\S.*?)\s*", re.DOTALL)
 
 
@@ -44,7 +44,7 @@ def entities_text(tokens: Sequence[str], tags: Sequence[str], *, nothing: str) -
         elif kind:
             found.append((kind, [token]))
         previous = kind or OUTSIDE
-    return f" {_SEPARATOR} ".join(f"{kind}: {' '.join(words)}" for kind, words in found) or nothing
+    return f" {SEPARATOR} ".join(f"{kind}: {' '.join(words)}" for kind, words in found) or nothing
 
 
 def read_entities(text: str, tokens: Sequence[str], *, labels: Sequence[str], nothing: str) -> Read:
@@ -59,7 +59,7 @@ def read_entities(text: str, tokens: Sequence[str], *, labels: Sequence[str], no
     tags = [OUTSIDE] * len(tokens)
     notes: dict[str, None] = {}
     num_read = 0
-    for item in text.split(_SEPARATOR):
+    for item in text.split(SEPARATOR):
         parsed = _ENTITY.fullmatch(item)
         kind = kinds.get(parsed[1].casefold()) if parsed else None
         if parsed is None or kind is None:

@@ -27,7 +27,7 @@ class Arm(NamedTuple):
     recipe: str | None
     limit: int | None
     prompt: str
-    "How it was asked in words; empty for heads and embeddings."
+    "How it was asked in words, or made vectors by another engine; empty for heads and embeddings."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,8 +93,8 @@ def arms_of(cells: Sequence[Asked]) -> dict[Arm, list[Asked]]:
 
 
 def prompt_of(key: CellKey) -> str:
-    """The route of a cell that was asked in words, else an empty text."""
-    return key.route if key.route.startswith("prompt") else ""
+    """The route of a cell that was asked in words or by another engine than transformers, else an empty text."""
+    return "" if key.route in ("head", "embedding") else key.route
 
 
 def _arm(key: CellKey) -> Arm:

@@ -108,7 +108,7 @@ class RequestedCell(Spec):
     seed: int | None = None
     "Training seed; None where nothing is trained."
     route: str
-    "head | prompt | embedding."
+    "head | embedding | prompt with how it was asked; then the engine, where it is not transformers."
     recipe: str | None = None
     "Recipe of its training."
     same_task: bool = False

@@ -113,6 +113,9 @@ class PromptSettings(Spec):
     "localised: in the words of the test language, where the task has them, examples included."
     normalise: Normalisation | None = None
     "In place of the task's own."
+    guided: bool = False
+    """Write only what can be read: tags and entities of a task are held to the words of the sentence and the task's labels.  With
+    engine=vllm."""
     max_length: int = Field(default=2048, ge=2)
     "Longest input in tokens, what is generated included (at most what the model takes): contexts lose their beginning."
 
@@ -122,5 +125,5 @@ class PromptSettings(Spec):
         return self.model_copy(update={name: PromptSettings.model_fields[name].default for name in NOT_IN_TRAINING})
 
 
-NOT_IN_TRAINING = ("sft", "num_fewshot", "fewshot_split", "seed")
+NOT_IN_TRAINING = ("sft", "num_fewshot", "fewshot_split", "seed", "guided")
 "Settings that say how a question is asked, but not what is trained."
