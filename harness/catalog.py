@@ -4,12 +4,15 @@
     catalog.select("xnli,mini/*")          # names of tasks, in order, groups and globs expanded
     catalog.task("xnli").spec              # a checked TaskSpec; UserError with file:line otherwise
 
+Task files of lm-evaluation-harness below an --include_path are listed by name and read when they are asked for.  Their tasks and
+groups are called lm_eval/<name>; the bare name means them where nothing of this project has it.
+
 Reading and checking specs imports neither torch nor datasets.
 """
 
 import fnmatch
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -17,7 +20,10 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from harness.checks import check_document
-from harness.errors import UserError, did_you_mean, raise_all
+from harness.errors import UserError, collecting, did_you_mean, raise_all
+from harness.lm_eval.conversion import PREFIX
+from harness.lm_eval.groups import Names
+from harness.lm_eval.index import Index, is_theirs, yaml_files
 from harness.registry import ROOT
 from harness.specs.loader import Document, read_document, shown
 from harness.specs.preset import PresetSpec
@@ -45,6 +51,10 @@ class Catalog:
     def __init__(self, include: Sequence[Path] = ()) -> None:
         """Index tasks/, models/presets/ and each folder (or file) of `include`; later ones may not repeat a name."""
         self.errors: list[UserError] = []
+        self.remarks: list[str] = []
+        "What a user should be told once: names that mean two things."
+        self.theirs = Names(index=Index())
+        "What files of lm-eval name."
         self._documents: dict[tuple[str, str], Document] = {}
         self._checked: dict[tuple[str, str], Entry[Any]] = {}
         for folder in (ROOT / "tasks", ROOT / "models" / "presets"):
@@ -52,11 +62,14 @@ class Catalog:
         for extra in include:
             if not extra.exists():
                 raise UserError(f"--include_path {extra} does not exist", expected="a folder of YAML files, or one file")
-            self._index(extra)
+            files = [extra] if extra.is_file() else list(yaml_files(extra))
+            theirs = [path for path in files if is_theirs(path)]
+            self.theirs.index.add(theirs)
+            self._index(extra, without={*theirs})
 
-    def _index(self, place: Path) -> None:
+    def _index(self, place: Path, without: frozenset[Path] | set[Path] = frozenset()) -> None:
         for path in [place] if place.is_file() else sorted([*place.rglob("*.yaml"), *place.rglob("*.yml")]):
-            if path.name.startswith("_"):
+            if path.name.startswith("_") or path in without:
                 continue
             try:
                 self._add(read_document(path))
@@ -83,21 +96,37 @@ class Catalog:
         self._documents[key] = document
 
     def names(self, kind: str) -> list[str]:
-        """Names of all entries of a kind ('task', 'group', 'recipe', 'preset'), sorted."""
+        """Names of this project's entries of a kind ('task', 'group', 'recipe', 'preset'), sorted."""
         return sorted(name for k, name in self._documents if k == kind)
+
+    def their_names(self, kind: str) -> list[str]:
+        """Names of the tasks or groups of lm-eval's files, sorted."""
+        return sorted(self.theirs.tasks() if kind == "task" else self.theirs.groups() if kind == "group" else [])
+
+    def is_their_group(self, name: str) -> bool:
+        """Whether a name means a group or tag of lm-eval's files."""
+        ours = ("task", name) in self._documents or ("group", name) in self._documents
+        return not ours and self.theirs.knows(name) and not self.theirs.is_task(name)
 
     def folder(self, kind: str, name: str) -> Path:
         """The folder of an entry's file."""
-        return self._documents[kind, name].path.parent
+        document = self._documents.get((kind, name))
+        return document.path.parent if document else self.theirs.path(name).parent
+
+    def task_folders(self) -> Mapping[str, Path]:
+        """Task -> folder of its file; those of lm-eval are looked up when they are asked for."""
+        return _Folders(self)
 
     def _entry(self, kind: str, name: str, *, where: str = "") -> Entry[Any]:
         key = (kind, name)
+        if key not in self._documents and kind in ("task", "group") and self.theirs.knows(name):
+            return self._their_entry(kind, name)
         if key not in self._documents:
             broken = "\n".join(str(error) for error in self.errors)
             raise UserError(
                 f"unknown {kind} '{name}'",
                 where=where,
-                todo=did_you_mean(name, self.names(kind)),
+                todo=did_you_mean(name, [*self.names(kind), *(self.theirs.near(name) if kind == "task" else ())]),
                 found=broken and f"files in error:\n{broken}",
             )
         if key not in self._checked:
@@ -106,6 +135,15 @@ class Catalog:
             assert entry is not None
             self._checked[key] = entry
         return self._checked[key]
+
+    def _their_entry(self, kind: str, name: str) -> Entry[Any]:
+        """A task or group of lm-eval's files; raises UserError(s) for one that cannot be had."""
+        if kind == "group":
+            return Entry(spec=self.theirs.group(name).spec, document=self.theirs.group(name).document)
+        found = self.theirs.task(name)
+        raise_all(found.errors)
+        assert found.spec is not None
+        return Entry(spec=found.spec, document=self.theirs.document(name))
 
     def task(self, name: str, *, where: str = "") -> Entry[TaskSpec]:
         """A task by name; raises UserError(s) for an unknown name (asked for at `where`) or a spec with mistakes."""
@@ -125,6 +163,8 @@ class Catalog:
 
     def group_tasks(self, name: str, *, _stack: tuple[str, ...] = ()) -> list[str]:
         """The tasks below a group in order, each once; raises UserError for unknown members and circles."""
+        if ("group", name) not in self._documents and self.theirs.knows(name):
+            return [PREFIX + task for task in self.theirs.leaves(name)]
         if name in _stack:
             raise UserError("these groups contain each other", found=" -> ".join((*_stack, name)))
         tasks: list[str] = []
@@ -134,15 +174,24 @@ class Catalog:
         return list(dict.fromkeys(tasks))
 
     def _expand(self, member: str, *, where: str, stack: tuple[str, ...]) -> list[str]:
-        if ("task", member) in self._documents:
+        ours = next((kind for kind in ("task", "group") if (kind, member) in self._documents), None)
+        if ours and self.theirs.knows(member):
+            self._remark(f"'{member}' is the {ours} of this project; lm-eval's is {PREFIX}{member}")
+        if ours == "task":
             return [member]
-        if ("group", member) in self._documents:
+        if ours == "group":
             return self.group_tasks(member, _stack=stack)
-        found = fnmatch.filter(self.names("task"), member)
+        if self.theirs.knows(member):
+            return [PREFIX + task for task in self.theirs.leaves(member)]
+        found = [*fnmatch.filter(self.names("task"), member), *self.theirs.matching(member)]
         if not found:
-            todo = did_you_mean(member, [*self.names("task"), *self.names("group")])
+            todo = did_you_mean(member, [*self.names("task"), *self.names("group"), *self.theirs.near(member)])
             raise UserError(f"no task, group or glob '{member}'", where=where, todo=todo)
         return found
+
+    def _remark(self, text: str) -> None:
+        if text not in self.remarks:
+            self.remarks.append(text)
 
     def select(self, names: str) -> list[str]:
         """Tasks for a comma-separated list of tasks, groups and globs; raises every unknown name at once."""
@@ -158,9 +207,20 @@ class Catalog:
 
     def check(self, kind: str, name: str) -> tuple[Entry[Any] | None, list[UserError]]:
         """Parse one entry and check what a single file cannot know (types, metrics, languages, other tasks)."""
+        if (kind, name) not in self._documents:
+            return self._check_theirs(kind, name)
         document = self._documents[kind, name]
         spec, errors = check_document(document, KINDS[kind], tasks=self.names("task"))
         return (Entry(spec=spec, document=document) if spec else None), errors
+
+    def _check_theirs(self, kind: str, name: str) -> tuple[Entry[Any] | None, list[UserError]]:
+        """The same of a task or group of lm-eval's files."""
+        errors: list[UserError] = []
+        with collecting(errors):
+            if kind == "group":
+                self.theirs.leaves(name)
+            return self._their_entry(kind, name), []
+        return None, errors
 
     def check_all(self, *, under: Path | None = None) -> list[UserError]:
         """Every mistake of every file (below a folder), in the order of the files."""
@@ -175,6 +235,35 @@ class Catalog:
                         errors.append(error)
         return list({str(error): error for error in errors}.values())
 
+    def find_theirs(self, *, under: Path) -> list[tuple[str, str]]:
+        """(kind, name) of the tasks and groups of lm-eval's files below a folder; tags are no files."""
+        folder = under.resolve()
+        listed = [("group", one) for one in self.theirs.index.groups.values()]
+        listed += [("task", one) for one in self.theirs.index.tasks.values()]
+        return [(kind, PREFIX + one.name) for kind, one in listed if one.path.resolve().is_relative_to(folder)]
+
     def find(self, *, under: Path) -> list[tuple[str, str]]:
         """(kind, name) of the entries whose files lie below a folder."""
         return [key for key, document in self._documents.items() if document.path.is_relative_to(under.resolve())]
+
+
+@dataclass(frozen=True)
+class _Folders(Mapping[str, Path]):
+    """The folders of all tasks of a catalog."""
+
+    catalog: Catalog
+
+    def __getitem__(self, task: str) -> Path:
+        if task not in self:
+            raise KeyError(task)
+        return self.catalog.folder("task", task)
+
+    def __contains__(self, task: object) -> bool:
+        return isinstance(task, str) and (task in self.catalog.names("task") or self.catalog.theirs.is_task(task))
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.catalog.names("task")
+        yield from self.catalog.their_names("task")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

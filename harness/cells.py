@@ -48,7 +48,7 @@ class Question(NamedTuple):
     @staticmethod
     def of(module: Any, options: Any, *, head: str | None, task: TaskSpec) -> Question:
         """The question of a task type or its prompt route: pooled vectors where the type has no head."""
-        if isinstance(module, PromptRoute):
+        if hasattr(module, "asks"):
             return Question(None, None, module.asks(task))
         pools = getattr(module, "pools", None)
         pooling = pools(options) if pools else None
@@ -92,6 +92,12 @@ class Cell:
     @cached_property
     def module(self) -> Any:
         """The task type, or its prompt route."""
+        own = getattr(TASK_TYPES.load(self.spec.type), "prompt_route", None)
+        if "prompt" in self.args and own:
+            settings = PromptSettings.model_validate(self.args["prompt"])
+            return own(
+                task=self.spec, settings=settings, pool=self._pool(), machine=self.machine, max_positions=self.max_positions
+            )
         return route_module(self.spec.type, self.args.get("prompt"), pool=self._pool(), max_positions=self.max_positions)
 
     def _pool(self) -> Sequence[Any]:

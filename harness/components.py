@@ -85,6 +85,8 @@ def shot_needs(source: TaskSpec, target: TaskSpec, *, settings: PromptSettings) 
     """The English rows from which solved examples are drawn; none for zero-shot prompts."""
     split = settings.fewshot_split
     spec = source if split == "train" else target
+    if spec.lm_eval and not spec.data.train:
+        return []  # its examples stand in its file, or a function gives them
     return [(spec, split, spec.train_languages)] if settings.num_fewshot else []
 
 

@@ -19,7 +19,7 @@ from harness.data.place import DataPlace
 from harness.errors import UserError, collecting, raise_all
 from harness.fingerprints import Missing, file_of
 from harness.intermediate import Setting, parse_settings
-from harness.request_checks import conflicts, impossible, unserved, unsettled
+from harness.request_checks import conflicts, impossible, unserved, unsettled, untrusted
 from harness.run_request import RunRequest
 from harness.settings import Settled
 from harness.specs.recipe import RecipeSpec
@@ -156,6 +156,7 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
     for lang in request.languages:
         attempt(language, lang, where="--languages")
     errors += conflicts(request, list(entries.values()), any_named=bool(parts))
+    errors += untrusted(list(entries.values()), trusted=place.trust_task_code)
     if backbone:
         errors += impossible(backbone, list(entries.values()), settings, request=request, catalog=catalog)
     if backbone is None or recipe is None:

@@ -192,6 +192,9 @@ class TaskType(Protocol):
     #   augment(feature, *, rng: np.random.Generator, tokenizer, options) -> Feature   per-epoch randomness (masking),
     #   pools(options) -> Pooling | None      embedding route: how to pool,
     #   plan_note(task, *, dimension, limit) -> str      a sentence for `plan`, where the type has needs of its own.
+    #   documents(rows, *, task, lang, split, place, task_folder) -> examples      of all rows of a source at once, for types that
+    #       map no fields; with sample_key(task) -> str, by which a limit draws them (the task's name otherwise),
+    #   prompt_route(*, task, settings, pool, machine, max_positions)      a prompt route of its own (see harness/prompting).
     #   CALIBRATES = True and with_calibration(examples, calibration, *, options) -> examples to encode: types that choose a
     #       threshold on validation rows of the test language: those that serve come first, and decode predicts nothing for them.
 

@@ -3,6 +3,7 @@
 from harness.registry import METRICS
 METRICS.names()            # ['accuracy', 'chunk_f1', ...], read from the folder: nothing is imported
 METRICS.load("accuracy")   # the module harness.metrics.accuracy
+METRICS.load("lm_eval_mean:acc")   # of a family of metrics, a module with `named`, the one of that name
 ADAPTERS.constant("encoder", "CAPABILITIES")   # a literal at the top of a module, read without importing it
 """
 
@@ -12,7 +13,6 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from harness.errors import UserError, did_you_mean
@@ -47,8 +47,11 @@ class Registry:
             raise UserError(f"unknown {self.kind} '{name}'", where=where, todo=did_you_mean(name, self.names()))
         return name
 
-    def load(self, name: str) -> ModuleType:
+    def load(self, name: str) -> Any:
         """Import the module of an entry; raises UserError if there is none of that name."""
+        family, colon, own = name.partition(":")
+        if colon:
+            return self.load(family).named(own)
         module = sys.modules.get(f"{self.package}.{name}")  # a plan asks thousands of times: no look at the folder each time
         if module is not None and not name.startswith("_") and "." not in name and name not in self.also_hidden:
             return module

@@ -13,10 +13,12 @@ from harness.engines import ADAPTER as ENGINE_ADAPTER
 from harness.engines import DEFAULT, vllm_python
 from harness.errors import UserError, collecting, did_you_mean
 from harness.intermediate import NO_INTERMEDIATE, Setting
+from harness.lm_eval.code import FLAG, file_of
 from harness.prompting.closed_answers import CLOSED_FORMS
 from harness.registry import TASK_TYPES
 from harness.run_request import RunRequest
-from harness.settings import prompt_settings, route_of
+from harness.settings import asks, prompt_settings, route_of
+from harness.specs.loader import shown
 from harness.specs.task import TaskSpec
 from harness.stage_builder import StageBuilder
 
@@ -80,7 +82,7 @@ def impossible(
     used = []
     for entry in entries:
         in_words = _prompted(entry, request)
-        fits = trains and (sft or not in_words) and bool(entry.spec.train_on or entry.spec.data.train)
+        fits = trains and (sft or not in_words) and entry.spec.is_trainable
         used.append(Use("--tasks", entry, fits, in_words))
     for name in dict.fromkeys(name for setting in settings for name in setting.tasks):
         entry = catalog.task(name)
@@ -95,16 +97,39 @@ def impossible(
     return errors
 
 
+def untrusted(entries: Sequence[Entry[TaskSpec]], *, trusted: bool) -> list[UserError]:
+    """Tasks that run code which lies beside their files, where nobody has allowed it: one error for all of them."""
+    named: dict[str, list[str]] = {}
+    for entry in entries if not trusted else ():
+        for function in entry.spec.lm_eval.functions() if entry.spec.lm_eval else ():
+            folder = entry.document.path.parent / function.folder
+            place = f"{function.function} in {shown(file_of(function.function, folder) or folder)}"
+            named.setdefault(place, []).append(entry.spec.task)
+    if not named:
+        return []
+    tasks = list(dict.fromkeys(task for several in named.values() for task in several))
+    more = f" and {len(tasks) - 3} more" if len(tasks) > 3 else ""
+    return [
+        UserError(
+            f"{', '.join(tasks[:3])}{more}: Python code that lies beside the task files would run",
+            where="--tasks",
+            found="; ".join(list(named)[:8]) + (f"; and {len(named) - 8} more" if len(named) > 8 else ""),
+            todo=f"read that code, then allow it with {FLAG}",
+        )
+    ]
+
+
 def _not_had(use: Use, backbone: Backbone) -> list[UserError]:
     """Why a task cannot be had with a backbone."""
     spec, offered = use.entry.spec, backbone.capabilities()
     module = TASK_TYPES.load(spec.type)
-    if use.in_words and spec.prompt is None and (use.trains or use.where == "--tasks"):
+    if use.in_words and asks(spec) is None and (use.trains or use.where == "--tasks"):
         todo = f"give it a `prompt:`, or leave it out of {use.where}"
         return [UserError(f"task '{spec.task}' has no prompt", where=use.entry.document.where(("task",)), todo=todo)]
     needs = {*module.NEEDS}
-    if use.in_words and spec.prompt:
-        needs = {"generate" if spec.prompt.generate else "loglikelihood"}
+    asked = asks(spec) if use.in_words else None
+    if asked:
+        needs = {asked}
     missing = sorted((needs | ({"fit"} if use.trains else set())) - set(offered))
     if missing:
         return [

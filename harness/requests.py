@@ -13,10 +13,11 @@ from typing import Any
 from harness.backbones import read_sizes
 from harness.catalog import Catalog
 from harness.intermediate import NO_INTERMEDIATE, Setting
+from harness.lm_eval.remarks import remarks_on_shots
 from harness.plan import Plan, PlannedCell
 from harness.provenance import provenance
 from harness.scoring import score_keys
-from harness.settings import prompt_settings, route_name, route_of
+from harness.settings import prompt_settings, prompt_settings_of, route_name, route_of
 from harness.stages import Stage, canonical, write_json
 
 SCHEMA = 1
@@ -39,7 +40,11 @@ def write_request(
     model = plan.backbone.name
     settings = prompt_settings(plan.request.prompt_args)
     routes = {
-        name: route_name(route_of(entry.spec, plan.request.route), settings, engine=plan.backbone.engine)
+        name: route_name(
+            route_of(entry.spec, plan.request.route),
+            prompt_settings_of(entry.spec, settings),
+            engine=plan.backbone.engine,
+        )
         for name, entry in plan.tasks.items()
     }
     content = {
@@ -70,6 +75,8 @@ def _task(plan: Plan, name: str) -> dict[str, Any]:
     spec = plan.tasks[name].spec
     keys = ("type", "version", "description", "chance", "notes", "same_task", "languages")
     content = spec.model_dump(mode="json", include=set(keys))
+    if spec.lm_eval and prompt_settings_of(spec, prompt_settings(plan.request.prompt_args)).num_fewshot:
+        content["notes"] += remarks_on_shots(spec)
     return {
         **content,
         "score": list(score_keys([use.metric for use in spec.metrics], spec.score)),
@@ -80,8 +87,10 @@ def _task(plan: Plan, name: str) -> dict[str, Any]:
 def _groups(plan: Plan, catalog: Catalog) -> dict[str, Any]:
     """The groups that the request names or that lie wholly within its tasks, with the groups inside them."""
     asked = {part.strip() for part in plan.request.tasks.split(",")}
+    theirs = {catalog.group(part).spec.group for part in asked - {*catalog.names("group")} if catalog.is_their_group(part)}
+    asked |= theirs
     groups: dict[str, Any] = {}
-    for name in catalog.names("group"):
+    for name in (*catalog.names("group"), *sorted(theirs)):
         tasks = catalog.group_tasks(name)
         if name in asked or set(tasks) <= set(plan.tasks):
             spec = catalog.group(name).spec
@@ -92,7 +101,7 @@ def _groups(plan: Plan, catalog: Catalog) -> dict[str, Any]:
 
 def _members(member: str, catalog: Catalog) -> list[str]:
     """A member of a group, globs expanded."""
-    known = member in catalog.names("task") or member in catalog.names("group")
+    known = member in catalog.names("task") or member in catalog.names("group") or catalog.theirs.knows(member)
     return [member] if known else fnmatch.filter(catalog.names("task"), member)
 
 

@@ -133,6 +133,24 @@ def prompt_settings(text: str) -> PromptSettings:
     return settled
 
 
+def prompt_settings_of(spec: TaskSpec, settings: PromptSettings) -> PromptSettings:
+    """How one task is asked: a task of lm-eval has a number of examples of its own, which 0 makes final, and its own words."""
+    if spec.lm_eval is None:
+        return settings
+    own = spec.lm_eval.num_fewshot
+    given = settings.num_fewshot if "num_fewshot" in settings.model_fields_set and own != 0 else own or 0
+    return settings.model_copy(
+        update={"num_fewshot": given, "fewshot_split": "train", "wording": "english", "normalise": None, "sft": False}
+    )
+
+
+def asks(spec: TaskSpec) -> str | None:
+    """What a task wants of a model that is asked in words: `loglikelihood` or `generate`; None where it has no words."""
+    if spec.lm_eval:
+        return "generate" if spec.lm_eval.output_type == "generate_until" else "loglikelihood"
+    return ("generate" if spec.prompt.generate else "loglikelihood") if spec.prompt else None
+
+
 def route_of(spec: TaskSpec, asked: str) -> str:
     """The route of a task in a run: the one asked for where its type has it, else the type's first."""
     routes = TASK_TYPES.load(spec.type).ROUTES

@@ -30,7 +30,16 @@ from harness.intermediate import Component, Phase, Setting, short_name
 from harness.registry import METRICS
 from harness.run_request import RunRequest
 from harness.scoring import score_keys
-from harness.settings import Settled, component_training, mixture_training, prompt_settings, route_of, task_options, training
+from harness.settings import (
+    Settled,
+    component_training,
+    mixture_training,
+    prompt_settings,
+    prompt_settings_of,
+    route_of,
+    task_options,
+    training,
+)
 from harness.specs.portable import portable
 from harness.specs.prompt import PromptSettings
 from harness.specs.recipe import RecipeSpec, Training
@@ -127,7 +136,7 @@ class StageBuilder:
         if self.is_trained(entry.spec):
             needs += self._training_needs(self.source(entry), entry)
         if self.is_prompted(entry.spec):
-            needs += shot_needs(self.source(entry).spec, entry.spec, settings=self.prompt)
+            needs += shot_needs(self.source(entry).spec, entry.spec, settings=self.words(entry.spec).settings)
         return needs
 
     def _training_needs(self, source: Entry[TaskSpec], target: Entry[TaskSpec]) -> list[Need]:
@@ -242,7 +251,7 @@ class StageBuilder:
             options=self.options(target, phase=phase),
             tests=self.tests,
             prints=self.prints,
-            words=self.words if phase != "pretraining" and self.is_prompted(target.spec) else None,
+            words=self.words(target.spec) if phase != "pretraining" and self.is_prompted(target.spec) else None,
         )
 
     def _train_stage(
@@ -270,10 +279,9 @@ class StageBuilder:
         """How tasks are put into words."""
         return prompt_settings(self.request.prompt_args)
 
-    @property
-    def words(self) -> InWords:
-        """How tasks are put into words for this backbone."""
-        return InWords(self.prompt, self.backbone.speech)
+    def words(self, spec: TaskSpec) -> InWords:
+        """How a task is put into words for this backbone."""
+        return InWords(prompt_settings_of(spec, self.prompt), self.backbone.speech)
 
     def is_prompted(self, spec: TaskSpec) -> bool:
         """Whether the task is asked in words."""
@@ -286,7 +294,7 @@ class StageBuilder:
     def is_trained(self, spec: TaskSpec) -> bool:
         """Whether target training belongs to the task in this run."""
         untrained = self.request.no_train or self.backbone.is_fake or (self.is_prompted(spec) and not self.prompt.sft)
-        return bool(spec.train_on or spec.data.train) and not untrained
+        return spec.is_trainable and not untrained
 
     def _asked_of(self, entry: Entry[TaskSpec], lang: str) -> dict[str, Any]:
         """What a prediction receives."""
@@ -300,7 +308,7 @@ class StageBuilder:
         }
         args["head"] = None if self.is_prompted(spec) else head_asked(spec, args["options"])
         if self.is_prompted(spec):
-            args |= prompt_arguments(self.source(entry).spec, spec, words=self.words, prints=self.prints)
+            args |= prompt_arguments(self.source(entry).spec, spec, words=self.words(spec), prints=self.prints)
         if self.request.limit is not None:
             args["limit"] = self.request.limit
         return args

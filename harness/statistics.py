@@ -122,10 +122,14 @@ def estimates(cells: Sequence[Cell], *, seed: int, samples: int = SAMPLES) -> di
     return {cell.name: found[cell.name] for cell in cells}
 
 
-def mean_of(parts: Sequence[Estimate]) -> Estimate:
-    """The unweighted mean; raises UserError if there is nothing to average."""
+def mean_of(parts: Sequence[Estimate], *, weights: Sequence[float] | None = None) -> Estimate:
+    """The mean, unweighted unless weights (not all 0) are given; raises UserError if there is nothing to average."""
     if not parts:
         raise UserError("no scores to average", expected="at least one cell")
+    if weights is not None:
+        total = math.fsum(weights)
+        value = math.fsum(part.value * weight for part, weight in zip(parts, weights, strict=True)) / total
+        return Estimate(value, np.sum([part.samples * weight for part, weight in zip(parts, weights)], axis=0) / total)
     return Estimate(
         math.fsum(part.value for part in parts) / len(parts), np.sum([part.samples for part in parts], axis=0) / len(parts)
     )

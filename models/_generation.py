@@ -2,18 +2,20 @@
 
     texts = generate(model, features, tokenizer=tokenizer, device=torch.device("cpu"), max_tokens=4096)
 
-Equal requests are answered once.  Rows that have ended leave the batch when half of it has.
+Equal requests are answered once, beginnings that requests share are computed once, and prompts are computed in passes of their
+own.  Rows that have ended leave the batch when half of it has.
 """
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from harness.protocols import Feature
 from models._language_model import Halves, Rows, chosen_rows, evaluating
+from models._passes import begin
 from models._sharing import Tokens, batches
 
 SLACK = 8
@@ -40,12 +42,14 @@ def generate(
     asked = [request_of(feature) for feature in features]
     distinct = list(dict.fromkeys(asked))
     halves, ends = Halves(model, device=device), end_tokens(model, tokenizer)
-    sizes = [(len(one.input_ids), len(one.input_ids) + one.max_new_tokens) for one in distinct]
+    # Where prompts are computed in passes of their own, a step computes one token a row: all that counts is what is kept.
+    computed = [1 if halves.keeps_all else len(one.input_ids) for one in distinct]
+    sizes = [(size, len(one.input_ids) + one.max_new_tokens) for size, one in zip(computed, distinct)]
     texts: dict[Request, str] = {}
     with evaluating(model):
         for batch in batches(sizes, max_tokens=max_tokens) if halves.can_share else [[n] for n in range(len(distinct))]:
             requests = [distinct[n] for n in batch]
-            texts |= zip(requests, _run(halves, requests, tokenizer=tokenizer, ends=ends), strict=True)
+            texts |= zip(requests, _run(halves, requests, tokenizer=tokenizer, ends=ends, max_tokens=max_tokens), strict=True)
     return [texts[one] for one in asked]
 
 
@@ -64,13 +68,19 @@ def end_tokens(model: Any, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]
     return frozenset(int(token) for token in (*several, tokenizer.eos_token_id) if token is not None)
 
 
-def _run(halves: Halves, requests: Sequence[Request], *, tokenizer: PreTrainedTokenizerFast, ends: frozenset[int]) -> list[str]:
+def _run(
+    halves: Halves,
+    requests: Sequence[Request],
+    *,
+    tokenizer: PreTrainedTokenizerFast,
+    ends: frozenset[int],
+    max_tokens: int,
+) -> list[str]:
     """Continue the requests of one batch."""
     written: list[list[int]] = [[] for _ in requests]
     texts: list[str | None] = [None] * len(requests)
-    rows = halves.pad([one.input_ids for one in requests], left=True)
+    hidden_BTH, cache, mask = begin([one.input_ids for one in requests], halves, max_tokens=max_tokens)
     running = list(range(len(requests)))  # the request of each row, ended ones included until they leave
-    hidden_BTH, cache = halves.hidden(rows, keep=True)
     while True:
         tokens = torch.cat([logits.argmax(dim=-1) for logits in halves.logits(hidden_BTH[:, -1])])
         for number, token in zip(running, tokens.tolist(), strict=True):
@@ -79,13 +89,12 @@ def _run(halves: Halves, requests: Sequence[Request], *, tokenizer: PreTrainedTo
         left = [row for row, number in enumerate(running) if texts[number] is None]
         if not left:
             return [text or "" for text in texts]
-        mask: Tensor = rows.mask
         if len(left) <= len(running) / 2:
             chosen = torch.tensor(left, device=halves.device)
             running = [running[row] for row in left]
             cache, mask, tokens = chosen_rows(cache, chosen), mask[chosen], tokens[chosen]
-        rows = Rows(tokens[:, None], torch.cat([mask, torch.ones_like(tokens)[:, None]], dim=1), [0] * len(running))
-        hidden_BTH, cache = halves.hidden(rows, cache=cache, keep=True)
+        mask = torch.cat([mask, torch.ones_like(tokens)[:, None]], dim=1)
+        hidden_BTH, cache = halves.hidden(Rows(tokens[:, None], mask, [0] * len(running)), cache=cache, keep=True)
 
 
 def ended(

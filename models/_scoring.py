@@ -8,8 +8,8 @@ words at the beginning of continuations) are computed once and kept for what fol
 follow the same context are all read from one position.  Only positions that are read go through the language model head.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,13 +18,11 @@ from torch import Tensor, nn
 from harness.errors import UserError
 from harness.protocols import Feature, Output
 from models._generation import generate
-from models._language_model import Halves, Rows, chosen_rows, evaluating
-from models._sharing import Group, Place, Plan, batches, share
+from models._language_model import Halves, evaluating
+from models._passes import Row, passes
+from models._sharing import Group, Place, Plan, share
 
 __all__ = ["generate", "loglikelihood"]
-
-Row: TypeAlias = tuple[int, int | None]
-"Group and branch: a row of a forward pass."
 
 
 class Computed(NamedTuple):
@@ -103,48 +101,13 @@ def _places(plan: Plan, halves: Halves, reads: Reads, *, max_tokens: int) -> Ite
     wanted: dict[Row, list[Place]] = {}
     for place in reads.at:
         wanted.setdefault((place.group, place.branch), []).append(place)
-    for left, numbers in (
-        (False, [number for number, group in enumerate(plan.groups) if not group.branches]),
-        # Left padding: trunk and branch stand next to each other, as windows and distances of attention need it.
-        (True, [number for number, group in enumerate(plan.groups) if group.branches]),
-    ):
-        lengths = [len(plan.groups[number].trunk) for number in numbers]
-        for batch in batches(list(zip(lengths, lengths)), max_tokens=max_tokens):
-            own = [numbers[n] for n in batch]
-            rows = halves.pad([plan.groups[number].trunk for number in own], left=left)
-            hidden_BTH, cache = halves.hidden(rows, keep=left)
-            yield _picked(hidden_BTH, rows, [wanted.get((number, None), []) for number in own])
-            if cache is not None:
-                yield from _branches(plan, halves, own, wanted, trunks=rows, cache=cache, max_tokens=max_tokens)
-
-
-def _branches(
-    plan: Plan,
-    halves: Halves,
-    numbers: Sequence[int],
-    wanted: Mapping[Row, Sequence[Place]],
-    *,
-    trunks: Rows,
-    cache: Any,
-    max_tokens: int,
-) -> Iterator[Computed]:
-    """Compute what follows the trunks of some groups, which are in the cache in their order."""
-    owners = [(row, number, branch) for row, number in enumerate(numbers) for branch in range(len(plan.groups[number].branches))]
-    tokens = [plan.groups[number].branches[branch] for _, number, branch in owners]
-    kept = trunks.input_ids.shape[1]
-    for part in batches([(len(own), len(own) + kept) for own in tokens], max_tokens=max_tokens):
-        chosen = torch.tensor([owners[n][0] for n in part], device=halves.device)
-        rows = halves.pad([tokens[n] for n in part], left=False, before=trunks.mask[chosen])
-        hidden_BTH, _ = halves.hidden(rows, cache=chosen_rows(cache, chosen))
-        yield _picked(hidden_BTH, rows, [wanted.get(owners[n][1:], []) for n in part])
-
-
-def _picked(hidden_BTH: Tensor, rows: Rows, wanted: Sequence[Sequence[Place]]) -> Computed:
-    """The places wanted of each row, and their hidden states."""
-    places = [place for own in wanted for place in own]
-    at = [(row, rows.first[row] + place.position) for row, own in enumerate(wanted) for place in own]
-    index = torch.tensor(at, dtype=torch.int64, device=hidden_BTH.device).reshape(-1, 2)
-    return Computed(places, hidden_BTH[index[:, 0], index[:, 1]])
+    for one in passes(plan, halves, max_tokens=max_tokens):
+        places = [place for row in one.rows for place in wanted.get(row, ())]
+        at = [
+            (number, one.first[number] + place.position) for number, row in enumerate(one.rows) for place in wanted.get(row, ())
+        ]
+        index = torch.tensor(at, dtype=torch.int64, device=one.hidden_BTH.device).reshape(-1, 2)
+        yield Computed(places, one.hidden_BTH[index[:, 0], index[:, 1]])
 
 
 def _probabilities(

@@ -104,17 +104,20 @@ def _num_shared(first: Tokens, second: Tokens) -> int:
     return next((n for n, (a, b) in enumerate(zip(first, second)) if a != b), min(len(first), len(second)))
 
 
-def batches(sizes: Sequence[tuple[int, int]], *, max_tokens: int) -> list[list[int]]:
+def batches(sizes: Sequence[tuple[int, int]], *, max_tokens: int, spare: int | None = None) -> list[list[int]]:
     """Indices per batch, longest first; sizes are (tokens computed, tokens kept) of each row, kept ones costing a quarter.
 
-    A batch costs its number of rows times its longest row, at most max_tokens; a row longer than that is alone.
+    A batch costs its number of rows times its longest row, at most max_tokens; a row longer than that is alone.  A row that
+    would bring the padding of its batch above `spare` tokens begins the next one.
     """
     costs = [max(computed, -(-kept // 4), 1) for computed, kept in sizes]
     found: list[list[int]] = []
-    most = 0
-    for number in sorted(range(len(sizes)), key=lambda number: (-costs[number], number)):
-        if not found or len(found[-1]) >= most:
+    most = longest = padding = 0
+    for number in sorted(range(len(sizes)), key=lambda number: (-costs[number], -sizes[number][0], number)):
+        padding += max(0, longest - sizes[number][0])
+        if not found or len(found[-1]) >= most or (spare is not None and padding > spare):
             found.append([])
             most = max(1, max_tokens // costs[number])
+            longest, padding = sizes[number][0], 0
         found[-1].append(number)
     return found

@@ -13,15 +13,16 @@ import run_eval
 from harness.registry import COMMANDS, ROOT
 
 CATALOG = {"--include_path", "--data_dir"}
+TRUST = {"--trust_task_code"}
 REQUEST = CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--recipe", "--seeds", "--languages", "--limit"}
 REQUEST |= {"--no_train", "--remove_overlap", "--output_path", "--route", "--prompt_args"}
 MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet"}
 FLAGS = {
-    "run": REQUEST | MACHINE | {"--dry_run", "--references", "--replace_degenerate"},
-    "plan": REQUEST | MACHINE,
+    "run": TRUST | REQUEST | MACHINE | {"--dry_run", "--references", "--replace_degenerate"},
+    "plan": TRUST | REQUEST | MACHINE,
     "ls": CATALOG,
-    "show": CATALOG | {"--model", "--model_args", "--recipe"},
-    "validate": CATALOG | {"--specs_only", "--languages"},
+    "show": TRUST | CATALOG | {"--model", "--model_args", "--recipe"},
+    "validate": TRUST | CATALOG | {"--specs_only", "--languages"},
     "fetch": CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--languages"},
     "leaderboard": {"--output", "--by", "--references"},
     "compare": {"--a", "--b", "--by", "--tasks", "--languages", "--samples", "--seed", "--output"},

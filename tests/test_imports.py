@@ -10,7 +10,7 @@ RANKS = [
     {"harness", "harness.errors", "harness.registry", "harness.randomness", "harness.provenance"},
     {"harness.specs", "harness.protocols"},
     {"harness.data", "harness.metrics", "harness.statistics", "harness.similarity", "harness.devices"},
-    {"harness.task_types", "harness.prompting", "harness.batching", "harness.stages", "harness.checks"},
+    {"harness.task_types", "harness.prompting", "harness.lm_eval", "harness.batching", "harness.stages", "harness.checks"},
     {"harness.catalog", "harness.settings", "harness.backbones", "harness.scoring"},
     {"harness.stage_builder"},
     {"harness.request_checks"},

@@ -173,7 +173,8 @@ def plan_of(asked: Asked, folder: Path, catalog: Catalog, *, model: Path | None 
 
 
 def test_every_type_has_a_miniature_for_each_of_its_routes() -> None:
-    ways = {(type_, route) for type_ in TASK_TYPES.names() for route in TASK_TYPES.load(type_).ROUTES}
+    own = [type_ for type_ in TASK_TYPES.names() if TASK_TYPES.load(type_).FIELDS]  # `lm_eval` reads files of others
+    ways = {(type_, route) for type_ in own for route in TASK_TYPES.load(type_).ROUTES}
     assert ways - {(asked.type, asked.route) for asked in ALL} == set(), "write tasks/mini/<task>.yaml"
 
 

@@ -220,6 +220,7 @@ def test_groups_save_what_they_can_and_lose_nothing():
 def test_batches_keep_to_the_budget():
     assert batches([(10, 10), (3, 3), (4, 100), (2, 2)], max_tokens=24) == [[2], [0, 1], [3]]
     assert batches([(50, 50)], max_tokens=8) == [[0]]
+    assert batches([(4, 4), (10, 10), (4, 4), (9, 9)], max_tokens=100, spare=6) == [[1, 3], [0, 2]]
 
 
 def ask(ids, number, *stop):
@@ -250,6 +251,17 @@ def test_generation_in_batches_is_generation_one_by_one(models, name):
         wanted.append(tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True))
     assert together == wanted
     assert any(together)
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_prompts_that_begin_alike_are_begun_together(models, name):
+    model, tokenizer = models(name), byte_bpe(prefix_space=False)
+    context = np.random.default_rng(5).integers(3, VOCAB - 5, size=30).tolist()
+    asked = [ask(ids, 5) for ids in ([*context, 7, 8, 9], [*context, 5], context[:20], [4, 5])]
+    with Counted(model) as counted:
+        together = generate(model, asked, tokenizer=tokenizer, device=CPU, max_tokens=4096)
+    assert together == [generate(model, [one], tokenizer=tokenizer, device=CPU, max_tokens=4096)[0] for one in asked]
+    assert counted.tokens <= (30 + 3 + 1 + 2 if name != "gemma3_text" else 33 + 31 + 20 + 2) + 4 * len(asked)
 
 
 def test_generation_stops_at_a_text_a_token_or_the_limit(models):

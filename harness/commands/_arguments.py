@@ -14,6 +14,9 @@ from harness.errors import UserError, raise_all
 from harness.intermediate import NO_INTERMEDIATE
 from harness.run_request import RunRequest
 
+MOST_TOLD = 5
+"Names that two files have, on stderr."
+
 
 def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
     """--include_path and --data_dir."""
@@ -22,16 +25,24 @@ def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="folder of your own tasks, groups, recipes and presets (may be repeated)",
+        help="folder of your own tasks, groups, recipes and presets, or of lm-eval's task files (may be repeated)",
     )
     parser.add_argument(
         "--data_dir", metavar="DIR", help="local mirror of hub datasets: DIR/<org>/<name>/... (default: $HARNESS_DATA_DIR)"
     )
 
 
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """--trust_task_code."""
+    parser.add_argument(
+        "--trust_task_code", action="store_true", help="run the Python code that lm-eval's task files name by !function"
+    )
+
+
 def add_request_arguments(parser: argparse.ArgumentParser) -> None:
     """What a run asks for."""
     add_catalog_arguments(parser)
+    add_trust_argument(parser)
     parser.add_argument(
         "--model", required=True, help="preset (see `ls models`), hub id, or local folder; oracle, random and constant are fakes"
     )
@@ -95,9 +106,17 @@ def catalog_of(args: argparse.Namespace) -> Catalog:
     return catalog
 
 
+def tell_remarks(catalog: Catalog) -> None:
+    """Say on stderr which names mean two things."""
+    doubled = catalog.theirs.index.remarks
+    more = [f"... and {len(doubled) - MOST_TOLD} more"] if len(doubled) > MOST_TOLD else []
+    for remark in (*catalog.remarks, *doubled[:MOST_TOLD], *more):
+        say(f"note: {remark}")
+
+
 def place_of(args: argparse.Namespace) -> DataPlace:
     """Where data are looked for."""
-    return DataPlace.resolve(args.data_dir)
+    return DataPlace.resolve(args.data_dir, trust_task_code=getattr(args, "trust_task_code", False))
 
 
 def request_of(args: argparse.Namespace) -> RunRequest:
@@ -135,7 +154,7 @@ def machine_of(args: argparse.Namespace, catalog: Catalog) -> Machine:
         save_every=args.save_every,
         keep=args.keep,
         progress=not args.quiet,
-        task_folders={name: catalog.folder("task", name) for name in catalog.names("task")},
+        task_folders=catalog.task_folders(),
     )
 
 

@@ -7,11 +7,12 @@ import argparse
 from collections.abc import Callable
 
 from harness.catalog import Catalog
-from harness.commands._arguments import add_catalog_arguments, out
+from harness.commands._arguments import add_catalog_arguments, out, say
 from harness.commands._table import table
 from harness.data.coverage import covered
 from harness.data.languages import languages, xtreme_languages
 from harness.errors import UserError, did_you_mean
+from harness.lm_eval.conversion import PREFIX
 from harness.registry import METRICS, TASK_TYPES
 
 HELP = "list tasks, models, metrics, groups, recipes, types, languages or references"
@@ -47,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     if args.what not in listings:
         raise UserError(f"cannot list '{args.what}'", todo=did_you_mean(args.what, listings))
     out(listings[args.what](catalog))
+    for error in catalog.theirs.index.errors:
+        say(f"note: {error}")
     errors = catalog.errors
     if errors:
         raise UserError("files that cannot be read:\n" + "\n".join(map(str, errors)))
@@ -55,7 +58,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _tasks(catalog: Catalog) -> str:
     rows = []
-    for name in catalog.names("task"):
+    for name in (*catalog.names("task"), *catalog.their_names("task")):
+        if name.startswith(PREFIX):
+            rows.append(_their_task(name, catalog))
+            continue
         spec = catalog.task(name).spec
         train = spec.train_on or (", ".join(spec.train_languages) if spec.data.train else "-")
         rows.append(
@@ -69,6 +75,15 @@ def _tasks(catalog: Catalog) -> str:
             ]
         )
     return table(["task", "type", "test languages", "trained on", "metrics", "what"], rows)
+
+
+def _their_task(name: str, catalog: Catalog) -> list[str]:
+    """A task of lm-eval's files; one that cannot be had says why."""
+    try:
+        spec = catalog.task(name).spec
+    except UserError as error:
+        return [name, "cannot be run", "0", "-", "-", str(error).splitlines()[0]]
+    return [name, spec.type, "1", "-", " ".join(use.metric for use in spec.metrics), spec.description]
 
 
 def _models(catalog: Catalog) -> str:
@@ -94,7 +109,8 @@ def _metrics(catalog: Catalog) -> str:
 
 
 def _groups(catalog: Catalog) -> str:
-    rows = [[name, catalog.group(name).spec.aggregate, " ".join(catalog.group_tasks(name))] for name in catalog.names("group")]
+    names = [*catalog.names("group"), *catalog.their_names("group")]
+    rows = [[name, catalog.group(name).spec.aggregate, " ".join(catalog.group_tasks(name))] for name in names]
     return table(["group", "number", "tasks"], rows)
 
 

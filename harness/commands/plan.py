@@ -16,6 +16,7 @@ from harness.commands._arguments import (
     out,
     place_of,
     request_of,
+    tell_remarks,
 )
 from harness.commands._table import table
 from harness.engines import DEFAULT
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the plan; 1 if some scores are blocked."""
     catalog = catalog_of(args)
     plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
+    tell_remarks(catalog)
     machine = machine_of(args, catalog)
     root = Path(args.output_path)
     numbers = estimate(plan, root=root, machine=machine)

@@ -21,6 +21,7 @@ from harness.commands._arguments import (
     place_of,
     request_of,
     say,
+    tell_remarks,
 )
 from harness.degenerate import DegenerateRun, degenerate_runs, replaced_by, with_replacements
 from harness.devices import Machine
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     references = named_references(args.references)
     catalog = catalog_of(args)
     plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
+    tell_remarks(catalog)
     machine = machine_of(args, catalog)
     root = Path(args.output_path)
     replaced: list[dict[str, object]] = []

@@ -12,9 +12,10 @@ from typing import Any
 
 from harness.backbones import resolve
 from harness.catalog import KINDS, Catalog, Entry
-from harness.commands._arguments import add_catalog_arguments, out
+from harness.commands._arguments import add_catalog_arguments, add_trust_argument, out, place_of, say
 from harness.commands._table import table
 from harness.errors import UserError, did_you_mean
+from harness.lm_eval.conversion import PREFIX
 from harness.registry import METRICS, TASK_TYPES
 from harness.settings import Settled, task_options, training
 from harness.specs.loader import Document, KeyPath, dotted
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `show`."""
     parser.add_argument("name", help="a task, group, recipe, preset or metric")
     add_catalog_arguments(parser)
+    add_trust_argument(parser)
     parser.add_argument("--model", help="also settle the options for this model")
     parser.add_argument("--model_args", default="", metavar="K=V,...", help="as for run")
     parser.add_argument("--recipe", help="also settle the hyper-parameters of this recipe")
@@ -36,18 +38,24 @@ def run(args: argparse.Namespace) -> int:
     """Print the spec."""
     catalog = Catalog([Path(folder) for folder in args.include_path])
     kinds = [kind for kind in KINDS if args.name in catalog.names(kind)]
+    if not kinds and catalog.theirs.knows(args.name):
+        kinds = ["task" if catalog.theirs.is_task(args.name) else "group"]
+    elif catalog.theirs.knows(args.name):
+        say(f"note: lm-eval's '{args.name}' is {PREFIX}{args.name}")
     if not kinds and args.name in METRICS.names():
         module = METRICS.load(args.name)
         out(f"{(module.__doc__ or '').strip()}\n\nkeys: {', '.join(module.KEYS)}\nsignature: {module.SIGNATURE}")
         return 0
     if not kinds:
-        known = [name for kind in KINDS for name in catalog.names(kind)]
+        known = [name for kind in KINDS for name in (*catalog.names(kind), *catalog.their_names(kind))]
         raise UserError(f"nothing is called '{args.name}'", todo=did_you_mean(args.name, [*known, *METRICS.names()]))
     for kind in kinds:
         entry: Entry[Any] = getattr(catalog, kind)(args.name)
         out(f"{kind} {args.name}\n")
         out(table(["key", "from", "value"], _lines(entry.document), cut=False))
-        if isinstance(entry.spec, TaskSpec):
+        if isinstance(entry.spec, TaskSpec) and entry.spec.lm_eval:
+            _show_theirs(entry, catalog, args)
+        elif isinstance(entry.spec, TaskSpec):
             _show_settings(entry, catalog, args)
     return 0
 
@@ -91,6 +99,20 @@ def _show_settings(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Name
             settled = training([source, entry.spec.task], phase=phase, recipe=recipe)
             out(f"\n{phase} training on {source}\n")
             out(table(["value", "is", "set by", "meaning"], _settled(settled, type(settled.values))))
+
+
+def _show_theirs(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Namespace) -> None:
+    """A task of lm-eval's files: as it is run here, its first prompts, and what a reader of its scores must know."""
+    from harness.commands._their_tasks import first_prompts
+
+    spec = entry.spec
+    metrics = ", ".join(use.metric for use in spec.metrics)
+    chance = f", chance {spec.chance:.1f}" if spec.chance else ""
+    out(f"\nrun as {spec.task}: {spec.description}; language {spec.languages[0]}; {metrics}{chance}")
+    out("\n" + "\n".join(first_prompts(entry, catalog=catalog, place=place_of(args))))
+    remarks = catalog.theirs.task(spec.task).remarks
+    if remarks:
+        out("\n" + "\n".join(f"note: {remark}" for remark in remarks))
 
 
 def _settled(settled: Settled, model: Any) -> list[list[str]]:

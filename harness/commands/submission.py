@@ -55,9 +55,7 @@ def _export(args: argparse.Namespace) -> int:
         args.folders,
         args.output,
         wanted=Wanted(model=args.model, intermediate=args.intermediate, recipe=args.recipe, seed=args.seed),
-        sources=Sources(
-            place=place_of(args), task_folders={name: catalog.folder("task", name) for name in catalog.names("task")}
-        ),
+        sources=Sources(place=place_of(args), task_folders=catalog.task_folders()),
         gold=args.gold,
         partial=args.partial,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.catalog import Catalog, Entry
-from harness.commands._arguments import add_catalog_arguments, out, place_of, say
+from harness.commands._arguments import add_catalog_arguments, add_trust_argument, out, place_of, say
 from harness.errors import MissingData, UserError
 from harness.specs.portable import Split
 from harness.specs.task import TaskSpec
@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `validate`."""
     parser.add_argument("path", nargs="?", type=Path, help="folder or file (default: everything shipped)")
     add_catalog_arguments(parser)
+    add_trust_argument(parser)
     parser.add_argument("--specs_only", action="store_true", help="do not read rows")
     parser.add_argument("--languages", default="", help="languages whose rows are rendered (default: the first of each task)")
 
@@ -40,14 +41,35 @@ def run(args: argparse.Namespace) -> int:
         if under
         else [(kind, name) for kind in ("task", "group", "recipe", "preset") for name in catalog.names(kind)]
     )
+    theirs = catalog.find_theirs(under=under) if under else []
+    errors += catalog.theirs.index.errors
+    for remark in catalog.theirs.index.remarks if under else ():
+        say(f"warning: {remark}")
+    for kind, name in theirs:
+        errors += _theirs(kind, name, args, catalog)
+    names += theirs
     if not args.specs_only:
         for kind, name in names:
-            if kind == "task" and not catalog.check("task", name)[1]:
+            if kind == "task" and (kind, name) not in theirs and not catalog.check("task", name)[1]:
                 errors += _render(catalog.task(name), args, catalog)
     for error in errors:
         say(str(error))
     out(f"{len(names)} files checked, {len(errors)} errors")
     return 2 if errors else 0
+
+
+def _theirs(kind: str, name: str, args: argparse.Namespace, catalog: Catalog) -> list[UserError]:
+    """The mistakes of a task or group of lm-eval's files; what lm-eval runs over is said, no error."""
+    errors = catalog.check(kind, name)[1]
+    if errors or kind == "group":
+        return errors
+    for remark in catalog.theirs.task(name).warnings:
+        say(f"warning: {remark}")
+    if args.specs_only:
+        return []
+    from harness.commands._their_tasks import mistakes_in_rows
+
+    return mistakes_in_rows(catalog.task(name), catalog=catalog, place=place_of(args), say=say)
 
 
 def _render(entry: Entry[TaskSpec], args: argparse.Namespace, catalog: Catalog) -> list[UserError]:

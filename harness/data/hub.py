@@ -95,7 +95,7 @@ def _builder(hub: str, *, config: str, revision: str | None, offline: bool) -> A
     if not offline:
         _ask(hub, revision)
     try:
-        builder = datasets.load_dataset_builder(hub, config, revision=revision)
+        builder = datasets.load_dataset_builder(hub, None if config == "default" else config, revision=revision)
     except Exception as error:  # what it is depends on the HTTP package below: no connection, repository, config, or a script
         raise NotOnHub(one_line(error)) from error
     if revision is not None and COMMIT.fullmatch(revision) and builder.hash != revision:

@@ -21,6 +21,8 @@ PLACEHOLDERS = ("lang", "iso3", "name", "name_lower")
 GROUPINGS = ("family", "script", "word_order", "covered")
 "What languages can be grouped by."
 COVERED, NOT_COVERED, NOT_RECORDED = "covered", "not covered", "not recorded"
+UNDETERMINED = "und"
+"ISO 639's code for a language that nothing says: of tasks of other harnesses.  It is no row of the table."
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
@@ -62,8 +64,11 @@ def xtreme_languages() -> tuple[str, ...]:
 
 
 def language(code: str, *, where: str = "") -> Language:
-    """The row of a code; raises UserError with the nearest known code or name."""
+    """The row of a code, an empty one for `und`; raises UserError with the nearest known code or name."""
     table = languages()
+    if code == UNDETERMINED:
+        name = "an undetermined language"
+        return Language(code=code, iso3=code, name=name, family="", script="", word_order=None, benchmark=None)
     if code in table:
         return table[code]
     spellings = {form: row.code for row in table.values() for form in (row.iso3, row.name, row.name.lower())}

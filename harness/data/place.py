@@ -38,9 +38,11 @@ class DataPlace:
     "Local mirror `DIR/<org>/<name>/...` of hub datasets, and first folder in which `files` are looked for."
     offline: bool = False
     "Do not ask the hub for anything that is not in its local cache."
+    trust_task_code: bool = False
+    "Whether Python code that lies beside task files of other harnesses may run."
 
     @classmethod
-    def resolve(cls, data_dir: str | Path | None = None) -> "DataPlace":
+    def resolve(cls, data_dir: str | Path | None = None, *, trust_task_code: bool = False) -> "DataPlace":
         """The place that --data_dir, $HARNESS_DATA_DIR and $HF_HUB_OFFLINE say; raises UserError if the folder is not there."""
         chosen = data_dir or os.environ.get(DATA_DIR_VARIABLE) or None
         folder = Path(chosen).expanduser().resolve() if chosen else None
@@ -50,7 +52,7 @@ class DataPlace:
                 "there is no such folder", where=origin, found=str(folder), expected="the folder of a mirror of hub datasets"
             )
         offline = any(os.environ.get(name, "").upper() in _YES for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))
-        return cls(data_dir=folder, offline=offline)
+        return cls(data_dir=folder, offline=offline, trust_task_code=trust_task_code)
 
     def mirror_files(self, hub: str, *, config: str, split: str) -> Found:
         """Parquet files of a split in the mirror: as the README's `configs:` header says, else where the hub puts them."""
@@ -121,7 +123,11 @@ def _readme_patterns(folder: Path, config: str, split: str) -> list[str]:
     readme = folder / "README.md"
     if not readme.is_file():
         return []
-    for entry in _configs(readme, readme.stat().st_mtime_ns):
+    entries = _configs(readme, readme.stat().st_mtime_ns)
+    if config == "default" and not any(entry.get("config_name") == config for entry in entries):
+        named = [entry for entry in entries if entry.get("default")] or list(entries)
+        config = str(named[0].get("config_name")) if len(named) == 1 else config  # what the hub takes where none is named
+    for entry in entries:
         if entry.get("config_name") == config:
             prefix = f"{entry['data_dir'].strip('/')}/" if isinstance(entry.get("data_dir"), str) else ""
             return [prefix + pattern for pattern in _split_patterns(entry.get("data_files"), split)]

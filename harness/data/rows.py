@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from harness.data.arrow import class_names, keep, missing_column, read_parquet, rename, to_rows
 from harness.data.beside import side_by_side
 from harness.data.hashes import files_fingerprint
@@ -34,6 +36,8 @@ class Rows:
     "Where the rows came from, without a path of this machine."
     class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     "Column (dotted inside structures) -> names of its class numbers, where the data say them."
+    table: pa.Table | None = None
+    "The same rows as Arrow, where they were read so."
 
 
 def mentions_languages(source: Source) -> bool:
@@ -81,7 +85,7 @@ def load_rows(source: Source, *, lang: str, place: DataPlace, task: str = "", ta
         return found[0]
     own, other = found
     both = side_by_side(own.rows, other.rows, beside=source.beside, where=f"{own.origin} beside {other.origin}")
-    return replace(own, rows=both, fingerprint=_joined([own.fingerprint, other.fingerprint]))
+    return replace(own, rows=both, table=None, fingerprint=_joined([own.fingerprint, other.fingerprint]))
 
 
 def _joined(prints: Sequence[str]) -> str:
@@ -119,7 +123,7 @@ def _load(source: Source, lang: str, *, place: DataPlace, task: str, task_folder
     renamed = {
         ".".join([back.get(head, head), *rest]): values for key, values in names.items() for head, *rest in [key.split(".")]
     }
-    return Rows(rows=to_rows(table), fingerprint=print_, origin=where, class_names=renamed)
+    return Rows(rows=to_rows(table), fingerprint=print_, origin=where, class_names=renamed, table=table)
 
 
 def fingerprint(source: Source, *, lang: str, place: DataPlace, task: str = "", task_folder: str | Path | None = None) -> str:

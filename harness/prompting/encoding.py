@@ -47,7 +47,8 @@ class Encoded(NamedTuple):
 def encode_pairs(
     asks: Sequence[Ask], *, tokenizer: PreTrainedTokenizerFast, max_length: int, by_length: bool = False
 ) -> list[Encoded]:
-    """Encode texts with their continuations; a context that is too long loses its beginning, but not its first special token.
+    """Encode texts with their continuations; a context that is too long loses its beginning, but not its first special token
+    (that too with `by_length`).
 
     A context without tokens is what the tokenizer puts before a text, else its beginning-of-text token, else its end-of-text
     token.  (lm-evaluation-harness, and `by_length`, take one of the last two: only XGLM's tokenizer puts another first.)
@@ -66,7 +67,9 @@ def encode_pairs(
         first = before if ask.special and (cut or not by_length) else []
         start = [*first, *context[:cut]] or [_first_token(tokenizer)]
         continuations = [whole[cut:] for whole in wholes]
-        encoded.append(_fitted(ask, start, continuations, tokenizer=tokenizer, max_length=max_length))
+        # Models lean on the token that every text of their training began with: it stays.  lm-evaluation-harness cuts it, too.
+        stays = not by_length and start[0] in tokenizer.all_special_ids
+        encoded.append(_fitted(ask, start, continuations, first_stays=stays, max_length=max_length))
     return encoded
 
 
@@ -75,7 +78,7 @@ def _fitted(
     context: list[int],
     continuations: list[list[int]],
     *,
-    tokenizer: PreTrainedTokenizerFast,
+    first_stays: bool,
     max_length: int,
 ) -> Encoded:
     """Cut to what the model takes."""
@@ -89,8 +92,7 @@ def _fitted(
         )
     if len(context) <= room:
         return Encoded(context, kept, lost)
-    # Models lean on the token that every text of their training began with: it stays.
-    num_first = int(room > 1 and context[0] in tokenizer.all_special_ids)
+    num_first = int(room > 1 and first_stays)
     shortened = [*context[:num_first], *context[len(context) - room + num_first :]]
     return Encoded(shortened, kept, lost + len(context) - len(shortened))
 

@@ -171,11 +171,22 @@ def group_numbers(
     if len(scores) < len(parts):
         return GroupNumbers(missing={})
     lifted = len(lifts) == len(parts) and not any(numbers[task].lift_missing for task in group.tasks)
-    return GroupNumbers(score=mean_of(scores), lift=mean_of(lifts) if lifted else None, seeds=_common_seeds(parts))
+    weights = [_size(numbers[task]) for task in group.tasks] if group.aggregate == "mean_by_size" else None
+    return GroupNumbers(
+        score=mean_of(scores, weights=weights),
+        lift=mean_of(lifts, weights=weights) if lifted else None,
+        seeds=_common_seeds(parts, weights or [1.0] * len(parts)),
+    )
 
 
-def _common_seeds(parts: Sequence[TaskNumbers | GroupNumbers]) -> dict[int | None, float]:
-    """Mean of the parts for each seed; a part without seeds is the same for all."""
+def _size(task: TaskNumbers) -> float:
+    """Test examples of a task, those of each language once."""
+    by_lang = {cell.asked.key.lang: cell.result["counts"]["examples"] for cell in task.cells}
+    return float(sum(by_lang.values()))
+
+
+def _common_seeds(parts: Sequence[TaskNumbers | GroupNumbers], weights: Sequence[float]) -> dict[int | None, float]:
+    """Weighted mean of the parts for each seed; a part without seeds is the same for all."""
     seeds = {seed for part in parts for seed in part.seeds}
     wanted = sorted(seeds - {None} or seeds, key=_seed_order)
     found: dict[int | None, float] = {}
@@ -183,5 +194,5 @@ def _common_seeds(parts: Sequence[TaskNumbers | GroupNumbers]) -> dict[int | Non
         values = [part.seeds.get(seed, part.seeds.get(None)) for part in parts]
         known = [value for value in values if value is not None]
         if len(known) == len(parts):
-            found[seed] = statistics.fmean(known)
+            found[seed] = statistics.fmean(known, weights)
     return found

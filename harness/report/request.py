@@ -90,7 +90,7 @@ class RequestedGroup(Spec):
     "Tasks and groups, as named."
     tasks: tuple[str, ...]
     "All tasks below it."
-    aggregate: Literal["mean_of_tasks", "mean_of_members", "none"] = "mean_of_tasks"
+    aggregate: Literal["mean_of_tasks", "mean_of_members", "mean_by_size", "none"] = "mean_of_tasks"
     "How its number is made."
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from harness.specs.task import TaskSpec
 
-_CONTENT = ("type", "version", "fields", "labels", "labels_from", "label_values")
+_CONTENT = ("type", "version", "fields", "labels", "labels_from", "label_values", "lm_eval")
 Split = Literal["train", "validation", "test"]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from harness.specs.lm_eval import LmEvalTask
 from harness.specs.model import Spec
 from harness.specs.prompt import PromptSpec
 
@@ -196,6 +197,13 @@ class TaskSpec(Spec):
     "Intermediate tasks that are this task's own training data; their cells are marked."
     notes: tuple[str, ...] = ()
     "What a reader of a score must know; printed by `show` and kept on the board."
+    lm_eval: LmEvalTask | None = None
+    "What a task file of lm-evaluation-harness says; made when such a file is read, never written by hand."
+
+    @property
+    def is_trainable(self) -> bool:
+        """Whether it has training rows, its own or another task's; those of lm-eval's files are only shown."""
+        return bool(self.train_on or self.data.train) and self.lm_eval is None
 
 
 class GroupSpec(Spec):
@@ -207,5 +215,6 @@ class GroupSpec(Spec):
     "One sentence."
     members: tuple[str, ...]
     "Tasks, groups and globs."
-    aggregate: Literal["mean_of_tasks", "mean_of_members", "none"] = "mean_of_tasks"
-    "Mean over all tasks below (XTREME's overall), over the direct members, or no number at all."
+    aggregate: Literal["mean_of_tasks", "mean_of_members", "mean_by_size", "none"] = "mean_of_tasks"
+    """Mean over all tasks below (XTREME's overall), over the direct members, over all tasks below by their number of test
+    examples (groups of lm-eval), or no number at all."""

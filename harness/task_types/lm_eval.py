@@ -1,0 +1,178 @@
+"""Tasks of lm-evaluation-harness, read from its own files: what is asked, told and scored is theirs.
+
+    found = lm_eval.documents(rows, task=spec, lang="de", split="test", place=place, task_folder=folder)
+    route = lm_eval.prompt_route(task=spec, settings=PromptSettings(), pool=[], machine=machine, max_positions=8192)
+
+A row stays as it is in an Example; harness/lm_eval makes requests of it, and values of what a model says.  `values` of a
+prediction are what the task itself computes; metrics (`lm_eval_mean:acc`, ...) average them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import UserError
+from harness.lm_eval.code import TaskCode
+from harness.lm_eval.documents import prepared
+from harness.lm_eval.results import plain
+from harness.lm_eval.route import LmEvalRoute
+from harness.lm_eval.templates import Telling
+from harness.protocols import Batch, Feature, Output, Prediction
+from harness.specs.lm_eval import LmEvalTask
+from harness.specs.model import Spec
+from harness.specs.prompt import PromptSettings
+from harness.specs.task import TaskSpec
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerFast
+
+    from harness.data.place import DataPlace
+    from harness.data.rows import Rows
+    from harness.devices import Machine
+
+ROUTES = ("prompt",)
+NEEDS = ("loglikelihood",)
+WHOLE_BATCH_LOSS = False
+FIELDS: dict[str, str] = {}
+SAMPLES: tuple[Mapping[str, Any], ...] = ()
+
+
+class Options(Spec):
+    """None: everything stands in the task's file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """A row of a task."""
+
+    id: str
+    "Its number among the rows that the task has."
+    lang: str
+    row: Mapping[str, Any]
+    gold: Any
+    "What doc_to_target gives; an empty text for rows that are only shown."
+    columns: frozenset[str]
+    "Of the rows that are asked."
+    inputs: int = 0
+    "Choices of a task whose choices are the questions."
+    targets: int = 0
+    "Right answers of the first row, where it has a list of them."
+
+
+def config_of(task: TaskSpec) -> LmEvalTask:
+    """What the task's file says; raises UserError for a task that no such file made."""
+    if task.lm_eval is None:
+        raise UserError(
+            f"task '{task.task}' says nothing of lm-eval", todo="give the folder of lm-eval's own files as --include_path"
+        )
+    return task.lm_eval
+
+
+def documents(
+    rows: Rows, *, task: TaskSpec, lang: str, split: str, place: DataPlace, task_folder: str | Path | None
+) -> list[Example]:
+    """The examples of all rows of a split, after the task's own preparation; raises UserError for rows that do not fit."""
+    config = config_of(task)
+    code = TaskCode(folder=Path(task_folder or "."), trusted=place.trust_task_code, task=task.task)
+    asked = split == "test"
+    made = prepared(rows, function=config.process_docs if asked else config.shots.process_docs, code=code)
+    telling = Telling(config=config, code=code, columns=made.columns)
+    inputs = targets = 0
+    examples = []
+    for number, row in enumerate(made.rows):
+        gold: Any = ""
+        if asked:
+            try:
+                gold = telling.target(row)
+                if number == 0:
+                    inputs, targets = _shape(telling, row, gold)
+            except UserError as error:
+                raise UserError(
+                    error.message,
+                    where=f"task '{task.task}', row {number}",
+                    expected=error.expected,
+                    found=error.found,
+                    todo=error.todo,
+                ) from error
+        kept = "" if gold is None else plain(gold)
+        examples.append(
+            Example(id=str(number), lang=lang, row=row, gold=kept, columns=made.columns, inputs=inputs, targets=targets)
+        )
+    return examples
+
+
+def _shape(telling: Telling, row: Mapping[str, Any], gold: Any) -> tuple[int, int]:
+    """What the first row says of all: choices that are the questions, and several right answers."""
+    has_choices = telling.config.doc_to_choice is not None
+    inputs = len(telling.choices(row)) if has_choices and isinstance(telling.text(row), int) else 0
+    return inputs, len(gold) if isinstance(gold, list) else 0
+
+
+def sample_key(task: TaskSpec) -> str:
+    """By which a limit draws rows: the same rows in all configurations of a dataset, which are mostly its languages."""
+    return f"lm_eval {config_of(task).rows}"
+
+
+def prompt_route(
+    *, task: TaskSpec, settings: PromptSettings, pool: Sequence[Any], machine: Machine, max_positions: int | None
+) -> LmEvalRoute:
+    """What asks the task in words."""
+    code = TaskCode(
+        folder=Path(machine.task_folders.get(task.task) or "."), trusted=machine.place.trust_task_code, task=task.task
+    )
+    return LmEvalRoute(
+        config=config_of(task), code=code, settings=settings, pool=[example.row for example in pool], max_positions=max_positions
+    )
+
+
+def head(task: TaskSpec, options: Options) -> None:
+    """No head: a language model is asked in words."""
+
+
+def build(row: Mapping[str, Any], *, task: TaskSpec, lang: str, row_id: str) -> Example | None:
+    """No example from mapped fields: see `documents`."""
+    raise UserError(f"task '{task.task}' is read as a whole")
+
+
+def encode(
+    examples: Sequence[Example], *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast, options: Options, train: bool
+) -> list[Feature]:
+    """No features without a prompt."""
+    raise UserError(f"task '{task.task}' is asked in words only")
+
+
+def loss(outputs: torch.Tensor, batch: Batch, options: Options) -> torch.Tensor:
+    """No loss."""
+    raise UserError("tasks of lm-eval train nothing")
+
+
+def num_targets(features: Sequence[Feature]) -> int:
+    """None, as there is no loss."""
+    return 0
+
+
+def reduce(feature: Feature, output: Output, *, task: TaskSpec, options: Options) -> Any:
+    """See LmEvalRoute."""
+    raise UserError(f"task '{task.task}' is asked in words only")
+
+
+def decode(
+    examples: Sequence[Example], features: Sequence[Feature], partials: Sequence[Any], *, task: TaskSpec, options: Options
+) -> list[Prediction]:
+    """See LmEvalRoute."""
+    raise UserError(f"task '{task.task}' is asked in words only")
+
+
+def oracle(feature: Feature, example: Example, *, task: TaskSpec, options: Options) -> Output | str:
+    """See LmEvalRoute."""
+    raise UserError(f"task '{task.task}' is asked in words only")
+
+
+def texts(example: Example) -> tuple[str, ...]:
+    """The row as it is."""
+    return (json.dumps(example.row, ensure_ascii=False, sort_keys=True, default=str),)
