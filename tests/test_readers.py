@@ -30,7 +30,7 @@ def test_every_reader_declares_its_roles_and_documents_its_options():
         assert all(field.description for field in module.Options.model_fields.values()), name
 
 
-@pytest.mark.parametrize("name", ["jsonl", "tsv", "token_tsv", "conllu", "squad_json", "text_lines"])
+@pytest.mark.parametrize("name", ["jsonl", "tsv", "token_tsv", "conllu", "squad_json", "text_lines", "as_datasets"])
 def test_unknown_options_and_roles_are_errors(name, write):
     path = write("")
     with pytest.raises(UserError, match="has no option 'heder'"):

@@ -8,32 +8,46 @@ For task files of other harnesses, whose rows must come out as they do there; `j
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
+from harness.data.readers._text import parse_options, role_files
 from harness.errors import UserError
+from harness.specs.model import Spec
 
-BUILDERS = ("json", "csv", "parquet", "text")
+ROLES = ("rows",)
+
+
+class Options(Spec):
+    """Options of the reader."""
+
+    builder: Literal["json", "csv", "parquet", "text"] = "json"
+    "Builder of `datasets` that reads the file."
+    arguments: dict[str, Any] = {}
+    "Arguments of that builder, such as `sep`."
 
 
 def read(files: Mapping[str, Path], *, lang: str, options: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     """The rows of one file; raises UserError for what `datasets` cannot read."""
-    builder, arguments = options.get("builder"), options.get("arguments", {})
-    if builder not in BUILDERS:
-        raise UserError(f"reader as_datasets knows no builder '{builder}'", expected=", ".join(BUILDERS))
+    (path,) = role_files("as_datasets", files, ROLES)
+    parsed = parse_options("as_datasets", Options, options)
     import datasets
 
-    path = files["rows"]
     with TemporaryDirectory() as folder:  # its copy of the rows is not kept: the files themselves are fingerprinted
         shown = datasets.is_progress_bar_enabled()
         datasets.disable_progress_bars()
         try:
             found = datasets.load_dataset(
-                builder, data_files=str(path), split="train", cache_dir=folder, keep_in_memory=True, **arguments
+                parsed.builder,
+                data_files=str(path),
+                split="train",
+                cache_dir=folder,
+                keep_in_memory=True,
+                **parsed.arguments,
             )
         except Exception as error:  # of any package that it reads with
             text = " ".join(str(error).split())[:300]
             raise UserError(
-                f"datasets cannot read this as {builder}", where=str(path), found=f"{type(error).__name__}: {text}"
+                f"datasets cannot read this as {parsed.builder}", where=str(path), found=f"{type(error).__name__}: {text}"
             ) from error
         finally:
             if shown:
