@@ -128,6 +128,8 @@ class Plan:
         first = gaps[0].error
         tests = ",".join(splits.get("test", ()))
         named = f"{file_of(task)} --intermediate {task}" if file_of(task) != task else task
+        if task in self.tasks and self.tasks[task].spec.lm_eval:
+            named += " --include_path DIR"  # a run does not know where its task files were given
         fetch = f"{FETCH} --tasks {named}" + (f" --languages {tests}" if tests else "") + "   (on a machine that reaches the hub)"
         more = f"  (and {len(gaps) - 1} more)" if len(gaps) > 1 else ""
         error = UserError(

@@ -9,6 +9,7 @@ import pytest
 from small_tokenizers import KINDS, byte_bpe
 from tokenizers import processors
 
+from harness.catalog import Catalog
 from harness.errors import UserError
 from harness.lm_eval.code import TaskCode
 from harness.lm_eval.conversion import convert
@@ -92,6 +93,20 @@ def test_names_are_listed_without_parsing_and_the_first_file_of_a_folder_counts(
     assert index.tags == {"left": ["one", "two"], "right": ["one"]}
     assert list(index.groups) == ["many"]
     assert len(index.remarks) == 1
+
+
+def test_a_group_changes_tasks_that_a_group_below_it_has_changed_already(tmp_path):
+    write(
+        tmp_path,
+        t__yaml="task: one\ndataset_path: x\ndoc_to_text: q\ndoc_to_target: a\ntest_split: test\n",
+        g__yaml="group: inner\ntask: [one]\nnum_fewshot: 3\ntarget_delimiter: '-'\n",
+        h__yaml="group: outer\ntask: [inner]\nnum_fewshot: 5\n",
+    )
+    catalog = Catalog([tmp_path])
+    (task,) = catalog.group_tasks("lm_eval/outer")
+    assert task == "lm_eval/outer::inner::one"
+    spec = catalog.task(task).spec.lm_eval
+    assert (spec.num_fewshot, spec.target_delimiter) == (5, "-")
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,14 @@ class Names:
             return [self._inline_task(group, base, Reading(document=_bare(document)), changed)]
         if not changed:
             return [PREFIX + base]
-        return [self._inline_task(group, task, read_file(self.index.tasks[task].path), changed) for task in self.leaves(base)]
+        return [self._changed(group, task, changed) for task in self.leaves(base)]
+
+    def _changed(self, group: str, task: str, changed: Mapping[str, Any]) -> str:
+        """A task that a group has with other values, which may be those of a group below it already."""
+        if self._is_inline(task):
+            reading, before = self._inline[task]
+            return self._inline_task(group, task, reading, {**before, **changed})
+        return self._inline_task(group, task, read_file(self.index.tasks[task].path), changed)
 
     def _inline_task(self, group: str, task: str, reading: Reading, overrides: Mapping[str, Any]) -> str:
         name = f"{group}{WITHIN}{task}"
