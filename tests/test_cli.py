@@ -21,7 +21,7 @@ FLAGS = {
     "run": TRUST | REQUEST | MACHINE | {"--dry_run", "--references", "--replace_degenerate"},
     "plan": TRUST | REQUEST | MACHINE,
     "ls": CATALOG,
-    "show": TRUST | CATALOG | {"--model", "--model_args", "--recipe"},
+    "show": TRUST | CATALOG | {"--model", "--model_args", "--recipe", "--prompt_args", "--languages"},
     "validate": TRUST | CATALOG | {"--specs_only", "--languages"},
     "fetch": CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--languages"},
     "leaderboard": {"--output", "--by", "--references"},
@@ -154,6 +154,20 @@ def test_show_says_where_each_value_stands_and_who_set_each_option(capsys, monke
     assert "task tasks/xtreme/xquad.yaml:2 xquad" in lines
     assert any(line.startswith("max_length 99 --model_args") for line in lines)
     assert any(line.startswith("learning_rate 3e-05 recipe xtreme_2020 tasks.target/squad_v1") for line in lines)
+
+
+def test_show_prints_the_prompts_that_a_model_reads(capsys):
+    code, out, _ = call(capsys, "show", "mini/xnli", "--prompt_args", "num_fewshot=2", "--languages", "de,sw")
+    assert code == 0
+    told = out[out.index("prompt 2-shot: the first test row") :].splitlines()
+    prompts = [json.loads(line.partition("prompt: ")[2]) for line in told if line.startswith("  prompt: ")]
+    assert [prompt.count("\n\n") for prompt in prompts] == [2, 2]
+    shown = {prompt.rpartition("\n\n")[0] for prompt in prompts}
+    assert len(shown) == 1  # the same English examples before the same row in every language
+    assert sum(line.startswith('  then: ", right? ') for line in told) == 6
+    code, _, err = call(capsys, "show", "mini/xnli", "--prompt_args", "chat_template=true")
+    assert code == 2
+    assert "add --model" in err
 
 
 PROBE = "import sys, run_eval; code = run_eval.main(sys.argv[1:]); print(code, *sorted(sys.modules), file=sys.stderr)"

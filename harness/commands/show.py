@@ -2,6 +2,7 @@
 
 python run_eval.py show xnli
 python run_eval.py show xnli --model multilingual-e5-small --recipe quick     # the options and hyper-parameters of a run
+python run_eval.py show xnli --prompt_args num_fewshot=2 --languages en,sw     # the prompts of its first row, in these languages
 """
 
 import argparse
@@ -17,7 +18,7 @@ from harness.commands._table import table
 from harness.errors import UserError, did_you_mean
 from harness.lm_eval.conversion import PREFIX
 from harness.registry import METRICS, TASK_TYPES
-from harness.settings import Settled, task_options, training
+from harness.settings import Settled, prompt_settings, task_options, training
 from harness.specs.loader import Document, KeyPath, dotted
 from harness.specs.task import TaskSpec
 
@@ -31,6 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_trust_argument(parser)
     parser.add_argument("--model", help="also settle the options for this model")
     parser.add_argument("--model_args", default="", metavar="K=V,...", help="as for run")
+    parser.add_argument("--prompt_args", metavar="K=V,...", help="how the prompts that are shown are put, as for run")
+    parser.add_argument(
+        "--languages", default="", metavar="L,...", help="also show the prompts of the first row in these languages"
+    )
     parser.add_argument("--recipe", help="also settle the hyper-parameters of this recipe")
 
 
@@ -57,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
             _show_theirs(entry, catalog, args)
         elif isinstance(entry.spec, TaskSpec):
             _show_settings(entry, catalog, args)
+            if entry.spec.prompt and (args.languages or args.prompt_args is not None):
+                _show_prompts(entry, catalog, args)
     return 0
 
 
@@ -99,6 +106,23 @@ def _show_settings(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Name
             settled = training([source, entry.spec.task], phase=phase, recipe=recipe)
             out(f"\n{phase} training on {source}\n")
             out(table(["value", "is", "set by", "meaning"], _settled(settled, type(settled.values))))
+
+
+def _show_prompts(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Namespace) -> None:
+    """What a model gets to read, for one row of each language asked for."""
+    from harness.commands._own_prompts import own_prompts
+
+    settings = prompt_settings(args.prompt_args or "")
+    langs = [lang for lang in (args.languages or "en").split(",") if lang]
+    tokenizer = None
+    if settings.chat_template:
+        if not args.model:
+            raise UserError("a chat template belongs to a model", where="--prompt_args chat_template", todo="add --model")
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(resolve(args.model, "", catalog=catalog, use_own_head=False).knobs["path"])
+    lines = own_prompts(entry, catalog=catalog, place=place_of(args), settings=settings, langs=langs, tokenizer=tokenizer)
+    out("\n" + "\n".join(lines))
 
 
 def _show_theirs(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Namespace) -> None:

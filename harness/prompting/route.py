@@ -94,7 +94,7 @@ class PromptRoute:
         if train:
             return self._solved(examples, task=task, tokenizer=tokenizer, options=options)
         wordings = self._wordings(examples, task)
-        written = [self._written(example, wordings[example.lang], task=task, tokenizer=tokenizer) for example in examples]
+        written = [self.written(example, wordings[example.lang], task=task, tokenizer=tokenizer) for example in examples]
         texts = [wordings[example.lang].continuations(example) for example in examples]
         generate = task.prompt.generate if task.prompt else None
         asks = [
@@ -131,7 +131,7 @@ class PromptRoute:
         kept = [n for n, example in enumerate(examples) if _can_teach(example, options)]
         asks = []
         for example in (examples[n] for n in kept):
-            written = self._written(example, wordings[example.lang], task=task, tokenizer=tokenizer)
+            written = self.written(example, wordings[example.lang], task=task, tokenizer=tokenizer)
             answer = self.gold_continuation(example, task=task) or ""
             asks.append(Ask(written.text, [answered_prompt(written, answer, tokenizer=tokenizer)], written.special))
         features = []
@@ -220,7 +220,7 @@ class PromptRoute:
         langs = dict.fromkeys(example.lang for example in examples)
         return {lang: wording_of(task, settings=self.settings, lang=lang) for lang in langs}
 
-    def _written(self, example: Any, wording: Wording, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast) -> Written:
+    def written(self, example: Any, wording: Wording, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast) -> Written:
         """The prompt of an example: what is shown before it is told in the same words, whatever its language."""
         if self.settings.num_fewshot and not self.pool:
             raise UserError(f"task '{task.task}' has no examples to show before a question", todo="leave --num_fewshot out")
