@@ -11,6 +11,8 @@ import os
 import random
 import signal
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from harness.devices import Machine
 from harness.executors.local import Report, execute
 from harness.plan import Plan, make_plan
 from harness.run_request import RunRequest
+from models.decoder import init_scratch as init_decoder
 from models.encoder import init_scratch, train_tokenizer
 
 ANIMALS = ["cat", "dog", "cow", "hen", "fox", "owl", "bee", "ant"]
@@ -39,11 +42,14 @@ CONFIG = {
     "max_position_embeddings": 130,
     "type_vocab_size": 1,
 }
+CAUSAL = {key: CONFIG[key] for key in ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")}
+CAUSAL["model_type"] = "llama"
 TASKS = {
     "pairs": {
         "type": "classification",
         "fields": {"text": "a", "text_pair": "b", "label": "label"},
         "labels": ["same", "other", "none"],
+        "prompt": {"context": "{{ text }}", "continuations": {"same": "sees", "other": "the {{ text_pair }}", "none": "near"}},
         "metrics": ["accuracy"],
         "chance": 33.33,
         "languages": ["en", "de", "sw"],
@@ -53,6 +59,7 @@ TASKS = {
         "type": "tagging",
         "fields": {"tokens": "tokens", "tags": "tags"},
         "labels": ["O", "B-ANI", "B-LOC"],
+        "prompt": {"context": "{{ tokens | join(' ') }}", "generate": {"form": "entities", "max_new_tokens": 5}},
         "metrics": ["entity_f1", "token_accuracy"],
         "languages": ["en", "de"],
         "splits": ("train", "validation", "test"),
@@ -111,6 +118,8 @@ def _rows(name: str, split: str, lang: str, count: int) -> list[dict[str, Any]]:
 class Project:
     folder: Path
     model: Path
+    decoder: Path
+    "A causal language model with the same tokenizer."
     data: Path | None = None
     "Mirror of hub datasets."
     machine: dict[str, Any] = field(default_factory=dict)
@@ -140,8 +149,10 @@ class Project:
         words = [*FOREIGN, *FOREIGN.values()]
         model = folder / "model"
         config = {**CONFIG, "hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
-        init_scratch(config, tokenizer=train_tokenizer(words, vocab_size=200), folder=model, seed=1)
-        return Project(folder=folder, model=model)
+        tokenizer = train_tokenizer(words, vocab_size=200)
+        init_scratch(config, tokenizer=tokenizer, folder=model, seed=1)
+        init_decoder({**CAUSAL, "attention_dropout": dropout}, tokenizer=tokenizer, folder=folder / "decoder", seed=1)
+        return Project(folder=folder, model=model, decoder=folder / "decoder")
 
     def with_machine(self, **knobs: Any) -> "Project":
         return replace(self, machine={**self.machine, **knobs})
@@ -224,15 +235,18 @@ def run_in_child(
     *,
     die_at: int | None = None,
     after: float | None = None,
+    until: Callable[[], bool] | None = None,
     trace: Path | None = None,
     **request: Any,
 ) -> int:
-    """Run in a process of its own that dies at the die_at-th change of a file, or `after` seconds; returns its exit code."""
+    """Run in a process of its own, killed at the die_at-th change of a file, `after` seconds or once `until`; its exit code."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["small_runs", "harness.training", "models.encoder", "accelerate", "datasets"])
     child = context.Process(target=_child, args=(project, root, request, die_at, trace or root.with_suffix(".trace")))
     child.start()
-    child.join(after)
+    while until and child.is_alive() and not until():
+        time.sleep(0.002)
+    child.join(0 if until else after)
     if child.is_alive():
         child.kill()
         child.join()

@@ -44,6 +44,40 @@ def test_killed_at_changes_of_files_it_ends_with_the_same_bytes(project, tmp_pat
     assert len(steps_of(tmp_path / "cut.trace")) <= len(steps) + killed * SAVE_EVERY
 
 
+def test_prompts_go_on_where_they_were(project, tmp_path):
+    """Killed between answers: what the model has said is on disk, and is not asked again."""
+    project = project.with_machine(batch_tokens=40)
+    request = {"tasks": "pairs,tags", "model": str(project.decoder), "route": "prompt", "prompt_args": "num_fewshot=1"}
+    uninterrupted(project, tmp_path / "whole", **request)
+
+    def num_said() -> int:
+        return sum(path.read_bytes().count(b"\n") for path in tmp_path.glob("cut/predict/*/partials-0.jsonl"))
+
+    for _ in range(3):
+        before = num_said()
+        code = run_in_child(project, tmp_path / "cut", until=lambda before=before: num_said() > before, **request)
+        assert code == -9
+        assert num_said() > before
+    assert run_in_child(project, tmp_path / "cut", **request) == 0
+    assert differences(tmp_path / "whole", tmp_path / "cut") == []
+
+
+def test_fine_tuning_in_words_ends_with_the_same_bytes(project, tmp_path):
+    """Killed while it trains and while it chooses a checkpoint by asking."""
+    request = {
+        "tasks": "pairs",
+        "model": str(project.decoder),
+        "route": "prompt",
+        "prompt_args": "sft=true",
+        "languages": ("de",),
+    }
+    uninterrupted(project, tmp_path / "whole", **request)
+    killed = [run_in_child(project, tmp_path / "cut", die_at=die_at, **request) for die_at in (14, 31, 45)]
+    assert killed == [-9, -9, -9]
+    assert run_in_child(project, tmp_path / "cut", **request) == 0
+    assert differences(tmp_path / "whole", tmp_path / "cut") == []
+
+
 def test_killed_at_each_change_at_the_end_of_training(project, tmp_path):
     """From the last step on: best checkpoint, log, checkpoint, train.json, done.json, tidying, predictions, scores."""
     request = {"tasks": "pairs", "languages": ("de",)}
