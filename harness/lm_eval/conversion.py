@@ -69,7 +69,6 @@ def convert(reading: Reading, *, name: str, overrides: Mapping[str, Any]) -> Con
             task=PREFIX + name,
             type="lm_eval",
             description=_description(file, config, version),
-            homepage=_homepage(file),
             languages=(language,),
             train_languages=(language,),
             data=Data(test=(sources.asked,), train=(sources.shown,) if sources.shown else ()),
@@ -95,11 +94,6 @@ def _description(file: File, config: LmEvalTask, version: Any) -> str:
     dataset = " ".join(str(file.get(key)) for key in ("dataset_path", "dataset_name") if file.get(key))
     told = f"{config.output_type} on {dataset}" + (f", version {version}" if version != "" else "")
     return f"{alias}: {told}" if alias else told
-
-
-def _homepage(file: File) -> str:
-    path = str(file.get("dataset_path", ""))
-    return f"https://huggingface.co/datasets/{path}" if path.count("/") == 1 and path[0].isalnum() else ""
 
 
 def _metric_names(config: LmEvalTask) -> list[str]:
