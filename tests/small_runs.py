@@ -118,7 +118,7 @@ def _rows(name: str, split: str, lang: str, count: int) -> list[dict[str, Any]]:
 class Project:
     folder: Path
     model: Path
-    decoder: Path
+    decoder: Path | None = None
     "A causal language model with the same tokenizer."
     data: Path | None = None
     "Mirror of hub datasets."
