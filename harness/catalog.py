@@ -108,6 +108,10 @@ class Catalog:
         ours = ("task", name) in self._documents or ("group", name) in self._documents
         return not ours and self.theirs.knows(name) and not self.theirs.is_task(name)
 
+    def has_task(self, name: str) -> bool:
+        """Whether a task has this name, here or in lm-eval's files."""
+        return ("task", name) in self._documents or self.theirs.is_task(name)
+
     def folder(self, kind: str, name: str) -> Path:
         """The folder of an entry's file."""
         document = self._documents.get((kind, name))
@@ -254,12 +258,9 @@ class _Folders(Mapping[str, Path]):
     catalog: Catalog
 
     def __getitem__(self, task: str) -> Path:
-        if task not in self:
+        if not self.catalog.has_task(task):
             raise KeyError(task)
         return self.catalog.folder("task", task)
-
-    def __contains__(self, task: object) -> bool:
-        return isinstance(task, str) and (task in self.catalog.names("task") or self.catalog.theirs.is_task(task))
 
     def __iter__(self) -> Iterator[str]:
         yield from self.catalog.names("task")

@@ -56,13 +56,20 @@ class Question(NamedTuple):
 
 
 def route_module(
-    kind: str, prompt: Mapping[str, Any] | None, *, pool: Sequence[Any] = (), max_positions: int | None = None
+    task: TaskSpec,
+    prompt: Mapping[str, Any] | None,
+    *,
+    machine: Machine,
+    pool: Sequence[Any] = (),
+    max_positions: int | None = None,
 ) -> Any:
-    """A task type, or with the `prompt` arguments of a stage its prompt route."""
-    module = TASK_TYPES.load(kind)
+    """A task's type, or with the `prompt` arguments of a stage its prompt route: the type's own, where it has one."""
+    module: Any = TASK_TYPES.load(task.type)
     if prompt is None:
         return module
     settings = PromptSettings.model_validate(prompt)
+    if hasattr(module, "prompt_route"):
+        return module.prompt_route(task=task, settings=settings, pool=pool, machine=machine, max_positions=max_positions)
     return PromptRoute(module=module, settings=settings, pool=pool, max_positions=max_positions)
 
 
@@ -92,13 +99,9 @@ class Cell:
     @cached_property
     def module(self) -> Any:
         """The task type, or its prompt route."""
-        own = getattr(TASK_TYPES.load(self.spec.type), "prompt_route", None)
-        if "prompt" in self.args and own:
-            settings = PromptSettings.model_validate(self.args["prompt"])
-            return own(
-                task=self.spec, settings=settings, pool=self._pool(), machine=self.machine, max_positions=self.max_positions
-            )
-        return route_module(self.spec.type, self.args.get("prompt"), pool=self._pool(), max_positions=self.max_positions)
+        return route_module(
+            self.spec, self.args.get("prompt"), machine=self.machine, pool=self._pool(), max_positions=self.max_positions
+        )
 
     def _pool(self) -> Sequence[Any]:
         """The English rows from which solved examples are drawn; those of the last task are kept, for its other languages."""

@@ -33,6 +33,10 @@ class UserError(Exception):
         lines += [f"  {name}: {text}" for name, text in (("expected", expected), ("found", found), ("to do", todo)) if text]
         super().__init__("\n".join(lines))
 
+    def at(self, where: str) -> "UserError":
+        """The same mistake, said to be somewhere else."""
+        return UserError(self.message, where=where, expected=self.expected, found=self.found, todo=self.todo)
+
 
 class UserErrors(UserError):
     """Several user errors that one pass found; printed one after the other with their number."""

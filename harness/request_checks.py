@@ -13,14 +13,14 @@ from harness.engines import ADAPTER as ENGINE_ADAPTER
 from harness.engines import DEFAULT, vllm_python
 from harness.errors import UserError, collecting, did_you_mean
 from harness.intermediate import NO_INTERMEDIATE, Setting
-from harness.lm_eval.code import FLAG, file_of
+from harness.lm_eval.code import ALLOW, place_of
 from harness.prompting.closed_answers import CLOSED_FORMS
 from harness.registry import TASK_TYPES
 from harness.run_request import RunRequest
 from harness.settings import asks, prompt_settings, route_of
-from harness.specs.loader import shown
+from harness.specs.prompt import PromptSettings
 from harness.specs.task import TaskSpec
-from harness.stage_builder import StageBuilder
+from harness.stage_builder import StageBuilder, is_trained
 
 
 def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_named: bool) -> list[UserError]:
@@ -76,14 +76,13 @@ def impossible(
     """Every pair of task and adapter that cannot work, and task options that no task of the run has."""
     trains = not (request.no_train or backbone.is_fake)
     errors: list[UserError] = []
-    sft = False
+    settings_in_words = PromptSettings()
     with collecting(errors):
-        sft = prompt_settings(request.prompt_args).sft
+        settings_in_words = prompt_settings(request.prompt_args)
     used = []
     for entry in entries:
-        in_words = _prompted(entry, request)
-        fits = trains and (sft or not in_words) and entry.spec.is_trainable
-        used.append(Use("--tasks", entry, fits, in_words))
+        fits = is_trained(entry.spec, request, backbone, settings=settings_in_words)
+        used.append(Use("--tasks", entry, fits, _prompted(entry, request)))
     for name in dict.fromkeys(name for setting in settings for name in setting.tasks):
         entry = catalog.task(name)
         used.append(Use("--intermediate", entry, trains, _prompted(entry, request)))
@@ -102,9 +101,7 @@ def untrusted(entries: Sequence[Entry[TaskSpec]], *, trusted: bool) -> list[User
     named: dict[str, list[str]] = {}
     for entry in entries if not trusted else ():
         for function in entry.spec.lm_eval.functions() if entry.spec.lm_eval else ():
-            folder = entry.document.path.parent / function.folder
-            place = f"{function.function} in {shown(file_of(function.function, folder) or folder)}"
-            named.setdefault(place, []).append(entry.spec.task)
+            named.setdefault(place_of(function, entry.document.path.parent), []).append(entry.spec.task)
     if not named:
         return []
     tasks = list(dict.fromkeys(task for several in named.values() for task in several))
@@ -114,7 +111,7 @@ def untrusted(entries: Sequence[Entry[TaskSpec]], *, trusted: bool) -> list[User
             f"{', '.join(tasks[:3])}{more}: Python code that lies beside the task files would run",
             where="--tasks",
             found="; ".join(list(named)[:8]) + (f"; and {len(named) - 8} more" if len(named) > 8 else ""),
-            todo=f"read that code, then allow it with {FLAG}",
+            todo=ALLOW,
         )
     ]
 

@@ -218,7 +218,7 @@ def _settings(name: str, lines: Sequence[Mapping[str, Any]], lang: str) -> dict[
     try:
         found: dict[str, Any] = settle([line["prediction"] for line in lines], [line["gold"] for line in lines], lang=lang)
     except UserError as error:
-        raise _located(error, f"metric {name}, language {lang}") from error
+        raise error.at(f"metric {name}, language {lang}") from error
     return found
 
 
@@ -231,13 +231,8 @@ def _stats(name: str, lines: Sequence[Mapping[str, Any]], lang: str, settings: M
         try:
             rows.append(metric.stats(line["prediction"], line["gold"], lang=lang, **more))
         except UserError as error:
-            raise _located(error, f"metric {name}, language {lang}, example '{line['id']}'") from error
+            raise error.at(f"metric {name}, language {lang}, example '{line['id']}'") from error
     return np.array(rows, dtype=np.float64)
-
-
-def _located(error: UserError, where: str) -> UserError:
-    """The same error with the place where it came up."""
-    return UserError(error.message, where=where, expected=error.expected, found=error.found, todo=error.todo)
 
 
 def _counts(lines: Sequence[Mapping[str, Any]]) -> Counts:

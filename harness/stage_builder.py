@@ -50,6 +50,12 @@ SCORE_SEED = 0
 MIXTURE_ONLY = {"sampling", "sampling_cap", "sampling_temperature"}
 
 
+def is_trained(spec: TaskSpec, request: RunRequest, backbone: Backbone, *, settings: PromptSettings) -> bool:
+    """Whether target training belongs to a task in a run; in words it does only where fine-tuning is asked for."""
+    in_words = route_of(spec, request.route) == "prompt"
+    return spec.is_trainable and not (request.no_train or backbone.is_fake or (in_words and not settings.sft))
+
+
 @dataclass(kw_only=True)
 class StageBuilder:
     """Makes the stages of one request; equal stages are one object."""
@@ -293,8 +299,7 @@ class StageBuilder:
 
     def is_trained(self, spec: TaskSpec) -> bool:
         """Whether target training belongs to the task in this run."""
-        untrained = self.request.no_train or self.backbone.is_fake or (self.is_prompted(spec) and not self.prompt.sft)
-        return spec.is_trainable and not untrained
+        return is_trained(spec, self.request, self.backbone, settings=self.prompt)
 
     def _asked_of(self, entry: Entry[TaskSpec], lang: str) -> dict[str, Any]:
         """What a prediction receives."""
@@ -306,9 +311,11 @@ class StageBuilder:
             "options": self.options(entry),
             **asked_rows(spec, lang, prompted=self.is_prompted(spec), prints=self.prints),
         }
-        args["head"] = None if self.is_prompted(spec) else head_asked(spec, args["options"])
         if self.is_prompted(spec):
-            args |= prompt_arguments(self.source(entry).spec, spec, words=self.words(spec), prints=self.prints)
+            words = prompt_arguments(self.source(entry).spec, spec, words=self.words(spec), prints=self.prints)
+            args |= {"head": None, **words}
+        else:
+            args["head"] = head_asked(spec, args["options"])
         if self.request.limit is not None:
             args["limit"] = self.request.limit
         return args

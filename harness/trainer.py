@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.batching import check_lengths
-from harness.cells import Question
+from harness.cells import Question, route_module
 from harness.checkpoints import States
 from harness.components import head_name
 from harness.devices import Machine
@@ -27,7 +27,7 @@ from harness.randomness import seed_of
 from harness.specs.portable import revive
 from harness.specs.recipe import Training
 from harness.stages import Stage
-from harness.training_data import TrainingData, component_module, read_training_data, revived_options
+from harness.training_data import TrainingData, read_training_data, revived_options
 
 
 @dataclass(kw_only=True)
@@ -151,7 +151,7 @@ def _load(stage: Stage, *, root: Path, machine: Machine) -> Any:
     kept: dict[str, str] = {}
     for component in stage.args["tasks"]:
         spec = revive(component["task"], component["spec"])
-        module = component_module(component)
+        module = route_module(spec, component.get("prompt"), machine=machine)
         head = module.head(spec, revived_options(module, component))
         if head:
             name = head_name(component)

@@ -56,11 +56,6 @@ class TrainingData:
     validation_features: list[Feature]
 
 
-def component_module(component: Mapping[str, Any], *, max_positions: int | None = None) -> Any:
-    """The task type of a component, or its prompt route; max_positions is the model's longest input, where it is known."""
-    return route_module(component["spec"]["type"], component.get("prompt"), max_positions=max_positions)
-
-
 def revived_options(module: Any, component: Mapping[str, Any]) -> Any:
     """The options object of a stage's arguments."""
     return module.Options.model_validate(component["options"])
@@ -78,7 +73,7 @@ def read_training_data(
     """Load, sample, filter and encode the rows of one component of a training stage."""
     name, seed = component["task"], stage.args["seed"]
     spec = revive(name, component["spec"])
-    module = component_module(component, max_positions=max_positions)
+    module = route_module(spec, component.get("prompt"), machine=machine, max_positions=max_positions)
     options = revived_options(module, component)
     loaded = load_examples(
         spec,

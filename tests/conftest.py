@@ -7,6 +7,7 @@ XLIFT_REQUIRE_REAL=1 pytest -m real    # a missing folder is a failure
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -16,13 +17,38 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def _found(path: Path, what: str) -> Path:
-    """The path, or a skip that says what is missing; a failure where real tests are required."""
+    """The folder, or a skip that says what is missing."""
     if not path.is_dir():
-        reason = f"{what} is not here: {path}"
-        if os.environ.get("XLIFT_REQUIRE_REAL"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _lacking(f"{what} is not here: {path}")
     return path
+
+
+def _lacking(reason: str) -> NoReturn:
+    """A skip with its reason; a failure where real tests are required."""
+    if os.environ.get("XLIFT_REQUIRE_REAL"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def lm_eval_python() -> Path:
+    """The interpreter that has the lm-eval package."""
+    python = Path(os.environ.get("XLIFT_LM_EVAL_PYTHON") or ROOT / ".venv-lm-eval" / "bin" / "python").expanduser()
+    if not python.is_file():
+        _lacking(f"lm-eval is not here: {python} (make lm-eval, or $XLIFT_LM_EVAL_PYTHON)")
+    return python
+
+
+@pytest.fixture(scope="session")
+def vllm_interpreter() -> str:
+    """The interpreter that has vLLM."""
+    from harness.engines import vllm_python
+    from harness.errors import UserError
+
+    try:
+        return vllm_python()
+    except UserError as error:
+        _lacking(str(error))
 
 
 @pytest.fixture(scope="session")

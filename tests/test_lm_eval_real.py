@@ -33,18 +33,6 @@ SHOWN = 2
 
 
 @pytest.fixture(scope="module")
-def lm_eval_python() -> Path:
-    """The interpreter that has lm-eval."""
-    python = Path(os.environ.get("XLIFT_LM_EVAL_PYTHON") or ROOT / ".venv-lm-eval" / "bin" / "python").expanduser()
-    if not python.is_file():
-        reason = f"lm-eval is not here: {python} (make lm-eval, or $XLIFT_LM_EVAL_PYTHON)"
-        if os.environ.get("XLIFT_REQUIRE_REAL"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return python
-
-
-@pytest.fixture(scope="module")
 def sides(lm_eval_python, shared, real_models, tmp_path_factory) -> SimpleNamespace:
     """What both say of the same rows: theirs by shots, ours as folders of runs; lm-eval works while we do."""
     folder = tmp_path_factory.mktemp("side by side")

@@ -4,7 +4,6 @@ XLIFT_VLLM_PYTHON=/path/to/python python -m pytest tests/test_vllm_real.py      
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -18,8 +17,7 @@ from harness.catalog import Catalog
 from harness.cells import Cell
 from harness.data.place import DataPlace
 from harness.devices import Machine
-from harness.engines import versions, vllm_python
-from harness.errors import UserError
+from harness.engines import versions
 from harness.plan import make_plan
 from harness.protocols import ModelSource, Pooling
 from harness.run_request import RunRequest
@@ -30,17 +28,6 @@ pytestmark = pytest.mark.real
 TIED = 1e-3
 "Margin under which two answers may change places."
 TASKS, LANGUAGES, LIMIT = "xnli,xquad", "en,de", "3"
-
-
-@pytest.fixture(scope="module")
-def python():
-    """The interpreter that has vLLM."""
-    try:
-        return vllm_python()
-    except UserError as error:
-        if os.environ.get("XLIFT_REQUIRE_REAL"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +53,7 @@ def predictions(root, engine):
     return found
 
 
-def test_one_command_gives_what_transformers_gives(python, smol, shared, tmp_path, capsys):
+def test_one_command_gives_what_transformers_gives(vllm_interpreter, smol, shared, tmp_path, capsys):
     """Likelihoods within 1e-3, the same predictions but for ties, the same texts; both engines on one board."""
     for engine in ("transformers", "vllm"):
         assert run_eval.main(asked(smol, shared, tmp_path, engine=engine)) == 0
@@ -90,7 +77,7 @@ def test_one_command_gives_what_transformers_gives(python, smol, shared, tmp_pat
         folder for folder in (tmp_path / "predict").iterdir() if "engine" in read_json(folder / "args.json")["args"]["model"]
     ]
     made_with = read_json(served[0] / "done.json")["versions"]
-    assert {**made_with, **versions(python)} == made_with
+    assert {**made_with, **versions(vllm_interpreter)} == made_with
     assert "vllm" in made_with
     # One start for all of it.
     (log,) = (tmp_path / "logs").iterdir()
@@ -126,9 +113,9 @@ def cell_of(smol, shared, task, root, **asked):
     return Cell(stage=stage, folder=stage.folder(root), machine=machine, tokenizer=tokenizer)
 
 
-def test_adapters_are_served_as_transformers_merges_them(python, smol, shared, adapted, tmp_path):
+def test_adapters_are_served_as_transformers_merges_them(vllm_interpreter, smol, shared, adapted, tmp_path):
     """Likelihoods, texts (held to entities of the sentence, too) and vectors of low-rank adapters beside their base."""
-    knobs = {"python": python, "versions": versions(python), "log": str(tmp_path / "vllm.log")}
+    knobs = {"python": vllm_interpreter, "versions": versions(vllm_interpreter), "log": str(tmp_path / "vllm.log")}
     source = ModelSource(path=smol, adapter="decoder", dtype="float32", checkpoint=adapted, extra={"vllm": knobs})
     merged = decoder.load(source, heads={}, device="cpu", seed=0, inference=True)
     plain = decoder.load(ModelSource(path=smol, dtype="float32"), heads={}, device="cpu", seed=0, inference=True)

@@ -3,11 +3,11 @@
 for line in own_prompts(entry, catalog=catalog, place=place, settings=PromptSettings(num_fewshot=1), langs=["de"]): out(line)
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from harness.catalog import Catalog, Entry
+from harness.commands._table import on_one_line
 from harness.data.examples import Split, load_examples
 from harness.data.place import DataPlace
 from harness.errors import MissingData
@@ -41,11 +41,11 @@ def own_prompts(
             example = _rows(spec, split, [lang], catalog, place)[0]
             wording = wording_of(spec, settings=settings, lang=lang)
             written = route.written(example, wording, task=spec, tokenizer=tokenizer)
-            yield f"{lang}, row {example.id}, right: {_text(wording.answer(example))}"
-            yield f"  prompt: {_text(written.text)}"
-            yield from (f"  then: {_text(written.delimiter + text)}" for text in wording.continuations(example))
+            yield f"{lang}, row {example.id}, right: {on_one_line(wording.answer(example))}"
+            yield f"  prompt: {on_one_line(written.text)}"
+            yield from (f"  then: {on_one_line(written.delimiter + text)}" for text in wording.continuations(example))
             if generate := spec.prompt.generate:
-                yield f"  then at most {generate.max_new_tokens} tokens, until {_text(list(generate.stop))}"
+                yield f"  then at most {generate.max_new_tokens} tokens, until {on_one_line(list(generate.stop))}"
     except MissingData as error:
         yield f"no prompts: {str(error).splitlines()[0]}"
 
@@ -54,8 +54,3 @@ def _rows(spec: TaskSpec, split: Split, langs: Sequence[str], catalog: Catalog, 
     folder = catalog.folder("task", spec.task)
     limit = 1 if split == "test" else None
     return load_examples(spec, split=split, langs=langs, place=place, task_folder=folder, limit=limit).examples
-
-
-def _text(value: Any) -> str:
-    """A value on one line, as it is."""
-    return json.dumps(value, ensure_ascii=False)

@@ -3,9 +3,16 @@
 table(["task", "type"], [["xnli", "classification"]])
 """
 
+import json
 import shutil
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
+
+
+def on_one_line(value: Any) -> str:
+    """A value on one line, as it is: JSON."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def width(text: str) -> int:

@@ -3,12 +3,12 @@
 for line in first_prompts(entry, catalog=catalog, place=place): out(line)
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from harness.catalog import Catalog, Entry
+from harness.commands._table import on_one_line
 from harness.data.examples import load_examples
 from harness.data.place import DataPlace
 from harness.devices import Machine
@@ -49,13 +49,13 @@ def first_prompts(entry: Entry[TaskSpec], *, catalog: Catalog, place: DataPlace)
     for example in rows[:ROWS]:
         asked = route.requests(example, task=entry.spec.task)
         contexts = list(dict.fromkeys(request.context for request in asked))
-        yield f"row {example.id}, right: {_text(example.gold)}"
+        yield f"row {example.id}, right: {on_one_line(example.gold)}"
         for number, context in enumerate(contexts):
-            yield f"  context{f' {number}' if len(contexts) > 1 else ''}: {_text(context)}"
-        yield from (f"  then: {_text(request.continuation)}" for request in asked if request.continuation is not None)
+            yield f"  context{f' {number}' if len(contexts) > 1 else ''}: {on_one_line(context)}"
+        yield from (f"  then: {on_one_line(request.continuation)}" for request in asked if request.continuation is not None)
         if asked[0].continuation is None:
             assert entry.spec.lm_eval is not None
-            yield f"  then at most {entry.spec.lm_eval.max_gen_toks} tokens, until {_text(list(entry.spec.lm_eval.until))}"
+            yield f"  then at most {entry.spec.lm_eval.max_gen_toks} tokens, until {on_one_line(list(entry.spec.lm_eval.until))}"
 
 
 def _doubts(entry: Entry[TaskSpec], rows: Sequence[Any]) -> Iterator[str]:
@@ -95,11 +95,6 @@ def _rows(spec: TaskSpec, split: Any, catalog: Catalog, place: DataPlace) -> Seq
     return load_examples(spec, split=split, langs=list(spec.languages), place=place, task_folder=folder).examples
 
 
-def _text(value: Any) -> str:
-    """A value on one line, as it is."""
-    return json.dumps(value, ensure_ascii=False)
-
-
 def mistakes_in_rows(
     entry: Entry[TaskSpec], *, catalog: Catalog, place: DataPlace, say: Callable[[str], None]
 ) -> list[UserError]:
@@ -110,5 +105,5 @@ def mistakes_in_rows(
                 say(f"warning: {entry.spec.task}: {line.removeprefix('doubt: ').splitlines()[0]}")
     except UserError as error:
         where = f"{entry.document.where(())}: {error.where}" if error.where else entry.document.where(())
-        return [UserError(error.message, where=where, expected=error.expected, found=error.found, todo=error.todo)]
+        return [error.at(where)]
     return []

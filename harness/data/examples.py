@@ -171,7 +171,7 @@ def _build(
             built.append(None)
         except UserError as error:
             where = f"task '{task.task}', {rows.origin}, language {lang}, row {number}"
-            raise UserError(error.message, where=where, expected=error.expected, found=error.found, todo=error.todo) from None
+            raise error.at(where) from None
     return built
 
 

@@ -25,7 +25,7 @@ from harness.lm_eval.shim import stand_ins
 from harness.specs.lm_eval import Function
 from harness.specs.loader import shown
 
-FLAG = "--trust_task_code"
+ALLOW = "read that code, then allow it with --trust_task_code"
 _MODULES: dict[tuple[Path, int], ModuleType] = {}
 "Modules that this process has run, by file and time of change."
 
@@ -150,16 +150,10 @@ def _defined(body: list[ast.stmt]) -> Iterator[str]:
             yield from (name for handler in getattr(node, "handlers", []) for name in _defined(handler.body))
 
 
-def refusal(functions: list[Function], *, task: str, folder: Path) -> UserError | None:
-    """The one error for a task whose code is not trusted; None for a task without any."""
-    if not functions:
-        return None
-    named = [f"{one.function} in {shown(file_of(one.function, folder / one.folder) or folder / one.folder)}" for one in functions]
-    return UserError(
-        f"task '{task}' runs Python code that lies beside its file",
-        found="; ".join(dict.fromkeys(named)),
-        todo=f"read that code, then allow it with {FLAG}",
-    )
+def place_of(function: Function, folder: Path) -> str:
+    """A function and the file, or the folder, where it lies; `folder` is that of the task's file."""
+    own = folder / function.folder
+    return f"{function.function} in {shown(file_of(function.function, own) or own)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,9 +172,11 @@ class TaskCode:
         """The function (or what else stands under its name), made to run with the packages it expects; UserError if it cannot."""
         if wanted not in self._found:
             if not self.trusted:
-                error = refusal([wanted], task=self.task, folder=self.folder)
-                assert error is not None
-                raise error
+                raise UserError(
+                    f"task '{self.task}' runs Python code that lies beside its file",
+                    found=place_of(wanted, self.folder),
+                    todo=ALLOW,
+                )
             self._found[wanted] = self._load(wanted)
         return self._found[wanted]
 

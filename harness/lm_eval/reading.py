@@ -17,11 +17,9 @@ from typing import Any
 import yaml
 
 from harness.errors import UserError, did_you_mean
-from harness.specs.loader import Document, KeyPath, Mark, dotted, shown
+from harness.specs.loader import DEEPEST, Document, KeyPath, Mark, dotted, shown, top_mapping
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 FUNCTION_TAG = "!function"
-DEEPEST = 50
 
 
 class FunctionName(str):
@@ -120,20 +118,9 @@ def _read(path: Path, stamp: int) -> _File:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UserError("not UTF-8 text", where=shown(path), found=str(error)) from error
-    loader = _Loader(text)
     found = _File(values={}, marks={})
-    try:
-        root = loader.get_single_node()
-        if not isinstance(root, yaml.MappingNode):
-            raise UserError("expected a mapping `key: value` at the top", where=f"{shown(path)}:1")
+    with top_mapping(text, path) as (loader, root):
         found.values.update(_Walk(path=path, name=shown(path), loader=loader, found=found).mapping(root, ()))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UserError(f"not valid YAML: {error.problem}", where=f"{shown(path)}:{line}") from error
-    except yaml.reader.ReaderError as error:
-        raise UserError(f"not valid YAML: {error}", where=shown(path)) from error
-    finally:
-        loader.dispose()
     return found
 
 

@@ -102,7 +102,7 @@ class LmEvalRoute:
                 inputs=example.inputs,
             )
         except UserError as error:
-            raise _located(error, f"task '{task}', row {example.id}") from error
+            raise error.at(error.where or f"task '{task}', row {example.id}") from error
 
     def _shots(self, example: Any, task: str) -> Sequence[Mapping[str, Any]]:
         """The solved examples of a question."""
@@ -240,8 +240,3 @@ def _chat(tokenizer: PreTrainedTokenizerFast) -> Chat:
         return render_chat(tokenizer, before, answer=True) + last["content"]
 
     return write
-
-
-def _located(error: UserError, where: str) -> UserError:
-    """The same error with the place where it came up."""
-    return UserError(error.message, where=error.where or where, expected=error.expected, found=error.found, todo=error.todo)

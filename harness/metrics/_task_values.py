@@ -7,6 +7,7 @@ A family is a module whose `named(name)` gives the metric of one value; the modu
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +49,25 @@ class ValueMetric:
     def combine(self, totals: np.ndarray) -> dict[str, np.ndarray]:
         """Scores from summed statistics."""
         return self.total(totals)
+
+
+def family(
+    name: str,
+    *,
+    keys: tuple[str, ...],
+    signature: str,
+    count: Callable[[Any, str], Sequence[float]],
+    num_stats: int,
+    total: Callable[[np.ndarray], dict[str, np.ndarray]],
+) -> Callable[[str], ValueMetric]:
+    """What gives the metric of one value of a family, `named` in its module."""
+
+    @cache
+    def named(value: str) -> ValueMetric:
+        own = signature if value == DEFAULT else f"{signature}|{value}"
+        return ValueMetric(name=value, family=name, KEYS=keys, SIGNATURE=own, count=count, num_stats=num_stats, total=total)
+
+    return named
 
 
 def number(value: Any, name: str) -> float:

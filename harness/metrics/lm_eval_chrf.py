@@ -5,24 +5,16 @@
 A value is the pair of the reference, or a list of them, and the text that was written.
 """
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from harness.metrics import chrf
 from harness.metrics._sacrebleu import VERSION
-from harness.metrics._task_values import DEFAULT, ValueMetric, written
+from harness.metrics._task_values import DEFAULT, family, written
 
 KEYS = ("chrf",)
 SIGNATURE = f"lm_eval_chrf|sacrebleu|nrefs:var|case:mixed|eff:yes|nc:6|nw:0|space:no|version:{VERSION}"
-
-
-@cache
-def named(name: str) -> ValueMetric:
-    """The metric of one value."""
-    signature = SIGNATURE if name == DEFAULT else f"{SIGNATURE}|{name}"
-    return ValueMetric(name=name, family="lm_eval_chrf", KEYS=KEYS, SIGNATURE=signature, count=_count, num_stats=42, total=_total)
 
 
 def _count(value: Any, name: str) -> list[float]:
@@ -35,6 +27,7 @@ def _total(totals: np.ndarray) -> dict[str, np.ndarray]:
     return {"chrf": chrf.combine(totals)["chrf"]}
 
 
+named = family("lm_eval_chrf", keys=KEYS, signature=SIGNATURE, count=_count, num_stats=42, total=_total)
 settle = named(DEFAULT).settle
 stats = named(DEFAULT).stats
 combine = named(DEFAULT).combine

@@ -5,24 +5,16 @@
 A value is the pair of the right class and the predicted one.
 """
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from harness.errors import UserError
 from harness.metrics._ratio import ratio
-from harness.metrics._task_values import DEFAULT, ValueMetric
+from harness.metrics._task_values import DEFAULT, family
 
 KEYS = ("f1",)
 SIGNATURE = "lm_eval_f1|class 1 of two|over the corpus"
-
-
-@cache
-def named(name: str) -> ValueMetric:
-    """The metric of one value."""
-    signature = SIGNATURE if name == DEFAULT else f"{SIGNATURE}|{name}"
-    return ValueMetric(name=name, family="lm_eval_f1", KEYS=KEYS, SIGNATURE=signature, count=_count, num_stats=3, total=_total)
 
 
 def _count(value: Any, name: str) -> tuple[float, float, float]:
@@ -38,6 +30,7 @@ def _total(totals: np.ndarray) -> dict[str, np.ndarray]:
     return {"f1": ratio(200.0 * hits, 2.0 * hits + wrong + missed)}
 
 
+named = family("lm_eval_f1", keys=KEYS, signature=SIGNATURE, count=_count, num_stats=3, total=_total)
 settle = named(DEFAULT).settle
 stats = named(DEFAULT).stats
 combine = named(DEFAULT).combine

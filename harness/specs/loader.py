@@ -8,8 +8,9 @@
 includes win over earlier ones and the file itself wins over all.  The same base may be reached twice; a circle is an error.
 """
 
+import contextlib
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -23,7 +24,6 @@ SpecT = TypeVar("SpecT", bound=BaseModel)
 KeyPath = tuple[Hashable, ...]
 DEEPEST = 50
 "Levels of a YAML file; an alias that contains itself has no end."
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Mark(NamedTuple):
@@ -117,12 +117,19 @@ def read_document(path: Path, *, _stack: tuple[Path, ...] = ()) -> Document:
 def _plain_document(text: str, path: Path, errors: list[UserError]) -> tuple[dict[str, Any], dict[KeyPath, Mark]]:
     """Parse one file without its includes; mistakes that leave the rest readable are added to `errors`."""
     marks: dict[KeyPath, Mark] = {}
-    loader = _Loader(text)
+    with top_mapping(text, path) as (loader, root):
+        return _Reader(file=shown(path), loader=loader, marks=marks, errors=errors).plain(root, ()), marks
+
+
+@contextlib.contextmanager
+def top_mapping(text: str, path: Path) -> Iterator[tuple[Any, yaml.MappingNode]]:
+    """A safe loader and the node at the top of a file's text; what is no YAML, also below it, is a UserError with its line."""
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
     try:
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
             raise UserError("expected a mapping `key: value` at the top", where=f"{shown(path)}:1")
-        values = _Reader(file=shown(path), loader=loader, marks=marks, errors=errors).plain(root, ())
+        yield loader, root
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UserError(f"not valid YAML: {error.problem}", where=f"{shown(path)}:{line}") from error
@@ -130,7 +137,6 @@ def _plain_document(text: str, path: Path, errors: list[UserError]) -> tuple[dic
         raise UserError(f"not valid YAML: {error}", where=shown(path)) from error
     finally:
         loader.dispose()
-    return values, marks
 
 
 @dataclass(frozen=True, kw_only=True)

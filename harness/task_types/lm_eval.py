@@ -92,13 +92,7 @@ def documents(
                 if number == 0:
                     inputs, targets = _shape(telling, row, gold)
             except UserError as error:
-                raise UserError(
-                    error.message,
-                    where=f"task '{task.task}', row {number}",
-                    expected=error.expected,
-                    found=error.found,
-                    todo=error.todo,
-                ) from error
+                raise error.at(f"task '{task.task}', row {number}") from error
         kept = "" if gold is None else plain(gold)
         examples.append(
             Example(id=str(number), lang=lang, row=row, gold=kept, columns=made.columns, inputs=inputs, targets=targets)
