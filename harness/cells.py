@@ -3,6 +3,7 @@
 cell = Cell(stage=stage, folder=stage.folder(root), machine=machine, tokenizer=tokenizer)
 cell.features, cell.lengths, cell.partials
 shared_batches(stages, todo=todo, root=root)     # which cells share batches: [[stage, ...], ...]
+asked_in_order(cells)                            # [(cell, number of its feature), ...]: what begins alike stands together
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -170,6 +172,19 @@ class Cell:
         """Close the files of `partials`, if they were opened."""
         if "partials" in vars(self):
             self.partials.close()
+
+
+def asked_in_order(cells: Sequence[Cell]) -> list[tuple[Cell, int]]:
+    """All features of some cells, each with its number, in the order in which the model is asked.
+
+    One language after the other, where neighbouring rows are questions on one text.  With solved examples before each question
+    one row after the other in all languages of a task: parallel data have the same examples there, which are most of a prompt.
+    """
+    found: list[tuple[Cell, int]] = []
+    for (_, shots), same in groupby(cells, key=lambda cell: (cell.args["task"], cell.args.get("shots"))):
+        own = [(cell, n) for cell in same for n in range(len(cell.lengths))]
+        found += sorted(own, key=lambda place: place[1]) if shots else own
+    return found
 
 
 def encode_all(

@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from harness.batching import check_lengths, collate, num_tokens, plan_batches
-from harness.cells import BUNDLE_FILE, Cell, Question, shared_batches
+from harness.cells import BUNDLE_FILE, Cell, Question, asked_in_order, shared_batches
 from harness.devices import Machine
 from harness.fakes import Fake, load_fake
 from harness.loading import load_adapter
@@ -170,8 +170,8 @@ def _run_group(answers: Answers, members: Sequence[Cell], unfinished: Sequence[C
     alone = num_ranks() == 1
     left: dict[str, int] = {}
     with together():
-        index = [(cell, n) for cell in members for n in range(len(cell.lengths))]
-        lengths = [length for cell in members for length in cell.lengths]
+        index = asked_in_order(members)
+        lengths = [cell.lengths[n] for cell, n in index]
         waiting = {cell.stage.key: cell for cell in unfinished}
         left |= {key: sum(n not in cell.partials for n in range(len(cell.lengths))) for key, cell in waiting.items()}
         plans = _planned(lengths, members[0].question, machine=machine, budget=answers.budget)

@@ -11,6 +11,7 @@ from small_runs import Project, contents
 import harness.predicting as predicting
 from harness.errors import UserError
 from harness.fakes import load_fake
+from models._sharing import share
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -52,6 +53,28 @@ def test_a_language_added_later_leaves_the_others_alone(project, tmp_path, asked
     project.run(tmp_path, tasks="pairs", languages=("en", "de"))
     assert sum(map(len, asked)) == 30
     assert {name: content for name, content in contents(tmp_path).items() if name in before} == before
+
+
+@pytest.mark.parametrize("num_fewshot", [0, 1])
+def test_what_begins_alike_is_asked_together(project, tmp_path, monkeypatch, num_fewshot):
+    """Rows of parallel data have the same solved examples in every language: then the languages of a row are neighbours."""
+    asked, ask = [], predicting._ask
+
+    def spy(adapter, features, *rest):
+        asked.extend(tuple(feature.input_ids) for feature in features)
+        return ask(adapter, features, *rest)
+
+    def run(*languages):
+        asked.clear()
+        words = {"model": str(project.decoder), "route": "prompt", "prompt_args": f"num_fewshot={num_fewshot}"}
+        project.run(tmp_path / "-".join(languages), tasks="pairs", languages=languages, limit=8, **words)
+        return list(asked)
+
+    monkeypatch.setattr(predicting, "_ask", spy)
+    apart, together = [run("en"), run("de"), run("sw")], run("en", "de", "sw")
+    assert together == [prompt for row in (zip(*apart) if num_fewshot else apart) for prompt in row]
+    if num_fewshot:
+        assert share(together).num_tokens < 0.8 * sum(share(row).num_tokens for row in apart)
 
 
 def outputs(project, root, monkeypatch, *, limit=None, starved=None, **knobs):
