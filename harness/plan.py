@@ -21,6 +21,7 @@ from harness.fingerprints import Missing, file_of
 from harness.intermediate import Setting, parse_settings
 from harness.request_checks import conflicts, impossible, unserved, unsettled, untrusted
 from harness.run_request import RunRequest
+from harness.run_tasks import RunTasks
 from harness.settings import Settled
 from harness.specs.recipe import RecipeSpec
 from harness.specs.task import TaskSpec
@@ -165,11 +166,12 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
         raise_all(errors)
     assert backbone is not None
     assert recipe is not None
-    builder = StageBuilder(request=request, catalog=catalog, place=place, backbone=backbone, recipe=recipe)
-    entries = {name: builder.task(name) for name in entries}
-    errors += unsettled(builder, list(entries.values()), settings)
-    errors += attempt(unserved, builder, list(entries.values())) or []
+    tasks = RunTasks(request=request, catalog=catalog, place=place, backbone=backbone, recipe=recipe)
+    entries = {name: tasks.task(name) for name in entries}
+    errors += unsettled(tasks, list(entries.values()), settings)
+    errors += attempt(unserved, tasks, list(entries.values())) or []
     raise_all(list({str(error): error for error in errors}.values()))
+    builder = StageBuilder(tasks=tasks)
     if request.remove_overlap:
         builder.tests = builder.test_sets(list(entries.values()))
     cells = [
@@ -192,13 +194,13 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
 
 def _cells(builder: StageBuilder, entry: Entry[TaskSpec], setting: Setting, lang: str) -> list[PlannedCell]:
     """The cells of all seeds; one where nothing random happens."""
-    trained = builder.is_trained(entry.spec)
-    fixed = not trained and (not setting.phases or builder.backbone.is_fake)
+    request, trained = builder.tasks.request, builder.tasks.is_trained(entry.spec)
+    fixed = not trained and (not setting.phases or builder.tasks.backbone.is_fake)
     missing = builder.missing(entry, setting, lang)
     task = entry.spec.task
     cells: list[PlannedCell] = []
-    for asked in builder.request.seeds[: 1 if fixed else None]:
-        seed = builder.request.seed_of(task, asked)
+    for asked in request.seeds[: 1 if fixed else None]:
+        seed = request.seed_of(task, asked)
         score = None
         if not missing:
             parent = builder.trained(entry, setting, seed) if trained else builder.intermediate(setting, seed)
@@ -229,10 +231,10 @@ def _trainings(
             seen.add((cell.intermediate, stage.key))
             if number < len(phases):
                 phase, after = "intermediate", ":".join(done.name for done in phases[:number])
-                values = builder.training_of_phase(phases[number])
+                values = builder.tasks.training_of_phase(phases[number])
             else:
                 phase, after = "target", cell.intermediate
-                values = builder.training_of(entries[cell.task], phase="target")
+                values = builder.tasks.training_of(entries[cell.task], phase="target")
             key = (phase, after, _tasks(stage), tuple(sorted(stage.args["training"].items())))
             found.setdefault(key, {})[stage.key] = stage
             settled[key] = values

@@ -17,10 +17,10 @@ from harness.lm_eval.code import ALLOW, place_of
 from harness.prompting.closed_answers import CLOSED_FORMS
 from harness.registry import TASK_TYPES
 from harness.run_request import RunRequest
+from harness.run_tasks import RunTasks, is_trained
 from harness.settings import asks, prompt_settings, route_of
 from harness.specs.prompt import PromptSettings
 from harness.specs.task import TaskSpec
-from harness.stage_builder import StageBuilder, is_trained
 
 
 def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_named: bool) -> list[UserError]:
@@ -155,16 +155,16 @@ def _prompted(entry: Entry[TaskSpec], request: RunRequest) -> bool:
     return route_of(entry.spec, request.route) == "prompt"
 
 
-def unserved(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:
+def unserved(tasks: RunTasks, entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:
     """What --model_args engine=... and --prompt_args guided=true ask and cannot be had."""
     errors: list[UserError] = []
-    backbone, engine = builder.backbone, builder.backbone.engine
-    if builder.prompt.guided:
-        errors += _unguided(builder, entries)
+    backbone, engine = tasks.backbone, tasks.backbone.engine
+    if tasks.prompt.guided:
+        errors += _unguided(tasks, entries)
     if engine.name == DEFAULT:
         return errors
     where = "--model_args engine"
-    served = [entry for entry in entries if builder.is_served(entry.spec)]
+    served = [entry for entry in entries if tasks.is_served(entry.spec)]
     if not served:
         message = f"engine={engine.name} answers prompts and makes vectors, and this run asks for neither"
         errors.append(UserError(message, where=where, todo="add --route prompt, or leave the engine out"))
@@ -176,11 +176,11 @@ def unserved(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]]) -> list[
     layers = backbone.facts.get("layers")
     for entry in served:
         with collecting(errors):
-            layer = getattr(builder.settled_options(entry).values, "layer", -1)
-            if not builder.is_prompted(entry.spec) and layer not in (-1, layers):
+            layer = getattr(tasks.settled_options(entry).values, "layer", -1)
+            if not tasks.is_prompted(entry.spec) and layer not in (-1, layers):
                 raise UserError(
                     f"{engine.name} gives states of the last layer only",
-                    where=f"task '{entry.spec.task}' layer ({builder.settled_options(entry).origin['layer']})",
+                    where=f"task '{entry.spec.task}' layer ({tasks.settled_options(entry).origin['layer']})",
                     found=f"layer {layer:g}",
                     todo="--model_args layer=-1, or leave the engine out",
                 )
@@ -193,11 +193,11 @@ def unserved(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]]) -> list[
     return errors
 
 
-def _unguided(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:
+def _unguided(tasks: RunTasks, entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:
     """Why answers cannot be held to what can be read."""
     where = "--prompt_args guided"
     forms = {entry.spec.prompt.generate.form for entry in entries if entry.spec.prompt and entry.spec.prompt.generate}
-    if builder.backbone.engine.name == DEFAULT:
+    if tasks.backbone.engine.name == DEFAULT:
         todo = "--model_args engine=vllm, or leave guided out"
         return [UserError("transformers writes what it likes: it cannot be guided", where=where, todo=todo)]
     if not forms & CLOSED_FORMS:
@@ -206,17 +206,17 @@ def _unguided(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]]) -> list
     return []
 
 
-def unsettled(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]], settings: Sequence[Setting]) -> list[UserError]:
+def unsettled(tasks: RunTasks, entries: Sequence[Entry[TaskSpec]], settings: Sequence[Setting]) -> list[UserError]:
     """Options and hyper-parameters that do not come out right; labels that differ where a head answers for another task."""
     errors: list[UserError] = []
 
     for entry in entries:
         with collecting(errors):
-            builder.settled_options(entry)
-        if builder.is_trained(entry.spec):
+            tasks.settled_options(entry)
+        if tasks.is_trained(entry.spec):
             with collecting(errors):
-                builder.training_of(entry, phase="target")
-        source = builder.source(entry).spec
+                tasks.training_of(entry, phase="target")
+        source = tasks.source(entry).spec
         if (source.type, source.labels) != (entry.spec.type, entry.spec.labels):
             errors.append(
                 UserError(
@@ -226,14 +226,14 @@ def unsettled(builder: StageBuilder, entries: Sequence[Entry[TaskSpec]], setting
                     found=f"{entry.spec.type}, labels [{', '.join(entry.spec.labels)}]",
                 )
             )
-        elif not source.data.train and builder.is_trained(entry.spec):
+        elif not source.data.train and tasks.is_trained(entry.spec):
             where = entry.document.where(("train_on",))
             errors.append(UserError(f"task '{source.task}' has no training rows for '{entry.spec.task}'", where=where))
     for phase in dict.fromkeys(phase for setting in settings for phase in setting.phases):
-        if not builder.backbone.is_fake:
+        if not tasks.backbone.is_fake:
             with collecting(errors):
                 for component in phase.components:
-                    builder.settled_options(builder.task(component.task), phase="intermediate")
+                    tasks.settled_options(tasks.task(component.task), phase="intermediate")
             with collecting(errors):
-                builder.training_of_phase(phase)
+                tasks.training_of_phase(phase)
     return errors

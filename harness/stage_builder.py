@@ -1,18 +1,16 @@
 """Makes the stages of a run, each once: what a stage receives, and with that its key, is decided here.
 
-builder = StageBuilder(request=request, catalog=catalog, place=place, backbone=backbone, recipe=recipe)
+builder = StageBuilder(tasks=RunTasks(request=request, catalog=catalog, place=place, backbone=backbone, recipe=recipe))
 builder.score_stage(entry, "de", parent=builder.trained(entry, setting, seed=1))
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from harness.backbones import Backbone
-from harness.catalog import Catalog, Entry
+from harness.catalog import Entry
 from harness.components import (
-    InWords,
     asked_rows,
     component_arguments,
     head_asked,
@@ -20,29 +18,17 @@ from harness.components import (
     prompt_arguments,
     reusable_head,
     shot_needs,
-    with_translation,
 )
-from harness.data.label_sets import label_set
-from harness.data.place import DataPlace
-from harness.errors import MissingData
 from harness.fingerprints import Fingerprints, Missing, Need
 from harness.intermediate import Component, Phase, Setting, short_name
 from harness.registry import METRICS
-from harness.run_request import RunRequest
+from harness.run_tasks import RunTasks
 from harness.scoring import score_keys
 from harness.settings import (
-    Settled,
     component_training,
-    mixture_training,
-    prompt_settings,
-    prompt_settings_of,
-    route_of,
-    task_options,
-    training,
 )
 from harness.specs.portable import portable
-from harness.specs.prompt import PromptSettings
-from harness.specs.recipe import RecipeSpec, Training
+from harness.specs.recipe import Training
 from harness.specs.task import TaskSpec
 from harness.stages import Stage
 
@@ -50,25 +36,13 @@ SCORE_SEED = 0
 MIXTURE_ONLY = {"sampling", "sampling_cap", "sampling_temperature"}
 
 
-def is_trained(spec: TaskSpec, request: RunRequest, backbone: Backbone, *, settings: PromptSettings) -> bool:
-    """Whether target training belongs to a task in a run; in words it does only where fine-tuning is asked for."""
-    in_words = route_of(spec, request.route) == "prompt"
-    return spec.is_trainable and not (request.no_train or backbone.is_fake or (in_words and not settings.sft))
-
-
 @dataclass(kw_only=True)
 class StageBuilder:
     """Makes the stages of one request; equal stages are one object."""
 
-    request: RunRequest
-    catalog: Catalog
-    place: DataPlace
-    backbone: Backbone
-    recipe: Entry[RecipeSpec]
+    tasks: RunTasks
     tests: list[dict[str, Any]] = field(default_factory=list)
     "Test sets whose texts are left out of training, if asked."
-    _tasks: dict[str, Entry[TaskSpec]] = field(default_factory=dict)
-    _options: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     _trained: dict[tuple[Any, ...], Stage] = field(default_factory=dict)
     _made: dict[str, Stage] = field(default_factory=dict)
     _asked: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
@@ -77,52 +51,7 @@ class StageBuilder:
     @cached_property
     def prints(self) -> Fingerprints:
         """Fingerprints of the rows."""
-        return Fingerprints(catalog=self.catalog, place=self.place)
-
-    def task(self, name: str) -> Entry[TaskSpec]:
-        """A task as its stages know it: translated rows in place (`mnli@de`), labels that its training rows give filled in."""
-        if name not in self._tasks:
-            base, _, lang = name.partition("@")
-            entry = self.catalog.task(base)
-            if entry.spec.labels_from:
-                try:
-                    labels = label_set(entry.spec, place=self.place, task_folder=self.catalog.folder("task", base))
-                except MissingData:
-                    labels = ()  # no stage is made: its rows are reported as missing
-                entry = replace(entry, spec=entry.spec.model_copy(update={"labels": labels}))
-            self._tasks[name] = replace(entry, spec=with_translation(entry.spec, lang)) if lang else entry
-        return self._tasks[name]
-
-    def settled_options(self, entry: Entry[TaskSpec], *, phase: str = "target") -> Settled:
-        """The task's options with who set each; what makes the backbone depends on its preset only, not on the run."""
-        if phase == "pretraining":
-            return task_options(entry, recipe=None, preset=self.backbone.preset, overrides={})
-        backbone = self.backbone
-        return task_options(
-            entry,
-            recipe=self.recipe,
-            preset=backbone.preset,
-            overrides=backbone.options,
-            phase=phase,
-            adapter=backbone.adapter,
-        )
-
-    def options(self, entry: Entry[TaskSpec], *, phase: str = "target") -> dict[str, Any]:
-        """The task's options that are not at their default, as JSON."""
-        key = (entry.spec.task, phase)
-        if key not in self._options:
-            values = self.settled_options(entry, phase=phase).values
-            self._options[key] = values.model_dump(mode="json", exclude_defaults=True)
-        return self._options[key]
-
-    def training_of(self, entry: Entry[TaskSpec], *, phase: str) -> Settled:
-        """The hyper-parameters of training for a task in a phase."""
-        names = [self.source(entry).spec.task, entry.spec.task] if phase == "target" else [entry.spec.task]
-        return training(names, phase=phase, recipe=self.recipe)
-
-    def source(self, entry: Entry[TaskSpec]) -> Entry[TaskSpec]:
-        """The task whose training rows serve a target."""
-        return self.task(entry.spec.train_on) if entry.spec.train_on else entry
+        return Fingerprints(catalog=self.tasks.catalog, place=self.tasks.place)
 
     def missing(self, entry: Entry[TaskSpec], setting: Setting, lang: str) -> tuple[Missing, ...]:
         """All that is not here of the rows behind a cell."""
@@ -134,15 +63,15 @@ class StageBuilder:
     def _needs(self, entry: Entry[TaskSpec], setting: Setting) -> list[Need]:
         """The rows behind the cells of a task, but for those that are scored."""
         needs: list[Need] = []
-        scratch = self.backbone.preset.spec.scratch if self.backbone.preset else None
+        scratch = self.tasks.backbone.preset.spec.scratch if self.tasks.backbone.preset else None
         for task in (scratch.tokenizer_task, *(step.task for step in scratch.pretraining)) if scratch else ():
-            needs += self._training_needs(self.task(task), self.task(task))
-        for component in setting.components if not self.backbone.is_fake else ():
-            needs += self._training_needs(self.task(component.name), self.task(component.task))
-        if self.is_trained(entry.spec):
-            needs += self._training_needs(self.source(entry), entry)
-        if self.is_prompted(entry.spec):
-            needs += shot_needs(self.source(entry).spec, entry.spec, settings=self.words(entry.spec).settings)
+            needs += self._training_needs(self.tasks.task(task), self.tasks.task(task))
+        for component in setting.components if not self.tasks.backbone.is_fake else ():
+            needs += self._training_needs(self.tasks.task(component.name), self.tasks.task(component.task))
+        if self.tasks.is_trained(entry.spec):
+            needs += self._training_needs(self.tasks.source(entry), entry)
+        if self.tasks.is_prompted(entry.spec):
+            needs += shot_needs(self.tasks.source(entry).spec, entry.spec, settings=self.tasks.words(entry.spec).settings)
         return needs
 
     def _training_needs(self, source: Entry[TaskSpec], target: Entry[TaskSpec]) -> list[Need]:
@@ -155,16 +84,16 @@ class StageBuilder:
     @cached_property
     def knobs(self) -> dict[str, Any]:
         """Machine knobs of every stage."""
-        return {**self.backbone.knobs, "save_every": self.recipe.spec.save_every}
+        return {**self.tasks.backbone.knobs, "save_every": self.tasks.recipe.spec.save_every}
 
     @cached_property
     def backbone_stage(self) -> Stage | None:
         """The last stage that makes the backbone, for backbones trained here from random weights."""
-        preset = self.backbone.preset
+        preset = self.tasks.backbone.preset
         scratch = preset.spec.scratch if preset else None
         if preset is None or scratch is None:
             return None
-        entry = self.task(scratch.tokenizer_task)
+        entry = self.tasks.task(scratch.tokenizer_task)
         config = scratch.model_dump(mode="json", include={"config", "vocab_size"})
         texts = {
             "task": entry.spec.task,
@@ -176,7 +105,7 @@ class StageBuilder:
         )
         for step in scratch.pretraining:
             stage = self._train_stage(
-                [self._component(self.task(step.task), self.task(step.task), phase="pretraining")],
+                [self._component(self.tasks.task(step.task), self.tasks.task(step.task), phase="pretraining")],
                 parent=stage,
                 label=f"{preset.spec.preset}+{step.task}",
                 seed=0,
@@ -185,22 +114,10 @@ class StageBuilder:
             )
         return stage
 
-    def training_of_phase(self, phase: Phase) -> Settled:
-        """The hyper-parameters of an intermediate phase."""
-        if not phase.is_mixture:
-            return training([phase.components[0].task], phase="intermediate", recipe=self.recipe)
-        types = {self.task(component.task).spec.type for component in phase.components}
-        return mixture_training(
-            "+".join(component.task for component in phase.components),
-            given=dict(phase.sampling),
-            has_masked_lm="masked_lm" in types,
-            recipe=self.recipe,
-        )
-
     def intermediate(self, setting: Setting, seed: int) -> Stage | None:
         """The checkpoint from which target training starts: that of the setting's last phase."""
         stage = self.backbone_stage
-        for number, phase in enumerate(setting.phases if not self.backbone.is_fake else ()):
+        for number, phase in enumerate(setting.phases if not self.tasks.backbone.is_fake else ()):
             name = ":".join(done.name for done in setting.phases[: number + 1])
             if (name, seed) not in self._trained:
                 self._trained[name, seed] = self._intermediate_stage(phase, parent=stage, seed=seed, name=name)
@@ -209,24 +126,24 @@ class StageBuilder:
 
     def _intermediate_stage(self, phase: Phase, *, parent: Stage | None, seed: int, name: str) -> Stage:
         """One phase: its tasks in an order that does not depend on the command line's."""
-        settled = self.training_of_phase(phase)
+        settled = self.tasks.training_of_phase(phase)
         components: list[dict[str, Any]] = []
         for component in sorted(phase.components):
-            own = component_training(component.task, whole=settled, recipe=self.recipe) if phase.is_mixture else {}
-            made = self._component(self.task(component.name), self.task(component.task), phase="intermediate")
+            own = component_training(component.task, whole=settled, recipe=self.tasks.recipe) if phase.is_mixture else {}
+            made = self._component(self.tasks.task(component.name), self.tasks.task(component.task), phase="intermediate")
             if made.get("validation") in [other.get("validation") for other in components]:
                 made.pop("validation", None)  # translations of one task are selected on the same English rows: once is enough
             components.append({**made, **own})
-        label = f"{self.backbone.name}+{short_name(name)}-seed{seed}"
+        label = f"{self.tasks.backbone.name}+{short_name(name)}-seed{seed}"
         return self._train_stage(components, parent=parent, values=settled.values, seed=seed, label=label, knobs=self.knobs)
 
     def trained(self, entry: Entry[TaskSpec], setting: Setting, seed: int) -> Stage:
         """The checkpoint that is asked for a target's cells."""
         key = (entry.spec.task, setting.name, seed)
         if key not in self._trained:
-            values = self.training_of(entry, phase="target").values
+            values = self.tasks.training_of(entry, phase="target").values
             start = f"+{short_name(setting.name)}" if setting.phases else ""
-            source = self.source(entry)
+            source = self.tasks.source(entry)
             component = self._component(source, entry, phase="target")
             head = self.reused_head(entry, setting) if values.reuse_head else None
             if head:
@@ -236,7 +153,7 @@ class StageBuilder:
                 parent=self.intermediate(setting, seed),
                 values=values,
                 seed=seed,
-                label=f"{self.backbone.name}{start}+{source.spec.task}-seed{seed}",
+                label=f"{self.tasks.backbone.name}{start}+{source.spec.task}-seed{seed}",
                 knobs=self.knobs,
             )
         return self._trained[key]
@@ -244,20 +161,20 @@ class StageBuilder:
     def reused_head(self, entry: Entry[TaskSpec], setting: Setting) -> str | None:
         """The head of the last intermediate phase with which a target can go on; None = it starts with a fresh one."""
         last: Sequence[Component] = setting.phases[-1].components if setting.phases else ()
-        if self.is_prompted(entry.spec):
+        if self.tasks.is_prompted(entry.spec):
             return None  # the model's own head goes with it always
-        heads = [(self.task(c.task), self.options(self.task(c.task), phase="intermediate")) for c in last]
-        return reusable_head(self.source(entry), self.options(entry), among=heads)
+        heads = [(self.tasks.task(c.task), self.tasks.options(self.tasks.task(c.task), phase="intermediate")) for c in last]
+        return reusable_head(self.tasks.source(entry), self.tasks.options(entry), among=heads)
 
     def _component(self, source: Entry[TaskSpec], target: Entry[TaskSpec], *, phase: str) -> dict[str, Any]:
         """Training on the rows of `source`, selected on the English validation rows of `target`."""
         return component_arguments(
             source.spec,
             target.spec,
-            options=self.options(target, phase=phase),
+            options=self.tasks.options(target, phase=phase),
             tests=self.tests,
             prints=self.prints,
-            words=self.words(target.spec) if phase != "pretraining" and self.is_prompted(target.spec) else None,
+            words=self.tasks.words(target.spec) if phase != "pretraining" and self.tasks.is_prompted(target.spec) else None,
         )
 
     def _train_stage(
@@ -273,51 +190,31 @@ class StageBuilder:
         """Training on one task or several."""
         left_out = {"reuse_head"} | (MIXTURE_ONLY if len(components) == 1 else set())
         args = {
-            "model": {key: value for key, value in self.backbone.arguments.items() if key != "dtype"},
+            "model": {key: value for key, value in self.tasks.backbone.arguments.items() if key != "dtype"},
             "tasks": [dict(component) for component in components],
             "training": values.model_dump(mode="json", exclude_defaults=True, exclude=left_out),
             "seed": seed,
         }
         return self._once(Stage(verb="train", label=label, args=args, inputs=(parent,) if parent else (), knobs=knobs))
 
-    @cached_property
-    def prompt(self) -> PromptSettings:
-        """How tasks are put into words."""
-        return prompt_settings(self.request.prompt_args)
-
-    def words(self, spec: TaskSpec) -> InWords:
-        """How a task is put into words for this backbone."""
-        return InWords(prompt_settings_of(spec, self.prompt), self.backbone.speech)
-
-    def is_prompted(self, spec: TaskSpec) -> bool:
-        """Whether the task is asked in words."""
-        return route_of(spec, self.request.route) == "prompt"
-
-    def is_served(self, spec: TaskSpec) -> bool:
-        """Whether another engine than transformers answers for the task."""
-        return self.backbone.engine.serves(route_of(spec, self.request.route))
-
-    def is_trained(self, spec: TaskSpec) -> bool:
-        """Whether target training belongs to the task in this run."""
-        return is_trained(spec, self.request, self.backbone, settings=self.prompt)
-
     def _asked_of(self, entry: Entry[TaskSpec], lang: str) -> dict[str, Any]:
         """What a prediction receives."""
         spec = entry.spec
+        backbone = self.tasks.backbone
         args: dict[str, Any] = {
-            "model": {**self.backbone.arguments, **({"engine": self.backbone.engine.name} if self.is_served(spec) else {})},
+            "model": {**backbone.arguments, **({"engine": backbone.engine.name} if self.tasks.is_served(spec) else {})},
             "task": spec.task,
             "lang": lang,
-            "options": self.options(entry),
-            **asked_rows(spec, lang, prompted=self.is_prompted(spec), prints=self.prints),
+            "options": self.tasks.options(entry),
+            **asked_rows(spec, lang, prompted=self.tasks.is_prompted(spec), prints=self.prints),
         }
-        if self.is_prompted(spec):
-            words = prompt_arguments(self.source(entry).spec, spec, words=self.words(spec), prints=self.prints)
+        if self.tasks.is_prompted(spec):
+            words = prompt_arguments(self.tasks.source(entry).spec, spec, words=self.tasks.words(spec), prints=self.prints)
             args |= {"head": None, **words}
         else:
             args["head"] = head_asked(spec, args["options"])
-        if self.request.limit is not None:
-            args["limit"] = self.request.limit
+        if self.tasks.request.limit is not None:
+            args["limit"] = self.tasks.request.limit
         return args
 
     def score_stage(self, entry: Entry[TaskSpec], lang: str, *, parent: Stage | None) -> Stage:
@@ -326,7 +223,7 @@ class StageBuilder:
         if key not in self._asked:  # the same for every setting and seed
             self._asked[key] = self._asked_of(entry, lang)
         args = self._asked[key]
-        start = parent.label if parent else self.backbone.name
+        start = parent.label if parent else self.tasks.backbone.name
         predict = self._once(
             Stage(
                 verb="predict",
@@ -354,7 +251,7 @@ class StageBuilder:
         """The test sets of a run as training stages receive them under --remove_overlap; those that are not here are left out."""
         found: list[dict[str, Any]] = []
         for entry in sorted(entries, key=lambda entry: entry.spec.task):  # the order of --tasks must not change a key
-            prints = {lang: self.prints.of(entry.spec, "test", lang) for lang in self.request.languages_of(entry.spec)}
+            prints = {lang: self.prints.of(entry.spec, "test", lang) for lang in self.tasks.request.languages_of(entry.spec)}
             data: Mapping[str, str] = {lang: print_ for lang, print_ in prints.items() if isinstance(print_, str)}
             found.append({"task": entry.spec.task, "spec": portable(entry.spec, split="test"), "data": dict(data)})
         return found
