@@ -124,10 +124,16 @@ class Halves:
                 self.body.forward = own
 
 
-def chosen_rows(cache: Any, rows: Tensor) -> Any:
-    """A cache of some rows [n] of another, which stays as it is; a row may be chosen more than once."""
+def copied(cache: Any) -> Any:
+    """A cache whose layers can be given other states, which are not copied themselves."""
     found = copy.copy(cache)
     found.layers = [copy.copy(layer) for layer in cache.layers]
+    return found
+
+
+def chosen_rows(cache: Any, rows: Tensor) -> Any:
+    """A cache of some rows [n] of another, which stays as it is; a row may be chosen more than once."""
+    found = copied(cache)
     found.batch_select_indices(rows)
     return found
 

@@ -1,34 +1,42 @@
-"""Forward passes over sequences that share beginnings: trunks first, then what follows them; and texts begun, to be gone on with.
+"""Forward passes over sequences that share beginnings: those first, then what follows them; and texts begun, to be gone on with.
 
-for one in passes(plan, halves, max_tokens=4096): one.rows, one.hidden_BTH, one.first
+for one in passes(plan, halves, max_tokens=4096): one.nodes, one.hidden_BTH, one.first
 begun = begin([(5, 6, 7, 8), (5, 6, 9)], halves, max_tokens=4096)       # begun.hidden_BTH[:, -1], begun.cache, begun.mask
 """
 
-import copy
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from models._language_model import Halves, Rows, chosen_rows
+from models._language_model import Halves, chosen_rows, copied
 from models._sharing import Place, Plan, Tokens, batches, share
-
-Row: TypeAlias = tuple[int, int | None]
-"Group and branch: a row of a forward pass."
 
 
 class Pass(NamedTuple):
     """What one forward pass gave."""
 
-    rows: list[Row]
+    nodes: list[int]
+    "Of the plan, one a row."
     hidden_BTH: Tensor
     first: list[int]
     "Column of the first token of each row in the hidden states."
     cache: Any
     "None where nothing is kept."
     begins: list[int]
-    "Column of the first token of each row's sequence, its trunk included, in the cache."
+    "Column of the first token of each row's sequence, with all that stands before the node, in the cache."
+
+
+class Before(NamedTuple):
+    """Rows of a cache that are gone on with."""
+
+    nodes: Sequence[int | None]
+    "What each of them ends with; None for nothing at all."
+    begins: list[int]
+    "Column of the first token of each."
+    mask: Tensor | None
+    cache: Any
 
 
 class Begun(NamedTuple):
@@ -42,35 +50,50 @@ class Begun(NamedTuple):
 
 def passes(plan: Plan, halves: Halves, *, max_tokens: int, keep: bool = False) -> Iterator[Pass]:
     """Compute a plan batch by batch; the caches stay readable with `keep`."""
-    for left, numbers in (
-        (False, [number for number, group in enumerate(plan.groups) if not group.branches]),
-        # Left padding: trunk and branch stand next to each other, as windows and distances of attention need it.
-        (True, [number for number, group in enumerate(plan.groups) if group.branches]),
-    ):
-        lengths = [len(plan.groups[number].trunk) for number in numbers]
-        for batch in batches(list(zip(lengths, lengths)), max_tokens=max_tokens, spare=halves.spare):
-            own = [numbers[n] for n in batch]
-            rows = halves.pad([plan.groups[number].trunk for number in own], left=left)
-            hidden_BTH, cache = halves.hidden(rows, keep=left or keep)
-            yield Pass([(number, None) for number in own], hidden_BTH, rows.first, cache, rows.first)
-            if left:
-                yield from _branches(plan, halves, own, trunks=rows, cache=cache, max_tokens=max_tokens, keep=keep)
+    nothing = Before([None], [0], None, None)
+    yield from _behind(nothing, plan, halves, followers=plan.followers(), max_tokens=max_tokens, keep=keep)
 
 
-def _branches(
-    plan: Plan, halves: Halves, numbers: Sequence[int], *, trunks: Rows, cache: Any, max_tokens: int, keep: bool
+def _behind(
+    before: Before, plan: Plan, halves: Halves, *, followers: Mapping[int | None, list[int]], max_tokens: int, keep: bool
 ) -> Iterator[Pass]:
-    """Compute what follows the trunks of some groups, which are in the cache in their order."""
-    owners = [(row, number, branch) for row, number in enumerate(numbers) for branch in range(len(plan.groups[number].branches))]
-    tokens = [plan.groups[number].branches[branch] for _, number, branch in owners]
-    kept = trunks.input_ids.shape[1]
-    sizes = [(len(own), len(own) + kept) for own in tokens]
-    for part in batches(sizes, max_tokens=max_tokens, spare=halves.spare):
-        at = [owners[n][0] for n in part]
-        chosen = torch.tensor(at, device=halves.device)
-        rows = halves.pad([tokens[n] for n in part], left=False, before=trunks.mask[chosen])
-        hidden_BTH, grown = halves.hidden(rows, cache=chosen_rows(cache, chosen), keep=keep)
-        yield Pass([owners[n][1:] for n in part], hidden_BTH, rows.first, grown, [trunks.first[row] for row in at])
+    """Compute all that follows some rows: nodes that nothing follows, then the others, each batch with what follows it."""
+    owners = [(row, number) for row, node in enumerate(before.nodes) for number in followers.get(node, ())]
+    kept = 0 if before.mask is None else before.mask.shape[1]
+    for goes_on in (False, True):
+        own = [(row, number) for row, number in owners if (number in followers) == goes_on]
+        sizes = [(size, size + kept) for size in (len(plan.nodes[number].tokens) for _, number in own)]
+        for part in batches(sizes, max_tokens=max_tokens, spare=halves.spare):
+            at, nodes = [own[n][0] for n in part], [own[n][1] for n in part]
+            tokens = [plan.nodes[number].tokens for number in nodes]
+            cache, mask = None, None
+            if before.mask is not None:
+                chosen = torch.tensor(at, device=halves.device)
+                cache, mask = chosen_rows(before.cache, chosen), before.mask[chosen]
+            # Tokens stand next to each other, as windows and distances of attention need it.
+            rows = halves.pad(tokens, left=goes_on and mask is None, before=mask)
+            hidden_BTH, grown = halves.hidden(rows, cache=cache, keep=goes_on or keep)
+            begins = rows.first if mask is None else [before.begins[row] for row in at]
+            yield Pass(nodes, hidden_BTH, rows.first, grown, begins)
+            if goes_on:
+                here = Before(nodes, begins, rows.mask, grown)
+                here = here if mask is None else _moved_right(here)
+                yield from _behind(here, plan, halves, followers=followers, max_tokens=max_tokens, keep=keep)
+
+
+def _moved_right(rows: Before) -> Before:
+    """The same rows with their padding, which may stand behind them, before them: the next tokens stand next to the last."""
+    assert rows.mask is not None
+    width = int(rows.mask.sum(dim=1).max())
+    order = rows.mask.argsort(dim=1, stable=True)[:, -width:]
+    cache = copied(rows.cache)
+    for layer in cache.layers:
+        layer.keys, layer.values = (
+            states.gather(2, order[:, None, :, None].expand(-1, states.shape[1], -1, states.shape[3]))
+            for states in (layer.keys, layer.values)
+        )
+    mask = rows.mask.gather(1, order)
+    return Before(rows.nodes, (width - mask.sum(dim=1)).tolist(), mask, cache)
 
 
 def begin(texts: Sequence[Tokens], halves: Halves, *, max_tokens: int) -> Begun:
@@ -80,18 +103,18 @@ def begin(texts: Sequence[Tokens], halves: Halves, *, max_tokens: int) -> Begun:
         hidden_BTH, cache = halves.hidden(rows, keep=True)
         return Begun(hidden_BTH, cache, rows.mask)
     plan = share(texts)
-    wanted: dict[Row, list[tuple[int, Place]]] = {}
+    wanted: dict[int, list[tuple[int, Place]]] = {}
     for number, text in enumerate(texts):
         place = plan.place_of(number, len(text) - 1)
-        wanted.setdefault((place.group, place.branch), []).append((number, place))
+        wanted.setdefault(place.node, []).append((number, place))
     rows = halves.pad(texts, left=True)
     hidden: dict[int, Tensor] = {}
     joined: Any = None
     for one in passes(plan, halves, max_tokens=max_tokens, keep=True):
         if joined is None:
             joined = _room(one.cache, len(texts), width=rows.mask.shape[1])
-        for at, row in enumerate(one.rows):
-            for number, place in wanted.get(row, ()):
+        for at, node in enumerate(one.nodes):
+            for number, place in wanted.get(node, ()):
                 hidden[number] = one.hidden_BTH[at, one.first[at] + place.position]
                 _put(
                     joined, number, rows.first[number], one.cache, at, slice(one.begins[at], one.begins[at] + len(texts[number]))
@@ -101,8 +124,7 @@ def begin(texts: Sequence[Tokens], halves: Halves, *, max_tokens: int) -> Begun:
 
 def _room(cache: Any, num_rows: int, *, width: int) -> Any:
     """A cache like another one, empty, for so many rows of tokens."""
-    found = copy.copy(cache)
-    found.layers = [copy.copy(layer) for layer in cache.layers]
+    found = copied(cache)
     for layer in found.layers:
         _, heads, _, size = layer.keys.shape
         layer.keys = layer.keys.new_zeros((num_rows, heads, width, size))

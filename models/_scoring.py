@@ -19,8 +19,8 @@ from harness.errors import UserError
 from harness.protocols import Feature, Output
 from models._generation import generate
 from models._language_model import Halves, evaluating
-from models._passes import Row, passes
-from models._sharing import Group, Place, Plan, share
+from models._passes import passes
+from models._sharing import Node, Place, Plan, share
 
 __all__ = ["generate", "loglikelihood"]
 
@@ -50,7 +50,7 @@ def loglikelihood(model: nn.Module, features: Sequence[Feature], *, device: torc
     pairs = [(tuple(feature.input_ids), ids) for feature in features for ids in feature.continuations or ()]
     inputs = [(*context, *ids[:-1]) for context, ids in pairs if ids]
     halves = Halves(model, device=device)
-    plan = share(inputs) if halves.can_share else _apart(inputs)
+    plan = share(inputs, deep=halves.keeps_all) if halves.can_share else _apart(inputs)
     reads = _reads(plan, pairs)
     logprobs, hits = np.zeros(len(reads.tokens)), np.zeros(len(reads.tokens), dtype=bool)
     with evaluating(model):
@@ -69,7 +69,7 @@ def loglikelihood(model: nn.Module, features: Sequence[Feature], *, device: torc
 def _apart(inputs: Sequence[tuple[int, ...]]) -> Plan:
     """Equal sequences once, and nothing else shared: for models that keep a state instead of tokens."""
     numbers = {sequence: number for number, sequence in enumerate(dict.fromkeys(inputs))}
-    return Plan([Group(sequence, ()) for sequence in numbers], [(numbers[sequence], None) for sequence in inputs])
+    return Plan([Node(sequence, None) for sequence in numbers], [numbers[sequence] for sequence in inputs])
 
 
 def _reads(plan: Plan, pairs: Sequence[tuple[tuple[int, ...], list[int]]]) -> Reads:
@@ -98,14 +98,12 @@ def _gathered(features: Sequence[Feature], logprobs: np.ndarray, hits: np.ndarra
 
 def _places(plan: Plan, halves: Halves, reads: Reads, *, max_tokens: int) -> Iterator[Computed]:
     """Compute the plan batch by batch, and give the places that are read with their hidden states."""
-    wanted: dict[Row, list[Place]] = {}
+    wanted: dict[int, list[Place]] = {}
     for place in reads.at:
-        wanted.setdefault((place.group, place.branch), []).append(place)
+        wanted.setdefault(place.node, []).append(place)
     for one in passes(plan, halves, max_tokens=max_tokens):
-        places = [place for row in one.rows for place in wanted.get(row, ())]
-        at = [
-            (number, one.first[number] + place.position) for number, row in enumerate(one.rows) for place in wanted.get(row, ())
-        ]
+        places = [place for node in one.nodes for place in wanted.get(node, ())]
+        at = [(row, one.first[row] + place.position) for row, node in enumerate(one.nodes) for place in wanted.get(node, ())]
         index = torch.tensor(at, dtype=torch.int64, device=one.hidden_BTH.device).reshape(-1, 2)
         yield Computed(places, one.hidden_BTH[index[:, 0], index[:, 1]])
 

@@ -1,11 +1,12 @@
 """Which token sequences are computed together, so that no beginning that several of them share is computed twice.
 
     plan = share(inputs)                 # inputs: tuples of token ids, any order, repeats allowed
-    plan.groups                          # [Group(trunk, branches)]: a trunk is computed once, then its branches behind it
+    plan.nodes                           # [Node(tokens, parent)]: computed once each, behind the tokens of their parents
     plan.place_of(number, position)      # where the hidden state of a token of inputs[number] is found
 
-Sequences that are the beginning of another one are not computed at all.  The others are put in order, neighbours that share a
-beginning form groups such that as many tokens as possible are computed once only.
+Sequences that are the beginning of another one are not computed at all.  The others, in order, are a tree: solved examples,
+behind them the questions in several languages, behind each of these its continuations.  A beginning too short to be worth a
+forward pass is computed with each sequence that goes on from it.
 """
 
 from collections.abc import Sequence
@@ -14,69 +15,115 @@ from typing import NamedTuple
 
 Tokens = tuple[int, ...]
 LEAST_SHARED = 1 / 4
-"Of the longest sequence of a group: shorter beginnings are not worth a pass of their own."
+"Of the sequences that share a beginning, on average: shorter ones are not worth a pass of their own."
+LEAST_SAVED = 16
+"Tokens that a beginning within a group saves at least: it is one more pass for all groups of a batch."
 MOST_BRANCHES = 64
-"Sequences of a group at most: what they share is kept once for each of them while they are computed."
+"Sequences of a group at most, where what is left of them forms no groups."
 
 
 class Place(NamedTuple):
     """Where a hidden state comes about."""
 
-    group: int
-    branch: int | None
-    "None for the trunk."
+    node: int
     position: int
-    "Within the trunk, or within the branch."
+    "Within the node."
 
 
-class Group(NamedTuple):
-    """Sequences with the same beginning."""
+class Node(NamedTuple):
+    """Tokens that are computed in one row."""
 
-    trunk: Tokens
-    branches: tuple[Tokens, ...]
-    "What follows the trunk in each of at least two sequences; empty for a sequence that stands alone."
+    tokens: Tokens
+    parent: int | None
+    "The node behind whose tokens they stand; None where nothing stands before them."
 
 
 class Plan(NamedTuple):
     """What to compute for some sequences."""
 
-    groups: list[Group]
-    hosts: list[tuple[int, int | None]]
-    "Group and branch in which each sequence is found."
+    nodes: list[Node]
+    "Parents before those that follow them."
+    ends: list[int]
+    "The node in which each sequence, or one that it is the beginning of, ends."
 
     def place_of(self, number: int, position: int) -> Place:
         """The place of one token of a sequence."""
-        group, branch = self.hosts[number]
-        length = len(self.groups[group].trunk)
-        return Place(group, None, position) if position < length else Place(group, branch, position - length)
+        path = []
+        at: int | None = self.ends[number]
+        while at is not None:
+            path.append(at)
+            at = self.nodes[at].parent
+        for node in reversed(path):
+            if position < len(self.nodes[node].tokens):
+                break
+            position -= len(self.nodes[node].tokens)
+        return Place(node, position)
+
+    def followers(self) -> dict[int | None, list[int]]:
+        """The nodes that stand behind a node; those behind None begin sequences."""
+        found: dict[int | None, list[int]] = {}
+        for number, node in enumerate(self.nodes):
+            found.setdefault(node.parent, []).append(number)
+        return found
 
     @property
     def num_tokens(self) -> int:
         """Tokens that are computed."""
-        return sum(len(group.trunk) + sum(map(len, group.branches)) for group in self.groups)
+        return sum(len(node.tokens) for node in self.nodes)
 
 
-def share(inputs: Sequence[Tokens]) -> Plan:
-    """Group sequences (none of them empty) by what they share."""
+def share(inputs: Sequence[Tokens], *, deep: bool = True) -> Plan:
+    """Group sequences (none of them empty) by what they share; without `deep` nothing is shared within a group."""
     kept: list[Tokens] = []
     host_of: dict[Tokens, int] = {}
     for sequence in sorted(set(inputs), reverse=True):  # a beginning of other sequences stands right behind the last of them
         if not kept or kept[-1][: len(sequence)] != sequence:
             kept.append(sequence)
         host_of[sequence] = len(kept) - 1
-    groups: list[Group] = []
-    found: list[tuple[int, int | None]] = []
-    for begin, end, shared in _cut(kept):
-        alone = end - begin == 1
-        trunk = kept[begin] if alone else kept[begin][:shared]
-        found += [(len(groups), None if alone else branch) for branch in range(end - begin)]
-        groups.append(Group(trunk, () if alone else tuple(kept[number][shared:] for number in range(begin, end))))
-    return Plan(groups, [found[host_of[sequence]] for sequence in inputs])
+    shared = [0, *(_num_shared(a, b) for a, b in pairwise(kept))]
+    nodes, ends = (_tree if deep else _groups)(kept, shared)
+    return Plan(nodes, [ends[host_of[sequence]] for sequence in inputs])
 
 
-def _cut(ordered: Sequence[Tokens]) -> list[tuple[int, int, int]]:
+def _tree(ordered: Sequence[Tokens], shared: Sequence[int]) -> tuple[list[Node], list[int]]:
+    """Nodes, and the one in which each sequence ends; `shared` says what each has in common with the one before it."""
+    nodes: list[Node] = []
+    ends = [0] * len(ordered)
+    waiting: list[tuple[int, int, int, int | None]] = [(0, len(ordered), 0, None)] if ordered else []
+    while waiting:
+        begin, end, start, parent = waiting.pop()  # sequences from begin to end, of which the first `start` tokens are in nodes
+        common = min(shared[begin + 1 : end], default=len(ordered[begin]))
+        cuts = [begin, *(n for n in range(begin + 1, end) if shared[n] == common), end]
+        length, alone = common - start, end - begin == 1
+        average = sum(len(ordered[n]) - start for n in range(begin, end)) / (end - begin)
+        saves = parent is None or length * (len(cuts) - 2) >= LEAST_SAVED
+        if alone or (length and length >= LEAST_SHARED * average and saves):
+            nodes.append(Node(ordered[begin][start:common], parent))
+            start, parent = common, len(nodes) - 1
+        if alone:
+            ends[begin] = len(nodes) - 1
+        else:
+            waiting += [(first, last, start, parent) for first, last in pairwise(cuts)]
+    return nodes, ends
+
+
+def _groups(ordered: Sequence[Tokens], shared: Sequence[int]) -> tuple[list[Node], list[int]]:
+    """The same in one level: groups such that as many tokens as possible are computed once."""
+    nodes: list[Node] = []
+    ends: list[int] = []
+    for begin, end, common in _cut(ordered, shared):
+        nodes.append(Node(ordered[begin][:common], None))
+        if end - begin == 1:
+            ends.append(len(nodes) - 1)
+            continue
+        trunk = len(nodes) - 1
+        ends += range(len(nodes), len(nodes) + end - begin)
+        nodes += [Node(ordered[number][common:], trunk) for number in range(begin, end)]
+    return nodes, ends
+
+
+def _cut(ordered: Sequence[Tokens], shared: Sequence[int]) -> list[tuple[int, int, int]]:
     """Cut ordered sequences into groups (begin, end, shared tokens) that save the most; among equals the smallest groups."""
-    shared = [0, *(_num_shared(a, b) for a, b in pairwise(ordered))]
     best = [0]  # tokens saved in the first n sequences
     last = [(0, 0)]  # where the last group of the first n sequences begins, and what it shares
     for end in range(1, len(ordered) + 1):

@@ -204,17 +204,56 @@ def test_overflow_is_an_error(models):
 def test_groups_save_what_they_can_and_lose_nothing():
     rng = np.random.default_rng(2)
     sequences = [tuple(rng.integers(0, 3, size=rng.integers(1, 9)).tolist()) for _ in range(200)]
-    plan = share(sequences)
-    for number, sequence in enumerate(sequences):
-        places = [plan.place_of(number, position) for position in range(len(sequence))]
-        rows = [plan.groups[p.group].trunk if p.branch is None else plan.groups[p.group].branches[p.branch] for p in places]
-        assert tuple(row[place.position] for row, place in zip(rows, places)) == sequence
-    assert plan.num_tokens < 0.6 * sum(map(len, set(sequences)))
+    for deep in (False, True):
+        plan = share(sequences, deep=deep)
+        for number, sequence in enumerate(sequences):
+            places = [plan.place_of(number, position) for position in range(len(sequence))]
+            assert tuple(plan.nodes[place.node].tokens[place.position] for place in places) == sequence
+            nodes = list(dict.fromkeys(place.node for place in places))
+            assert [plan.nodes[node].parent for node in nodes] == [None, *nodes[:-1]]
+        assert plan.num_tokens < 0.6 * sum(map(len, set(sequences)))
     assert share([(1, 2, 3), (1, 2), (1,), (4,)]).num_tokens == 4
-    assert share([]).groups == []
+    assert share([]).nodes == []
     # Three pairs that share much each, and little with the others: not one group of six.
     pairs = [(9, 9, a, *[a] * 20, b) for a in (1, 2, 3) for b in (4, 5)]
-    assert sorted(len(group.branches) for group in share(pairs).groups) == [2, 2, 2]
+    assert sorted(map(len, share(pairs).followers().values())) == [2, 2, 2, 3]
+
+
+def questions():
+    """Solved examples, behind them questions of three sizes, behind each of these three continuations; and half of it alone."""
+    rng = np.random.default_rng(7)
+    shots = rng.integers(3, VOCAB, size=30).tolist()
+    features = []
+    for size in (9, 17, 13):
+        own = rng.integers(3, VOCAB, size=size).tolist()
+        features.append(feature([*shots, *own], [rng.integers(3, VOCAB, size=n).tolist() for n in (6, 4, 5)]))
+    return [*features, feature(shots[:20], [[3, 4, 5], [5]])]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_a_beginning_shares_with_others_is_computed_once_as_well(models, name):
+    model, features = models(name), questions()
+    wanted = naive(model, features)
+    for max_tokens in (4096, 60, 20) if name in SHARES else (4096,):
+        found = loglikelihood(model, features, device=CPU, max_tokens=max_tokens)
+        for one, other in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(one[:, 0], other[:, 0], rtol=1e-6, atol=1e-5)
+            assert one[:, 1:].tolist() == other[:, 1:].tolist()
+    if name in ("llama", "bloom"):
+        with Counted(model) as counted:
+            loglikelihood(model, features, device=CPU, max_tokens=4096)
+        # The examples, the three questions, their continuations but for the last tokens, and [3, 4] behind the first 20 tokens.
+        assert counted.tokens == 30 + (9 + 17 + 13) + 3 * (5 + 3 + 4) + 2
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_prompts_with_the_same_examples_are_begun_together(models, name):
+    model, tokenizer = models(name), byte_bpe(prefix_space=False)
+    prompts = [one.input_ids + tail for one in questions() for tail in ([7, 8, 9, 10], [5, 6])]
+    asked = [ask([token % (VOCAB - 8) + 3 for token in ids], 5) for ids in prompts]
+    together = generate(model, asked, tokenizer=tokenizer, device=CPU, max_tokens=4096)
+    assert together == [generate(model, [one], tokenizer=tokenizer, device=CPU, max_tokens=4096)[0] for one in asked]
+    assert len(set(together)) > 1
 
 
 def test_batches_keep_to_the_budget():
