@@ -40,14 +40,13 @@ def sequences(feature: Feature) -> list[Tokens]:
 def cells_of(task: str, shots: int, *, args: argparse.Namespace, tokenizer: Any, folder: Path) -> Iterator[Cell]:
     """The cells of a task whose rows are here."""
     place, catalog = DataPlace.resolve(args.data_dir), Catalog([])
-    languages = tuple(args.languages.split(",")) if args.languages else None
     request = RunRequest(
         model=args.model,
         tasks=task,
         limit=args.limit,
         route="prompt",
         prompt_args=f"num_fewshot={shots}",
-        **({"languages": languages} if languages else {}),
+        languages=tuple(filter(None, args.languages.split(","))),
     )
     machine = Machine(place=place, task_folders=catalog.task_folders(), device_name="cpu", progress=False)
     for cell in make_plan(request, catalog=catalog, place=place).cells:
