@@ -63,7 +63,9 @@ def _behind(
     for goes_on in (False, True):
         own = [(row, number) for row, number in owners if (number in followers) == goes_on]
         sizes = [(size, size + kept) for size in (len(plan.nodes[number].tokens) for _, number in own)]
-        for part in batches(sizes, max_tokens=max_tokens, spare=halves.spare):
+        # Layers that keep a window of tokens would keep padding in their place, were there any before what is gone on with.
+        padded = halves.keeps_all or before.mask is None or not goes_on
+        for part in batches(sizes, max_tokens=max_tokens, spare=halves.spare if padded else 0):
             at, nodes = [own[n][0] for n in part], [own[n][1] for n in part]
             tokens = [plan.nodes[number].tokens for number in nodes]
             cache, mask = None, None
@@ -77,7 +79,7 @@ def _behind(
             yield Pass(nodes, hidden_BTH, rows.first, grown, begins)
             if goes_on:
                 here = Before(nodes, begins, rows.mask, grown)
-                here = here if mask is None else _moved_right(here)
+                here = here if mask is None or not padded else _moved_right(here)
                 yield from _behind(here, plan, halves, followers=followers, max_tokens=max_tokens, keep=keep)
 
 

@@ -50,7 +50,7 @@ def loglikelihood(model: nn.Module, features: Sequence[Feature], *, device: torc
     pairs = [(tuple(feature.input_ids), ids) for feature in features for ids in feature.continuations or ()]
     inputs = [(*context, *ids[:-1]) for context, ids in pairs if ids]
     halves = Halves(model, device=device)
-    plan = share(inputs, deep=halves.keeps_all) if halves.can_share else _apart(inputs)
+    plan = share(inputs) if halves.can_share else _apart(inputs)
     reads = _reads(plan, pairs)
     logprobs, hits = np.zeros(len(reads.tokens)), np.zeros(len(reads.tokens), dtype=bool)
     with evaluating(model):

@@ -18,8 +18,6 @@ LEAST_SHARED = 1 / 4
 "Of the sequences that share a beginning, on average: shorter ones are not worth a pass of their own."
 LEAST_SAVED = 16
 "Tokens that a beginning within a group saves at least: it is one more pass for all groups of a batch."
-MOST_BRANCHES = 64
-"Sequences of a group at most, where what is left of them forms no groups."
 
 
 class Place(NamedTuple):
@@ -72,8 +70,8 @@ class Plan(NamedTuple):
         return sum(len(node.tokens) for node in self.nodes)
 
 
-def share(inputs: Sequence[Tokens], *, deep: bool = True) -> Plan:
-    """Group sequences (none of them empty) by what they share; without `deep` nothing is shared within a group."""
+def share(inputs: Sequence[Tokens]) -> Plan:
+    """Group sequences (none of them empty) by what they share."""
     kept: list[Tokens] = []
     host_of: dict[Tokens, int] = {}
     for sequence in sorted(set(inputs), reverse=True):  # a beginning of other sequences stands right behind the last of them
@@ -81,7 +79,7 @@ def share(inputs: Sequence[Tokens], *, deep: bool = True) -> Plan:
             kept.append(sequence)
         host_of[sequence] = len(kept) - 1
     shared = [0, *(_num_shared(a, b) for a, b in pairwise(kept))]
-    nodes, ends = (_tree if deep else _groups)(kept, shared)
+    nodes, ends = _tree(kept, shared)
     return Plan(nodes, [ends[host_of[sequence]] for sequence in inputs])
 
 
@@ -105,45 +103,6 @@ def _tree(ordered: Sequence[Tokens], shared: Sequence[int]) -> tuple[list[Node],
         else:
             waiting += [(first, last, start, parent) for first, last in pairwise(cuts)]
     return nodes, ends
-
-
-def _groups(ordered: Sequence[Tokens], shared: Sequence[int]) -> tuple[list[Node], list[int]]:
-    """The same in one level: groups such that as many tokens as possible are computed once."""
-    nodes: list[Node] = []
-    ends: list[int] = []
-    for begin, end, common in _cut(ordered, shared):
-        nodes.append(Node(ordered[begin][:common], None))
-        if end - begin == 1:
-            ends.append(len(nodes) - 1)
-            continue
-        trunk = len(nodes) - 1
-        ends += range(len(nodes), len(nodes) + end - begin)
-        nodes += [Node(ordered[number][common:], trunk) for number in range(begin, end)]
-    return nodes, ends
-
-
-def _cut(ordered: Sequence[Tokens], shared: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Cut ordered sequences into groups (begin, end, shared tokens) that save the most; among equals the smallest groups."""
-    best = [0]  # tokens saved in the first n sequences
-    last = [(0, 0)]  # where the last group of the first n sequences begins, and what it shares
-    for end in range(1, len(ordered) + 1):
-        saved, choice = best[end - 1], (end - 1, len(ordered[end - 1]))
-        common = longest = len(ordered[end - 1])
-        for begin in range(end - 2, max(-1, end - 1 - MOST_BRANCHES), -1):
-            common = min(common, shared[begin + 1])
-            longest = max(longest, len(ordered[begin]))
-            if common < LEAST_SHARED * longest:
-                break
-            if best[begin] + (end - begin - 1) * common > saved:
-                saved, choice = best[begin] + (end - begin - 1) * common, (begin, common)
-        best.append(saved)
-        last.append(choice)
-    cuts, end = [], len(ordered)
-    while end:
-        begin, common = last[end]
-        cuts.append((begin, end, common))
-        end = begin
-    return cuts[::-1]
 
 
 def _num_shared(first: Tokens, second: Tokens) -> int:

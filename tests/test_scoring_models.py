@@ -204,14 +204,13 @@ def test_overflow_is_an_error(models):
 def test_groups_save_what_they_can_and_lose_nothing():
     rng = np.random.default_rng(2)
     sequences = [tuple(rng.integers(0, 3, size=rng.integers(1, 9)).tolist()) for _ in range(200)]
-    for deep in (False, True):
-        plan = share(sequences, deep=deep)
-        for number, sequence in enumerate(sequences):
-            places = [plan.place_of(number, position) for position in range(len(sequence))]
-            assert tuple(plan.nodes[place.node].tokens[place.position] for place in places) == sequence
-            nodes = list(dict.fromkeys(place.node for place in places))
-            assert [plan.nodes[node].parent for node in nodes] == [None, *nodes[:-1]]
-        assert plan.num_tokens < 0.6 * sum(map(len, set(sequences)))
+    plan = share(sequences)
+    for number, sequence in enumerate(sequences):
+        places = [plan.place_of(number, position) for position in range(len(sequence))]
+        assert tuple(plan.nodes[place.node].tokens[place.position] for place in places) == sequence
+        nodes = list(dict.fromkeys(place.node for place in places))
+        assert [plan.nodes[node].parent for node in nodes] == [None, *nodes[:-1]]
+    assert plan.num_tokens < 0.6 * sum(map(len, set(sequences)))
     assert share([(1, 2, 3), (1, 2), (1,), (4,)]).num_tokens == 4
     assert share([]).nodes == []
     # Three pairs that share much each, and little with the others: not one group of six.
@@ -239,7 +238,7 @@ def test_what_a_beginning_shares_with_others_is_computed_once_as_well(models, na
         for one, other in zip(found, wanted, strict=True):
             np.testing.assert_allclose(one[:, 0], other[:, 0], rtol=1e-6, atol=1e-5)
             assert one[:, 1:].tolist() == other[:, 1:].tolist()
-    if name in ("llama", "bloom"):
+    if name in SHARES:
         with Counted(model) as counted:
             loglikelihood(model, features, device=CPU, max_tokens=4096)
         # The examples, the three questions, their continuations but for the last tokens, and [3, 4] behind the first 20 tokens.
