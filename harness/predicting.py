@@ -237,8 +237,9 @@ def clean(folder: Path) -> None:
 
 def _line(prediction: Prediction) -> str:
     record = {name: getattr(prediction, name) for name in Prediction.__slots__}
-    if prediction.scores is None:
-        del record["scores"]
+    for name in ("scores", "answer"):
+        if record[name] is None:
+            del record[name]
     return json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n"
 
 

@@ -106,6 +106,8 @@ class Prediction:
     scores: tuple[float | None, ...] | None = None
     """Prompt route, where one of several continuations is chosen: the normalised log-likelihood of each (None without tokens).
     Left out of the line where there are none."""
+    answer: str | None = None
+    "Prompt route, where the answer is read out of what the model wrote: that text.  Left out of the line where there is none."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -195,6 +195,7 @@ def test_a_tiny_model_answers_from_beginning_to_end(llama, bpe):
             means.append(logprobs[torch.arange(len(ids)) + len(feature.input_ids) - 1, torch.tensor(ids)].mean().item())
         wanted.append(spec.labels[int(np.argmax(means))])
     assert [one.prediction for one in found] == wanted
+    assert {one.answer for one in found} == {None}
     assert [(one.id, one.lang, one.gold) for one in found] == [(e.id, "de", e.gold) for e in examples]
 
     spec = CATALOG.task("mini/xquad").spec
@@ -206,6 +207,7 @@ def test_a_tiny_model_answers_from_beginning_to_end(llama, bpe):
     texts = generate(llama, features, tokenizer=bpe, device=CPU, max_tokens=2000)
     partials = [route.reduce(feature, text, task=spec, options=options) for feature, text in zip(features, texts)]
     for one, text in zip(route.decode(examples, features, partials, task=spec, options=options), texts, strict=True):
+        assert one.answer == text
         assert one.notes in (("not_in_context",), ("unparsed",), ())
         assert one.prediction is None or found_in(one.prediction, text) is not None or one.notes == ()
 

@@ -198,6 +198,7 @@ class PromptRoute:
                     num_truncated=feature.num_truncated,
                     notes=answer.notes,
                     scores=answer.scores,
+                    answer=None if generate is None else partial,
                 )
             )
         return predictions
