@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 TASKS = "xnli,panx,xquad,tatoeba,commonsenseqa_dev"
+UNTRAINED = "tatoeba"
+"Vectors of a model that nothing trains: the arm of low-rank adapters leaves them to the others."
 LORA = "lora_rank=8,lora_alpha=16"
 ENGINES = ("transformers", "vllm")
 
@@ -44,7 +46,7 @@ ARMS = (
             f"decoder, {shots}-shot, {engine}",
             "decoder",
             ("--route", "prompt", *(("--prompt_args", f"num_fewshot={shots}") if shots else ())),
-            "engine=vllm" if engine == "vllm" else "",
+            f"engine={engine},layer=-1",  # vLLM gives vectors of the last layer
         )
         for shots in (0, 4)
         for engine in ENGINES
@@ -54,9 +56,17 @@ ARMS = (
 
 def run(arm: Arm, args: argparse.Namespace) -> float:
     """Seconds of an arm; its exit code other than 0 and 1 (data are missing) ends the benchmark."""
-    # vLLM gives vectors of the last layer: all arms of the decoder are asked for these.
-    model_args = ",".join(filter(None, [arm.model_args, "layer=-1" if arm.model == "decoder" else "", f"dtype={args.dtype}"]))
-    command = [sys.executable, str(ROOT / "run_eval.py"), "--model", getattr(args, arm.model), "--tasks", args.tasks, *arm.flags]
+    model_args = ",".join(filter(None, [arm.model_args, f"dtype={args.dtype}"]))
+    tasks = [task for task in args.tasks.split(",") if arm.model_args != LORA or task != UNTRAINED]
+    command = [
+        sys.executable,
+        str(ROOT / "run_eval.py"),
+        "--model",
+        getattr(args, arm.model),
+        "--tasks",
+        ",".join(tasks),
+        *arm.flags,
+    ]
     command += ["--model_args", model_args, "--limit", str(args.limit), "--data_dir", args.hub]
     command += ["--output_path", args.output_path, *(["--languages", args.languages] if args.languages else [])]
     begin = time.perf_counter()
