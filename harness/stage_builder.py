@@ -201,8 +201,11 @@ class StageBuilder:
         """What a prediction receives."""
         spec = entry.spec
         backbone = self.tasks.backbone
+        # How adapters are trained says nothing of a prediction: what was trained stands in the checkpoint that it starts from.
+        extra = {key: value for key, value in backbone.arguments.get("extra", {}).items() if key != "lora"}
+        model = {key: value for key, value in backbone.arguments.items() if key != "extra"} | ({"extra": extra} if extra else {})
         args: dict[str, Any] = {
-            "model": {**backbone.arguments, **({"engine": backbone.engine.name} if self.tasks.is_served(spec) else {})},
+            "model": {**model, **({"engine": backbone.engine.name} if self.tasks.is_served(spec) else {})},
             "task": spec.task,
             "lang": lang,
             "options": self.tasks.options(entry),

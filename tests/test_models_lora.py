@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from small_decoders import LORA, OWN, batch_of, loaded, outputs_of, same
 from small_models import DECODERS, make_folder
+from small_runs import Project
 from transformers import AutoModelForCausalLM
 
 from harness.errors import UserError
@@ -149,3 +150,12 @@ def test_an_adapter_of_another_model_is_refused(folders, tmp_path):
     loaded(folders["llama"], inference=False, extra=LORA).save(str(tmp_path))
     with pytest.raises(UserError, match="the adapter does not fit the model"):
         loaded(folders["bloom"], checkpoint=str(tmp_path))
+
+
+def test_what_nothing_trains_is_predicted_once_whether_or_not_adapters_are_asked_for(tmp_path):
+    project = Project.make(tmp_path)
+    plans = [
+        project.plan(tasks="nearest", model=str(project.decoder), model_args=args, no_train=True)[0]
+        for args in ("", "lora_rank=2,lora_alpha=4")
+    ]
+    assert [stage.key for stage in plans[0].stages] == [stage.key for stage in plans[1].stages]
