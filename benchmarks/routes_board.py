@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 TASKS = "xnli,panx,xquad,tatoeba,commonsenseqa_dev"
-UNTRAINED = "tatoeba"
-"Vectors of a model that nothing trains: the arm of low-rank adapters leaves them to the others."
+LAST_LAYER = "layer=-1"
+"What vLLM gives vectors of: all arms of the decoder are asked for these."
 LORA = "lora_rank=8,lora_alpha=16"
 ENGINES = ("transformers", "vllm")
 
@@ -40,13 +40,13 @@ class Arm(NamedTuple):
 
 ARMS = (
     Arm("encoder, heads", "encoder", ("--recipe", "quick")),
-    Arm("decoder, heads by LoRA", "decoder", ("--recipe", "quick_lora"), LORA),
+    Arm("decoder, heads by LoRA", "decoder", ("--recipe", "quick_lora"), f"{LORA},{LAST_LAYER}"),
     *(
         Arm(
             f"decoder, {shots}-shot, {engine}",
             "decoder",
             ("--route", "prompt", *(("--prompt_args", f"num_fewshot={shots}") if shots else ())),
-            f"engine={engine},layer=-1",  # vLLM gives vectors of the last layer
+            f"engine={engine},{LAST_LAYER}",
         )
         for shots in (0, 4)
         for engine in ENGINES
@@ -57,14 +57,13 @@ ARMS = (
 def run(arm: Arm, args: argparse.Namespace) -> float:
     """Seconds of an arm; its exit code other than 0 and 1 (data are missing) ends the benchmark."""
     model_args = ",".join(filter(None, [arm.model_args, f"dtype={args.dtype}"]))
-    tasks = [task for task in args.tasks.split(",") if arm.model_args != LORA or task != UNTRAINED]
     command = [
         sys.executable,
         str(ROOT / "run_eval.py"),
         "--model",
         getattr(args, arm.model),
         "--tasks",
-        ",".join(tasks),
+        args.tasks,
         *arm.flags,
     ]
     command += ["--model_args", model_args, "--limit", str(args.limit), "--data_dir", args.hub]
