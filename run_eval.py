@@ -15,8 +15,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from harness.errors import UserError, did_you_mean
-from harness.registry import COMMANDS
+from harness.api.errors import UserError, did_you_mean
+from harness.api.registry import COMMANDS
 
 DEFAULT = "run"
 

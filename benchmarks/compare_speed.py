@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from harness.comparison.items import Items
-from harness.comparison.parts import Unit
-from harness.comparison.resampling import findings
-from harness.scoring import score_table
+from harness.report.comparison.items import Items
+from harness.report.comparison.paired_scores import Unit
+from harness.report.comparison.significance import findings
+from harness.scoring.score import score_table
 
 LANGUAGES = 40
 

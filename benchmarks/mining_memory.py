@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from harness.task_types import _mining
-from harness.task_types._mining import mine, mining_memory
+from harness.task_types.vectors.margin import mine, mining_memory
 
 _ROWS = 256  # written at once: writing must not need more memory than searching
 

@@ -20,18 +20,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-import harness.predicting as predicting
-from harness.batching import collate, plan_batches
-from harness.catalog import Catalog
-from harness.cells import Cell
-from harness.data.place import DataPlace
-from harness.devices import Machine
-from harness.loading import load_adapter
-from harness.plan import make_plan
-from harness.registry import TASK_TYPES
-from harness.run_request import RunRequest
+import harness.prediction.loop as predicting
+from harness.api.registry import TASK_TYPES
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.plan import make_plan
+from harness.planning.request import RunRequest
+from harness.prediction.batching import collate, plan_batches
+from harness.prediction.cell import Cell
+from harness.runtime.loading import load_adapter
+from harness.runtime.machine import Machine
+from harness.runtime.stages import Stage, begin
 from harness.specs.portable import revive
-from harness.stages import Stage, begin
 
 
 def load(stages: Sequence[Stage], machine: Machine) -> Any:

@@ -16,17 +16,17 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness.catalog import Catalog
-from harness.cells import Cell, asked_in_order
+from harness.api.protocols import Feature, ModelSource
 from harness.commands._table import table
-from harness.data.place import DataPlace
-from harness.devices import CPU_PREDICT_TOKENS, Machine
-from harness.plan import make_plan
-from harness.prompting.encoding import plan_requests
-from harness.protocols import Feature, ModelSource
-from harness.run_request import RunRequest
-from models._pretrained import load_config, load_tokenizer
-from models._sharing import Tokens, share
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.plan import make_plan
+from harness.planning.request import RunRequest
+from harness.prediction.cell import Cell, asked_in_order
+from harness.runtime.machine import CPU_PREDICT_TOKENS, Machine
+from harness.task_types.prompting.encoding import plan_requests
+from models.inference.prefix_tree import Tokens, share
+from models.loading.pretrained import load_config, load_tokenizer
 
 
 def sequences(feature: Feature) -> list[Tokens]:

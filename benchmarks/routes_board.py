@@ -77,8 +77,8 @@ def run(arm: Arm, args: argparse.Namespace) -> float:
 
 def answers(root: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, dict[str, Any]]]]:
     """(engine, what was asked, predictions by id) of each finished cell that was asked in words."""
-    from harness.predicting import read_predictions
-    from harness.stages import read_json
+    from harness.prediction.loop import read_predictions
+    from harness.runtime.stages import read_json
 
     for done in sorted(root.glob("predict/*/done.json")):
         args = read_json(done.parent / "args.json")["args"]

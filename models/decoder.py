@@ -29,9 +29,19 @@ import torch
 from torch import nn
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from harness.errors import UserError
-from harness.protocols import Feature, HeadSpec, ModelSource, Output
-from models._causal import (
+from harness.api.errors import UserError
+from harness.api.protocols import Feature, HeadSpec, ModelSource, Output
+from models.causal.lora import (
+    adapter_folders,
+    add_lora,
+    lora_settings,
+    merge_adapters,
+    num_added,
+    save_adapters,
+    save_trained_only,
+)
+from models.causal.network import DecoderNetwork
+from models.causal.pretrained import (
     causal_config,
     check_bidirectional,
     check_language_model,
@@ -39,15 +49,13 @@ from models._causal import (
     is_bidirectional,
     load_causal,
 )
-from models._causal_network import DecoderNetwork
-from models._checkpoints import BASE_FILE, checkpoint_folder, has_backbone, head_shape, load_heads
-from models._classes import make_model
-from models._headed import HeadedModel
-from models._lora import adapter_folders, add_lora, lora_settings, merge_adapters, num_added, save_adapters, save_trained_only
-from models._pretrained import UNLIMITED, choose_dtype, count_sizes, input_embeddings, load_config, load_tokenizer
-from models._scoring import generate, loglikelihood
-from models._scratch import init_scratch, train_tokenizer
-from models._source import locate
+from models.headed.checkpoint import BASE_FILE, checkpoint_folder, has_backbone, head_shape, load_heads
+from models.headed.network import HeadedModel
+from models.inference.likelihood import generate, loglikelihood
+from models.loading.architectures import make_model
+from models.loading.files import locate
+from models.loading.pretrained import UNLIMITED, choose_dtype, count_sizes, input_embeddings, load_config, load_tokenizer
+from models.loading.scratch import init_scratch, train_tokenizer
 
 __all__ = ["CAPABILITIES", "Decoder", "init_scratch", "load", "read_sizes", "train_tokenizer"]
 
@@ -87,7 +95,7 @@ class Origin:
 
 
 class Decoder(HeadedModel):
-    """The adapter: see `Adapter` in harness/protocols.py."""
+    """The adapter: see `Adapter` in harness/api/protocols.py."""
 
     module: DecoderNetwork
     "What is trained."

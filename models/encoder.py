@@ -17,12 +17,14 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from harness.errors import UserError
-from harness.protocols import HeadSpec, ModelSource
-from models._checkpoints import checkpoint_folder, head_shape, load_heads
-from models._classes import encoder_class, make_model
-from models._headed import HeadedModel, HeadedNetwork
-from models._pretrained import (
+from harness.api.errors import UserError
+from harness.api.protocols import HeadSpec, ModelSource
+from models.headed.checkpoint import checkpoint_folder, head_shape, load_heads
+from models.headed.heads import MlmHead, lm_head_names
+from models.headed.network import HeadedModel, HeadedNetwork
+from models.loading.architectures import encoder_class, make_model
+from models.loading.files import locate, read_tensors
+from models.loading.pretrained import (
     accepts_type_ids,
     adds_first_token,
     choose_dtype,
@@ -32,9 +34,7 @@ from models._pretrained import (
     load_model,
     load_tokenizer,
 )
-from models._scratch import init_scratch, train_tokenizer
-from models._source import locate, read_tensors
-from models.heads import MlmHead, lm_head_names
+from models.loading.scratch import init_scratch, train_tokenizer
 
 __all__ = ["CAPABILITIES", "Encoder", "init_scratch", "load", "read_sizes", "train_tokenizer"]
 
@@ -42,7 +42,7 @@ CAPABILITIES = ("fit", "forward_head", "embed")
 
 
 class Encoder(HeadedModel):
-    """The adapter: see `Adapter` in harness/protocols.py."""
+    """The adapter: see `Adapter` in harness/api/protocols.py."""
 
     module: HeadedNetwork
     "What is trained."

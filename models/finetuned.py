@@ -27,9 +27,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from harness.errors import UserError, did_you_mean
-from harness.protocols import Batch, HeadSpec, ModelSource, Output, Pooling
-from models._pretrained import (
+from harness.api.errors import UserError, did_you_mean
+from harness.api.protocols import Batch, HeadSpec, ModelSource, Output, Pooling
+from models.loading.files import locate
+from models.loading.pretrained import (
     accepts_type_ids,
     choose_dtype,
     count_sizes,
@@ -41,7 +42,6 @@ from models._pretrained import (
     position_limit,
     split_outputs,
 )
-from models._source import locate
 
 CAPABILITIES = ("forward_head",)
 
@@ -81,7 +81,7 @@ class FinetunedNetwork(nn.Module):
 
 
 class Finetuned:
-    """The adapter: see `Adapter` in harness/protocols.py."""
+    """The adapter: see `Adapter` in harness/api/protocols.py."""
 
     def __init__(
         self, module: FinetunedNetwork, tokenizer: PreTrainedTokenizerFast, *, heads: Mapping[str, HeadSpec], device: torch.device

@@ -42,8 +42,8 @@ def lm_eval_python() -> Path:
 @pytest.fixture(scope="session")
 def vllm_interpreter() -> str:
     """The interpreter that has vLLM."""
-    from harness.engines import vllm_python
-    from harness.errors import UserError
+    from harness.api.errors import UserError
+    from harness.runtime.engines import vllm_python
 
     try:
         return vllm_python()

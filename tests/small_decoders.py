@@ -11,8 +11,8 @@ import numpy as np
 from small_models import HEADS, TEXTS, features_of
 from transformers import PreTrainedTokenizerFast
 
-from harness.batching import collate
-from harness.protocols import Batch, Feature, HeadSpec, ModelSource, Pooling
+from harness.api.protocols import Batch, Feature, HeadSpec, ModelSource, Pooling
+from harness.prediction.batching import collate
 from models.decoder import Decoder, load
 
 OWN = {name: spec for name, spec in HEADS.items() if spec.kind != "mlm"} | {"say": HeadSpec(kind="lm", num_outputs=0)}

@@ -10,8 +10,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from harness.batching import collate
-from harness.protocols import Batch, Feature, HeadSpec
+from harness.api.protocols import Batch, Feature, HeadSpec
+from harness.prediction.batching import collate
 from models.encoder import init_scratch, train_tokenizer
 
 _BERT = {

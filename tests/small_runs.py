@@ -19,12 +19,12 @@ from typing import Any
 
 import torch
 
-from harness.catalog import Catalog
-from harness.data.place import DataPlace
-from harness.devices import Machine
+from harness.data.locations import DataPlace
 from harness.executors.local import Report, execute
-from harness.plan import Plan, make_plan
-from harness.run_request import RunRequest
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.plan import Plan, make_plan
+from harness.planning.request import RunRequest
+from harness.runtime.machine import Machine
 from models.decoder import init_scratch as init_decoder
 from models.encoder import init_scratch, train_tokenizer
 
@@ -214,7 +214,7 @@ def _count_changes(root: Path, at: int | None) -> None:
 
 def _child(project: Project, root: Path, request: dict[str, Any], die_at: int | None, trace: Path) -> None:
     torch.set_num_threads(1)
-    import harness.training as training
+    import harness.training.loop as training
 
     gradients = training.batch_gradients
 
@@ -241,7 +241,7 @@ def run_in_child(
 ) -> int:
     """Run in a process of its own, killed at the die_at-th change of a file, `after` seconds or once `until`; its exit code."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["small_runs", "harness.training", "models.encoder", "accelerate", "datasets"])
+    context.set_forkserver_preload(["small_runs", "harness.training.loop", "models.encoder", "accelerate", "datasets"])
     child = context.Process(target=_child, args=(project, root, request, die_at, trace or root.with_suffix(".trace")))
     child.start()
     while until and child.is_alive() and not until():

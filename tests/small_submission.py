@@ -9,7 +9,7 @@ import json
 import zlib
 from pathlib import Path
 
-from harness.submission.layout import TASKS
+from harness.report.submission.xtreme_format import TASKS
 
 WORDS = ["the old house", "old house.", "an old, old house", "der Hund", "Hund", "el perro", "perro", "الكتاب", "كتاب"]
 WORDS += [

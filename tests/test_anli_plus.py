@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from harness.catalog import Catalog
 from harness.data.examples import load_examples
-from harness.data.place import DataPlace
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
 
 
 def test_its_sources_are_those_of_the_study_in_train_and_validation() -> None:

@@ -5,9 +5,9 @@ import random
 import pytest
 import torch
 
-from harness.batching import check_lengths, collate, plan_batches
-from harness.errors import UserError
-from harness.protocols import Feature
+from harness.api.errors import UserError
+from harness.api.protocols import Feature
+from harness.prediction.batching import check_lengths, collate, plan_batches
 
 
 def test_plan_by_hand():

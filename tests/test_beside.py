@@ -5,13 +5,13 @@ import json
 import pytest
 import yaml
 
-from harness.catalog import Catalog
-from harness.data.beside import side_by_side
+from harness.api.errors import MissingData, UserError
+from harness.api.registry import ROOT
 from harness.data.examples import data_fingerprint, load_examples
 from harness.data.fetch import dataset_items
-from harness.data.place import DataPlace
-from harness.errors import MissingData, UserError
-from harness.registry import ROOT
+from harness.data.locations import DataPlace
+from harness.data.parallel_rows import side_by_side
+from harness.planning.catalog.catalog import Catalog
 from harness.specs.portable import portable, revive
 from harness.specs.task import Beside, TaskSpec
 

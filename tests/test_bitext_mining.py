@@ -18,18 +18,18 @@ from small_corpora import Corpus, corpus
 from small_tokenizers import word_level, word_piece
 
 import run_eval
-from harness.catalog import Catalog
+from harness.api.errors import UserError
+from harness.api.protocols import TaskType
+from harness.api.registry import METRICS, READERS, ROOT
 from harness.data.examples import load_examples
-from harness.data.place import DataPlace
-from harness.errors import UserError
-from harness.fakes import character_tokenizer
-from harness.partials import open_partials
-from harness.protocols import TaskType
-from harness.registry import METRICS, READERS, ROOT
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.prediction.fakes import character_tokenizer
+from harness.prediction.partials import open_partials
 from harness.specs.task import TaskSpec
 from harness.task_types import bitext_mining
-from harness.task_types._mined import _halves, candidates_of
-from harness.task_types._mining import best_threshold, mine, mining_memory
+from harness.task_types.vectors.margin import best_threshold, mine, mining_memory
+from harness.task_types.vectors.mined_pairs import _halves, candidates_of
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_mining.json").read_text())
 FIELDS = {"sources": "sentence1", "targets": "sentence2", "gold": "gold"}

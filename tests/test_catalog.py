@@ -3,9 +3,9 @@
 import pytest
 from small_tasks import RECIPE, pairs, write, write_tasks
 
-from harness.catalog import Catalog
-from harness.errors import UserError
-from harness.registry import ROOT
+from harness.api.errors import UserError
+from harness.api.registry import ROOT
+from harness.planning.catalog.catalog import Catalog
 
 
 def mistakes(folder, spec):

@@ -8,14 +8,14 @@ import pytest
 from small_tasks import write
 from small_tokenizers import word_level
 
-from harness.batching import collate
-from harness.catalog import Catalog
+from harness.api.errors import MissingData, UserError
 from harness.data import label_sets
 from harness.data.examples import Split, data_fingerprint, load_examples
 from harness.data.label_sets import label_set
-from harness.data.place import DataPlace
+from harness.data.locations import DataPlace
 from harness.data.readers import ccg
-from harness.errors import MissingData, UserError
+from harness.planning.catalog.catalog import Catalog
+from harness.prediction.batching import collate
 from harness.specs.portable import portable, revive
 from harness.task_types import tagging
 

@@ -10,7 +10,7 @@ import pytest
 from small_tasks import RECIPE, pairs, write, write_tasks
 
 import run_eval
-from harness.registry import COMMANDS, ROOT
+from harness.api.registry import COMMANDS, ROOT
 
 CATALOG = {"--include_path", "--data_dir"}
 TRUST = {"--trust_task_code"}
@@ -212,7 +212,7 @@ def test_scoring_and_leaderboard_import_no_torch(tmp_path):
     assert json.loads((tmp_path / "board.json").read_text(encoding="utf-8"))["rows"]
     assert names & {"torch", "transformers", "datasets", "accelerate"} == set()
     line = {"id": "0", "prediction": "a", "gold": "a", "notes": [], "num_truncated": 0}
-    probe = f"import sys, harness.scoring as s; s.score_cell([{line}], metrics=['accuracy'], score=[], lang='de', num_expected=1)"
-    probe += "; print(*sorted(sys.modules))"
+    probe = f"import sys; from harness.scoring.score import score_cell; score_cell([{line}], metrics=['accuracy'], score=[], "
+    probe += "lang='de', num_expected=1); print(*sorted(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not set(ran.stdout.split()) & {"torch", "transformers", "datasets"}

@@ -8,12 +8,12 @@ import pytest
 from written_runs import WrittenRun, nli, task
 
 import run_eval
-from harness.comparison import Scope, compare, find_systems, markdown, write_comparison
-from harness.comparison.systems import parse_selectors, split_run
-from harness.errors import UserError
+from harness.api.errors import UserError
 from harness.report import build_board
-from harness.stages import read_json, write_json
-from harness.statistics import holm
+from harness.report.comparison import Scope, compare, find_systems, markdown, write_comparison
+from harness.report.comparison.systems import parse_selectors, split_run
+from harness.runtime.stages import read_json, write_json
+from harness.scoring.bootstrap import holm
 
 
 def compared(*runs, a="", b="", tasks=(), languages=(), **how):

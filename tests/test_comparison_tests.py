@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.comparison.items import Items
-from harness.comparison.parts import Unit
-from harness.comparison.resampling import EXACT_ITEMS, findings
-from harness.scoring import score_table
+from harness.report.comparison.items import Items
+from harness.report.comparison.paired_scores import Unit
+from harness.report.comparison.significance import EXACT_ITEMS, findings
+from harness.scoring.score import score_table
 
 F1 = ("chunk_f1", "f1")
 ACCURACY = ("accuracy", "accuracy")

@@ -5,14 +5,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from harness.api.errors import MissingData, UserError
 from harness.data import hashes
 from harness.data.arrow import class_names, to_rows
 from harness.data.examples import data_fingerprint, load_examples, sample_ids
-from harness.data.fields import compile_fields
+from harness.data.field_mapping import compile_fields
+from harness.data.locations import DataPlace
 from harness.data.overlap import example_hashes, text_hash, without
-from harness.data.place import DataPlace
 from harness.data.rows import fingerprint, load_rows
-from harness.errors import MissingData, UserError
 from harness.specs.task import Source, TaskSpec, Template
 
 NLI = ["entailment", "neutral", "contradiction"]

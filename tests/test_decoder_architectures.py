@@ -13,20 +13,20 @@ from small_models import DECODERS
 from small_tokenizers import byte_bpe
 
 import run_eval
-from harness.backbones import MODEL_ARGS, Backbone, resolve
-from harness.batching import collate
-from harness.catalog import Catalog
-from harness.cells import Question
+from harness.api.errors import UserError
+from harness.api.protocols import ModelSource
+from harness.api.registry import TASK_TYPES
 from harness.data.examples import load_examples
-from harness.data.place import DataPlace
+from harness.data.locations import DataPlace
 from harness.data.worlds import mini
-from harness.devices import Machine
-from harness.errors import UserError
-from harness.model_arguments import adapter_arguments, adapter_for
-from harness.predicting import Asked, evaluate
-from harness.protocols import ModelSource
-from harness.registry import TASK_TYPES
-from harness.settings import task_options
+from harness.planning.backbone.model_args import adapter_arguments, adapter_for
+from harness.planning.backbone.resolve import MODEL_ARGS, Backbone, resolve
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.precedence import task_options
+from harness.prediction.batching import collate
+from harness.prediction.cell import Question
+from harness.prediction.loop import Asked, evaluate
+from harness.runtime.machine import Machine
 from models.decoder import ARGUMENTS, init_scratch, load, read_sizes, train_tokenizer
 
 CATALOG = Catalog()

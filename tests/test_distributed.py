@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file
 from small_runs import Project
 
-from harness.registry import ROOT
+from harness.api.registry import ROOT
 
 TOLERANCE = 2e-5
 "Weights after 9 steps, fp32: sums over processes come in another order."

@@ -7,7 +7,7 @@ import pytest
 import torch
 from small_runs import Project, contents, differences, run_in_child
 
-from harness.stages import lock
+from harness.runtime.stages import lock
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -40,7 +40,7 @@ def test_a_failed_stage_stops_its_descendants_only(tmp_path):
 
 
 def test_the_error_file_goes_when_the_stage_succeeds(project, tmp_path, monkeypatch):
-    import harness.training as training
+    import harness.training.loop as training
 
     def fail(*args, **kwargs):
         raise RuntimeError("the disk is on fire")

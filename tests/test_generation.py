@@ -8,16 +8,16 @@ import yaml
 from small_tokenizers import KINDS, word_level
 
 import run_eval
-from harness.catalog import Catalog
+from harness.api.errors import UserError
+from harness.api.protocols import TaskType
 from harness.data.examples import load_examples
-from harness.data.place import DataPlace
-from harness.errors import UserError
-from harness.fakes import CONSTANT_TEXT, character_tokenizer, load_fake
-from harness.metrics import bleu, chrf
-from harness.prompting.route import PromptRoute
-from harness.protocols import TaskType
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.prediction.fakes import CONSTANT_TEXT, character_tokenizer, load_fake
+from harness.scoring.metrics import bleu, chrf
 from harness.specs.task import TaskSpec
 from harness.task_types import generation
+from harness.task_types.prompting.route import PromptRoute
 
 FIELDS = {name.rstrip("?"): name.rstrip("?") for name in generation.FIELDS}
 TASK = TaskSpec(task="t", type="generation", description="d", fields=FIELDS)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU, CHRF
 
+from harness.api.errors import UserError
 from harness.data.languages import languages
-from harness.errors import UserError
-from harness.metrics import bleu, chrf, exact_match, token_f1
-from harness.metrics._references import references
-from harness.scoring import score_cell
-from harness.statistics import interval
+from harness.scoring.bootstrap import interval
+from harness.scoring.metrics import bleu, chrf, exact_match, token_f1
+from harness.scoring.metrics._references import references
+from harness.scoring.score import score_cell
 
 ALL = (bleu, chrf, exact_match, token_f1)
 LATIN = ["the", "a", "cat", "Dog", "sat", "on", "mat.", ",", "house!", "3,000.5", "don't", "(so)", "e\u0301t\u00e9"]

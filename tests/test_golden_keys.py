@@ -13,10 +13,10 @@ import pytest
 from small_lm_eval_tasks import write_folder
 from stand_ins import write_stand_ins
 
-from harness.catalog import Catalog
-from harness.data.place import DataPlace
-from harness.plan import make_plan
-from harness.run_request import RunRequest
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.plan import make_plan
+from harness.planning.request import RunRequest
 
 FILE = Path(__file__).with_name("golden_keys.json")
 XTREME = ("xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba")

@@ -10,15 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 from small_hub import COMMIT, small_hub
 
+from harness.api.registry import ROOT
 from harness.data.fetch import backbone_files
-from harness.registry import ROOT
 
 SCRIPT = """
 import json, sys
 from harness.data.fetch import Backbone, Dataset, fetch
-from harness.data.place import DataPlace
+from harness.data.locations import DataPlace
 from harness.data.rows import fingerprint, load_rows
-from harness.errors import MissingData
+from harness.api.errors import MissingData
 from harness.specs.task import Source
 
 place, said, result = DataPlace.resolve(None), [], {}

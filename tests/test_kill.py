@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from small_runs import Project, differences, run_in_child, steps_of
 
-from harness.partials import open_partials
-from harness.stages import lock
+from harness.prediction.partials import open_partials
+from harness.runtime.stages import lock
 
 SAVE_EVERY = 2
 

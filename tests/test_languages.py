@@ -1,7 +1,7 @@
 import pytest
 
+from harness.api.errors import UserError
 from harness.data.languages import fill, groups, language, languages, mentions_language, xtreme_languages
-from harness.errors import UserError
 
 PANX = "ar he vi id jv ms tl eu ml ta te af nl en de el bn hi mr ur fa fr it pt es bg ru ja ka ko th sw yo my zh kk tr et fi hu"
 XTREME_R = "az gu ht lt pa pl qu ro uk wo"

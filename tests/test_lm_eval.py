@@ -8,15 +8,15 @@ from small_lm_eval_tasks import NLI, write_folder
 from small_tokenizers import byte_bpe
 
 import run_eval
-from harness.catalog import Catalog
+from harness.api.errors import UserError
+from harness.api.registry import TASK_TYPES
 from harness.data.examples import load_examples
-from harness.data.place import DataPlace
-from harness.devices import Machine
-from harness.errors import UserError
-from harness.plan import make_plan
-from harness.registry import TASK_TYPES
-from harness.run_request import RunRequest
-from harness.settings import prompt_settings, prompt_settings_of
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.plan import make_plan
+from harness.planning.precedence import prompt_settings, prompt_settings_of
+from harness.planning.request import RunRequest
+from harness.runtime.machine import Machine
 
 TRUSTED = DataPlace(trust_task_code=True, offline=True)
 

@@ -9,23 +9,23 @@ import pytest
 from small_tokenizers import KINDS, byte_bpe
 from tokenizers import processors
 
-from harness.catalog import Catalog
-from harness.errors import UserError
-from harness.lm_eval.code import TaskCode
-from harness.lm_eval.conversion import convert
-from harness.lm_eval.filters import apply_filter
-from harness.lm_eval.index import Index, is_theirs, yaml_files
-from harness.lm_eval.prompts import requests
-from harness.lm_eval.reading import read_file
-from harness.lm_eval.results import score
-from harness.lm_eval.route import LmEvalRoute
-from harness.lm_eval.shim import compute_exact, compute_f1, general_detokenize, weighted_f1_score
-from harness.lm_eval.templates import Telling
-from harness.lm_eval.tongues import language_of
-from harness.metrics._task_values import ValueMetric
-from harness.registry import METRICS
+from harness.api.errors import UserError
+from harness.api.registry import METRICS
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.catalog.lm_eval_files.conversion import convert
+from harness.planning.catalog.lm_eval_files.index import Index, is_theirs, yaml_files
+from harness.planning.catalog.lm_eval_files.languages import language_of
+from harness.planning.catalog.lm_eval_files.yaml_reader import read_file
+from harness.scoring.metrics._task_values import ValueMetric
 from harness.specs.lm_eval import Filter, LmEvalTask, Scored, Shots, Step
 from harness.specs.prompt import PromptSettings
+from harness.task_types.lm_eval_harness.filters import apply_filter
+from harness.task_types.lm_eval_harness.import_shims import compute_exact, compute_f1, general_detokenize, weighted_f1_score
+from harness.task_types.lm_eval_harness.process_results import score
+from harness.task_types.lm_eval_harness.prompts import requests
+from harness.task_types.lm_eval_harness.route import LmEvalRoute
+from harness.task_types.lm_eval_harness.task_code import TaskCode
+from harness.task_types.lm_eval_harness.templates import Telling
 
 CODE = TaskCode(folder=Path("."))
 
@@ -377,8 +377,8 @@ def h():
     lines = f"""
 import sys
 from pathlib import Path
-from harness.errors import UserError
-from harness.lm_eval.code import TaskCode
+from harness.api.errors import UserError
+from harness.task_types.lm_eval_harness.task_code import TaskCode
 from harness.specs.lm_eval import Function
 code = TaskCode(folder=Path({str(folder)!r}), trusted=True, task="t")
 print(code.function(Function(function="code.f"))('a ( b ) does n\\'t .'))

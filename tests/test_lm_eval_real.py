@@ -17,12 +17,12 @@ from small_lm_eval import DIRECTORIES, SHOTS, TASKS, copy_xnli, write_mirror
 from transformers import AutoTokenizer
 
 import run_eval
-from harness.catalog import Catalog
-from harness.cells import Cell
-from harness.data.place import DataPlace
-from harness.devices import Machine
-from harness.plan import make_plan
-from harness.run_request import RunRequest
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.plan import make_plan
+from harness.planning.request import RunRequest
+from harness.prediction.cell import Cell
+from harness.runtime.machine import Machine
 
 pytestmark = pytest.mark.real
 ROOT = Path(__file__).resolve().parent.parent

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.errors import UserError
+from harness.api.errors import UserError
 from harness.specs.loader import parse, read_document
 from harness.specs.recipe import Training
 from harness.specs.task import TaskSpec

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.errors import UserError
-from harness.metrics import _chunks
-from harness.registry import METRICS
+from harness.api.errors import UserError
+from harness.api.registry import METRICS
+from harness.scoring.metrics import _chunks
 
 NAMES = METRICS.names()
 GOLDEN = [
@@ -141,7 +141,7 @@ def test_entity_f1_equals_the_installed_seqeval_on_random_tags() -> None:
 
 def test_metrics_import_neither_torch_nor_a_metric_library() -> None:
     code = (
-        "import sys; from harness.registry import METRICS; [METRICS.load(name) for name in METRICS.names()];"
+        "import sys; from harness.api.registry import METRICS; [METRICS.load(name) for name in METRICS.names()];"
         "assert not {'torch', 'transformers', 'sacrebleu', 'seqeval', 'sklearn'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=METRICS.folder.parents[1])

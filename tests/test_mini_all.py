@@ -8,14 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import run_eval
-from harness.catalog import Catalog
 from harness.data.examples import load_examples
 from harness.data.label_sets import label_set
-from harness.data.place import DataPlace
+from harness.data.locations import DataPlace
 from harness.data.rows import filled
 from harness.data.worlds import mini
-from harness.data.worlds._mini_data_sets import DATA_SETS
-from harness.data.worlds._mini_language import world
+from harness.data.worlds.miniature.data_sets import DATA_SETS
+from harness.data.worlds.miniature.language import world
+from harness.planning.catalog.catalog import Catalog
 from harness.specs.task import TaskSpec
 
 CATALOG = Catalog()

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import run_eval
-from harness.catalog import Catalog
+from harness.api.registry import ROOT
 from harness.data.worlds import mini
-from harness.data.worlds._mini_language import lexicon, world
-from harness.registry import ROOT
+from harness.data.worlds.miniature.language import lexicon, world
+from harness.planning.catalog.catalog import Catalog
 from models.encoder import init_scratch, train_tokenizer
 
 CATALOG = Catalog()

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.api.errors import UserError
 from harness.data.languages import languages, xtreme_languages
-from harness.data.worlds._mini_data_sets import DATA_SETS
-from harness.data.worlds._mini_items import SIZES, Exchange, items, split_of
-from harness.data.worlds._mini_language import Clause, bare, lexicon, words, world
 from harness.data.worlds.mini import fingerprint, rows
-from harness.errors import UserError
+from harness.data.worlds.miniature.data_sets import DATA_SETS
+from harness.data.worlds.miniature.items import SIZES, Exchange, items, split_of
+from harness.data.worlds.miniature.language import Clause, bare, lexicon, words, world
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 LANGUAGES = list(world().languages)

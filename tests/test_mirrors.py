@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import run_eval
-from harness.catalog import Catalog
+from harness.api.errors import MissingData
 from harness.data.examples import load_examples
-from harness.data.place import DataPlace
-from harness.errors import MissingData
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
 
 PAWSX, XTREME = "google-research-datasets/paws-x", "google/xtreme"
 TEXT = {"dtype": "string", "_type": "Value"}

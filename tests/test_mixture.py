@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from harness.mixture import CAP, Component, Schedule, rates, shares
-from harness.randomness import generator, seed_of
+from harness.api.randomness import generator, seed_of
+from harness.training.mixture import CAP, Component, Schedule, rates, shares
 
 SEED = 6564275157354722495
 # Rows of the training splits on the hub, and the probabilities that min(rows, 2^17) gives them.

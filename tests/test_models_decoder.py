@@ -12,9 +12,9 @@ from small_models import DECODERS, HEADS, TEXTS, features_of, make_folder
 from small_tokenizers import byte_bpe
 from transformers import AutoModelForCausalLM
 
-from harness.batching import collate
-from harness.errors import UserError
-from harness.protocols import Feature, HeadSpec, ModelSource, Pooling
+from harness.api.errors import UserError
+from harness.api.protocols import Feature, HeadSpec, ModelSource, Pooling
+from harness.prediction.batching import collate
 from models import decoder, encoder
 
 ALL = pytest.mark.parametrize("kind", sorted(DECODERS))
@@ -241,7 +241,7 @@ def test_models_of_another_kind_are_refused(folders, tmp_path):
 
 
 def test_options_and_arguments_are_literals_that_name_what_there_is():
-    from harness.registry import ADAPTERS, TASK_TYPES
+    from harness.api.registry import ADAPTERS, TASK_TYPES
 
     assert ADAPTERS.constant("decoder", "TASK_OPTIONS") == decoder.TASK_OPTIONS
     for name, options in decoder.TASK_OPTIONS.items():

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 from small_models import CONFIGS, HEADS, TEXTS, batch_of, features_of, make_folder
 
-from harness.errors import UserError
-from harness.protocols import HeadSpec, ModelSource, Pooling
-from harness.registry import ADAPTERS
+from harness.api.errors import UserError
+from harness.api.protocols import HeadSpec, ModelSource, Pooling
+from harness.api.registry import ADAPTERS
 from models import encoder, finetuned
 from models.encoder import Encoder, load, read_sizes
 

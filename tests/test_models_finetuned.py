@@ -15,8 +15,8 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
-from harness.errors import UserError
-from harness.protocols import HeadSpec, ModelSource
+from harness.api.errors import UserError
+from harness.api.protocols import HeadSpec, ModelSource
 from models.finetuned import load
 
 XNLI = ("entailment", "neutral", "contradiction")

@@ -12,9 +12,9 @@ from small_models import DECODERS, make_folder
 from small_runs import Project
 from transformers import AutoModelForCausalLM
 
-from harness.errors import UserError
-from harness.protocols import Batch
-from models._lora import adapter_folders, combine_adapters, merge_adapters
+from harness.api.errors import UserError
+from harness.api.protocols import Batch
+from models.causal.lora import adapter_folders, combine_adapters, merge_adapters
 from models.decoder import Decoder
 
 ALL = pytest.mark.parametrize("kind", sorted(DECODERS))

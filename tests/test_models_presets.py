@@ -7,10 +7,10 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from harness.data.coverage import corpora, covered
+from harness.api.errors import UserError
+from harness.api.registry import ROOT
 from harness.data.languages import languages
-from harness.errors import UserError
-from harness.registry import ROOT
+from harness.data.pretraining_coverage import corpora, covered
 from harness.specs.preset import Coverage, Evidence, PresetSpec
 from models.encoder import read_sizes
 

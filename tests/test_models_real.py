@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.batching import collate
-from harness.protocols import Feature, HeadSpec, ModelSource, Pooling
+from harness.api.protocols import Feature, HeadSpec, ModelSource, Pooling
+from harness.prediction.batching import collate
 from models.encoder import Encoder, load, read_sizes
 
 pytestmark = pytest.mark.real

@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 from small_models import CONFIGS, TEXTS, batch_of, make_folder, tokenizer
 from transformers import AutoTokenizer, BertForMaskedLM, ModernBertForMaskedLM, MT5ForConditionalGeneration, XLMRobertaForMaskedLM
 
-from harness.errors import UserError
-from harness.protocols import HeadSpec, ModelSource, Pooling
-from models import _source
-from models._scratch import init_scratch, train_tokenizer
-from models._source import locate, read_tensors
+from harness.api.errors import UserError
+from harness.api.protocols import HeadSpec, ModelSource, Pooling
 from models.encoder import load, read_sizes
+from models.loading import files as _source
+from models.loading.files import locate, read_tensors
+from models.loading.scratch import init_scratch, train_tokenizer
 
 MLM = {"mlm": HeadSpec(kind="mlm", num_outputs=0)}
 

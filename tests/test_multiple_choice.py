@@ -13,17 +13,17 @@ from small_models import make_folder
 from small_runs import PLACES, Project
 from small_tokenizers import word_level, word_piece
 
-from harness.batching import collate
-from harness.catalog import Catalog
+from harness.api.errors import UserError
+from harness.api.protocols import ModelSource
 from harness.data.examples import load_examples
-from harness.data.place import DataPlace
-from harness.errors import UserError
-from harness.fakes import load_fake
-from harness.metrics import accuracy
-from harness.protocols import ModelSource
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.prediction.batching import collate
+from harness.prediction.fakes import load_fake
+from harness.scoring.metrics import accuracy
 from harness.specs.task import TaskSpec
 from harness.task_types import multiple_choice
-from harness.task_types._sequences import longer_from_start
+from harness.task_types.tokens.sequences import longer_from_start
 from models.encoder import load
 
 OPTIONS = multiple_choice.Options()

@@ -15,12 +15,12 @@ from small_tasks import pairs, write, write_tasks
 from small_tokenizers import KINDS
 
 import run_eval
-from harness.catalog import Catalog
 from harness.data.examples import load_examples
-from harness.data.place import DataPlace
-from harness.plan import make_plan
-from harness.run_request import RunRequest
-from harness.scoring import score_cell
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.plan import make_plan
+from harness.planning.request import RunRequest
+from harness.scoring.score import score_cell
 from harness.task_types import span_qa
 
 TESTS = Path(__file__).parent

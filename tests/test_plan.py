@@ -6,11 +6,11 @@ import pytest
 import yaml
 from small_tasks import RECIPE, pairs, rows, write, write_tasks
 
-from harness.catalog import Catalog
-from harness.data.place import DataPlace
-from harness.errors import UserError
-from harness.plan import make_plan
-from harness.run_request import RunRequest
+from harness.api.errors import UserError
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.plan import make_plan
+from harness.planning.request import RunRequest
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pytest
 import torch
 from small_runs import Project, contents
 
-import harness.predicting as predicting
-from harness.errors import UserError
-from harness.fakes import load_fake
-from models._sharing import share
+import harness.prediction.loop as predicting
+from harness.api.errors import UserError
+from harness.prediction.fakes import load_fake
+from models.inference.prefix_tree import share
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -89,7 +89,7 @@ def outputs(project, root, monkeypatch, *, limit=None, starved=None, **knobs):
         return reduce(feature, output, **rest)
 
     def load(*args, **kwargs):
-        from harness.loading import load_adapter
+        from harness.runtime.loading import load_adapter
 
         adapter = load_adapter(*args, **kwargs)
 

@@ -7,16 +7,16 @@ import pytest
 from small_tasks import pairs, write
 from small_tokenizers import KINDS
 
-from harness.catalog import Catalog
+from harness.api.errors import UserError
+from harness.api.registry import TASK_TYPES
 from harness.data.examples import load_examples
-from harness.data.place import DataPlace
-from harness.errors import UserError
-from harness.prompting.answers import found_in
-from harness.prompting.decoding import choose
-from harness.prompting.encoding import Ask, encode_pairs, plan_requests
-from harness.prompting.shots import draw_shots
-from harness.prompting.tags import entities_text, read_entities, read_word_tags, word_tags_text
-from harness.registry import TASK_TYPES
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.task_types.prompting.answer_parsing import choose
+from harness.task_types.prompting.answer_spans import found_in
+from harness.task_types.prompting.encoding import Ask, encode_pairs, plan_requests
+from harness.task_types.prompting.few_shot import draw_shots
+from harness.task_types.prompting.tag_text import entities_text, read_entities, read_word_tags, word_tags_text
 
 
 def rows(spec, split, lang, limit):

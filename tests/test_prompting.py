@@ -8,21 +8,21 @@ import torch
 from small_tokenizers import byte_bpe
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from harness.catalog import Catalog
+from harness.api.errors import UserError
+from harness.api.registry import TASK_TYPES
 from harness.data.examples import load_examples
-from harness.data.place import DataPlace
-from harness.errors import UserError
-from harness.prompting.answers import found_in
-from harness.prompting.route import PromptRoute
-from harness.prompting.tags import entities_text
-from harness.registry import TASK_TYPES
-from harness.scoring import score_value
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.scoring.score import score_value
 from harness.specs.portable import portable, revive
 from harness.specs.prompt import PromptSettings
-from models._causal_network import DecoderNetwork
-from models._checkpoints import head_shape
-from models._scoring import generate, loglikelihood
-from models.heads import build_head
+from harness.task_types.prompting.answer_spans import found_in
+from harness.task_types.prompting.route import PromptRoute
+from harness.task_types.prompting.tag_text import entities_text
+from models.causal.network import DecoderNetwork
+from models.headed.checkpoint import head_shape
+from models.headed.heads import build_head
+from models.inference.likelihood import generate, loglikelihood
 
 CATALOG = Catalog()
 CPU = torch.device("cpu")
@@ -213,7 +213,7 @@ def test_a_tiny_model_answers_from_beginning_to_end(llama, bpe):
 
 
 def test_training_features_teach_the_answer_alone(llama, bpe):
-    from harness.batching import collate
+    from harness.prediction.batching import collate
 
     spec = CATALOG.task("mini/mnli").spec
     examples = rows(spec, "train", "en", 3)

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from harness.errors import UserError
-from harness.registry import READERS
+from harness.api.errors import UserError
+from harness.api.registry import READERS
 
 
 def read(name, files, **options):

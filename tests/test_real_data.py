@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from harness.catalog import Catalog
+from harness.api.errors import MissingData
+from harness.api.registry import READERS
 from harness.data.examples import data_fingerprint, load_examples
 from harness.data.languages import languages
+from harness.data.locations import DataPlace
 from harness.data.overlap import example_hashes
-from harness.data.place import DataPlace
 from harness.data.rows import load_rows
-from harness.errors import MissingData
-from harness.registry import READERS
+from harness.planning.catalog.catalog import Catalog
 from harness.specs.task import Source
 
 pytestmark = pytest.mark.real

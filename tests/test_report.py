@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from written_runs import WrittenRun, nli, task
 
-from harness.errors import UserError, UserErrors
+from harness.api.errors import UserError, UserErrors
 from harness.report import build_board, markdown, write_board
-from harness.report.traces import portable
-from harness.stages import read_json, write_json
+from harness.report.record.stage_facts import portable
+from harness.runtime.stages import read_json, write_json
 
 
 def board_text(folders, path):

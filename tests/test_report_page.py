@@ -6,7 +6,7 @@ from pathlib import Path
 from written_runs import WrittenRun, nli, task
 
 from harness.report import build_board, markdown
-from harness.report.columns import WIDTH, Column, folded, in_blocks
+from harness.report.board.tables import WIDTH, Column, folded, in_blocks
 
 GOLDEN = Path(__file__).with_name("golden_board.md")
 XTREME_40 = (

@@ -6,10 +6,10 @@ from typing import get_args
 import pytest
 from written_runs import WrittenRun, nli, task
 
+from harness.api.errors import UserErrors
 from harness.data.languages import languages
-from harness.errors import UserErrors
 from harness.report import build_board, markdown, write_board
-from harness.report.references import FILE, named_references, published, unused_references
+from harness.report.board.references import FILE, named_references, published, unused_references
 from harness.specs.preset import Evidence
 
 NUM_LANGUAGES = {

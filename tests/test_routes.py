@@ -11,18 +11,18 @@ from typing import Any, NamedTuple
 import pytest
 from transformers import AutoConfig
 
-from harness.backbones import FAKE_CAPABILITIES
-from harness.catalog import Catalog
-from harness.data.place import DataPlace
-from harness.devices import Machine
-from harness.errors import UserError, UserErrors
+from harness.api.errors import UserError, UserErrors
+from harness.api.registry import ADAPTERS, TASK_TYPES
+from harness.data.locations import DataPlace
 from harness.executors.local import execute
-from harness.fakes import KINDS
-from harness.plan import Plan, make_plan
-from harness.registry import ADAPTERS, TASK_TYPES
-from harness.run_request import RunRequest
+from harness.planning.backbone.resolve import FAKE_CAPABILITIES
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.plan import Plan, make_plan
+from harness.planning.request import RunRequest
+from harness.prediction.fakes import KINDS
+from harness.runtime.machine import Machine
+from harness.runtime.stages import read_json
 from harness.specs.task import TaskSpec
-from harness.stages import read_json
 from models.encoder import train_tokenizer
 from models.finetuned import CLASSES
 

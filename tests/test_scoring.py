@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.errors import UserError, UserErrors
-from harness.registry import METRICS, ROOT
-from harness.scoring import CellScore, read_stats, score_cell, score_keys, score_table, score_value, write_score
-from harness.statistics import interval
+from harness.api.errors import UserError, UserErrors
+from harness.api.registry import METRICS, ROOT
+from harness.scoring.bootstrap import interval
+from harness.scoring.score import CellScore, read_stats, score_cell, score_keys, score_table, score_value, write_score
 
 LABELS = ["entailment", "neutral", "contradiction"]
 
@@ -202,7 +202,7 @@ def test_default_score_is_the_first_key_of_the_first_metric() -> None:
 
 
 def test_scoring_imports_neither_torch_nor_transformers() -> None:
-    code = "import sys, harness.scoring; assert not {'torch', 'transformers', 'datasets'} & set(sys.modules)"
+    code = "import sys, harness.scoring.score; assert not {'torch', 'transformers', 'datasets'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 

@@ -6,11 +6,11 @@ import torch
 from small_tokenizers import byte_bpe
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from harness.errors import UserError
-from harness.protocols import Feature
-from models._language_model import Halves
-from models._scoring import generate, loglikelihood
-from models._sharing import batches, share
+from harness.api.errors import UserError
+from harness.api.protocols import Feature
+from models.inference.language_model import Halves
+from models.inference.likelihood import generate, loglikelihood
+from models.inference.prefix_tree import batches, share
 
 VOCAB = 335
 _LLAMA = {
@@ -168,7 +168,7 @@ def test_a_context_is_computed_once(models):
 
 
 def test_logits_are_never_more_than_asked_for_at_once(models, monkeypatch):
-    monkeypatch.setattr("models._language_model.LOGITS_AT_ONCE", 3 * VOCAB)
+    monkeypatch.setattr("models.inference.language_model.LOGITS_AT_ONCE", 3 * VOCAB)
     sizes = []
     handle = models("llama").get_output_embeddings().register_forward_hook(lambda *a: sizes.append(a[-1].shape[:-1].numel()))
     found = loglikelihood(models("llama"), requests(), device=CPU, max_tokens=4096)

@@ -3,9 +3,9 @@
 import pytest
 from small_tasks import RECIPE, pairs, write
 
-from harness.catalog import Catalog
-from harness.errors import UserError
-from harness.settings import task_options, training
+from harness.api.errors import UserError
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.precedence import task_options, training
 
 LAYERS = ["default", "task t", "recipe short task_options", "preset p", "recipe short tasks.s", "recipe short tasks.target/s"]
 LAYERS += ["recipe short tasks.t", "recipe short tasks.target/t", "--model_args"]

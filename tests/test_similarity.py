@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import similarity
-from harness.data.mapped import forget
-from harness.errors import UserError
-from harness.similarity import mutual_top_k, search_memory, top_k
+from harness.api.errors import UserError
+from harness.data.memory_maps import forget
+from harness.task_types.vectors import nearest_neighbours as similarity
+from harness.task_types.vectors.nearest_neighbours import mutual_top_k, search_memory, top_k
 
 
 def vectors(num: int, length: int, seed: int) -> np.ndarray:

@@ -8,10 +8,10 @@ import torch
 from small_tokenizers import KINDS, byte_bpe, word_level, word_piece
 from tokenizers import Regex, normalizers
 
-from harness.batching import collate
+from harness.prediction.batching import collate
 from harness.specs.task import TaskSpec
 from harness.task_types import span_qa
-from harness.task_types._spans import Window, locate, tokenize_contexts, windows
+from harness.task_types.tokens.windows import Window, locate, tokenize_contexts, windows
 
 TASK = TaskSpec(task="t", type="span_qa", description="d", fields={name: name for name in span_qa.FIELDS})
 

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from small_tasks import write
 
-from harness.catalog import Catalog
+from harness.api.errors import UserError
+from harness.api.registry import METRICS
 from harness.data.examples import load_examples
-from harness.data.place import DataPlace
-from harness.errors import UserError
-from harness.fakes import load_fake
-from harness.metrics import squad_v2
-from harness.plan import make_plan
-from harness.registry import METRICS
-from harness.run_request import RunRequest
-from harness.scoring import read_stats, score_cell, score_value, write_score
-from harness.settings import task_options
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.plan import make_plan
+from harness.planning.precedence import task_options
+from harness.planning.request import RunRequest
+from harness.prediction.fakes import load_fake
+from harness.scoring.metrics import squad_v2
+from harness.scoring.score import read_stats, score_cell, score_value, write_score
 from harness.task_types import span_qa
 
 KEYS = ["squad_v2.best_exact", "squad_v2.best_f1"]

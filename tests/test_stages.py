@@ -4,7 +4,7 @@ import multiprocessing
 
 import pytest
 
-from harness.stages import Stage, begin, canonical, in_order, lock, mark_done, read_json, write_text
+from harness.runtime.stages import Stage, begin, canonical, in_order, lock, mark_done, read_json, write_text
 
 INIT = Stage(verb="init", label="tiny", args={"config": {"model_type": "bert"}, "vocab_size": 100, "seed": 0})
 TRAIN = Stage(

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from harness.errors import UserError
-from harness.statistics import (
+from harness.api.errors import UserError
+from harness.scoring.bootstrap import (
     Cell,
     Estimate,
     difference,

@@ -11,11 +11,11 @@ import pytest
 from small_submission import NUM_ROWS, OFFICIAL, OFFICIAL_OVERALL, write_submission
 
 import run_eval
-from harness.catalog import Catalog
-from harness.errors import UserError
-from harness.submission.files import read_sentences, sentences_text
-from harness.submission.layout import CATEGORIES, TASKS
-from harness.submission.score import score_submission
+from harness.api.errors import UserError
+from harness.planning.catalog.catalog import Catalog
+from harness.report.submission.files import read_sentences, sentences_text
+from harness.report.submission.score import score_submission
+from harness.report.submission.xtreme_format import CATEGORIES, TASKS
 
 # --- the layout
 

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 import run_eval
+from harness.api.errors import UserError
+from harness.api.registry import TASK_TYPES
 from harness.data.examples import load_examples
-from harness.data.place import DataPlace
-from harness.errors import UserError
-from harness.registry import TASK_TYPES
-from harness.scoring import score_cell, write_score
+from harness.data.locations import DataPlace
+from harness.report.submission.export import Sources, export
+from harness.report.submission.score import score_submission
+from harness.report.submission.selection import Wanted
+from harness.report.submission.xtreme_format import TASKS
+from harness.runtime.stages import Stage, begin, mark_done, write_json, write_text
+from harness.scoring.score import score_cell, write_score
 from harness.specs.portable import portable
 from harness.specs.task import TaskSpec
-from harness.stages import Stage, begin, mark_done, write_json, write_text
-from harness.submission.choice import Wanted
-from harness.submission.export import Sources, export
-from harness.submission.layout import TASKS
-from harness.submission.score import score_submission
 
 ROWS = {
     "xnli": [{"p": f"p{n}", "h": "h", "label": ("entailment", "neutral", "contradiction")[n % 3]} for n in range(7)],

@@ -8,8 +8,8 @@ import pytest
 import torch
 from small_tokenizers import KINDS, byte_bpe, unigram, word_level, word_piece
 
-from harness.batching import collate
-from harness.errors import UserError
+from harness.api.errors import UserError
+from harness.prediction.batching import collate
 from harness.specs.task import TaskSpec
 from harness.task_types import tagging
 

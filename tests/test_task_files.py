@@ -4,10 +4,10 @@ import fnmatch
 
 import pytest
 
-from harness.catalog import Catalog
+from harness.api.registry import ROOT
 from harness.data.languages import language
 from harness.data.rows import filled, mentions_languages
-from harness.registry import ROOT
+from harness.planning.catalog.catalog import Catalog
 from harness.specs.loader import parse, read_document
 from harness.specs.task import GroupSpec, TaskSpec
 

@@ -11,14 +11,14 @@ import pytest
 import torch
 from small_tokenizers import KINDS, byte_bpe, word_level, word_piece
 
-from harness.batching import collate
-from harness.errors import UserError
-from harness.fakes import character_tokenizer
-from harness.protocols import TaskType
-from harness.registry import TASK_TYPES
+from harness.api.errors import UserError
+from harness.api.protocols import TaskType
+from harness.api.registry import TASK_TYPES
+from harness.prediction.batching import collate
+from harness.prediction.fakes import character_tokenizer
 from harness.specs.task import TaskSpec
 from harness.task_types import classification, masked_lm, multiple_choice, retrieval, span_qa, tagging
-from harness.task_types._sequences import fit_pairs, longest_first, separator, special_frame
+from harness.task_types.tokens.sequences import fit_pairs, longest_first, separator, special_frame
 
 TYPES = {
     "classification": classification,

@@ -10,14 +10,14 @@ import torch
 from safetensors.torch import load_file
 from small_runs import Project, differences
 
-from harness.errors import UserError
-from harness.gradients import batch_gradients
-from harness.optimization import freeze, parameter_groups, rate_factor
-from harness.processes import together
+from harness.api.errors import UserError
+from harness.runtime.processes import together
 from harness.specs.recipe import Training
-from harness.trainer import prepare
-from harness.training import _augmented, _step, train
-from harness.training_data import label_entropy
+from harness.training.gradients import batch_gradients
+from harness.training.items import label_entropy
+from harness.training.loop import _augmented, _step, train
+from harness.training.optimizer import freeze, parameter_groups, rate_factor
+from harness.training.setup import prepare
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -131,7 +131,7 @@ def test_loss_is_a_mean_over_tokens_not_over_pieces(still, tmp_path):
 
 
 def _outputs(trainer, features):
-    from harness.batching import collate
+    from harness.prediction.batching import collate
 
     batch = collate(features, pad_id=work_of(trainer).adapter.tokenizer.pad_token_id)
     return trainer.module(batch, head=work_of(trainer).question.head), batch
@@ -323,7 +323,7 @@ def test_the_log_grows_while_training_and_forgets_what_is_done_again(project, tm
     stage, machine = stage_of(project, "pairs")
     args = {**stage.args, "training": {**stage.args["training"], "max_steps": 25, "eval_every": 7}}
     stage = replace(stage, args=args)
-    import harness.training as module
+    import harness.training.loop as module
 
     seen, gradients = [], module.batch_gradients
 

@@ -7,11 +7,11 @@ from functools import cache
 import pytest
 
 import run_eval
-from harness.catalog import Catalog
+from harness.api.errors import MissingData
+from harness.api.registry import READERS
 from harness.data.examples import data_fingerprint, load_examples
-from harness.data.place import DataPlace
-from harness.errors import MissingData
-from harness.registry import READERS
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
 
 RELEASE = "ud-treebanks-v2.5"
 

@@ -7,11 +7,11 @@ import torch
 from safetensors.torch import load_file
 from small_runs import Project, differences, run_in_child
 
-from harness.catalog import Catalog
-from harness.errors import UserError
-from harness.intermediate import parse_settings
-from harness.requests import write_request
-from harness.stages import read_json
+from harness.api.errors import UserError
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.intermediate import parse_settings
+from harness.report.record.writer import write_request
+from harness.runtime.stages import read_json
 
 CATALOG = Catalog()
 GERMAN = {"data": {"files": {"rows": "pairs-train-{lang}.jsonl"}, "reader": "jsonl"}}
@@ -138,8 +138,8 @@ def test_heads_are_fresh_unless_the_recipe_says_otherwise(project, tmp_path):
     assert reused.args["tasks"][0]["reuse_head"] == "pairs"
     assert stages(project, "copies", recipe="again")[1].args["tasks"][0]["reuse_head"] == "copies"
     assert "reuse_head" not in stages(project, "tags", recipe="again")[1].args["tasks"][0]
-    from harness.trainer import prepare
-    from harness.training import train
+    from harness.training.loop import train
+    from harness.training.setup import prepare
 
     first = stages(project, "copies", recipe="again")
     _, machine = project.plan(tasks="pairs")

@@ -15,21 +15,21 @@ import torch
 from small_decoders import loaded
 from small_models import make_folder
 
-from harness import engines
-from harness.catalog import Catalog
+from harness.api.errors import UserError
+from harness.api.protocols import Feature
+from harness.api.registry import ENGINES, ROOT
 from harness.commands import plan as plan_command
-from harness.data.place import DataPlace
-from harness.errors import UserError
-from harness.plan import make_plan
-from harness.prompting.closed_answers import answer_regex
-from harness.prompting.tags import entities_text, word_tags_text
-from harness.protocols import Feature
-from harness.registry import ENGINES, ROOT
-from harness.run_request import RunRequest
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.plan import make_plan
+from harness.planning.request import RunRequest
+from harness.runtime import engines
 from harness.specs.prompt import Generate
-from models._vllm_process import Worker
-from models._vllm_scoring import MOST_NEXT, Scores
+from harness.task_types.prompting.guided_regex import answer_regex
+from harness.task_types.prompting.tag_text import entities_text, word_tags_text
 from models.decoder import Decoder
+from models.vllm.likelihood import MOST_NEXT, Scores
+from models.vllm.process import Worker
 
 VLLM = "engine=vllm"
 
@@ -37,7 +37,7 @@ VLLM = "engine=vllm"
 @pytest.fixture
 def has_vllm(monkeypatch):
     """An environment that says it has vLLM: nothing is started."""
-    monkeypatch.setattr("harness.request_checks.vllm_python", lambda: sys.executable)
+    monkeypatch.setattr("harness.planning.request_checks.vllm_python", lambda: sys.executable)
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def is_running(pid):
 PARENT = """
 import sys, time
 from pathlib import Path
-from models._vllm_process import Worker
+from models.vllm.process import Worker
 folder = Path(sys.argv[1])
 folder.mkdir()
 worker = Worker(sys.executable, log=folder.with_suffix(".log"), folder=folder, environment={})
@@ -229,7 +229,7 @@ def test_a_worker_ends_with_its_parent_however_that_ends(tmp_path):
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(folder)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     pid = int(parent.stdout.readline())
     until = time.monotonic() + 60
-    while "_vllm_worker" not in Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8"):
+    while "vllm/worker" not in Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8"):
         assert time.monotonic() < until
         time.sleep(0.02)
     parent.kill()

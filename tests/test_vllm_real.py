@@ -12,16 +12,16 @@ import pytest
 import torch
 
 import run_eval
-from harness.batching import collate
-from harness.catalog import Catalog
-from harness.cells import Cell
-from harness.data.place import DataPlace
-from harness.devices import Machine
-from harness.engines import versions
-from harness.plan import make_plan
-from harness.protocols import ModelSource, Pooling
-from harness.run_request import RunRequest
-from harness.stages import read_json
+from harness.api.protocols import ModelSource, Pooling
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.plan import make_plan
+from harness.planning.request import RunRequest
+from harness.prediction.batching import collate
+from harness.prediction.cell import Cell
+from harness.runtime.engines import versions
+from harness.runtime.machine import Machine
+from harness.runtime.stages import read_json
 from models import decoder, vllm
 
 pytestmark = pytest.mark.real

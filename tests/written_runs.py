@@ -8,8 +8,8 @@ run.write()
 import random
 from dataclasses import dataclass, field
 
-from harness.scoring import score_cell, write_score
-from harness.stages import Stage, begin, mark_done, write_json
+from harness.runtime.stages import Stage, begin, mark_done, write_json
+from harness.scoring.score import score_cell, write_score
 
 LABELS = ("yes", "no", "perhaps")
 

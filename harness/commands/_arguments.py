@@ -7,12 +7,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from harness.catalog import Catalog
-from harness.data.place import DataPlace
-from harness.devices import Machine
-from harness.errors import UserError, raise_all
-from harness.intermediate import NO_INTERMEDIATE
-from harness.run_request import RunRequest
+from harness.api.errors import UserError, raise_all
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.intermediate import NO_INTERMEDIATE
+from harness.planning.request import RunRequest
+from harness.runtime.machine import Machine
 
 MOST_TOLD = 5
 "Names that two files have, on stderr."

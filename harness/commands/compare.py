@@ -24,11 +24,11 @@ What `compare runs/x --by language` prints, first of all:
 import argparse
 from pathlib import Path
 
+from harness.api.errors import UserError
 from harness.commands._arguments import out, say
-from harness.comparison import Scope, compare, find_systems, markdown, write_comparison
-from harness.comparison.document import SAMPLES
-from harness.comparison.rows import CUTS
-from harness.errors import UserError
+from harness.report.comparison import Scope, compare, find_systems, markdown, write_comparison
+from harness.report.comparison.document import SAMPLES
+from harness.report.comparison.rows import CUTS
 
 HELP = "set one system against another, with tests"
 

@@ -6,12 +6,12 @@ python run_eval.py fetch --tasks xnli --languages de,sw            # data only
 
 import argparse
 
-from harness.backbones import resolve
 from harness.commands._arguments import add_catalog_arguments, catalog_of, out, place_of
-from harness.components import with_translation
 from harness.data.fetch import Backbone, Dataset, dataset_items, fetch
-from harness.fingerprints import file_of
-from harness.intermediate import NO_INTERMEDIATE, parse_settings
+from harness.planning.backbone.resolve import resolve
+from harness.planning.fingerprints import file_of
+from harness.planning.intermediate import NO_INTERMEDIATE, parse_settings
+from harness.planning.stage_arguments import with_translation
 from harness.specs.task import TaskSpec
 
 HELP = "download the datasets and the backbone of a run"

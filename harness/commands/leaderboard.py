@@ -7,11 +7,11 @@ python run_eval.py leaderboard runs/x --by family,covered --references xlmr_larg
 import argparse
 from pathlib import Path
 
+from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.commands._arguments import out, say
 from harness.data.languages import GROUPINGS
-from harness.errors import UserError, did_you_mean, raise_all
 from harness.report import build_board, markdown, write_board
-from harness.report.references import named_references, unused_references
+from harness.report.board.references import named_references, unused_references
 
 HELP = "merge run folders into one leaderboard.json and print it"
 

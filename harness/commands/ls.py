@@ -6,14 +6,14 @@ python run_eval.py ls tasks | models | metrics | groups | recipes | types | lang
 import argparse
 from collections.abc import Callable
 
-from harness.catalog import Catalog
+from harness.api.errors import UserError, did_you_mean
+from harness.api.registry import METRICS, TASK_TYPES
 from harness.commands._arguments import add_catalog_arguments, out, say
 from harness.commands._table import table
-from harness.data.coverage import covered
 from harness.data.languages import languages, xtreme_languages
-from harness.errors import UserError, did_you_mean
-from harness.lm_eval.conversion import PREFIX
-from harness.registry import METRICS, TASK_TYPES
+from harness.data.pretraining_coverage import covered
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.catalog.lm_eval_files.conversion import PREFIX
 
 HELP = "list tasks, models, metrics, groups, recipes, types, languages or references"
 
@@ -140,7 +140,7 @@ def _languages(catalog: Catalog) -> str:
 
 def _references(_: Catalog) -> str:
     """Published numbers that a board can show."""
-    from harness.report.references import published
+    from harness.report.board.references import published
 
     rows = [[name, row.model, row.intermediate, row.split, " ".join(row.tasks), row.paper] for name, row in published().items()]
     return table(["reference", "model", "intermediate", "split", "tasks", "paper"], rows)

@@ -19,11 +19,11 @@ from harness.commands._arguments import (
     tell_remarks,
 )
 from harness.commands._table import table
-from harness.engines import DEFAULT
-from harness.estimates import Estimate, estimate
-from harness.plan import Plan, make_plan
-from harness.settings import route_of
-from harness.stages import Stage, finished_stages
+from harness.planning.costs import Estimate, estimate
+from harness.planning.plan import Plan, make_plan
+from harness.planning.precedence import route_of
+from harness.runtime.engines import DEFAULT
+from harness.runtime.stages import Stage, finished_stages
 
 HELP = "show the stages of a run: done, to do, blocked; steps, memory, disk"
 ALWAYS = ("learning_rate", "batch_size", "epochs", "max_steps")

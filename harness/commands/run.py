@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.catalog import Catalog
 from harness.commands import plan as plan_command
 from harness.commands._arguments import (
     add_machine_arguments,
@@ -23,14 +22,15 @@ from harness.commands._arguments import (
     say,
     tell_remarks,
 )
-from harness.degenerate import DegenerateRun, degenerate_runs, replaced_by, with_replacements
-from harness.devices import Machine
-from harness.overlap_report import find_overlaps
-from harness.plan import Plan, make_plan
-from harness.processes import is_first
-from harness.report.references import named_references
-from harness.requests import write_request
-from harness.run_request import RunRequest
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.overlaps import find_overlaps
+from harness.planning.plan import Plan, make_plan
+from harness.planning.replacement_seeds import DegenerateRun, degenerate_runs, replaced_by, with_replacements
+from harness.planning.request import RunRequest
+from harness.report.board.references import named_references
+from harness.report.record.writer import write_request
+from harness.runtime.machine import Machine
+from harness.runtime.processes import is_first
 
 if TYPE_CHECKING:
     from harness.executors.local import Report

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.backbones import resolve
-from harness.catalog import KINDS, Catalog, Entry
+from harness.api.errors import UserError, did_you_mean
+from harness.api.registry import METRICS, TASK_TYPES
 from harness.commands._arguments import add_catalog_arguments, add_trust_argument, out, place_of, say
 from harness.commands._table import table
-from harness.errors import UserError, did_you_mean
-from harness.lm_eval.conversion import PREFIX
-from harness.registry import METRICS, TASK_TYPES
-from harness.settings import Settled, prompt_settings, task_options, training
+from harness.planning.backbone.resolve import resolve
+from harness.planning.catalog.catalog import KINDS, Catalog, Entry
+from harness.planning.catalog.lm_eval_files.conversion import PREFIX
+from harness.planning.precedence import Settled, prompt_settings, task_options, training
 from harness.specs.loader import Document, KeyPath, dotted
 from harness.specs.task import TaskSpec
 
@@ -110,7 +110,7 @@ def _show_settings(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Name
 
 def _show_prompts(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Namespace) -> None:
     """What a model gets to read, for one row of each language asked for."""
-    from harness.commands._own_prompts import own_prompts
+    from harness.commands._prompt_preview import own_prompts
 
     settings = prompt_settings(args.prompt_args or "")
     langs = [lang for lang in (args.languages or "en").split(",") if lang]
@@ -127,7 +127,7 @@ def _show_prompts(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Names
 
 def _show_theirs(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Namespace) -> None:
     """A task of lm-eval's files: as it is run here, its first prompts, and what a reader of its scores must know."""
-    from harness.commands._their_tasks import first_prompts
+    from harness.commands._lm_eval_preview import first_prompts
 
     spec = entry.spec
     metrics = ", ".join(use.metric for use in spec.metrics)

@@ -11,13 +11,13 @@ complete of them.
 import argparse
 from pathlib import Path
 
+from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.commands._arguments import add_catalog_arguments, catalog_of, out, place_of, say
-from harness.errors import UserError, did_you_mean, raise_all
-from harness.stages import write_json
-from harness.submission.choice import Wanted
-from harness.submission.export import Sources, export
-from harness.submission.page import exported, scored
-from harness.submission.score import score_submission
+from harness.report.submission.export import Sources, export
+from harness.report.submission.markdown import exported, scored
+from harness.report.submission.score import score_submission
+from harness.report.submission.selection import Wanted
+from harness.runtime.stages import write_json
 
 HELP = "write XTREME's submission files from a run, or score such files"
 ACTIONS = ("export", "score")

@@ -10,9 +10,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from harness.catalog import Catalog, Entry
+from harness.api.errors import MissingData, UserError
 from harness.commands._arguments import add_catalog_arguments, add_trust_argument, out, place_of, say
-from harness.errors import MissingData, UserError
+from harness.planning.catalog.catalog import Catalog, Entry
 from harness.specs.portable import Split
 from harness.specs.task import TaskSpec
 
@@ -67,7 +67,7 @@ def _theirs(kind: str, name: str, args: argparse.Namespace, catalog: Catalog) ->
         say(f"warning: {remark}")
     if args.specs_only:
         return []
-    from harness.commands._their_tasks import mistakes_in_rows
+    from harness.commands._lm_eval_preview import mistakes_in_rows
 
     return mistakes_in_rows(catalog.task(name), catalog=catalog, place=place_of(args), say=say)
 

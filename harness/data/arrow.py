@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from harness.errors import UserError, did_you_mean
+from harness.api.errors import UserError, did_you_mean
 from harness.specs.task import Where
 
 

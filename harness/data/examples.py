@@ -16,12 +16,12 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-from harness.data.fields import column_of, compile_fields
-from harness.data.place import DataPlace
+from harness.api.errors import MissingData, UserError
+from harness.api.protocols import Example
+from harness.api.registry import TASK_TYPES
+from harness.data.field_mapping import column_of, compile_fields
+from harness.data.locations import DataPlace
 from harness.data.rows import Rows, fingerprint, load_rows, mentions_languages
-from harness.errors import MissingData, UserError
-from harness.protocols import Example
-from harness.registry import TASK_TYPES
 from harness.specs.task import Source, TaskSpec
 
 Split = Literal["train", "validation", "test"]

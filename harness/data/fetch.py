@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from harness.api.errors import MissingData
+from harness.api.registry import TASK_TYPES
 from harness.data.hub import NotOnHub, load_split, one_line
-from harness.data.place import DataPlace
+from harness.data.locations import DataPlace
 from harness.data.rows import file_names, filled, languages_read
-from harness.errors import MissingData
-from harness.registry import TASK_TYPES
 from harness.specs.task import Source, TaskSpec
 
 _SMALL_FILES = ("*.json", "*.txt", "*.model", "*.vocab", "*.jinja", "*.tiktoken", "README.md", "LICENSE*")

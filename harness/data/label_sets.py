@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from harness.api.errors import UserError
 from harness.data.examples import data_fingerprint, load_examples
-from harness.data.hashes import cache_folder
-from harness.data.place import DataPlace
-from harness.errors import UserError
+from harness.data.file_hashes import cache_folder
+from harness.data.locations import DataPlace
 from harness.specs.portable import portable
 from harness.specs.task import TaskSpec
 

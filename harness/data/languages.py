@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import yaml
 
-from harness.errors import UserError, did_you_mean
+from harness.api.errors import UserError, did_you_mean
 
 TABLE = Path(__file__).with_suffix(".yaml")
 PLACEHOLDERS = ("lang", "iso3", "name", "name_lower")

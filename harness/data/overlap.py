@@ -10,8 +10,8 @@ import hashlib
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
-from harness.protocols import Example
-from harness.registry import TASK_TYPES
+from harness.api.protocols import Example
+from harness.api.registry import TASK_TYPES
 
 
 def text_hash(texts: Sequence[str]) -> str:

@@ -13,14 +13,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from harness.api.errors import UserError
+from harness.api.registry import READERS, WORLDS
 from harness.data.arrow import class_names, keep, missing_column, read_parquet, rename, to_rows
-from harness.data.beside import side_by_side
-from harness.data.hashes import files_fingerprint
+from harness.data.file_hashes import files_fingerprint
 from harness.data.hub import NotOnHub, find_revision, load_split
 from harness.data.languages import fill, mentions_language
-from harness.data.place import DataPlace, Found, missing_hub_data
-from harness.errors import UserError
-from harness.registry import READERS, WORLDS
+from harness.data.locations import DataPlace, Found, missing_hub_data
+from harness.data.parallel_rows import side_by_side
 from harness.specs.task import Source, Where
 
 

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.checkpoints import remove_folder, sweep
-from harness.devices import Machine
-from harness.errors import UserError
-from harness.loading import has_weights
-from harness.predicting import clean, predict_bundle, read_predictions
-from harness.processes import SharedFailure, from_first, join, leave, num_ranks, rank
-from harness.provenance import provenance
-from harness.scoring import score_cell, write_score
-from harness.stages import Stage, begin, lock, mark_done, read_json, write_text
-from harness.training import tidy, train
+from harness.api.errors import UserError
+from harness.prediction.loop import clean, predict_bundle, read_predictions
+from harness.runtime.loading import has_weights
+from harness.runtime.machine import Machine
+from harness.runtime.processes import SharedFailure, from_first, join, leave, num_ranks, rank
+from harness.runtime.provenance import provenance
+from harness.runtime.stages import Stage, begin, lock, mark_done, read_json, write_text
+from harness.scoring.score import score_cell, write_score
+from harness.training.loop import tidy, train
+from harness.training.states import remove_folder, sweep
 
 TEMPORARY = (".", "state-", "best-", "partials-", "vectors-", "bundle")
 "Beginnings of the names of what a stage needs only while it runs."
@@ -220,8 +220,8 @@ def _forget_error(run: _Run, stage: Stage) -> None:
 
 def _init(run: _Run, stage: Stage) -> dict[str, object]:
     """Make a backbone of random weights and the tokenizer that goes with it."""
+    from harness.api.registry import ADAPTERS, TASK_TYPES
     from harness.data.examples import load_examples
-    from harness.registry import ADAPTERS, TASK_TYPES
     from harness.specs.portable import revive
 
     texts = stage.args["texts"]

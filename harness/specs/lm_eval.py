@@ -1,7 +1,7 @@
 """What a task file of lm-evaluation-harness says, resolved: the part of a TaskSpec that its task type `lm_eval` reads.
 
     spec = catalog.task("lm_eval/xnli_de").spec
-    spec.lm_eval.output_type, spec.lm_eval.doc_to_choice        # made by harness/lm_eval/conversion.py, never written by hand
+    spec.lm_eval.output_type, spec.lm_eval.doc_to_choice    # made by lm_eval_files/conversion.py, not by hand
 
 A value that the file computes by `!function` is a Function: where its Python file lies relative to the task's, and a hash of that
 file with all that it imports from beside it, so that a stage's key changes with the code.
@@ -71,7 +71,7 @@ class Step(Spec):
     """One step of a filter."""
 
     function: str
-    "A module-level name in harness/lm_eval/filters.py."
+    "A module-level name in harness/task_types/lm_eval_harness/filters.py."
     options: dict[str, Value] = {}
     "Its arguments."
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from harness.errors import UserError, did_you_mean
+from harness.api.errors import UserError, did_you_mean
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
 KeyPath = tuple[Hashable, ...]

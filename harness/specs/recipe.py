@@ -2,7 +2,8 @@
 
 Order of precedence, lowest first: the defaults here, the recipe's `defaults`, its phase (`intermediate`, `target`), for mixtures
 `mixture` and `with_masked_lm`, its `tasks` entries.  For task options: the type's defaults, the task, the recipe's
-`task_options`, the preset, the `options` of the recipe's `tasks` entries, `--model_args`.  harness/settings.py settles them.
+`task_options`, the preset, the `options` of the recipe's `tasks` entries, `--model_args`.  harness/planning/precedence.py settles
+them.
 """
 
 from typing import Any, Literal

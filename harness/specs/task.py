@@ -137,7 +137,7 @@ class MetricUse(Spec):
     """One metric of a task."""
 
     metric: str
-    "A module of harness/metrics."
+    "A module of harness/scoring/metrics."
 
 
 def _metric_use(value: Any) -> Any:

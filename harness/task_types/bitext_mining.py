@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from harness.errors import UserError
-from harness.protocols import Batch, Feature, Output, Prediction
-from harness.randomness import generator
+from harness.api.errors import UserError
+from harness.api.protocols import Batch, Feature, Output, Prediction
+from harness.api.randomness import generator
 from harness.specs.task import TaskSpec
-from harness.task_types._corpora import Example as Example
-from harness.task_types._corpora import distinct, gold_numbers, gold_pairs, same_corpus, sentences
-from harness.task_types._mined import Run, believe, candidates_of, no_dev_corpus, runs_of
-from harness.task_types._mining import mining_memory
-from harness.task_types._rows import example_id
-from harness.task_types._sequences import fit_pairs
-from harness.task_types._vectors import VectorOptions
-from harness.task_types._vectors import pools as pools
+from harness.task_types._row_fields import example_id
+from harness.task_types.tokens.sequences import fit_pairs
+from harness.task_types.vectors.corpora import Example as Example
+from harness.task_types.vectors.corpora import distinct, gold_numbers, gold_pairs, same_corpus, sentences
+from harness.task_types.vectors.margin import mining_memory
+from harness.task_types.vectors.mined_pairs import Run, believe, candidates_of, no_dev_corpus, runs_of
+from harness.task_types.vectors.pooling import VectorOptions
+from harness.task_types.vectors.pooling import pools as pools
 
 if TYPE_CHECKING:
     import torch

@@ -3,8 +3,8 @@ r"""Write a text: translate, summarise, answer in free words.  A model is asked 
     examples = [generation.build({"source": "Guten Tag.", "references": "Good day."}, task=task, lang="de", row_id="0")]
     generation.decode(examples, features, [" Good day.\n"], task=task, options=generation.Options())
 
-What flows is text: the model's answer to a feature is a str, and so is what `reduce` keeps of it.  `harness.prompting` makes the
-requests and the training rows of a task with a prompt, from the fields of its Examples; reading and scoring stay here.
+What flows is text: the model's answer to a feature is a str, and so is what `reduce` keeps of it.  `harness.task_types.prompting`
+makes the requests and the training rows of a task with a prompt, from the fields of its Examples; reading and scoring stay here.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.api.errors import UserError
+from harness.api.protocols import Batch, Feature, Prediction
 from harness.data.languages import language
-from harness.errors import UserError
-from harness.protocols import Batch, Feature, Prediction
 from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
-from harness.task_types._rows import by_example, example_id, list_field, num_truncated, optional_text, text_field
-from harness.task_types._sequences import special_frame, token_ids
+from harness.task_types._row_fields import by_example, example_id, list_field, num_truncated, optional_text, text_field
+from harness.task_types.tokens.sequences import special_frame, token_ids
 
 if TYPE_CHECKING:
     import torch

@@ -3,8 +3,8 @@
     found = lm_eval.documents(rows, task=spec, lang="de", split="test", place=place, task_folder=folder)
     route = lm_eval.prompt_route(task=spec, settings=PromptSettings(), pool=[], machine=machine, max_positions=8192)
 
-A row stays as it is in an Example; harness/lm_eval makes requests of it, and values of what a model says.  `values` of a
-prediction are what the task itself computes; metrics (`lm_eval_mean:acc`, ...) average them.
+A row stays as it is in an Example; harness/task_types/lm_eval_harness makes requests of it, and values of what a model says.
+`values` of a prediction are what the task itself computes; metrics (`lm_eval_mean:acc`, ...) average them.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import UserError
-from harness.lm_eval.code import TaskCode
-from harness.lm_eval.documents import prepared
-from harness.lm_eval.results import plain
-from harness.lm_eval.route import LmEvalRoute
-from harness.lm_eval.templates import Telling
-from harness.protocols import Batch, Feature, Output, Prediction
+from harness.api.errors import UserError
+from harness.api.protocols import Batch, Feature, Output, Prediction
 from harness.specs.lm_eval import LmEvalTask
 from harness.specs.model import Spec
 from harness.specs.prompt import PromptSettings
 from harness.specs.task import TaskSpec
+from harness.task_types.lm_eval_harness.documents import prepared
+from harness.task_types.lm_eval_harness.process_results import plain
+from harness.task_types.lm_eval_harness.route import LmEvalRoute
+from harness.task_types.lm_eval_harness.task_code import TaskCode
+from harness.task_types.lm_eval_harness.templates import Telling
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
-    from harness.data.place import DataPlace
+    from harness.data.locations import DataPlace
     from harness.data.rows import Rows
-    from harness.devices import Machine
+    from harness.runtime.machine import Machine
 
 ROUTES = ("prompt",)
 NEEDS = ("loglikelihood",)

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from harness.errors import UserError
-from harness.protocols import Batch, Feature, HeadSpec, Output, Prediction
-from harness.randomness import generator
+from harness.api.errors import UserError
+from harness.api.protocols import Batch, Feature, HeadSpec, Output, Prediction
+from harness.api.randomness import generator
 from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
-from harness.task_types._rows import by_example, example_id, num_truncated, optional_text, text_field
-from harness.task_types._sequences import fit_pairs
+from harness.task_types._row_fields import by_example, example_id, num_truncated, optional_text, text_field
+from harness.task_types.tokens.sequences import fit_pairs
 
 if TYPE_CHECKING:
     import torch

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from harness.errors import UserError
-from harness.protocols import Batch, Feature, HeadSpec, Output, Prediction
+from harness.api.errors import UserError
+from harness.api.protocols import Batch, Feature, HeadSpec, Output, Prediction
 from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
-from harness.task_types._rows import DROP, by_example, example_id, label_name, list_field, num_truncated, text_field
-from harness.task_types._sequences import fit_pairs
+from harness.task_types._row_fields import DROP, by_example, example_id, label_name, list_field, num_truncated, text_field
+from harness.task_types.tokens.sequences import fit_pairs
 
 if TYPE_CHECKING:
     import torch

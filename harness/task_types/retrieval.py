@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from harness.protocols import Batch, Feature, Output, Prediction
-from harness.randomness import generator
-from harness.similarity import top_k
+from harness.api.protocols import Batch, Feature, Output, Prediction
+from harness.api.randomness import generator
 from harness.specs.task import TaskSpec
-from harness.task_types._rows import by_example, example_id, num_truncated, text_field
-from harness.task_types._sequences import fit_pairs
-from harness.task_types._vectors import VectorOptions
-from harness.task_types._vectors import pools as pools
+from harness.task_types._row_fields import by_example, example_id, num_truncated, text_field
+from harness.task_types.tokens.sequences import fit_pairs
+from harness.task_types.vectors.nearest_neighbours import top_k
+from harness.task_types.vectors.pooling import VectorOptions
+from harness.task_types.vectors.pooling import pools as pools
 
 if TYPE_CHECKING:
     import torch

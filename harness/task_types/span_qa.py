@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from harness.errors import UserError
-from harness.protocols import Batch, Feature, HeadSpec, Output, Prediction
+from harness.api.errors import UserError
+from harness.api.protocols import Batch, Feature, HeadSpec, Output, Prediction
 from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
-from harness.task_types._rows import by_example, example_id, list_field, num_truncated, text_field
-from harness.task_types._sequences import room, special_frame, token_ids
-from harness.task_types._spans import Candidates, best_pair, reachable_answer, tokenize_contexts, top, windows
+from harness.task_types._row_fields import by_example, example_id, list_field, num_truncated, text_field
+from harness.task_types.tokens.sequences import room, special_frame, token_ids
+from harness.task_types.tokens.windows import Candidates, best_pair, reachable_answer, tokenize_contexts, top, windows
 
 if TYPE_CHECKING:
     import torch

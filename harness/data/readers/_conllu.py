@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.api.errors import UserError
 from harness.data.readers._text import lines
-from harness.errors import UserError
 
 _COLUMNS = 10
 _ID = re.compile(r"(\d+)(?:([-.])(\d+))?")

@@ -10,7 +10,7 @@ from typing import IO, TypeVar, cast
 
 from pydantic import ValidationError
 
-from harness.errors import UserError, did_you_mean, raise_all
+from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.specs.model import Spec
 
 OptionsT = TypeVar("OptionsT", bound=Spec)

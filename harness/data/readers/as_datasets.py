@@ -10,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+from harness.api.errors import UserError
 from harness.data.readers._text import parse_options, role_files
-from harness.errors import UserError
 from harness.specs.model import Spec
 
 ROLES = ("rows",)

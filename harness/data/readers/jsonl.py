@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.api.errors import UserError
 from harness.data.readers._text import lines, parse_options, role_files
-from harness.errors import UserError
 from harness.specs.model import Spec
 
 ROLES = ("rows",)

@@ -3,7 +3,7 @@
     rows(config="nli", split="test", lang="sw")       # [{"premise": ..., "hypothesis": ..., "label": "neutral"}, ...]
     rows(config="parallel", split="train", lang="ja")     # text, text_pair: Japanese and English; parallel-de: and German
     rows(config="nli_shuffled", split="test", lang="sw")       # the control: each form stands for another concept
-    rows(config="hellaswag", split="train", lang="en")       # in the columns of that data set: see _mini_data_sets.py
+    rows(config="hellaswag", split="train", lang="en")       # in the columns of that data set: see miniature/data_sets.py
 
 A test set holds the same items in all languages.  Rows of every split can be had in every language; the tasks train on English.
 """
@@ -11,14 +11,13 @@ A test set holds the same items in all languages.  Rows of every split can be ha
 import hashlib
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from harness.data.worlds._mini_data_sets import DATA_SETS, data_set_rows
-from harness.data.worlds._mini_items import SIZES, Exchange, Reading, items
-from harness.data.worlds._mini_language import SEED, VERSION, Clause, world
-from harness.data.worlds._mini_speech import Say, entity_tags, retold, speaker, text, told
-from harness.errors import UserError, did_you_mean
+from harness.api.errors import UserError, did_you_mean
+from harness.data.worlds.miniature.data_sets import DATA_SETS, data_set_rows
+from harness.data.worlds.miniature.items import SIZES, Exchange, Reading, items
+from harness.data.worlds.miniature.language import LEXICON, SEED, VERSION, Clause, world
+from harness.data.worlds.miniature.speech import Say, entity_tags, retold, speaker, text, told
 
 Row = dict[str, Any]
 
@@ -59,7 +58,7 @@ def rows(*, config: str, split: str, lang: str) -> list[Row]:
 
 def fingerprint(*, config: str, split: str, lang: str) -> str:
     """Hash of all that the rows depend on: the generator's version and seed, the lexicon file, and the arguments."""
-    lexicon = Path(__file__).with_name("mini_lexicon.yaml").read_bytes()
+    lexicon = LEXICON.read_bytes()
     sizes: Any = DATA_SETS[config].described if config in DATA_SETS else SIZES
     parts = json.dumps([VERSION, SEED, sizes, hashlib.sha256(lexicon).hexdigest(), config, split, lang])
     return hashlib.sha256(parts.encode()).hexdigest()

@@ -1,0 +1,109 @@
+"""What `show` and `validate` say of a task of lm-evaluation-harness: its first prompts, and whether its rows give some.
+
+for line in first_prompts(entry, catalog=catalog, place=place): out(line)
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from harness.api.errors import MissingData, UserError, did_you_mean
+from harness.api.registry import TASK_TYPES
+from harness.commands._table import on_one_line
+from harness.data.examples import load_examples
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog, Entry
+from harness.planning.precedence import prompt_settings_of
+from harness.planning.request_checks import untrusted
+from harness.runtime.machine import Machine
+from harness.specs.prompt import PromptSettings
+from harness.specs.task import TaskSpec
+from harness.task_types.lm_eval_harness.task_code import TaskCode
+from harness.task_types.lm_eval_harness.templates import Telling
+
+ROWS = 2
+LOOKED_AT = 1000
+"Rows whose right answers are held against their choices."
+WORD = re.compile(r"[A-Za-z_]\w*")
+"""What looks like the name of a column."""
+
+
+def first_prompts(entry: Entry[TaskSpec], *, catalog: Catalog, place: DataPlace) -> Iterator[str]:
+    """The requests of the first rows, or why there are none; raises UserError for rows that give none."""
+    refused = untrusted([entry], trusted=place.trust_task_code)
+    if refused:
+        yield f"no prompts: {refused[0]}"
+        return
+    try:
+        rows = _rows(entry.spec, "test", catalog, place)
+        shown = _rows(entry.spec, "train", catalog, place) if entry.spec.data.train and _num_shots(entry.spec) else []
+    except MissingData as error:
+        yield f"no prompts: {str(error).splitlines()[0]}"
+        return
+    yield f"{len(rows)} rows; prompts of the first, zero-shot or as the file says ({_num_shots(entry.spec)}-shot):"
+    machine = Machine(place=place, task_folders=catalog.task_folders())
+    module: Any = TASK_TYPES.load(entry.spec.type)
+    settings = prompt_settings_of(entry.spec, PromptSettings())
+    route = module.prompt_route(task=entry.spec, settings=settings, pool=shown, machine=machine, max_positions=None)
+    yield from (f"doubt: {doubt}" for doubt in _doubts(entry, rows))
+    for example in rows[:ROWS]:
+        asked = route.requests(example, task=entry.spec.task)
+        contexts = list(dict.fromkeys(request.context for request in asked))
+        yield f"row {example.id}, right: {on_one_line(example.gold)}"
+        for number, context in enumerate(contexts):
+            yield f"  context{f' {number}' if len(contexts) > 1 else ''}: {on_one_line(context)}"
+        yield from (f"  then: {on_one_line(request.continuation)}" for request in asked if request.continuation is not None)
+        if asked[0].continuation is None:
+            assert entry.spec.lm_eval is not None
+            yield f"  then at most {entry.spec.lm_eval.max_gen_toks} tokens, until {on_one_line(list(entry.spec.lm_eval.until))}"
+
+
+def _doubts(entry: Entry[TaskSpec], rows: Sequence[Any]) -> Iterator[str]:
+    """What lm-eval would run with, and what is hardly meant: words that are no column, right answers that are no choice."""
+    config = entry.spec.lm_eval
+    assert config is not None
+    if not rows:
+        yield "there is no row"
+        return
+    columns = rows[0].columns
+    for key in ("doc_to_text", "doc_to_target", "doc_to_choice"):
+        value = getattr(config, key)
+        if isinstance(value, str) and WORD.fullmatch(value) and value not in columns:
+            where = entry.document.where((key,))
+            yield f"{where}: '{value}' is no column, so it stands for itself; {did_you_mean(value, columns)}"
+    if config.output_type == "multiple_choice" and config.process_results is None and not rows[0].inputs:
+        code = TaskCode(folder=entry.document.path.parent, trusted=True, task=entry.spec.task)
+        telling = Telling(config=config, code=code, columns=columns)
+        chosen = [(example, telling.choices(example.row)) for example in rows[:LOOKED_AT]]
+        outside = [example.id for example, choices in chosen if not _is_choice(example.gold, choices)]
+        if outside:
+            yield f"the right answer of {len(outside)} of {len(chosen)} rows is none of their choices, row {outside[0]} for one"
+
+
+def _is_choice(gold: Any, choices: Sequence[str]) -> bool:
+    """Whether a right answer is among the choices: by number or text, each of several."""
+    several = gold if isinstance(gold, list) else [gold]
+    return all(one in choices if isinstance(one, str) else 0 <= one < len(choices) for one in several)
+
+
+def _num_shots(spec: TaskSpec) -> int:
+    return prompt_settings_of(spec, PromptSettings()).num_fewshot
+
+
+def _rows(spec: TaskSpec, split: Any, catalog: Catalog, place: DataPlace) -> Sequence[Any]:
+    folder = catalog.folder("task", spec.task)
+    return load_examples(spec, split=split, langs=list(spec.languages), place=place, task_folder=folder).examples
+
+
+def mistakes_in_rows(
+    entry: Entry[TaskSpec], *, catalog: Catalog, place: DataPlace, say: Callable[[str], None]
+) -> list[UserError]:
+    """What the rows that are here do not give; doubts are said."""
+    try:
+        for line in first_prompts(entry, catalog=catalog, place=place):
+            if line.startswith(("doubt: ", "no prompts: ")):
+                say(f"warning: {entry.spec.task}: {line.removeprefix('doubt: ').splitlines()[0]}")
+    except UserError as error:
+        where = f"{entry.document.where(())}: {error.where}" if error.where else entry.document.where(())
+        return [error.at(where)]
+    return []

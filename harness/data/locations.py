@@ -1,0 +1,160 @@
+"""Where data are looked for: a local mirror of hub datasets, files beside a YAML, and then the hub.
+
+place = DataPlace.resolve("/data/mirror")      # --data_dir, or $HARNESS_DATA_DIR if None
+place.mirror_files("facebook/xnli", config="de", split="test").paths
+"""
+
+import glob
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.api.errors import MissingData, UserError
+
+DATA_DIR_VARIABLE = "HARNESS_DATA_DIR"
+_YES = {"1", "ON", "YES", "TRUE"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What a look at one place gave."""
+
+    paths: tuple[Path, ...]
+    "The files, in the order of their rows; empty if there are none."
+    looked: tuple[str, ...]
+    "Every place that was looked at, for the error message."
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataPlace:
+    """The folders of this machine; none of it is part of a stage's key."""
+
+    data_dir: Path | None = None
+    "Local mirror `DIR/<org>/<name>/...` of hub datasets, and first folder in which `files` are looked for."
+    offline: bool = False
+    "Do not ask the hub for anything that is not in its local cache."
+    trust_task_code: bool = False
+    "Whether Python code that lies beside task files of other harnesses may run."
+
+    @classmethod
+    def resolve(cls, data_dir: str | Path | None = None, *, trust_task_code: bool = False) -> "DataPlace":
+        """The place that --data_dir, $HARNESS_DATA_DIR and $HF_HUB_OFFLINE say; raises UserError if the folder is not there."""
+        chosen = data_dir or os.environ.get(DATA_DIR_VARIABLE) or None
+        folder = Path(chosen).expanduser().resolve() if chosen else None
+        if folder is not None and not folder.is_dir():
+            origin = "--data_dir" if data_dir else f"${DATA_DIR_VARIABLE}"
+            raise UserError(
+                "there is no such folder", where=origin, found=str(folder), expected="the folder of a mirror of hub datasets"
+            )
+        offline = any(os.environ.get(name, "").upper() in _YES for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))
+        return cls(data_dir=folder, offline=offline, trust_task_code=trust_task_code)
+
+    def mirror_files(self, hub: str, *, config: str, split: str) -> Found:
+        """Parquet files of a split in the mirror: as the README's `configs:` header says, else where the hub puts them."""
+        if self.data_dir is None:
+            return Found(paths=(), looked=(f"local mirror (none: --data_dir and ${DATA_DIR_VARIABLE} are not set)",))
+        folder = self.data_dir / hub
+        if not folder.is_dir():
+            return Found(paths=(), looked=(f"{folder} (no such folder)",))
+        looked: list[str] = []
+        for patterns in (_readme_patterns(folder, config, split), *([layout] for layout in _layouts(config, split))):
+            paths = tuple(path for pattern in patterns for path in sorted(folder.glob(pattern)))
+            if paths and all(path.suffix == ".parquet" for path in paths):
+                return Found(paths=paths, looked=())
+            looked.extend(f"{folder / pattern}" + (" (not parquet)" if paths else "") for pattern in patterns)
+        return Found(paths=(), looked=tuple(dict.fromkeys(looked)))
+
+    def local_files(
+        self, files: Mapping[str, str | Sequence[str]], *, task: str, lang: str, task_folder: str | Path | None = None
+    ) -> dict[str, tuple[Path, ...]]:
+        """The paths of a source's files by role, from data_dir or the folder of the task's YAML; else raises MissingData.
+
+        A name may be a glob, and a role may have several names: each is looked for in the folders in turn, and all files of the
+        first folder that has some count; one name that finds a file is enough.
+        """
+        folders = [Path(folder) for folder in (self.data_dir, task_folder) if folder is not None] or [Path.cwd()]
+        found: dict[str, tuple[Path, ...]] = {}
+        looked: list[str] = []
+        for role, names in files.items():
+            own = [os.path.expanduser(name) for name in ([names] if isinstance(names, str) else names)]
+            there = [path for name in own for path in next(filter(None, (_matching(folder, name) for folder in folders)), ())]
+            found[role] = tuple(dict.fromkeys(there))
+            if not there:
+                looked.extend(str(folder / name) for name in own for folder in folders)
+        if looked:
+            raise MissingData(
+                f"task '{task}' has no data for language '{lang}'",
+                found="looked at " + "; ".join(dict.fromkeys(looked)),
+                todo="put the file there, or give the folder that holds it as --data_dir (no command fetches your own files)",
+            )
+        return found
+
+
+def _matching(folder: Path, name: str) -> list[Path]:
+    """The file of that name, or those of the folder that match it as a glob, sorted by their own names, then by their folders."""
+    if (folder / name).is_file():
+        return [folder / name]
+    found = [path for match in glob.glob(name, root_dir=folder) if (path := folder / match).is_file()]
+    return sorted(found, key=lambda path: (path.name, str(path)))
+
+
+def missing_hub_data(what: str, *, task: str, lang: str, looked: Iterable[str]) -> MissingData:
+    """The error for a hub dataset that is neither in the mirror nor to be had from the hub."""
+    return MissingData(
+        f"task '{task}' has no data for language '{lang}': {what}",
+        found="looked at " + "; ".join(looked),
+        todo=f"python run_eval.py fetch --tasks {task} --languages {lang}   (on a machine that reaches the hub)",
+    )
+
+
+def _layouts(config: str, split: str) -> list[str]:
+    """Globs for repositories without a header: one folder a config, `data/` for the only one, the hub's own conversions."""
+    only = [f"data/{split}-*.parquet"] if config == "default" else []
+    return [f"{config}/{split}-*.parquet", *only, f"{config}/{split}/*.parquet"]
+
+
+def _readme_patterns(folder: Path, config: str, split: str) -> list[str]:
+    """Globs, relative to the repository, that the README's header gives for a split; [] if it says nothing of it."""
+    readme = folder / "README.md"
+    if not readme.is_file():
+        return []
+    entries = _configs(readme, readme.stat().st_mtime_ns)
+    if config == "default" and not any(entry.get("config_name") == config for entry in entries):
+        named = [entry for entry in entries if entry.get("default")] or list(entries)
+        config = str(named[0].get("config_name")) if len(named) == 1 else config  # what the hub takes where none is named
+    for entry in entries:
+        if entry.get("config_name") == config:
+            prefix = f"{entry['data_dir'].strip('/')}/" if isinstance(entry.get("data_dir"), str) else ""
+            return [prefix + pattern for pattern in _split_patterns(entry.get("data_files"), split)]
+    return []
+
+
+def _split_patterns(data_files: Any, split: str) -> list[str]:
+    """`data_files` is a glob or a list of globs (all of them train), or a list of {split, path: glob or globs}."""
+    patterns: list[str] = []
+    for item in data_files if isinstance(data_files, list) else [data_files]:
+        if isinstance(item, dict) and item.get("split") == split:
+            paths = item.get("path")
+            patterns.extend(paths if isinstance(paths, list) else [paths] if isinstance(paths, str) else [])
+        elif isinstance(item, str) and split == "train":
+            patterns.append(item)
+    return patterns
+
+
+@lru_cache(maxsize=64)
+def _configs(readme: Path, mtime_ns: int) -> tuple[dict[str, Any], ...]:
+    """The entries of the `configs:` list in the YAML header of a README."""
+    text = readme.read_text(encoding="utf-8")
+    if not text.startswith("---"):
+        return ()
+    try:
+        header = yaml.load(text.split("\n---", 1)[0].removeprefix("---"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise UserError("the YAML header cannot be read", where=str(readme), found=str(error)) from None
+    entries = header.get("configs", []) if isinstance(header, dict) else []
+    return tuple(entry for entry in entries if isinstance(entry, dict))

@@ -1,0 +1,1 @@
+"""The parts of the miniature world `mini`."""

@@ -1,0 +1,202 @@
+"""Meanings of the miniature world that ask something: of a pair of texts, of a passage, or of several options; no language yet.
+
+    argument(rng, "train", 0, num_premises=2)      # Argument(premises=..., hypothesis=Clause(...), label='entailment')
+    passage(rng, "train", 0)                       # Question(clauses=..., about=Clause(...), asked='object')
+    going_on(rng, "train", 0)                      # Choice(clauses=..., options=(Clause(...), ...), right=0)
+
+All clauses of an item belong to its split, what a question tells included.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from harness.data.worlds.miniature.items import (
+    ROLES,
+    THINGS,
+    Exchange,
+    any_event,
+    changed,
+    event,
+    fitting,
+    nli,
+    proper_name,
+    reworded,
+    split_of,
+    without,
+)
+from harness.data.worlds.miniature.language import Clause, world
+
+CHANGING = ("object", "certainty", "verb", "adjective")
+"Roles in which an option may differ from what is told."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Argument:
+    """Some clauses and one that follows from one of them, contradicts it, or neither."""
+
+    premises: tuple[Clause, ...]
+    hypothesis: Clause
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """A passage and a question for one role of a clause, which the passage may lack."""
+
+    clauses: tuple[Clause, ...]
+    about: Clause
+    asked: str
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether the passage tells it."""
+        return self.about in self.clauses
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """What is told, a question on it or none, and options: clauses, or concepts one after the other."""
+
+    clauses: tuple[Clause, ...]
+    about: Clause | None = None
+    asked: str = ""
+    options: tuple[Clause | tuple[str, ...], ...]
+    right: int
+
+
+def argument(rng: random.Random, split: str, number: int, *, num_premises: int) -> Argument:
+    """Entailment, neutral and contradiction by turns; one of the premises, any of them, decides."""
+    pair = nli(rng, split, number)
+    premises = [event(rng, split) for _ in range(num_premises - 1)]
+    premises.insert(rng.randrange(num_premises), pair.first)
+    return Argument(premises=tuple(premises), hypothesis=pair.second, label=pair.label)
+
+
+def swapped(rng: random.Random, split: str, number: int) -> Exchange:
+    """Other words for the same (label 1), and the same with who does it and whom exchanged (label 0), by turns."""
+    concepts = world().concepts
+    while True:
+        one, other = (proper_name(rng, "person") for _ in range(2))
+        place = proper_name(rng, "place") if rng.random() < 0.5 else ()
+        first = Clause(subject=one, verb=(rng.choice(concepts["verb"]),), object=other, place=place)
+        second = reworded(first if number % 2 else replace(first, subject=other, object=one), rng=rng)
+        if one[0] != other[0] and second != first and split_of(first) == split_of(second) == split:
+            return Exchange(first=first, second=second, label=str(number % 2))
+
+
+def asked_twice(rng: random.Random, split: str, number: int) -> Exchange:
+    """Clauses without a subject that say the same (label 1), and that say something else (label 0), by turns."""
+    labels = ("entailment",) if number % 2 else ("neutral", "contradiction")
+    while True:
+        first = without(any_event(rng), "subject")
+        others = _variations(first, rng, split, labels=labels, count=1) if split_of(first) == split else []
+        if others:
+            return Exchange(first=first, second=others[0], label=str(number % 2))
+
+
+def passage(rng: random.Random, split: str, number: int) -> Question:
+    """Three clauses that share no word, names of one or two words, and a question for the subject, object or place of one."""
+    asked, about = ROLES[number % 3], rng.randrange(3)
+    pools = {name: list(members) for name, members in world().concepts.items()}
+    pools["thing"] = [thing for kind in THINGS for thing in pools[kind]]
+    clauses: list[Clause] = []
+    while len(clauses) < 3:
+        words: dict[str, tuple[str, ...]] = {role: (rng.choice(pools[name]),) for role, name in _PASSAGE.items()}
+        long = [role for role in ("subject", "place") if rng.random() < 0.3]
+        for role in long:
+            words[role] += (rng.choice(pools[_SECOND[role]]),)
+        clause = Clause(subject=words["subject"], verb=words["verb"], object=words["object"], place=words["place"])
+        told = (clause, without(clause, asked)) if len(clauses) == about else (clause,)
+        if all(split_of(each) == split for each in told):
+            clauses.append(clause)
+            for role, said in words.items():
+                for name, word in zip((_PASSAGE[role], _SECOND.get(role, "")), said, strict=False):
+                    pools[name].remove(word)
+    return Question(clauses=tuple(clauses), about=clauses[about], asked=asked)
+
+
+_PASSAGE = {"subject": "given_name", "verb": "verb", "object": "thing", "place": "place"}
+_SECOND = {"subject": "surname", "place": "place_kind"}
+
+
+def perhaps_answered(rng: random.Random, split: str, number: int) -> Question:
+    """A passage that answers its question, and one in which nobody does what the question says, by turns."""
+    while True:
+        told = passage(rng, split, number)
+        if number % 2 == 0:
+            return told
+        said = {verb for clause in told.clauses for verb in clause.verb}
+        said.update(other for verb in tuple(said) for other in fitting(verb, among="verb", label="entailment"))
+        others = [verb for verb in world().concepts["verb"] if verb not in said]
+        rng.shuffle(others)
+        for about in (changed(told.about, "verb", verb) for verb in others):
+            if split_of(about) == split_of(without(about, told.asked)) == split:
+                return replace(told, about=about)
+
+
+def going_on(rng: random.Random, split: str, number: int) -> Choice:
+    """A clause, and four that might go on with it: one says the same in other or looser words, three something else."""
+    while True:
+        first = event(rng, split)
+        true = _variations(first, rng, split, labels=("entailment",), count=1)
+        false = _variations(first, rng, split, labels=("neutral", "contradiction"), count=3)
+        if true and len(false) == 3:
+            return _choice((first,), true[0], false, number=number)
+
+
+def _variations(first: Clause, rng: random.Random, split: str, *, labels: Sequence[str], count: int) -> list[Clause]:
+    """At most `count` clauses of the split that differ from a clause in one word, such that one of the labels holds."""
+    words = [
+        (role, word)
+        for role in CHANGING
+        for label in labels
+        for word in fitting(getattr(first, role)[0], among=role, label=label)
+    ]
+    rng.shuffle(words)
+    made = (changed(first, role, word) for role, word in words)
+    return list(islice((clause for clause in made if split_of(clause) == split), count))
+
+
+def between_the_lines(rng: random.Random, split: str, number: int) -> Choice:
+    """A passage, a question and four answers: for a thing its kind, which is not said, for a person or place the name."""
+    told = passage(rng, split, number)
+    role = told.asked
+    if role == "object":
+        right = (world().kind_of[told.about.object[0]],)
+        wrong = [(kind,) for kind in world().kinds.values() if (kind,) != right]
+    else:
+        right = getattr(told.about, role)
+        wrong = [getattr(clause, role) for clause in told.clauses if clause is not told.about]
+        said = {name[0] for name in (right, *wrong)}
+        wrong.append((rng.choice([name for name in world().concepts[_PASSAGE[role]] if name not in said]),))
+    return _choice(told.clauses, right, rng.sample(wrong, 3), number=number, about=told.about, asked=role)
+
+
+def of_a_kind(rng: random.Random, split: str, number: int) -> Choice:
+    """A clause about a kind of thing, and five things, of which one is of that kind."""
+    while True:
+        kind = rng.choice(THINGS)
+        clause = changed(event(rng, split), "object", world().kinds[kind])
+        if split_of(clause) == split:
+            break
+    concepts = world().concepts
+    others = [(thing,) for name in THINGS if name != kind for thing in concepts[name]]
+    return _choice((clause,), (rng.choice(concepts[kind]),), rng.sample(others, 4), number=number)
+
+
+def _choice(
+    clauses: tuple[Clause, ...],
+    right: Clause | tuple[str, ...],
+    wrong: Sequence[Clause | tuple[str, ...]],
+    *,
+    number: int,
+    about: Clause | None = None,
+    asked: str = "",
+) -> Choice:
+    """The options with the right one at each place by turns."""
+    options = list(wrong)
+    place = number % (len(wrong) + 1)
+    options.insert(place, right)
+    return Choice(clauses=clauses, about=about, asked=asked, options=tuple(options), right=place)

@@ -1,0 +1,1 @@
+"""--model and --model_args settled."""

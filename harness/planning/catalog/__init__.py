@@ -1,0 +1,1 @@
+"""The index of all YAML files, and what a single file cannot know."""

@@ -1,0 +1,270 @@
+"""All tasks, groups, recipes and presets there are: the shipped folders and those of --include_path.
+
+    catalog = Catalog(include=[Path("my_tasks")])
+    catalog.select("xnli,mini/*")          # names of tasks, in order, groups and globs expanded
+    catalog.task("xnli").spec              # a checked TaskSpec; UserError with file:line otherwise
+
+Task files of lm-evaluation-harness below an --include_path are listed by name and read when they are asked for.  Their tasks and
+groups are called lm_eval/<name>; the bare name means them where nothing of this project has it.
+
+Reading and checking specs imports neither torch nor datasets.
+"""
+
+import fnmatch
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from harness.api.errors import UserError, collecting, did_you_mean, raise_all
+from harness.api.registry import ROOT
+from harness.planning.catalog.file_checks import check_document
+from harness.planning.catalog.lm_eval_files.conversion import PREFIX
+from harness.planning.catalog.lm_eval_files.groups import Names
+from harness.planning.catalog.lm_eval_files.index import Index, is_theirs, yaml_files
+from harness.specs.loader import Document, read_document, shown
+from harness.specs.preset import PresetSpec
+from harness.specs.recipe import RecipeSpec
+from harness.specs.task import GroupSpec, TaskSpec
+
+KINDS: Mapping[str, type[BaseModel]] = {"task": TaskSpec, "group": GroupSpec, "recipe": RecipeSpec, "preset": PresetSpec}
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+RESERVED = ("none",)
+"Names that mean something else on the command line."
+SpecT = TypeVar("SpecT", bound=BaseModel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry(Generic[SpecT]):
+    """A spec with the document that it was read from."""
+
+    spec: SpecT
+    document: Document
+
+
+class Catalog:
+    """An index of YAML files by kind and name; specs are checked when they are asked for."""
+
+    def __init__(self, include: Sequence[Path] = ()) -> None:
+        """Index tasks/, models/presets/ and each folder (or file) of `include`; later ones may not repeat a name."""
+        self.errors: list[UserError] = []
+        self.remarks: list[str] = []
+        "What a user should be told once: names that mean two things."
+        self.theirs = Names(index=Index())
+        "What files of lm-eval name."
+        self._documents: dict[tuple[str, str], Document] = {}
+        self._checked: dict[tuple[str, str], Entry[Any]] = {}
+        for folder in (ROOT / "tasks", ROOT / "models" / "presets"):
+            self._index(folder)
+        for extra in include:
+            if not extra.exists():
+                raise UserError(f"--include_path {extra} does not exist", expected="a folder of YAML files, or one file")
+            files = [extra] if extra.is_file() else list(yaml_files(extra))
+            theirs = [path for path in files if is_theirs(path)]
+            self.theirs.index.add(theirs)
+            self._index(extra, without={*theirs})
+
+    def _index(self, place: Path, without: frozenset[Path] | set[Path] = frozenset()) -> None:
+        for path in [place] if place.is_file() else sorted([*place.rglob("*.yaml"), *place.rglob("*.yml")]):
+            if path.name.startswith("_") or path in without:
+                continue
+            try:
+                self._add(read_document(path))
+            except UserError as error:
+                self.errors.append(error)
+
+    def _add(self, document: Document) -> None:
+        kinds = [kind for kind in KINDS if kind in document.values]
+        if len(kinds) != 1:
+            known = ", ".join(f"`{kind}: <name>`" for kind in KINDS)
+            raise UserError(
+                "cannot tell what this file is", where=f"{shown(document.path)}:1", expected=f"exactly one of {known}"
+            )
+        key = (kinds[0], str(document.values[kinds[0]]))
+        where = document.where((key[0],))
+        if not NAME.fullmatch(key[1]) or key[1] in RESERVED:
+            expected = f"letters, digits and . _ - / (and not {', '.join(RESERVED)})"
+            raise UserError(f"'{key[1]}' cannot be a name", where=where, expected=expected)
+        sharing = ("task", "group") if key[0] in ("task", "group") else (key[0],)  # --tasks takes both
+        for other in [self._documents[kind, key[1]] for kind in sharing if (kind, key[1]) in self._documents]:
+            if other.path == document.path:  # --include_path of a folder that is read anyway
+                return
+            raise UserError(f"{key[0]} '{key[1]}' exists twice", where=where, found=shown(other.path), todo="rename one")
+        self._documents[key] = document
+
+    def names(self, kind: str) -> list[str]:
+        """Names of this project's entries of a kind ('task', 'group', 'recipe', 'preset'), sorted."""
+        return sorted(name for k, name in self._documents if k == kind)
+
+    def their_names(self, kind: str) -> list[str]:
+        """Names of the tasks or groups of lm-eval's files, sorted."""
+        return sorted(self.theirs.tasks() if kind == "task" else self.theirs.groups() if kind == "group" else [])
+
+    def is_their_group(self, name: str) -> bool:
+        """Whether a name means a group or tag of lm-eval's files."""
+        ours = ("task", name) in self._documents or ("group", name) in self._documents
+        return not ours and self.theirs.knows(name) and not self.theirs.is_task(name)
+
+    def has_task(self, name: str) -> bool:
+        """Whether a task has this name, here or in lm-eval's files."""
+        return ("task", name) in self._documents or self.theirs.is_task(name)
+
+    def folder(self, kind: str, name: str) -> Path:
+        """The folder of an entry's file."""
+        document = self._documents.get((kind, name))
+        return document.path.parent if document else self.theirs.path(name).parent
+
+    def task_folders(self) -> Mapping[str, Path]:
+        """Task -> folder of its file; those of lm-eval are looked up when they are asked for."""
+        return _Folders(self)
+
+    def _entry(self, kind: str, name: str, *, where: str = "") -> Entry[Any]:
+        key = (kind, name)
+        if key not in self._documents and kind in ("task", "group") and self.theirs.knows(name):
+            return self._their_entry(kind, name)
+        if key not in self._documents:
+            broken = "\n".join(str(error) for error in self.errors)
+            raise UserError(
+                f"unknown {kind} '{name}'",
+                where=where,
+                todo=did_you_mean(name, [*self.names(kind), *(self.theirs.near(name) if kind == "task" else ())]),
+                found=broken and f"files in error:\n{broken}",
+            )
+        if key not in self._checked:
+            entry, errors = self.check(kind, name)
+            raise_all(errors)
+            assert entry is not None
+            self._checked[key] = entry
+        return self._checked[key]
+
+    def _their_entry(self, kind: str, name: str) -> Entry[Any]:
+        """A task or group of lm-eval's files; raises UserError(s) for one that cannot be had."""
+        if kind == "group":
+            return Entry(spec=self.theirs.group(name).spec, document=self.theirs.group(name).document)
+        found = self.theirs.task(name)
+        raise_all(found.errors)
+        assert found.spec is not None
+        return Entry(spec=found.spec, document=self.theirs.document(name))
+
+    def task(self, name: str, *, where: str = "") -> Entry[TaskSpec]:
+        """A task by name; raises UserError(s) for an unknown name (asked for at `where`) or a spec with mistakes."""
+        return self._entry("task", name, where=where)
+
+    def group(self, name: str) -> Entry[GroupSpec]:
+        """A group by name."""
+        return self._entry("group", name)
+
+    def recipe(self, name: str, *, where: str = "") -> Entry[RecipeSpec]:
+        """A recipe by name."""
+        return self._entry("recipe", name, where=where)
+
+    def preset(self, name: str) -> Entry[PresetSpec]:
+        """A preset by name."""
+        return self._entry("preset", name)
+
+    def group_tasks(self, name: str, *, _stack: tuple[str, ...] = ()) -> list[str]:
+        """The tasks below a group in order, each once; raises UserError for unknown members and circles."""
+        if ("group", name) not in self._documents and self.theirs.knows(name):
+            return [PREFIX + task for task in self.theirs.leaves(name)]
+        if name in _stack:
+            raise UserError("these groups contain each other", found=" -> ".join((*_stack, name)))
+        tasks: list[str] = []
+        for member in self.group(name).spec.members:
+            where = self.group(name).document.where(("members",))
+            tasks += self._expand(member, where=where, stack=(*_stack, name))
+        return list(dict.fromkeys(tasks))
+
+    def _expand(self, member: str, *, where: str, stack: tuple[str, ...]) -> list[str]:
+        ours = next((kind for kind in ("task", "group") if (kind, member) in self._documents), None)
+        if ours and self.theirs.knows(member):
+            self._remark(f"'{member}' is the {ours} of this project; lm-eval's is {PREFIX}{member}")
+        if ours == "task":
+            return [member]
+        if ours == "group":
+            return self.group_tasks(member, _stack=stack)
+        if self.theirs.knows(member):
+            return [PREFIX + task for task in self.theirs.leaves(member)]
+        found = [*fnmatch.filter(self.names("task"), member), *self.theirs.matching(member)]
+        if not found:
+            todo = did_you_mean(member, [*self.names("task"), *self.names("group"), *self.theirs.near(member)])
+            raise UserError(f"no task, group or glob '{member}'", where=where, todo=todo)
+        return found
+
+    def _remark(self, text: str) -> None:
+        if text not in self.remarks:
+            self.remarks.append(text)
+
+    def select(self, names: str) -> list[str]:
+        """Tasks for a comma-separated list of tasks, groups and globs; raises every unknown name at once."""
+        tasks: list[str] = []
+        errors: list[UserError] = []
+        for name in filter(None, (part.strip() for part in names.split(","))):
+            try:
+                tasks += self._expand(name, where="--tasks", stack=())
+            except UserError as error:
+                errors.append(error)
+        raise_all(errors)
+        return list(dict.fromkeys(tasks))
+
+    def check(self, kind: str, name: str) -> tuple[Entry[Any] | None, list[UserError]]:
+        """Parse one entry and check what a single file cannot know (types, metrics, languages, other tasks)."""
+        if (kind, name) not in self._documents:
+            return self._check_theirs(kind, name)
+        document = self._documents[kind, name]
+        spec, errors = check_document(document, KINDS[kind], tasks=self.names("task"))
+        return (Entry(spec=spec, document=document) if spec else None), errors
+
+    def _check_theirs(self, kind: str, name: str) -> tuple[Entry[Any] | None, list[UserError]]:
+        """The same of a task or group of lm-eval's files."""
+        errors: list[UserError] = []
+        with collecting(errors):
+            if kind == "group":
+                self.theirs.leaves(name)
+            return self._their_entry(kind, name), []
+        return None, errors
+
+    def check_all(self, *, under: Path | None = None) -> list[UserError]:
+        """Every mistake of every file (below a folder), in the order of the files."""
+        errors = [*self.errors]
+        for (kind, name), document in self._documents.items():
+            if under is None or document.path.is_relative_to(under.resolve()):
+                errors += self.check(kind, name)[1]
+                if kind == "group":
+                    try:
+                        self.group_tasks(name)
+                    except UserError as error:
+                        errors.append(error)
+        return list({str(error): error for error in errors}.values())
+
+    def find_theirs(self, *, under: Path) -> list[tuple[str, str]]:
+        """(kind, name) of the tasks and groups of lm-eval's files below a folder; tags are no files."""
+        folder = under.resolve()
+        listed = [("group", one) for one in self.theirs.index.groups.values()]
+        listed += [("task", one) for one in self.theirs.index.tasks.values()]
+        return [(kind, PREFIX + one.name) for kind, one in listed if one.path.resolve().is_relative_to(folder)]
+
+    def find(self, *, under: Path) -> list[tuple[str, str]]:
+        """(kind, name) of the entries whose files lie below a folder."""
+        return [key for key, document in self._documents.items() if document.path.is_relative_to(under.resolve())]
+
+
+@dataclass(frozen=True)
+class _Folders(Mapping[str, Path]):
+    """The folders of all tasks of a catalog."""
+
+    catalog: Catalog
+
+    def __getitem__(self, task: str) -> Path:
+        if not self.catalog.has_task(task):
+            raise KeyError(task)
+        return self.catalog.folder("task", task)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.catalog.names("task")
+        yield from self.catalog.their_names("task")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

@@ -1,0 +1,1 @@
+"""The reading side of task files of lm-evaluation-harness: names, files, conversion."""

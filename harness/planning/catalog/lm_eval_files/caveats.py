@@ -1,0 +1,83 @@
+"""What a reader of the scores of a task of lm-evaluation-harness must know, found by rules and not by its name.
+
+remarks_on(file, config, sources, language="de")      # ['scored on its validation split: ...', ...]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from harness.data.languages import UNDETERMINED
+from harness.planning.catalog.lm_eval_files.sources import Sources
+from harness.specs.lm_eval import Function, LmEvalTask
+from harness.specs.task import TaskSpec
+from harness.task_types.lm_eval_harness.task_code import file_of
+
+if TYPE_CHECKING:
+    from harness.planning.catalog.lm_eval_files.task_file import File
+
+XTREME_TEST = {"xnli": "test", "paws-x": "test", "xquad": "validation", "mlqa": "test"}
+"Last part of a dataset's name -> the split on which XTREME reports it."
+ENGLISH_ARTICLES = re.compile(r"squad_metrics|\\b\(a\|an\|the\)\\b")
+"Code that normalises answers as SQuAD's script does."
+BY_LANGUAGE = re.compile(r"\blang(uage)?\b\s*==")
+"Code that asks for the language."
+
+
+def remarks_on(file: File, config: LmEvalTask, sources: Sources, *, language: str) -> list[str]:
+    """Every remark, the weightiest first."""
+    return [*_rows(file, sources), *_answers(file, config, language), *_choices(config), *_lang(language)]
+
+
+def remarks_on_shots(spec: TaskSpec) -> list[str]:
+    """What a reader must know of scores with solved examples before the question."""
+    assert spec.lm_eval is not None
+    return list(_examples(spec.lm_eval, spec))
+
+
+def _rows(file: File, sources: Sources) -> Iterator[str]:
+    """Splits."""
+    name = str(file.get("dataset_path")).rpartition("/")[2].lower()
+    reported = XTREME_TEST.get(name)
+    if file.get("test_split") is None and reported != sources.asked_split:
+        beside = f"; XTREME reports {reported}" if reported else ""
+        yield f"scored on the split '{sources.asked_split}': the file names no test split{beside}"
+    elif reported and reported != sources.asked_split:
+        yield f"scored on the split '{sources.asked_split}'; XTREME reports {reported}"
+
+
+def _answers(file: File, config: LmEvalTask, language: str) -> Iterator[str]:
+    """How answers are compared."""
+    scoring = config.process_results
+    if not isinstance(scoring, Function):
+        return
+    path = file_of(scoring.function, file.folder / scoring.folder)
+    code = path.read_text(encoding="utf-8", errors="replace") if path else ""
+    if language != "en" and ENGLISH_ARTICLES.search(code) and not BY_LANGUAGE.search(code):
+        yield "answers are compared in SQuAD's English normal form, whatever the language: no segmentation, English articles"
+    taken = file.get("doc_to_target")
+    if isinstance(taken, str) and re.search(r"\[\s*0\s*\]", taken):
+        yield "only the first of a row's answers counts"
+
+
+def _examples(config: LmEvalTask, spec: TaskSpec) -> Iterator[str]:
+    """Where solved examples come from."""
+    if spec.data.train and spec.data.train == spec.data.test:
+        own = config.shots.same_rows or config.shots.sampler == "default"
+        left = "the question's own row left out" if own else "and the question's own row may be among them"
+        yield f"solved examples come from the split that is scored ('{spec.data.test[0].split}'), {left}"
+    if config.shots.sampler == "default":
+        yield "solved examples are drawn for each question by itself; lm-eval draws them one question after the other"
+
+
+def _choices(config: LmEvalTask) -> Iterator[str]:
+    """What the normalised accuracies divide by."""
+    if any(scored.metric == "acc_norm" for scored in config.metrics) and config.process_results is None:
+        yield "acc_norm divides by characters, which weigh more in some scripts than in others"
+
+
+def _lang(language: str) -> Iterator[str]:
+    if language == UNDETERMINED:
+        yield "its language is neither in its dataset's configuration nor in its name, or not in the language table: und"

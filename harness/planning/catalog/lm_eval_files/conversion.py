@@ -1,0 +1,238 @@
+"""From a task file of lm-evaluation-harness to a TaskSpec of the task type `lm_eval`.
+
+    made = convert(read_file(path), name="xnli_de", overrides={})
+    made.spec, made.errors, made.remarks           # a spec (None where the file cannot be run), mistakes and what to know
+
+Errors are what lm-eval itself would stop at, or what it would do wrong in silence (an unknown metric), or what is not here; what
+it runs over are remarks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.api.errors import UserError, did_you_mean
+from harness.planning.catalog.lm_eval_files.caveats import remarks_on, remarks_on_shots
+from harness.planning.catalog.lm_eval_files.filters_and_metrics import filters_of, metrics_of
+from harness.planning.catalog.lm_eval_files.known_keys import (
+    AGGREGATIONS,
+    DEFAULT_METRICS,
+    FEWSHOT_KEYS,
+    REFUSED,
+    STRUCTURE,
+    TASK_KEYS,
+    TOKEN_LIMITS,
+)
+from harness.planning.catalog.lm_eval_files.languages import language_of
+from harness.planning.catalog.lm_eval_files.sources import sources_of
+from harness.planning.catalog.lm_eval_files.task_file import File, check_template, value_of
+from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName, Reading
+from harness.specs.lm_eval import LmEvalTask, Shots, Turns
+from harness.specs.loader import KeyPath
+from harness.specs.task import Data, MetricUse, TaskSpec
+from harness.task_types.lm_eval_harness.process_results import value_name
+from harness.task_types.lm_eval_harness.templates import num_listed
+
+PREFIX = "lm_eval/"
+"Of the names of all tasks and groups that come from lm-eval's files."
+TEMPLATES = ("doc_to_text", "doc_to_target", "doc_to_choice", "description", "gen_prefix")
+TURNS = tuple(Turns.model_fields)
+
+
+@dataclass(kw_only=True)
+class Converted:
+    """What came of a file."""
+
+    spec: TaskSpec | None
+    errors: list[UserError]
+    notes: list[str]
+    "What a reader of its scores must know."
+    warnings: list[str]
+    "What lm-eval runs over, with file and line."
+
+    @property
+    def remarks(self) -> list[str]:
+        """All of it."""
+        return [*self.notes, *self.warnings]
+
+
+def convert(reading: Reading, *, name: str, overrides: Mapping[str, Any]) -> Converted:
+    """Make a spec; `overrides` are the keys that a group sets for the task."""
+    values = {**reading.document.values, **{key: value for key, value in overrides.items() if key != "task"}}
+    file = File(name=name, values=values, document=reading.document, remarks=list(reading.remarks))
+    _check_keys(file)
+    config = _config(file)
+    sources = sources_of(file)
+    language = language_of(name=name.rpartition("::")[2], dataset_name=_text(file.get("dataset_name")))
+    notes: list[str] = []
+    spec = None
+    if config and sources and not file.errors:
+        notes = remarks_on(file, config, sources, language=language)
+        config = config.model_copy(update={"rows": f"{file.get('dataset_path')} {sources.asked_split}"})
+        metadata = file.get("metadata", {})
+        version = metadata.get("version", "") if isinstance(metadata, Mapping) else ""
+        spec = TaskSpec(
+            task=PREFIX + name,
+            type="lm_eval",
+            description=_description(file, config, version),
+            languages=(language,),
+            train_languages=(language,),
+            data=Data(test=(sources.asked,), train=(sources.shown,) if sources.shown else ()),
+            fields={},
+            metrics=tuple(MetricUse(metric=name) for name in _metric_names(config)),
+            chance=_chance(config),
+            selection="none",
+            notes=tuple(notes),
+            lm_eval=config,
+        )
+    if spec:
+        notes += remarks_on_shots(spec)
+    return Converted(spec=spec, errors=file.errors, notes=notes, warnings=file.remarks)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _description(file: File, config: LmEvalTask, version: Any) -> str:
+    """One sentence for `ls`."""
+    alias = file.get("task_alias")
+    dataset = " ".join(str(file.get(key)) for key in ("dataset_path", "dataset_name") if file.get(key))
+    told = f"{config.output_type} on {dataset}" + (f", version {version}" if version != "" else "")
+    return f"{alias}: {told}" if alias else told
+
+
+def _metric_names(config: LmEvalTask) -> list[str]:
+    """The metrics of this project that make the task's numbers: each of its metrics under each of its filters."""
+    names = [
+        f"{AGGREGATIONS[scored.aggregation]}:{value_name(scored.metric, filter_.name)}"
+        for scored in config.metrics
+        for filter_ in config.filters
+    ]
+    return list(dict.fromkeys(names))
+
+
+def _chance(config: LmEvalTask) -> float:
+    """The score of guessing, where the number of choices stands in the file."""
+    choices = config.doc_to_choice
+    if config.output_type != "multiple_choice" or config.process_results is not None:
+        return 0.0
+    number = len(choices) if isinstance(choices, list | dict) else num_listed(choices) if isinstance(choices, str) else None
+    return 100 / number if number else 0.0
+
+
+def _check_keys(file: File) -> None:
+    """Keys that lm-eval does not know, and those that ask for what is not here."""
+    for key, value in file.values.items():
+        if key in REFUSED and value not in (None, False):
+            file.wrong(f"'{key}' is not supported: {REFUSED[key]}", (key,))
+        elif key not in TASK_KEYS and key not in STRUCTURE:
+            file.wrong(f"unknown key '{key}'", (key,), todo=did_you_mean(str(key), TASK_KEYS))
+    kind = file.get("output_type", "generate_until")
+    if kind not in DEFAULT_METRICS:
+        todo = "" if kind == "loglikelihood_rolling" else did_you_mean(str(kind), DEFAULT_METRICS)
+        file.wrong(f"output_type '{kind}' is not supported", ("output_type",), expected=", ".join(DEFAULT_METRICS), todo=todo)
+    if kind == "multiple_choice" and file.get("doc_to_choice") is None:
+        file.wrong("multiple_choice without doc_to_choice", ("output_type",))
+    for key in ("doc_to_text", "doc_to_target"):
+        if file.get(key) is None:
+            file.wrong(f"'{key}' is missing", ())
+
+
+def _turns(file: File, values: Mapping[str, Any], path: KeyPath, inherited: Mapping[str, Any]) -> dict[str, Any]:
+    """How rows are told, with what is inherited where the file says nothing; templates are checked."""
+    found = dict(inherited)
+    for key in TURNS:
+        if key in values and (values[key] is not None or not inherited):
+            found[key] = value_of(file, values[key], (*path, key))
+        if isinstance(values.get(key), str) and not isinstance(values[key], FunctionName) and key in TEMPLATES:
+            check_template(file, values[key], (*path, key))
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _config(file: File) -> LmEvalTask | None:
+    """The part of a task that decides its results; None where it does not come out right."""
+    told = _turns(file, file.values, (), {})
+    description = file.get("description", "")
+    if isinstance(description, str):
+        check_template(file, description, ("description",))
+    until, longest = _generation(file)
+    try:
+        shots = Shots(**_shots(file, told))
+        return LmEvalTask(
+            **told,
+            output_type=file.get("output_type", "generate_until"),
+            process_docs=value_of(file, file.get("process_docs"), ("process_docs",)),
+            process_results=value_of(file, file.get("process_results"), ("process_results",)),
+            description=description,
+            shots=shots,
+            num_fewshot=file.get("num_fewshot"),
+            until=until,
+            max_gen_toks=longest,
+            repeats=file.get("repeats", 1),
+            filters=filters_of(file),
+            metrics=metrics_of(file),
+        )
+    except ValidationError as error:
+        for detail in error.errors():
+            key = str(detail["loc"][0]) if detail["loc"] else ""
+            if not any(f" {key}" in known.where for known in file.errors):
+                file.wrong(detail["msg"], (key,), found=repr(detail.get("input"))[:80])
+        return None
+
+
+def _shots(file: File, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Where solved examples come from and how they are told."""
+    own = file.get("fewshot_config", {})
+    if not isinstance(own, Mapping):
+        file.wrong("fewshot_config is a mapping", ("fewshot_config",), found=repr(own)[:80])
+        own = {}
+    for key in own:
+        if key not in FEWSHOT_KEYS:
+            file.wrong(f"unknown key '{key}'", ("fewshot_config", key), todo=did_you_mean(str(key), FEWSHOT_KEYS))
+    if own.get("fewshot_indices") is not None:
+        file.note(
+            "lm-eval reads fewshot_indices and does not use them; neither are they used here",
+            ("fewshot_config", "fewshot_indices"),
+        )
+    sampler = own.get("sampler", "default")
+    if sampler not in ("default", "first_n"):
+        expected = "default or first_n"
+        file.wrong("this sampler is not supported", ("fewshot_config", "sampler"), expected=expected, found=str(sampler))
+        sampler = "default"
+    defaults = {name: field_.default for name, field_ in Turns.model_fields.items()}
+    turns = _turns(file, own, ("fewshot_config",), {**defaults, **told})
+    prepared = own.get("process_docs", file.get("process_docs"))
+    split = own.get("split", file.get("fewshot_split"))
+    return {
+        **turns,
+        "sampler": sampler,
+        "process_docs": value_of(
+            file, prepared, ("fewshot_config", "process_docs") if "process_docs" in own else ("process_docs",)
+        ),
+        "samples": value_of(file, own.get("samples"), ("fewshot_config", "samples")) if split is None else None,
+        "same_rows": split == file.get("test_split"),
+    }
+
+
+def _generation(file: File) -> tuple[tuple[str, ...], int]:
+    """Texts that end an answer, and its longest length; notes what would not be greedy."""
+    own = file.get("generation_kwargs", {})
+    delimiter = file.get("fewshot_delimiter", "\n\n")
+    if not isinstance(own, Mapping):
+        file.wrong("generation_kwargs is a mapping", ("generation_kwargs",), found=repr(own)[:80])
+        return (delimiter,), 256
+    path = ("generation_kwargs",)
+    until = own.get("until", [delimiter])
+    until = [until] if isinstance(until, str) else until if isinstance(until, list) else []
+    limits = [own[key] for key in TOKEN_LIMITS if own.get(key) is not None]
+    if own.get("do_sample") or (own.get("do_sample") is None and float(own.get("temperature") or 0) > 0):
+        file.wrong("answers that are drawn at random are not supported", path, expected="do_sample: false", found=str(dict(own)))
+    if (own.get("num_beams") or 1) != 1:
+        file.wrong("beam search is not supported", (*path, "num_beams"), expected="1", found=str(own["num_beams"]))
+    for key in own:
+        if key not in ("until", "do_sample", "temperature", "num_beams", "top_p", "top_k", *TOKEN_LIMITS):
+            file.note(f"'{key}' does nothing here", (*path, key))
+    return tuple(str(text) for text in until if text != ""), int(limits[0]) if limits else 256

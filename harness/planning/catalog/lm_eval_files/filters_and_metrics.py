@@ -1,0 +1,119 @@
+"""The numbers of a task of lm-evaluation-harness: its filters and metrics, as far as they are computed here.
+
+    filters_of(file), metrics_of(file)
+
+A metric that lm-eval has and this project has not is left out with a remark as long as another one remains; one that neither has,
+which lm-eval finds out after the run, is an error.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.api.errors import did_you_mean
+from harness.planning.catalog.lm_eval_files.known_keys import (
+    AGGREGATIONS,
+    AGGREGATIONS_ELSEWHERE,
+    DEFAULT_METRICS,
+    ELSEWHERE,
+    FILTERS,
+    FILTERS_ELSEWHERE,
+    METRIC_KEYS,
+    METRIC_RULES,
+)
+from harness.planning.catalog.lm_eval_files.task_file import File, value_of
+from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName
+from harness.specs.lm_eval import Filter, Scored, Step
+from harness.specs.loader import KeyPath
+
+
+def filters_of(file: File) -> tuple[Filter, ...]:
+    """The filters of the file, or the one that takes the first answer."""
+    found: list[Filter] = []
+    given = file.get("filter_list", [])
+    for number, entry in enumerate(given if isinstance(given, list) else [given]):
+        path: KeyPath = ("filter_list", number)
+        if not isinstance(entry, Mapping) or "name" not in entry or not isinstance(entry.get("filter"), list):
+            file.wrong("a filter has a name and a list of steps", path, expected="{name: ..., filter: [{function: ...}]}")
+            continue
+        steps = [_step(file, step, (*path, "filter", at)) for at, step in enumerate(entry["filter"])]
+        found.append(Filter(name=str(entry["name"]), steps=tuple(step for step in steps if step)))
+    return tuple(found) or (Filter(),)
+
+
+def _step(file: File, step: Any, path: KeyPath) -> Step | None:
+    own = step.get("function") if isinstance(step, Mapping) else None
+    if isinstance(own, FunctionName):  # a class whose `apply` takes and gives what a filter does
+        options = {key: value for key, value in step.items() if key != "function"}
+        return Step(function="custom", options=value_of(file, {**options, "filter_class": own}, (*path, "function")))
+    function = str(own)
+    if function not in FILTERS:
+        known = (
+            "lm-eval has it, but it is not supported here" if function in FILTERS_ELSEWHERE else did_you_mean(function, FILTERS)
+        )
+        file.wrong(f"unknown filter '{function}'", (*path, "function"), todo=known)
+        return None
+    options = {key: value for key, value in step.items() if key != "function"}
+    for key in options:
+        if key not in FILTERS[function]:
+            file.wrong(f"filter '{function}' has no '{key}'", (*path, key), todo=did_you_mean(str(key), FILTERS[function]))
+    return Step(function=function, options=value_of(file, options, path))
+
+
+def metrics_of(file: File) -> tuple[Scored, ...]:
+    """The metrics of the file, or those of its output type."""
+    kind = file.get("output_type", "generate_until")
+    given = file.get("metric_list")
+    if given is None:
+        entries: Sequence[Any] = [{"metric": name} for name in DEFAULT_METRICS.get(kind, ())]
+    else:
+        entries = given if isinstance(given, list) else [given]
+    found = [_scored(file, entry, ("metric_list", n) if given is not None else (), kind) for n, entry in enumerate(entries)]
+    made = tuple(one for one in found if one)
+    if not made and not file.errors:
+        expected = ", ".join(name for name, rule in METRIC_RULES.items() if kind in rule.output_types)
+        file.wrong("none of its metrics can be computed here", ("metric_list",), expected=expected)
+    return made
+
+
+def _scored(file: File, entry: Any, path: KeyPath, kind: str) -> Scored | None:
+    """One entry of metric_list; None, with a mistake or a remark, for one that cannot be computed."""
+    name = entry.get("metric") if isinstance(entry, Mapping) else None
+    if isinstance(name, FunctionName) or not isinstance(name, str):
+        message = "metrics that are functions are not supported" if name else "'metric' is missing"
+        file.wrong(message, (*path, "metric"), todo="process_results may compute them" if name else "")
+        return None
+    own = file.get("process_results") is not None
+    rule = METRIC_RULES.get(name)
+    if not own and (rule is None or kind not in rule.output_types):
+        if name in ELSEWHERE or rule:
+            file.note(f"metric '{name}' of {kind} is not computed here", (*path, "metric"))
+        else:
+            names = [known for known, other in METRIC_RULES.items() if kind in other.output_types]
+            file.wrong(f"unknown metric '{name}'", (*path, "metric"), todo=did_you_mean(name, names))
+        return None
+    aggregation = entry.get("aggregation", rule.aggregation if rule else "mean")
+    if aggregation not in AGGREGATIONS:
+        if isinstance(aggregation, FunctionName) or aggregation in AGGREGATIONS_ELSEWHERE:
+            file.note(f"metric '{name}' is not computed here: its aggregation is {aggregation}", (*path, "aggregation"))
+        else:
+            todo = did_you_mean(str(aggregation), [*AGGREGATIONS, *AGGREGATIONS_ELSEWHERE])
+            file.wrong(f"unknown aggregation '{aggregation}'", (*path, "aggregation"), todo=todo)
+        return None
+    return Scored(
+        metric=name, aggregation=aggregation, options=_options(file, entry, path, () if own or not rule else rule.options)
+    )
+
+
+def _options(file: File, entry: Mapping[str, Any], path: KeyPath, known: Sequence[str]) -> Any:
+    """The options that a metric has here; one that it has not stops lm-eval where the metric takes options, else does nothing."""
+    options = {key: value for key, value in entry.items() if key not in METRIC_KEYS}
+    for key in options:
+        if key not in known:
+            near = did_you_mean(str(key), [*METRIC_KEYS, *known])
+            if known and file.get("output_type", "generate_until") == "generate_until":
+                file.wrong(f"metric '{entry['metric']}' has no option '{key}'", (*path, key), todo=near)
+            else:
+                file.note(f"metric '{entry['metric']}' has no option '{key}', which lm-eval runs over ({near})", (*path, key))
+    if entry.get("hf_evaluate"):
+        file.note(f"metric '{entry['metric']}' is lm-eval's, not that of the package evaluate", (*path, "hf_evaluate"))
+    return value_of(file, {key: value for key, value in options.items() if key in known}, path)

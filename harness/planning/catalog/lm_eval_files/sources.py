@@ -1,0 +1,89 @@
+"""Where the rows of a task of lm-evaluation-harness lie: those that are asked, and those that are shown solved.
+
+    found = sources_of(file)
+    found.asked, found.shown          # Source of the test split, else of the validation split; of the solved examples
+
+The rows that are asked are the test split where the file names one, else the validation split.  Solved examples are of the split
+that the file names for them, else of the training, validation or test split, whichever it has first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from harness.specs.task import Source
+
+if TYPE_CHECKING:
+    from harness.planning.catalog.lm_eval_files.task_file import File
+
+BUILDERS = ("json", "csv", "parquet", "text")
+"Dataset paths of `datasets` that mean files."
+SUFFIXES = {"jsonl": "json", "json": "json", "csv": "csv", "tsv": "csv", "parquet": "parquet", "txt": "text"}
+IGNORED = ("trust_remote_code", "download_mode", "cache_dir")
+"Arguments of load_dataset that change no row."
+
+
+class Sources(NamedTuple):
+    """The rows of a task."""
+
+    asked: Source
+    asked_split: str
+    shown: Source | None
+    "None where the solved examples stand in the file or come from a function."
+    shown_split: str | None
+
+
+def sources_of(file: File) -> Sources | None:
+    """The sources of a task; None, with mistakes in the file, where it names none."""
+    asked = file.get("test_split") or file.get("validation_split")
+    if asked is None:
+        file.wrong("neither test_split nor validation_split is named", ())
+        return None
+    if file.get("dataset_path") is None:
+        if file.get("custom_dataset") is None:
+            file.wrong("'dataset_path' is missing", ())
+        return None
+    own = file.get("fewshot_config")
+    own = own if isinstance(own, Mapping) else {}
+    shown = own.get("split", file.get("fewshot_split"))
+    if shown is None and own.get("samples") is None:
+        shown = next(
+            (file.get(f"{name}_split") for name in ("training", "validation", "test") if file.get(f"{name}_split")), None
+        )
+    first = _source(file, str(asked))
+    second = _source(file, str(shown)) if shown is not None else None
+    return Sources(first, str(asked), second, None if shown is None else str(shown)) if first else None
+
+
+def _source(file: File, split: str) -> Source | None:
+    """The source of one split."""
+    path, name = str(file.get("dataset_path")), file.get("dataset_name")
+    kwargs = {key: value for key, value in dict(file.get("dataset_kwargs", {})).items() if key not in IGNORED}
+    data_files = kwargs.pop("data_files", None)
+    if data_files is not None or path in BUILDERS:
+        return _files(file, path, data_files, kwargs, split)
+    revision = kwargs.pop("revision", None)
+    for key in kwargs:
+        file.wrong(f"dataset_kwargs: '{key}' is not supported for a dataset of the hub", ("dataset_kwargs", key))
+    return Source(hub=path, config="default" if name is None else str(name), split=split, revision=revision)
+
+
+def _files(file: File, path: str, data_files: Any, kwargs: Mapping[str, Any], split: str) -> Source | None:
+    """Files as `datasets` reads them; those of a hub dataset lie in its folder of the mirror."""
+    by_split = data_files if isinstance(data_files, Mapping) else {"train": data_files}
+    names = by_split.get(split)
+    names = [names] if isinstance(names, str) else names
+    where = ("dataset_kwargs", "data_files")
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        file.wrong(f"data_files names no file for the split '{split}'", where, found=repr(data_files)[:80])
+        return None
+    builder = path
+    if path not in BUILDERS:
+        builder = SUFFIXES.get(names[0].rpartition(".")[2], "")
+        names = [f"{path}/{one}" for one in names]
+    if not builder:
+        file.wrong("cannot tell what kind of file this is", where, expected=", ".join(SUFFIXES), found=names[0])
+        return None
+    files = names[0] if len(names) == 1 else tuple(names)
+    return Source(files={"rows": files}, reader="as_datasets", reader_options={"builder": builder, "arguments": dict(kwargs)})

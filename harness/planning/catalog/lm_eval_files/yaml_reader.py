@@ -1,0 +1,176 @@
+"""Reads a task file of lm-evaluation-harness with its includes, and remembers the file and line of every value.
+
+    found = read_file(Path("tasks/xnli/xnli_de.yaml"))
+    found.document.values["doc_to_target"], found.document.mark(("doc_to_target",))      # 'label', tasks/xnli/xnli_common_yaml:11
+
+As there: `include` is a name or a list of names relative to the file that says it; what is included is laid under the file key by
+key, whole values replacing whole values, also by an explicit null; later includes win over earlier ones.  The same base may be
+reached twice.  `!function utils.f` is kept as text with the folder of the file that says it; nothing is imported.
+"""
+
+import os
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.api.errors import UserError, did_you_mean
+from harness.specs.loader import DEEPEST, Document, KeyPath, Mark, dotted, shown, top_mapping
+
+FUNCTION_TAG = "!function"
+
+
+class FunctionName(str):
+    """`!function utils.f` as a text that knows the folder of its file."""
+
+    folder: Path
+    reference: str
+
+    def __new__(cls, reference: str, folder: Path) -> "FunctionName":
+        """The text as the file has it."""
+        made = super().__new__(cls, f"{FUNCTION_TAG} {reference}")
+        made.reference, made.folder = reference, folder
+        return made
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A file with its includes."""
+
+    document: Document
+    remarks: tuple[str, ...] = ()
+    "What lm-eval runs over in silence, each with file and line."
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """One file without its includes."""
+
+    values: dict[Any, Any]
+    marks: dict[KeyPath, Mark]
+    remarks: list[str] = field(default_factory=list)
+
+
+def read_file(path: Path, *, _stack: tuple[Path, ...] = ()) -> Reading:
+    """Read a file; raises UserError for bad YAML, missing includes and circles, with the chain that leads there."""
+    path = Path(os.path.abspath(path))
+    if path in _stack:
+        chain = " -> ".join(shown(one) for one in (*_stack[_stack.index(path) :], path))
+        raise UserError("these files include each other in a circle", where=shown(_stack[-1]), found=chain)
+    try:
+        stamp = path.stat().st_mtime_ns
+    except OSError as error:
+        raise UserError(f"cannot read {shown(path)}: {error.strerror}") from error
+    own = _read(path, stamp)
+    values: dict[Any, Any] = {}
+    marks: dict[KeyPath, Mark] = {}
+    remarks = list(own.remarks)
+    for number, name in enumerate(_includes(own, path)):
+        target = path.parent / name
+        if not target.is_file():
+            where = str(own.marks.get(("include", number), own.marks.get(("include",), shown(path))))
+            near = did_you_mean(target.name, [p.name for p in target.parent.iterdir()] if target.parent.is_dir() else [])
+            raise UserError(f"included file '{name}' does not exist", where=where, todo=near)
+        base = read_file(target, _stack=(*_stack, path))
+        _lay_over(values, marks, base.document.values, base.document.marks, without=("task_list",))
+        remarks += base.remarks
+    _lay_over(values, marks, own.values, own.marks, without=("include",))
+    return Reading(document=Document(path=path, values=values, marks=marks), remarks=tuple(dict.fromkeys(remarks)))
+
+
+def own_values(path: Path) -> dict[Any, Any]:
+    """The values of a file without its includes, `include` among them; raises UserError for bad YAML."""
+    return _read(Path(os.path.abspath(path)), path.stat().st_mtime_ns).values
+
+
+def _includes(own: _File, path: Path) -> list[str]:
+    """The names that a file includes."""
+    included = own.values.get("include")
+    names = [] if included is None else included if isinstance(included, list) else [included]
+    if not all(isinstance(name, str) for name in names):
+        where = str(own.marks.get(("include",), shown(path)))
+        raise UserError("include takes a file name or a list of them", where=where, found=repr(included)[:80])
+    return names
+
+
+def _lay_over(
+    into: dict[Any, Any],
+    marks: dict[KeyPath, Mark],
+    values: dict[Any, Any],
+    new: dict[KeyPath, Mark],
+    *,
+    without: tuple[str, ...],
+) -> None:
+    """Replace whole top-level values, with their marks."""
+    taken = {key for key in values if key not in without}
+    for path in [path for path in marks if path and path[0] in taken]:
+        del marks[path]
+    marks |= {path: mark for path, mark in new.items() if path and path[0] in taken}
+    into |= {key: value for key, value in values.items() if key in taken}
+
+
+@lru_cache(maxsize=512)
+def _read(path: Path, stamp: int) -> _File:
+    """Parse one file as it is at a time of change: bases are included by hundreds of files."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError("not UTF-8 text", where=shown(path), found=str(error)) from error
+    found = _File(values={}, marks={})
+    with top_mapping(text, path) as (loader, root):
+        found.values.update(_Walk(path=path, name=shown(path), loader=loader, found=found).mapping(root, ()))
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Walk:
+    """Turns the nodes of one file into plain values."""
+
+    path: Path
+    name: str
+    loader: Any
+    found: _File
+
+    def plain(self, node: yaml.Node, path: KeyPath) -> Any:
+        """The value of a node; the line of each value inside is written down."""
+        self.found.marks[path] = Mark(self.name, node.start_mark.line + 1)
+        where = f"{self.name}:{node.start_mark.line + 1} {dotted(path)}".rstrip()
+        if len(path) > DEEPEST:
+            raise UserError("values are nested too deep, or an alias contains itself", where=where)
+        if node.tag == FUNCTION_TAG:
+            return FunctionName(str(node.value), self.path.parent)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.plain(child, (*path, number)) for number, child in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path)
+        try:
+            return self.loader.construct_object(node)
+        except ValueError as error:
+            raise UserError(f"not a value that YAML can read: {error}", where=where, todo="quote it") from error
+
+    def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[Any, Any]:
+        """The values of a mapping; of a key that comes twice the last value counts, as in PyYAML."""
+        values: dict[Any, Any] = {}
+        own: set[Any] = set()
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                several = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                for part in several:
+                    base = self.mapping(part, path) if isinstance(part, yaml.MappingNode) else {}
+                    values = {**base, **values}
+                continue
+            key = self.loader.construct_object(key_node)
+            if not isinstance(key, str | int | float | bool | None):
+                raise UserError("a key must be a plain word", where=f"{self.name}:{line}")
+            if key in own:
+                first = self.found.marks[*path, key].line
+                self.found.remarks.append(
+                    f"{self.name}:{line}: key '{key}' is written twice (first on line {first}); the last counts"
+                )
+            own.add(key)
+            values[key] = self.plain(value_node, (*path, key))
+            self.found.marks[*path, key] = Mark(self.name, line)
+        return values

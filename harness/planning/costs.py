@@ -1,0 +1,174 @@
+"""What a plan costs: rows, steps, device memory and disk, before anything is loaded.
+
+numbers = estimate(plan, root=root, machine=machine)
+numbers.training[stage.key].steps, numbers.notes
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from harness.api.errors import UserError
+from harness.api.registry import TASK_TYPES
+from harness.data.examples import Split
+from harness.data.file_hashes import cache_folder
+from harness.data.rows import load_rows
+from harness.planning.fingerprints import file_of
+from harness.planning.plan import Plan
+from harness.runtime.machine import Machine
+from harness.runtime.stages import Stage, canonical, write_json
+from harness.specs.portable import revive
+from harness.specs.recipe import Training
+from harness.training.mixture import Component, Schedule
+
+BYTES_FULL_TRAINING = 16
+"Per trained parameter: fp32 weights, gradients and AdamW's two moments."
+BYTES_FROZEN = 4
+BYTES_INFERENCE = {"float32": 4}
+BYTES_HALF = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingCost:
+    """The size of one training stage."""
+
+    rows: int | None
+    "Rows before windows and pieces are cut; None = the data are not here."
+    batch_size: int
+    steps: int | None
+    rates: Mapping[str, float] = field(default_factory=dict)
+    "Of a mixture: the share of the steps that each task gets."
+
+    def shown(self) -> tuple[str, str, str]:
+        """Rows, batch and steps as text."""
+        return (_number(self.rows), str(self.batch_size), _number(self.steps))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """The costs of a plan."""
+
+    training: Mapping[str, TrainingCost]
+    "By stage key."
+    test_rows: Mapping[str, int | None]
+    "By task: test rows of all languages asked for."
+    notes: tuple[str, ...]
+    "Memory, disk, pitfalls: sentences."
+
+
+def _number(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def estimate(plan: Plan, *, root: Path, machine: Machine) -> Estimate:
+    """Costs of the stages of a plan; numbers of rows are kept in the user's cache folder."""
+    training: dict[str, TrainingCost] = {}
+    for stage in plan.stages:
+        if stage.verb == "train":
+            training[stage.key] = _training_cost(stage, machine)
+    test_rows: dict[str, int | None] = {}
+    for stage in plan.stages:
+        if stage.verb == "predict":
+            test_rows.setdefault(stage.args["task"], 0)
+    counted: set[tuple[str, str]] = set()
+    for stage in plan.stages:
+        if stage.verb == "predict" and (key := (stage.args["task"], stage.args["lang"])) not in counted:
+            counted.add(key)
+            rows = _rows({"task": key[0], "spec": stage.args["spec"], "data": {key[1]: stage.args["data"]}}, "test", machine)
+            limit = stage.args.get("limit")
+            so_far = test_rows[key[0]]
+            test_rows[key[0]] = None if rows is None or so_far is None else so_far + min(rows, limit or rows)
+    return Estimate(training=training, test_rows=test_rows, notes=tuple(_notes(plan, root, machine)))
+
+
+def _training_cost(stage: Stage, machine: Machine) -> TrainingCost:
+    training = Training.model_validate(stage.args["training"])
+    parts: list[Component] = []
+    for component in stage.args["tasks"]:
+        rows = _rows(component, "train", machine)
+        most = component.get("max_examples", training.max_examples)
+        if rows is None:
+            return TrainingCost(rows=None, batch_size=training.batch_size, steps=training.max_steps)
+        rows = min(rows, most or rows)
+        batch_size = component.get("batch_size", training.batch_size)
+        parts.append(Component(name=component["task"], strata=(rows,), num_examples=rows, batch_size=batch_size))
+    schedule = Schedule(
+        components=parts,
+        seed=0,
+        sampling=training.sampling,
+        cap=training.sampling_cap,
+        temperature=training.sampling_temperature,
+    )
+    return TrainingCost(
+        rows=sum(part.num_items for part in parts),
+        batch_size=training.batch_size,
+        steps=schedule.steps_for(epochs=training.epochs, max_steps=training.max_steps),
+        rates=schedule.rates if len(parts) > 1 else {},
+    )
+
+
+def _rows(content: Mapping[str, Any], split: Split, machine: Machine) -> int | None:
+    """Rows of a split, read once for each fingerprint; None where the data cannot be read here."""
+    store = cache_folder() / "row_counts.json"
+    known = _known_rows(store, store.stat().st_mtime_ns if store.is_file() else 0)
+    key = canonical([content["spec"]["data"], content["data"]])
+    if key not in known:
+        spec = revive(content["task"], content["spec"])
+        folder = machine.task_folders.get(file_of(spec.task))
+        try:
+            known[key] = sum(
+                len(load_rows(source, lang=lang, place=machine.place, task=spec.task, task_folder=folder).rows)
+                for lang in content["data"]
+                for source in getattr(spec.data, split)
+            )
+        except UserError:
+            return None  # the run itself reports data that cannot be read
+        write_json(store, known)
+    return known[key]
+
+
+@lru_cache(maxsize=1)
+def _known_rows(store: Path, changed: int) -> dict[str, int]:
+    """Counts of earlier plans; read again when another process changed them (`changed` is the time of that)."""
+    return dict(json.loads(store.read_text(encoding="utf-8"))) if changed else {}
+
+
+def _notes(plan: Plan, root: Path, machine: Machine) -> list[str]:
+    """Memory, disk and what goes wrong with the model."""
+    facts = plan.backbone.facts
+    total, inner = facts.get("parameters"), facts.get("non_embedding_parameters")
+    trained = [stage for stage in plan.stages if stage.verb == "train"]
+    notes = []
+    if total:
+        frozen = {Training.model_validate(stage.args["training"]).freeze for stage in trained}
+        full = total * BYTES_FULL_TRAINING
+        if frozen == {"embeddings"} and inner:
+            full = inner * BYTES_FULL_TRAINING + (total - inner) * BYTES_FROZEN
+        low_rank = "lora" in plan.backbone.arguments.get("extra", {})
+        if low_rank:  # a frozen base in half precision; what is trained is about a hundredth of it
+            full = total * BYTES_HALF
+        inference = total * BYTES_INFERENCE.get(facts.get("dtype") or "", BYTES_HALF)
+        if trained:
+            notes.append(f"device memory: about {_gib(full)} to train (without activations), {_gib(inference)} to predict")
+            left = [stage for stage in trained if not stage.is_done(root)]
+            kept = 0 if machine.keep == "none" else len(left) * total * 4
+            notes.append(
+                "disk: checkpoints are low-rank adapters and heads, about a hundredth of the model each"
+                if low_rank
+                else f"disk: {_gib(kept)} of checkpoints stay (--keep {machine.keep}), {_gib(total * 12)} more while one trains"
+            )
+        else:
+            notes.append(f"device memory: about {_gib(inference)} to predict; no checkpoints are written")
+    for entry in plan.tasks.values():
+        plan_note = getattr(TASK_TYPES.load(entry.spec.type), "plan_note", None)
+        if plan_note:
+            notes.append(plan_note(entry.spec, dimension=facts.get("hidden_size"), limit=plan.request.limit))
+    notes += [f"note on {plan.backbone.name}: {pitfall}" for pitfall in facts.get("pitfalls", [])]
+    return notes
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**29 else f"{size / 2**20:.0f} MiB"

@@ -1,0 +1,75 @@
+"""Which test rows of a run occur in its training or selection rows.
+
+    find_overlaps(plan, machine=machine)     # [{'train': 'mnli train', 'test': 'xnli', 'lang': 'en', 'n': 37}, ...]
+
+Hashes are kept in the user's cache folder by what made them, so that each split is read for this once.
+"""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from harness.data.examples import Split, load_examples
+from harness.data.file_hashes import cache_folder
+from harness.data.overlap import example_hashes
+from harness.planning.fingerprints import file_of
+from harness.planning.plan import Plan
+from harness.runtime.machine import Machine
+from harness.runtime.stages import canonical
+from harness.specs.portable import revive
+from harness.specs.task import TaskSpec
+
+
+def find_overlaps(plan: Plan, *, machine: Machine) -> list[dict[str, Any]]:
+    """One entry per (training or selection split, test task, language) that share rows; splits with none are left out."""
+    splits = _training_splits(plan)
+    tests = {(stage.args["task"], stage.args["lang"]): stage.args for stage in plan.stages if stage.verb == "predict"}
+    found: list[dict[str, Any]] = []
+    seen = {name: _hashes(content, split, machine=machine) for name, (split, content) in splits.items()}
+    for (task, lang), args in tqdm(tests.items(), desc="overlaps", delay=2, leave=False, disable=not machine.progress):
+        own = _hashes({"task": task, "spec": args["spec"], "data": {lang: args["data"]}}, "test", machine=machine)
+        for name, hashes in seen.items():
+            shared = int(np.isin(own, hashes).sum())
+            if shared:
+                found.append({"train": name, "test": task, "lang": lang, "n": shared})
+    for name, (split, _) in splits.items():  # rows that choose the checkpoint must not have trained it
+        for other, (other_split, _) in splits.items():
+            shared = int(np.isin(seen[name], seen[other]).sum())
+            if split == "validation" and other_split == "train" and shared:
+                found.append({"train": other, "test": name, "lang": "en", "n": shared})
+    return found
+
+
+def _training_splits(plan: Plan) -> dict[str, tuple[Split, Any]]:
+    """Name -> the splits that the run trains or selects on."""
+    splits: dict[str, tuple[Split, Any]] = {}
+    for stage in plan.stages:
+        for component in stage.args["tasks"] if stage.verb == "train" else ():
+            splits[f"{component['task']} train"] = ("train", component)
+            if component.get("validation"):
+                splits[f"{component['validation']['task']} validation"] = ("validation", component["validation"])
+    return splits
+
+
+def _hashes(content: Any, split: Split, *, machine: Machine) -> np.ndarray:
+    """uint64 hashes of the rows of a split, one per row."""
+    spec = revive(content["task"], content["spec"])
+    digest = hashlib.sha256(canonical([content["task"], content["spec"], content["data"], split]).encode()).hexdigest()[:24]
+    path = cache_folder() / "overlaps" / f"{digest}.npy"
+    if path.is_file():
+        known: np.ndarray = np.load(path, allow_pickle=False)
+        return known
+    hashes = _read(spec, split, list(content["data"]), machine)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp.npy")
+    np.save(temporary, hashes, allow_pickle=False)
+    temporary.replace(path)
+    return hashes
+
+
+def _read(spec: TaskSpec, split: Split, langs: list[str], machine: Machine) -> np.ndarray:
+    folder = machine.task_folders.get(file_of(spec.task))
+    found = load_examples(spec, split=split, langs=langs, place=machine.place, task_folder=folder)
+    return np.array([int(digest, 16) for digest in example_hashes(found.examples, spec.type)], dtype=np.uint64)

@@ -1,0 +1,239 @@
+"""What is wrong with a request, found before anything is loaded: each function returns all mistakes of its kind.
+
+errors = [*conflicts(request, entries, any_named=True), *impossible(backbone, entries, request, catalog=catalog)]
+"""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from harness.api.errors import UserError, collecting, did_you_mean
+from harness.api.registry import TASK_TYPES
+from harness.planning.backbone.resolve import Backbone
+from harness.planning.catalog.catalog import Catalog, Entry
+from harness.planning.intermediate import NO_INTERMEDIATE, Setting
+from harness.planning.precedence import asks, prompt_settings, route_of
+from harness.planning.request import RunRequest
+from harness.planning.resolved_tasks import RunTasks, is_trained
+from harness.runtime.engines import ADAPTER as ENGINE_ADAPTER
+from harness.runtime.engines import DEFAULT, vllm_python
+from harness.specs.prompt import PromptSettings
+from harness.specs.task import TaskSpec
+from harness.task_types.lm_eval_harness.task_code import ALLOW, place_of
+from harness.task_types.prompting.guided_regex import CLOSED_FORMS
+
+
+def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_named: bool) -> list[UserError]:
+    """Arguments that say nothing, or do not go together."""
+    errors: list[UserError] = []
+    if not any_named:
+        errors.append(UserError("no task is named", where="--tasks", todo="see `run_eval.py ls tasks`"))
+    named = [part.strip() for part in request.intermediate.split(",") if part.strip()]
+    if not named:
+        errors.append(UserError("no intermediate setting is named", where="--intermediate", expected="none or names of tasks"))
+    if request.no_train and set(named) - {NO_INTERMEDIATE}:
+        errors.append(UserError("--no_train and --intermediate exclude each other", todo="leave out one of them"))
+    if request.limit is not None and request.limit < 1:
+        errors.append(UserError("the limit must be at least 1", where="--limit", found=str(request.limit)))
+    if request.prompt_args and request.route != "prompt" and not any(_prompted(entry, request) for entry in entries):
+        errors.append(UserError("--prompt_args without --route prompt", todo="add --route prompt"))
+    for entry in entries:
+        spec = entry.spec
+        if not spec.data.test:
+            errors.append(
+                UserError(f"task '{spec.task}' has no test rows to score", where="--tasks", todo="use it as --intermediate")
+            )
+        elif not request.languages_of(spec):
+            errors.append(
+                UserError(
+                    f"task '{spec.task}' has none of these languages",
+                    where="--languages",
+                    found=",".join(request.languages),
+                    expected="some of " + ", ".join(spec.languages),
+                    todo=f"leave '{spec.task}' out of --tasks, or add one of its languages",
+                )
+            )
+    return errors
+
+
+class Use(NamedTuple):
+    """A task of a run."""
+
+    where: str
+    entry: Entry[TaskSpec]
+    trains: bool
+    in_words: bool
+
+
+def impossible(
+    backbone: Backbone,
+    entries: Sequence[Entry[TaskSpec]],
+    settings: Sequence[Setting],
+    *,
+    request: RunRequest,
+    catalog: Catalog,
+) -> list[UserError]:
+    """Every pair of task and adapter that cannot work, and task options that no task of the run has."""
+    trains = not (request.no_train or backbone.is_fake)
+    errors: list[UserError] = []
+    settings_in_words = PromptSettings()
+    with collecting(errors):
+        settings_in_words = prompt_settings(request.prompt_args)
+    used = []
+    for entry in entries:
+        fits = is_trained(entry.spec, request, backbone, settings=settings_in_words)
+        used.append(Use("--tasks", entry, fits, _prompted(entry, request)))
+    for name in dict.fromkeys(name for setting in settings for name in setting.tasks):
+        entry = catalog.task(name)
+        used.append(Use("--intermediate", entry, trains, _prompted(entry, request)))
+    for use in used:
+        errors += _not_had(use, backbone)
+    options = {name for use in used for name in TASK_TYPES.load(use.entry.spec.type).Options.model_fields}
+    for key in backbone.options if used else ():
+        if key not in options:
+            message = f"no task of this run has the option '{key}'"
+            errors.append(UserError(message, where="--model_args", todo=did_you_mean(key, options)))
+    return errors
+
+
+def untrusted(entries: Sequence[Entry[TaskSpec]], *, trusted: bool) -> list[UserError]:
+    """Tasks that run code which lies beside their files, where nobody has allowed it: one error for all of them."""
+    named: dict[str, list[str]] = {}
+    for entry in entries if not trusted else ():
+        for function in entry.spec.lm_eval.functions() if entry.spec.lm_eval else ():
+            named.setdefault(place_of(function, entry.document.path.parent), []).append(entry.spec.task)
+    if not named:
+        return []
+    tasks = list(dict.fromkeys(task for several in named.values() for task in several))
+    more = f" and {len(tasks) - 3} more" if len(tasks) > 3 else ""
+    return [
+        UserError(
+            f"{', '.join(tasks[:3])}{more}: Python code that lies beside the task files would run",
+            where="--tasks",
+            found="; ".join(list(named)[:8]) + (f"; and {len(named) - 8} more" if len(named) > 8 else ""),
+            todo=ALLOW,
+        )
+    ]
+
+
+def _not_had(use: Use, backbone: Backbone) -> list[UserError]:
+    """Why a task cannot be had with a backbone."""
+    spec, offered = use.entry.spec, backbone.capabilities()
+    module = TASK_TYPES.load(spec.type)
+    if use.in_words and asks(spec) is None and (use.trains or use.where == "--tasks"):
+        todo = f"give it a `prompt:`, or leave it out of {use.where}"
+        return [UserError(f"task '{spec.task}' has no prompt", where=use.entry.document.where(("task",)), todo=todo)]
+    needs = {*module.NEEDS}
+    asked = asks(spec) if use.in_words else None
+    if asked:
+        needs = {asked}
+    missing = sorted((needs | ({"fit"} if use.trains else set())) - set(offered))
+    if missing:
+        return [
+            UserError(
+                f"task '{spec.task}' ({spec.type}) cannot be had with adapter '{backbone.adapter}'",
+                where=use.where,
+                expected=f"an adapter that offers {', '.join(missing)}",
+                found=f"'{backbone.adapter}' offers {', '.join(offered)}",
+                todo="--no_train uses the heads that a checkpoint has" if missing == ["fit"] else "choose another model or task",
+            )
+        ]
+    if use.trains and getattr(module, "BOTH_DIRECTIONS", False) and not backbone.sees_both_ways:
+        return [
+            UserError(
+                f"task '{spec.task}' ({spec.type}) hides words, and what comes before a word does not tell it",
+                where=use.where,
+                expected="attention in both directions",
+                found=f"a causal model (adapter '{backbone.adapter}')",
+                todo="--model_args bidirectional=true, or an encoder",
+            )
+        ]
+    return []
+
+
+def _prompted(entry: Entry[TaskSpec], request: RunRequest) -> bool:
+    return route_of(entry.spec, request.route) == "prompt"
+
+
+def unserved(tasks: RunTasks, entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:
+    """What --model_args engine=... and --prompt_args guided=true ask and cannot be had."""
+    errors: list[UserError] = []
+    backbone, engine = tasks.backbone, tasks.backbone.engine
+    if tasks.prompt.guided:
+        errors += _unguided(tasks, entries)
+    if engine.name == DEFAULT:
+        return errors
+    where = "--model_args engine"
+    served = [entry for entry in entries if tasks.is_served(entry.spec)]
+    if not served:
+        message = f"engine={engine.name} answers prompts and makes vectors, and this run asks for neither"
+        errors.append(UserError(message, where=where, todo="add --route prompt, or leave the engine out"))
+    extra = [key for key in ("bidirectional", "model_type") if key in backbone.arguments.get("extra", {})]
+    if backbone.adapter != ENGINE_ADAPTER or extra:
+        found = f"{backbone.name} with {', '.join(extra)}" if extra else f"{backbone.name} (adapter '{backbone.adapter}')"
+        expected, todo = "a causal language model as its config.json says", "leave the engine out"
+        errors.append(UserError(f"{engine.name} cannot serve this", where=where, expected=expected, found=found, todo=todo))
+    layers = backbone.facts.get("layers")
+    for entry in served:
+        with collecting(errors):
+            layer = getattr(tasks.settled_options(entry).values, "layer", -1)
+            if not tasks.is_prompted(entry.spec) and layer not in (-1, layers):
+                raise UserError(
+                    f"{engine.name} gives states of the last layer only",
+                    where=f"task '{entry.spec.task}' layer ({tasks.settled_options(entry).origin['layer']})",
+                    found=f"layer {layer:g}",
+                    todo="--model_args layer=-1, or leave the engine out",
+                )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        message = f"{engine.name} divides its work among devices by itself"
+        todo = "leave torchrun out and say --model_args data_parallel_size=2"
+        errors.append(UserError(message, where="torchrun", found=f"{os.environ['WORLD_SIZE']} processes", todo=todo))
+    with collecting(errors):
+        vllm_python()
+    return errors
+
+
+def _unguided(tasks: RunTasks, entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:
+    """Why answers cannot be held to what can be read."""
+    where = "--prompt_args guided"
+    forms = {entry.spec.prompt.generate.form for entry in entries if entry.spec.prompt and entry.spec.prompt.generate}
+    if tasks.backbone.engine.name == DEFAULT:
+        todo = "--model_args engine=vllm, or leave guided out"
+        return [UserError("transformers writes what it likes: it cannot be guided", where=where, todo=todo)]
+    if not forms & CLOSED_FORMS:
+        expected = "a task whose answers are tags or entities (" + ", ".join(sorted(CLOSED_FORMS)) + ")"
+        return [UserError("no task of this run has a closed set of answers to write", where=where, expected=expected)]
+    return []
+
+
+def unsettled(tasks: RunTasks, entries: Sequence[Entry[TaskSpec]], settings: Sequence[Setting]) -> list[UserError]:
+    """Options and hyper-parameters that do not come out right; labels that differ where a head answers for another task."""
+    errors: list[UserError] = []
+
+    for entry in entries:
+        with collecting(errors):
+            tasks.settled_options(entry)
+        if tasks.is_trained(entry.spec):
+            with collecting(errors):
+                tasks.training_of(entry, phase="target")
+        source = tasks.source(entry).spec
+        if (source.type, source.labels) != (entry.spec.type, entry.spec.labels):
+            errors.append(
+                UserError(
+                    f"task '{entry.spec.task}' is trained on '{source.task}', whose type or labels differ",
+                    where=entry.document.where(("train_on",)),
+                    expected=f"{source.type}, labels [{', '.join(source.labels)}]",
+                    found=f"{entry.spec.type}, labels [{', '.join(entry.spec.labels)}]",
+                )
+            )
+        elif not source.data.train and tasks.is_trained(entry.spec):
+            where = entry.document.where(("train_on",))
+            errors.append(UserError(f"task '{source.task}' has no training rows for '{entry.spec.task}'", where=where))
+    for phase in dict.fromkeys(phase for setting in settings for phase in setting.phases):
+        if not tasks.backbone.is_fake:
+            with collecting(errors):
+                for component in phase.components:
+                    tasks.settled_options(tasks.task(component.task), phase="intermediate")
+            with collecting(errors):
+                tasks.training_of_phase(phase)
+    return errors

@@ -1,0 +1,1 @@
+"""leaderboard.json and its page."""

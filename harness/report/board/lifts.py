@@ -1,0 +1,110 @@
+"""The finished cells with their bootstrap replicates, each set against the same cell without the intermediate phase.
+
+    scored = score_cells(material.cells, material.tasks)
+    scored[key].estimate, scored[key].lift       # lift: same backbone, target, language, recipe and seed, same draws of examples
+
+A baseline that is not trained at all has no seed and no recipe: it serves every seed.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.api.errors import UserError, raise_all
+from harness.report.record.gather import Asked, CellKey
+from harness.report.record.schema import RequestedTask
+from harness.runtime.stages import read_json
+from harness.scoring.bootstrap import Cell, Estimate, difference, estimates
+from harness.scoring.score import SCORE_FILE, read_stats, score_table
+
+NONE = "none"
+SEED = 0
+"Seed of the board's bootstrap."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scored:
+    """A finished cell."""
+
+    asked: Asked
+    result: Mapping[str, Any]
+    "Content of score.json."
+    estimate: Estimate
+    "The task's score."
+    lift: Estimate | None
+    "Score minus that of the baseline; None for a baseline itself or where there is none."
+    unpaired: str = ""
+    "Why there is no lift."
+
+
+def score_cells(cells: Sequence[Asked], tasks: Mapping[str, RequestedTask]) -> dict[CellKey, Scored]:
+    """Read and resample every finished cell; raises UserError where stats and score.json disagree."""
+    finished = [cell for cell in cells if cell.folder is not None]
+    prepared = {cell.key: _prepare(cell, tasks[cell.key.task]) for cell in finished}
+    found = estimates(list(prepared.values()), seed=SEED)
+    results = {cell.key: read_json(cell.folder / SCORE_FILE) for cell in finished if cell.folder}
+    raise_all(
+        [
+            UserError(
+                "score and statistics do not belong together",
+                where=str(cell.folder),
+                expected=str(found[prepared[cell.key].name].value),
+                found=str(results[cell.key]["score"]["value"]),
+                todo="the metric or the file was changed: remove the folder and run again",
+            )
+            for cell in finished
+            if abs(found[prepared[cell.key].name].value - results[cell.key]["score"]["value"]) > 1e-6
+        ]
+    )
+    baselines: dict[tuple[object, ...], list[Asked]] = {}
+    for cell in cells:
+        if cell.key.intermediate == NONE:
+            baselines.setdefault(_pairing(cell.key), []).append(cell)
+    scored: dict[CellKey, Scored] = {}
+    for cell in finished:
+        estimate = found[prepared[cell.key].name]
+        lift, unpaired = None, ""
+        if cell.key.intermediate != NONE:
+            baseline = _baseline(cell, baselines.get(_pairing(cell.key), []))
+            unpaired = _obstacle(cell, baseline, prepared)
+            if baseline and not unpaired:
+                lift = difference(estimate, found[prepared[baseline.key].name])
+        scored[cell.key] = Scored(asked=cell, result=results[cell.key], estimate=estimate, lift=lift, unpaired=unpaired)
+    return scored
+
+
+def _prepare(cell: Asked, task: RequestedTask) -> Cell:
+    """The cell's score as something to resample: rows in the order of the ids, so that equal sets of ids are aligned."""
+    assert cell.folder is not None
+    stats = read_stats(cell.folder)
+    ids = stats.pop("ids")
+    table, combine = score_table(stats, task.score)
+    order = np.argsort(ids, kind="stable")
+    digest = hashlib.sha256("\n".join(ids[order].tolist()).encode()).hexdigest()
+    # Languages with the same ids are resampled together: right for parallel test sets, and harmless for others, whose
+    # scores do not vary together.
+    items = f"{cell.key.task}/{digest}"
+    return Cell(name=repr(tuple(cell.key)), stats=table[order], combine=combine, items=items)
+
+
+def _pairing(key: CellKey) -> tuple[object, ...]:
+    return key.model, key.task, key.lang, key.route, key.limit
+
+
+def _baseline(cell: Asked, candidates: Sequence[Asked]) -> Asked | None:
+    """The cell without intermediate phase: of the same seed and recipe, or untrained."""
+    same = [c for c in candidates if (c.key.seed, c.key.recipe) == (cell.key.seed, cell.key.recipe)]
+    return next(iter([*same, *(c for c in candidates if not c.train and c.key.seed is None)]), None)
+
+
+def _obstacle(cell: Asked, baseline: Asked | None, prepared: Mapping[CellKey, Cell]) -> str:
+    if baseline is None:
+        return "no run without intermediate task"
+    if baseline.folder is None:
+        return "the run without intermediate task is not finished"
+    if prepared[cell.key].items != prepared[baseline.key].items:
+        return "the run without intermediate task has other test examples"
+    return ""

@@ -1,0 +1,126 @@
+"""The board as Markdown for the terminal: scores, lifts, transfer gaps, languages, training, and what to know about them.
+
+print(markdown(build_board([Path("runs/x")])))
+print(markdown(board, by=["family", "covered"]))        # with means over families and over (not) covered languages
+"""
+
+from collections.abc import Mapping, Sequence
+
+from harness.api.protocols import Json
+from harness.report.board.intermediates import intermediate_section
+from harness.report.board.language_groups import cut_sections
+from harness.report.board.notes import remarks, training_table
+from harness.report.board.number_format import INCOMPLETE, NONE, NOTHING, PARTIAL, SAME, bracketed, marks, plus_minus
+from harness.report.board.references import published_languages, reference_sections
+from harness.report.board.seeds import has_many_seeds, seed_section
+from harness.report.board.table_rows import Lines
+from harness.report.board.tables import Column, folded
+
+SYNTHETIC = (
+    "> **Synthetic world.** These scores are of languages made up by this project: for learning the tool and testing a set-up, "
+    "not for claims about models."
+)
+LIFT = (
+    "Score with the intermediate task minus score without it: same backbone, target, languages, recipe and seeds; "
+    "the paired interval in brackets."
+)
+GAP = "English minus the mean of the other languages; lower is better."
+
+
+def markdown(board: Mapping[str, Json], *, by: Sequence[str] = ()) -> str:
+    """The whole page; lines fit 160 columns, tables of many columns are split.
+
+    `by` names groupings of languages (family, script, word_order, covered) to show the means of.
+    """
+    lines = Lines(board)
+    parts = ["# Leaderboard"]
+    if board["synthetic"]:
+        parts.append(SYNTHETIC)
+    parts += ["## Scores", _legend(board), lines.table(_score_text, groups=True)]
+    parts += reference_sections(board)
+    if lines.lifted:
+        parts += ["## Lift", LIFT, lines.table(_lift_text, groups=True, arms=lines.lifted)]
+        parts += intermediate_section(lines)
+    if any(entry["transfer_gap"] for entry in board["task_scores"]):
+        parts += ["## Transfer gap", GAP, lines.table(_gap_text, groups=False)]
+    parts += seed_section(lines)
+    parts += cut_sections(lines, by)
+    parts.append("## Languages")
+    for task in board["task_order"]:
+        parts += [*_languages(lines, task), *published_languages(board, task)]
+    parts += training_table(board)
+    parts += remarks(board)
+    return "\n\n".join(parts) + "\n"
+
+
+def _legend(board: Mapping[str, Json]) -> str:
+    """What the numbers and the marks mean."""
+    level = round(board["bootstrap"]["level"] * 100)
+    chances = ", ".join(
+        f"{task} {board['tasks'][task]['chance']:.3g}" for task in board["task_order"] if board["tasks"][task]["chance"]
+    )
+    used = [
+        (
+            SAME,
+            "the intermediate setting trains on the target's own training data",
+            any(e["same_task"] for e in board["task_scores"]),
+        ),
+        (PARTIAL, "a sample of the test rows (--limit)", any(e["partial"] for e in board["task_scores"])),
+        (INCOMPLETE, "languages or seeds are missing", not all(e["complete"] for e in board["task_scores"])),
+    ]
+    text = f"Mean over languages, 0 to 100, ± half of the {level} % interval over test examples."
+    text += " Several training seeds: their mean, with their standard deviation as sd." if has_many_seeds(board) else ""
+    text += f" Chance: {chances}." if chances else ""
+    return text + "".join(f" {mark} {meaning}." for mark, meaning, is_used in used if is_used)
+
+
+def _score_text(entry: Mapping[str, Json] | None) -> str:
+    if entry is None or entry["score"] is None:
+        return NOTHING
+    sd = entry["over_seeds"]["sd"] if entry["over_seeds"] else None
+    return f"{marks(entry)}{plus_minus(entry['score'])}" + (f" sd {sd:.1f}" if sd is not None else "")
+
+
+def _lift_text(entry: Mapping[str, Json] | None) -> str:
+    if entry is None or entry["lift"] is None:
+        return NOTHING
+    short = INCOMPLETE if entry.get("lift_missing") and entry.get("complete", True) else ""
+    return f"{marks(entry)}{short}{bracketed(entry['lift'])}"
+
+
+def _gap_text(entry: Mapping[str, Json] | None) -> str:
+    if entry is None or entry["transfer_gap"] is None:
+        return NOTHING
+    return marks(entry) + plus_minus(entry["transfer_gap"])
+
+
+def _languages(lines: Lines, task: str) -> list[str]:
+    """The table of each backbone's languages: one column for each intermediate setting, its lift beside it."""
+    parts: list[str] = []
+    for model in lines.models:
+        entries = lines.of(model, task)
+        known = {lang for entry in entries for lang in entry["languages"]}
+        by_place = sorted(lines.board["tasks"][task]["languages"], key=lambda lang: lang != "en")
+        names = [*(lang for lang in by_place if lang in known), *sorted(known - set(by_place))]
+        if not names:
+            continue
+        columns = [Column("lang", names, left=True)]
+        for entry in entries:
+            found = [entry["languages"].get(name) for name in names]
+            label = lines.label(entry)
+            columns.append(Column(label, [plus_minus(numbers["score"]) if numbers else NOTHING for numbers in found]))
+            if entry["intermediate"] != NONE:
+                lifts = [numbers["lift"] if numbers else None for numbers in found]
+                columns.append(Column("lift", [plus_minus(lift, sign="+") if lift else NOTHING for lift in lifts]))
+        parts += [f"### {task}: {model}", *_metric_lines(lines, entries), folded(columns)]
+    return parts
+
+
+def _metric_lines(lines: Lines, entries: Sequence[Mapping[str, Json]]) -> list[str]:
+    """Means of all metrics where a task has more than the one that is its score."""
+    texts = [
+        f"{lines.label(entry)}: " + ", ".join(f"{key} {value:.1f}" for key, value in entry["metrics"].items())
+        for entry in entries
+        if len(entry["metrics"]) > 1
+    ]
+    return ["Means of its metrics: " + "; ".join(texts) + "."] if texts else []

@@ -1,0 +1,209 @@
+"""The lower half of the printed board: the training that the scores rest on, and everything a reader must know about them.
+
+parts = [*training_table(board), *remarks(board)]
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.api.protocols import Json
+from harness.report.board.number_format import arm_text, collected, listed
+from harness.report.board.table_rows import arm_key
+from harness.report.board.tables import Column, in_blocks
+
+
+def training_table(board: Mapping[str, Json]) -> list[str]:
+    """Steps, examples, selection and truncation of every training stage."""
+    stages = {name: stage["facts"] for name, stage in board["stages"].items() if name.startswith("train/")}
+    if not stages:
+        return []
+    facts = list(stages.values())
+    columns = [
+        Column("examples", [_number(fact.get("examples")) for fact in facts]),
+        Column("truncated", [_number(fact.get("truncated_examples")) for fact in facts]),
+        Column("steps", [_number(fact.get("steps")) for fact in facts]),
+        Column("epochs", [_number(fact.get("epochs")) for fact in facts]),
+        Column("final loss", [_number(fact.get("final_loss")) for fact in facts]),
+        Column("kept step", [_number(fact.get("best_step") or fact.get("steps")) for fact in facts]),
+        Column("English score", [_number(fact.get("best_score")) for fact in facts]),
+        Column("selection", [str(fact.get("selection", "–")) for fact in facts], left=True),
+    ]
+    names = Column("stage", [name.removeprefix("train/") for name in stages], left=True)
+    return ["## Training", in_blocks([names], columns)]
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def remarks(board: Mapping[str, Json]) -> list[str]:
+    """A list of remarks under a heading; empty if there is nothing to say."""
+    found = [
+        *_partial(board),
+        *_incomplete(board),
+        *_missing(board),
+        *_groups(board),
+        *_without_lift(board),
+        *_counts(board),
+        *_degenerate(board),
+        *_overlaps(board),
+        *_embeddings(board),
+        *_scaling(board),
+        *(f"{task}: {note}" for task in board["task_order"] for note in board["tasks"][task]["notes"]),
+        *(f"{name}: {pitfall}" for name, model in board["models"].items() for pitfall in model["pitfalls"]),
+        *(f"Failed: {entry['stage']}: {_first_line(entry['error'])}" for entry in board["failures"]),
+        *_environments(board),
+    ]
+    return ["## Notes", "\n".join(f"- {text}" for text in found)] if found else []
+
+
+def _cells(number: int) -> str:
+    return f"{number} cell" + ("" if number == 1 else "s")
+
+
+def _first_line(text: str) -> str:
+    return (text.splitlines() or [""])[0]
+
+
+def _partial(board: Mapping[str, Json]) -> list[str]:
+    pairs = [(entry["limit"], entry["task"]) for entry in board["task_scores"] if entry["partial"]]
+    return [f"‡ at most {limit} test rows a language: {', '.join(tasks)}." for limit, tasks in collected(pairs).items()]
+
+
+def _incomplete(board: Mapping[str, Json]) -> list[str]:
+    """Means over some of a task's languages only."""
+    pairs = []
+    for entry in board["task_scores"]:
+        total = len(board["tasks"][entry["task"]]["languages"])
+        if entry["missing_languages"]:
+            text = f"{entry['task']}: mean over {total - len(entry['missing_languages'])} of its {total} languages"
+            pairs.append((text, arm_text(entry)))
+    return [f"* {text} [{'; '.join(arms)}]." for text, arms in collected(pairs).items()]
+
+
+def _missing(board: Mapping[str, Json]) -> list[str]:
+    """What was asked for and is not there, by line, task and reason."""
+    pairs = []
+    for entry in board["missing"]:
+        seed = "" if entry["seed"] is None else f" (seed {entry['seed']})"
+        pairs.append(((arm_text(entry), entry["task"], entry["reason"]), entry["lang"] + seed))
+    return [
+        f"Missing: {arm}, {task}, {_cells(len(langs))}: {listed(langs)}: {reason}."
+        for (arm, task, reason), langs in collected(pairs).items()
+    ]
+
+
+def _groups(board: Mapping[str, Json]) -> list[str]:
+    """Groups without a number and what they lack."""
+    pairs = []
+    for entry in board["group_scores"]:
+        if entry["score"] is None:
+            lacking = "; ".join(_lacking(board, task, langs) for task, langs in entry["missing"].items())
+            pairs.append(((entry["group"], lacking), arm_text(entry)))
+    arms = len({arm_key(entry) for entry in board["group_scores"]})
+    return [
+        f"No number for {group}"
+        + ("" if len(names) == arms else f" of {', '.join(names)}")
+        + f": it lacks {lacking or 'members'}."
+        for (group, lacking), names in collected(pairs).items()
+    ]
+
+
+def _lacking(board: Mapping[str, Json], task: str, langs: Sequence[str]) -> str:
+    """A task, with the languages it lacks where it has others."""
+    if task not in board["tasks"]:
+        return task
+    if not langs:
+        return f"{task} (some seeds)"
+    return task if len(langs) == len(board["tasks"][task]["languages"]) else f"{task} ({listed(langs)})"
+
+
+def _without_lift(board: Mapping[str, Json]) -> list[str]:
+    pairs = [((arm_text(row), row["task"], row["no_lift"]), row["lang"]) for row in board["rows"] if row["no_lift"]]
+    return [f"No lift: {arm}, {task} in {listed(langs)}: {why}." for (arm, task, why), langs in collected(pairs).items()]
+
+
+def _counts(board: Mapping[str, Json]) -> list[str]:
+    """Truncated and missing predictions and the remarks of the task types."""
+    pairs = []
+    for entry in board["task_scores"]:
+        counts = entry["counts"]
+        texts = [f"{note} {number:,}" for note, number in counts["notes"].items()]
+        if counts["missing"]:
+            texts.insert(0, f"{counts['missing']:,} without a prediction (scored as wrong)")
+        if counts["truncated_examples"]:
+            texts.insert(0, f"{counts['truncated_examples']:,} truncated ({counts['truncated_tokens']:,} tokens unseen)")
+        if texts:
+            pairs.append(((entry["task"], f"of {counts['examples']:,} examples: {', '.join(texts)}"), f"{arm_text(entry)}"))
+    return [f"{task}, {text} [{'; '.join(arms)}]." for (task, text), arms in collected(pairs).items()]
+
+
+def _degenerate(board: Mapping[str, Json]) -> list[str]:
+    found: dict[str, list[Mapping[str, Json]]] = {}
+    for entry in board["degenerate"]:
+        found.setdefault(entry["why"], []).append(entry)
+    return [
+        f"Degenerate: {why}: {listed([entry['stage'] for entry in entries])} ({_cells(sum(e['cells'] for e in entries))})."
+        for why, entries in found.items()
+    ]
+
+
+def _overlaps(board: Mapping[str, Json]) -> list[str]:
+    pairs = [((entry["train"], entry["test"]), f"{entry['lang']} {entry['n']:,}") for entry in board["overlaps"]]
+    return [
+        f"Overlap: rows of {train} occur in {_overlapped(test)}: {listed(langs)}."
+        for (train, test), langs in collected(pairs).items()
+    ]
+
+
+def _embeddings(board: Mapping[str, Json]) -> list[str]:
+    """How vectors were made, where scores depend on it."""
+    pairs = []
+    for entry in board["task_scores"]:
+        if "pooling" in entry["options"]:
+            options = ", ".join(f"{name} {value!r}" for name, value in entry["options"].items())
+            pairs.append(((entry["task"], options), entry["model"]))
+    return [f"{task} of {', '.join(models)}: {options}." for (task, options), models in collected(pairs).items()]
+
+
+def _environments(board: Mapping[str, Json]) -> list[str]:
+    """Commits and versions that made the scores."""
+    used = sorted({name for stage in board["stages"].values() for name in stage["environments"]})
+    texts = []
+    for name in used:
+        made = board["environments"][name]
+        versions = ", ".join(f"{package} {version}" for package, version in made["versions"].items())
+        texts.append(f"Made by commit {made['commit'] or 'unknown'}" + (f" with {versions}." if versions else "."))
+    return sorted(texts)
+
+
+def _overlapped(name: str) -> str:
+    """What shares rows with training data: a task's test rows, or the rows that choose a checkpoint."""
+    return f"{name}, which chooses the checkpoint" if name.endswith(" validation") else f"the test rows of {name}"
+
+
+def _scaling(board: Mapping[str, Json]) -> list[str]:
+    """What besides size differs between several backbones: their family, and the languages that pretraining held."""
+    models = {name: model for name, model in board["models"].items() if model["adapter"] != "fake"}
+    if len(models) < 2:
+        return []
+    families = collected((model["family"] or name, name) for name, model in models.items())
+    found = []
+    if len(families) > 1:
+        named = "; ".join(", ".join(names) for names in families.values())
+        found.append(f"Backbones of {len(families)} families ({named}) differ in more than size: compare sizes within a family.")
+    langs = dict.fromkeys(row["lang"] for row in board["rows"])
+    known = {name: model["coverage"]["languages"] for name, model in models.items() if model["coverage"]}
+    lacking = {name: [lang for lang in langs if lang not in covered] for name, covered in known.items()}
+    if len({tuple(names) for names in lacking.values()}) > 1:
+        named = "; ".join(f"{name} not {listed(names)}" if names else f"{name} all" for name, names in lacking.items())
+        found.append(
+            f"Pretraining of the backbones held different languages of this board ({named}): means over all languages mix that "
+            "with size; `leaderboard --by covered` takes them apart."
+        )
+    unknown = [name for name in models if name not in known]
+    if unknown:
+        found.append(f"Not recorded which languages the pretraining of {', '.join(unknown)} held.")
+    return found

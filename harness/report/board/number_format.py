@@ -1,0 +1,71 @@
+"""How numbers and marks are written on the printed board.
+
+plus_minus({"value": 71.0, "low": 66.5, "high": 75.5})     # '71.0 ±4.5'
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from harness.api.protocols import Json
+
+NOTHING = "–"
+NONE = "none"
+SAME, PARTIAL, INCOMPLETE = "†", "‡", "*"
+_MANY = 12
+"A longer list of names is shortened."
+
+
+def marks(entry: Mapping[str, Json]) -> str:
+    """The marks of a mean: same task, sample, incomplete."""
+    incomplete = not entry.get("complete", True)
+    return (SAME if entry.get("same_task") else "") + (PARTIAL if entry["partial"] else "") + (INCOMPLETE if incomplete else "")
+
+
+def plus_minus(interval: Mapping[str, float], *, sign: str = "") -> str:
+    """A number with half of its interval."""
+    return f"{signed(interval['value'], sign)} ±{(interval['high'] - interval['low']) / 2:.1f}"
+
+
+def bracketed(interval: Mapping[str, float]) -> str:
+    """A difference with its interval in brackets."""
+    return f"{signed(interval['value'])} [{signed(interval['low'])}, {signed(interval['high'])}]"
+
+
+def signed(value: float, sign: str = "+") -> str:
+    """One decimal, never a negative zero."""
+    return f"{round(value, 1) + 0.0:{sign}.1f}"
+
+
+def size(model: Mapping[str, Json] | None) -> str:
+    """Total parameters and those without embeddings, e.g. '278M (85M)'."""
+    if not model or not model["parameters"]:
+        return NOTHING
+    inner = f" ({_short(model['non_embedding_parameters'])})" if model["non_embedding_parameters"] else ""
+    return _short(model["parameters"]) + inner
+
+
+def _short(count: int) -> str:
+    unit, name = (1e9, "B") if count >= 1e9 else (1e6, "M") if count >= 1e6 else (1e3, "K")
+    number = count / unit
+    return f"{number:.0f}{name}" if number >= 100 or name == "K" else f"{number:.3g}{name}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names with commas; a long list is shortened."""
+    return ", ".join(names) if len(names) <= _MANY else f"{', '.join(names[:_MANY])} and {len(names) - _MANY} more"
+
+
+def arm_text(entry: Mapping[str, Json]) -> str:
+    """A line of the board in words."""
+    more = [str(entry["recipe"])] if entry.get("recipe") else []
+    asked = str(entry.get("prompt") or entry.get("route") or "")
+    more += [asked] if asked.startswith("prompt") else []
+    return f"{entry['model']} + {entry['intermediate']}" + (f" ({', '.join(more)})" if more else "")
+
+
+def collected(pairs: Iterable[tuple[Any, str]]) -> dict[Any, list[str]]:
+    """Heading -> the distinct texts under it, in order of appearance."""
+    found: dict[Any, dict[str, None]] = {}
+    for heading, text in pairs:
+        found.setdefault(heading, {})[text] = None
+    return {heading: list(texts) for heading, texts in found.items()}

@@ -1,0 +1,104 @@
+"""Training seeds on the board: median, mean and standard deviation of each score, and the seeds that learnt nothing.
+
+over_seeds({1: 71.0, 2: 72.0, 3: 33.3})     # {'n': 3, 'mean': 58.8, 'median': 71.0, 'sd': 22.1}
+parts = seed_section(Lines(board))
+"""
+
+import statistics
+from collections.abc import Mapping
+
+from harness.api.protocols import Json
+from harness.report.board.lifts import Scored
+from harness.report.board.means import TaskNumbers
+from harness.report.board.number_format import NOTHING, arm_text, listed
+from harness.report.board.table_rows import Lines
+from harness.report.record.gather import CellKey, Material
+
+SEEDS = (
+    "Median over training seeds; mean ± standard deviation; number of seeds. Degenerate seeds (training that learnt nothing, or "
+    "one class predicted in every language) stay in all means; the median bears one of three."
+)
+
+
+def over_seeds(seeds: Mapping[int | None, float]) -> Json:
+    """Number, mean, median and standard deviation (None below two) of the scores of seeds; None where there is none."""
+    if not seeds:
+        return None
+    values = list(seeds.values())
+    return {
+        "n": len(values),
+        "mean": statistics.fmean(values),
+        "median": statistics.median(values),
+        "sd": statistics.stdev(values) if len(values) > 1 else None,
+    }
+
+
+def degenerate_seeds(found: TaskNumbers, material: Material) -> list[int]:
+    """Seeds of a task whose training learnt nothing, or that predict one class in every language."""
+    by_seed: dict[int, list[Scored]] = {}
+    for cell in found.cells:
+        if cell.asked.key.seed is not None:
+            by_seed.setdefault(cell.asked.key.seed, []).append(cell)
+    return sorted(
+        seed
+        for seed, cells in by_seed.items()
+        if any(_learnt_nothing(name, material) for cell in cells for name in cell.asked.train)
+        or all(cell.result.get("single_class") for cell in cells)
+    )
+
+
+def _learnt_nothing(stage: str, material: Material) -> bool:
+    return stage in material.stages and bool(material.stages[stage]["facts"].get("degenerate"))
+
+
+def degenerate_stages(material: Material, scored: Mapping[CellKey, Scored]) -> list[Json]:
+    """Training that learnt nothing, and cells in which one label was predicted throughout."""
+    found: list[Json] = []
+    for name, stage in material.stages.items():
+        if stage["facts"].get("degenerate"):
+            cells = sum(name in cell.train for cell in material.cells)
+            found.append({"stage": name, "why": str(stage["facts"]["degenerate"]), "cells": cells})
+    single = sorted({str(cell.asked.score) for cell in scored.values() if cell.result.get("single_class")})
+    return [*found, *({"stage": name, "why": "one class is predicted throughout", "cells": 1} for name in single)]
+
+
+def has_many_seeds(board: Mapping[str, Json]) -> bool:
+    """Whether any task has more than one training seed."""
+    return any(entry["over_seeds"] and entry["over_seeds"]["n"] > 1 for entry in board["task_scores"])
+
+
+def seed_section(lines: Lines) -> list[str]:
+    """Seeds of every task, and how many were degenerate; empty where there is one seed and nothing is wrong with it."""
+    board = lines.board
+    kept = [entry for entry in board["task_scores"] if entry["degenerate_seeds"]]
+    if not (has_many_seeds(board) or kept or board["replaced"]):
+        return []
+    names = ("model", "intermediate", "recipe", "task")
+    found = {(*(entry[name] for name in names), seed) for entry in kept for seed in entry["degenerate_seeds"]}
+    found |= {(*(entry[name] for name in names), entry["seed"]) for entry in board["replaced"]}
+    notes = [f"Degenerate seeds: {len(found)}, replaced: {sum(entry['by'] is not None for entry in board['replaced'])}."]
+    notes += [
+        f"Degenerate: {arm_text(entry)}, {entry['task']}: {_seeds(entry['degenerate_seeds'])} of {entry['over_seeds']['n']}."
+        for entry in kept
+    ]
+    notes += [_replacement(entry) for entry in board["replaced"]]
+    return ["## Seeds", SEEDS, lines.table(_seed_text, groups=True), "\n".join(f"- {note}" for note in notes)]
+
+
+def _seeds(seeds: list[int]) -> str:
+    return ("seed " if len(seeds) == 1 else "seeds ") + listed([str(seed) for seed in seeds])
+
+
+def _replacement(entry: Mapping[str, Json]) -> str:
+    done = "not replaced" if entry["by"] is None else f"replaced by seed {entry['by']}"
+    target = f", {entry['task']}" if entry["task"] else ""
+    why = f": {entry['why']}" if entry["why"] else ""
+    return f"Seed {entry['seed']} of {arm_text(entry)}{target} {done}{why}."
+
+
+def _seed_text(entry: Mapping[str, Json] | None) -> str:
+    if entry is None or not entry["over_seeds"]:
+        return NOTHING
+    found = entry["over_seeds"]
+    spread = "" if found["sd"] is None else f" ±{found['sd']:.1f}"
+    return f"{found['median']:.1f}; {found['mean']:.1f}{spread} ({found['n']})"

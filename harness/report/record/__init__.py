@@ -1,0 +1,1 @@
+"""What a run wrote down of itself, and how it is gathered."""

@@ -1,0 +1,223 @@
+"""Brings together what one or several runs asked for and what of it lies finished on disk.
+
+    material = gather([Path("runs/a"), Path("runs/b")])
+    material.cells, material.stages
+
+The same folders in any order give the same material: duplicates are merged, contradictions are errors.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from harness.api.errors import UserError, raise_all
+from harness.api.protocols import Json
+from harness.report.record.schema import (
+    Overlap,
+    Replaced,
+    RequestedCell,
+    RequestedGroup,
+    RequestedModel,
+    RequestedTask,
+    RequestFile,
+    read_request,
+)
+from harness.report.record.stage_facts import Environments, portable, read_stages
+from harness.runtime.stages import canonical
+from harness.specs.model import Spec
+
+S = TypeVar("S", bound=Spec)
+_MODEL_IDENTITY = ("adapter", "fingerprint", "dtype")
+_TASK_IDENTITY = ("type", "version", "score", "chance")
+
+
+class CellKey(NamedTuple):
+    """What a score is of; one row of the board."""
+
+    model: str
+    intermediate: str
+    task: str
+    lang: str
+    seed: int | None
+    recipe: str | None
+    route: str
+    limit: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """One cell that was asked for."""
+
+    key: CellKey
+    same_task: bool
+    synthetic: bool
+    score: str | None
+    "Name of the score stage, e.g. 'score/xnli-de-0123456789'; None = blocked."
+    predict: str | None
+    train: tuple[str, ...]
+    "Names of the train stages, intermediate first."
+    folder: Path | None
+    "The finished score folder; None = not finished in any run."
+    reason: str = ""
+    "Why it is not finished."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Material:
+    """Everything a board is made of."""
+
+    models: Mapping[str, RequestedModel]
+    tasks: Mapping[str, RequestedTask]
+    groups: Mapping[str, RequestedGroup]
+    declared: Mapping[str, str]
+    cells: Sequence[Asked]
+    task_ranks: Mapping[str, int]
+    "Task -> its first place among the tasks of any request."
+    stages: Mapping[str, Json]
+    "Name -> {key, inputs, data, facts, environments} of every finished stage that a cell rests on."
+    environments: Mapping[str, Json]
+    "Short name -> {commit, versions}."
+    overlaps: Sequence[Overlap]
+    failures: Sequence[Mapping[str, str]]
+    replaced: Sequence[Replaced]
+    "Degenerate seeds for which others were trained."
+
+
+def gather(folders: Sequence[Path], *, requests: Sequence[str] | None = None) -> Material:
+    """Read the requests (all, or the files of these names) and their finished stages.
+
+    Raises UserError for folders that are no runs and for runs that contradict each other.
+    """
+    roots = sorted(set(folders))
+    found = [(root, path, read_request(path)) for root in roots for path in _request_files(root, requests)]
+    errors: list[UserError] = []
+    cells = _cells(found, roots, errors)
+    read = [request for _, _, request in found]
+    models = _merged("model", ((portable(n), m) for r in read for n, m in r.models.items()), _MODEL_IDENTITY, errors)
+    tasks = _merged("task", (item for r in read for item in r.tasks.items()), _TASK_IDENTITY, errors)
+    groups = _merged("group", (item for r in read for item in r.groups.items()), ("aggregate",), errors)
+    environments = Environments()
+    for request in read:
+        environments.add(commit=request.commit, versions=request.versions)
+    stages = read_stages([n for cell in cells for n in (cell.score, cell.predict, *cell.train) if n], roots, environments, errors)
+    raise_all(errors)
+    failures = {(f.stage, portable(f.error)) for r in read for f in r.failures if not _done(f.stage, roots)}
+    return Material(
+        models=models,
+        tasks=tasks,
+        groups=groups,
+        declared=dict(sorted((name, text) for request in read for name, text in request.declared.items())),
+        cells=cells,
+        task_ranks=_task_ranks(read),
+        stages=stages,
+        environments=environments.found(),
+        overlaps=sorted({o for r in read for o in r.overlaps}, key=lambda o: (o.train, o.test, o.lang, o.n)),
+        failures=[{"stage": stage, "error": error} for stage, error in sorted(failures)],
+        replaced=sorted({r for request in read for r in request.replaced}, key=lambda r: canonical(r.model_dump(mode="json"))),
+    )
+
+
+def _request_files(root: Path, names: Sequence[str] | None) -> list[Path]:
+    paths = [path for path in sorted((root / "requests").glob("*.json")) if names is None or path.name in names]
+    if not paths:
+        expected = "a folder that a run wrote, with requests/*.json"
+        raise UserError("no run here", where=str(root), expected=expected, todo="name the --output_path of a run")
+    return paths
+
+
+def _task_ranks(requests: Iterable[RequestFile]) -> dict[str, int]:
+    """The order in which tasks were asked for, the same for any order of the requests."""
+    ranks: dict[str, int] = {}
+    for request in requests:
+        for rank, task in enumerate(dict.fromkeys(cell.task for cell in request.cells)):
+            ranks[task] = min(rank, ranks.get(task, rank))
+    return ranks
+
+
+def _done(stage: str, roots: Iterable[Path]) -> bool:
+    return any((root / stage / "done.json").is_file() for root in roots)
+
+
+def _cells(found: Sequence[tuple[Path, Path, RequestFile]], roots: Sequence[Path], errors: list[UserError]) -> list[Asked]:
+    """Each cell once; the same cell with another score stage is a contradiction."""
+    cells: dict[CellKey, Asked] = {}
+    origin: dict[CellKey, Path] = {}
+    failed = {failure.stage: failure.error for _, _, request in found for failure in request.failures}
+    for _, path, request in found:
+        for asked in request.cells:
+            cell = _asked(asked, roots, failed)
+            other = cells.get(cell.key)
+            if other is None or other.score is None:
+                cells[cell.key], origin[cell.key] = cell, path
+            elif cell.score not in (None, other.score):
+                errors.append(_contradiction(cell, other, path, origin[cell.key]))
+    return [cells[key] for key in sorted(cells, key=lambda key: canonical(list(key)))]
+
+
+def _contradiction(cell: Asked, other: Asked, path: Path, other_path: Path) -> UserError:
+    key = cell.key
+    named = ", ".join(f"{name} {value}" for name, value in key._asdict().items() if value is not None)
+    return UserError(
+        f"two different results for one cell: {named}",
+        where=str(path),
+        expected=f"{other.score}, as in {other_path}",
+        found=str(cell.score),
+        todo="data, tasks or settings differ: make a board for each run, or remove the request file that is out of date",
+    )
+
+
+def _asked(cell: RequestedCell, roots: Sequence[Path], failed: Mapping[str, str]) -> Asked:
+    """A cell with its finished folder or the reason why there is none; without training, seed and recipe mean nothing."""
+    trained = bool(cell.train) or (cell.score is None and cell.seed is not None)
+    key = CellKey(
+        model=portable(cell.model),
+        intermediate=cell.intermediate,
+        task=cell.task,
+        lang=cell.lang,
+        seed=cell.seed if trained else None,
+        recipe=cell.recipe if trained else None,
+        route=cell.route,
+        limit=cell.limit,
+    )
+    folder = next((root / cell.score for root in roots if cell.score and _done(cell.score, [root])), None)
+    reason = ""
+    if folder is None:
+        path = [stage for stage in (*cell.train, cell.predict, cell.score) if stage]
+        broken = next((stage for stage in path if stage in failed and not _done(stage, roots)), None)
+        reason = f"{broken} failed: {failed[broken]}" if broken else cell.blocked or "not finished"
+        reason = portable(reason).splitlines()[0]
+    return Asked(
+        key=key,
+        same_task=cell.same_task,
+        synthetic=cell.synthetic,
+        score=cell.score,
+        predict=cell.predict,
+        train=cell.train,
+        folder=folder,
+        reason=reason,
+    )
+
+
+def _merged(kind: str, entries: Iterable[tuple[str, S]], identity: Sequence[str], errors: list[UserError]) -> dict[str, S]:
+    """One entry a name: `identity` fields must agree, of the rest the fullest text serves, whatever the order."""
+    merged: dict[str, S] = {}
+    for name, entry in sorted(entries, key=lambda item: (item[0], _fullness(item[1])), reverse=True):
+        kept = merged.setdefault(name, entry)
+        errors += [
+            UserError(
+                f"two {kind}s of one name differ in {field}",
+                where=f"{kind} {name}",
+                expected=str(getattr(kept, field)),
+                found=str(getattr(entry, field)),
+                todo="scores of both must not share a board: make one for each",
+            )
+            for field in identity
+            if None not in (getattr(kept, field), getattr(entry, field)) and getattr(kept, field) != getattr(entry, field)
+        ]
+    return dict(sorted(merged.items()))
+
+
+def _fullness(entry: Spec) -> tuple[int, str]:
+    text = canonical(entry.model_dump(mode="json"))
+    return len(text), text

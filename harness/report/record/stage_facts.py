@@ -1,0 +1,110 @@
+"""What finished stages say of themselves: keys, data, training facts, package versions; nothing of this machine or its clock.
+
+environments = Environments()
+read_stages(["score/xnli-de-0123456789"], [Path("runs/x")], environments, errors)   # it and all it rests on
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.api.errors import UserError
+from harness.api.protocols import Json
+from harness.runtime.stages import canonical, read_json
+from harness.scoring.score import SCORE_FILE
+
+_VOLATILE = re.compile(r"seconds|time|duration|speed|host|device|memory|resumed|pid|path|folder")
+_DIRECTORY = re.compile(r"(?<![\w:/.~])/(?:[^\s/'\",:;()\[\]]+/)+")
+_IDENTITY = re.compile(r"(fingerprint|revision)$|(^|[.])data([.]\w+)?$")  # data: a fingerprint, or one a language
+_SETTINGS = ("training", "options", "seed", "limit", "head", "metrics", "score")
+
+
+def portable(value: Any) -> Any:
+    """The same value without the directories of this machine: of an absolute path only the last part stays."""
+    if isinstance(value, str):
+        return _DIRECTORY.sub("", value)
+    if isinstance(value, Mapping):
+        return {portable(key): portable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [portable(item) for item in value]
+    return value
+
+
+class Environments:
+    """The sets of package versions and commits that results were made with, each under a short name."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Json] = {}
+
+    def add(self, *, commit: str, versions: Mapping[str, str]) -> str:
+        """Remember one; returns its name."""
+        environment = {"commit": commit, "versions": dict(versions)}
+        name = hashlib.sha256(canonical(environment).encode()).hexdigest()[:8]
+        self._found[name] = environment
+        return name
+
+    def found(self) -> dict[str, Json]:
+        """All of them, by name."""
+        return dict(sorted(self._found.items()))
+
+
+def read_stages(
+    names: Iterable[str], roots: Sequence[Path], environments: Environments, errors: list[UserError]
+) -> dict[str, Json]:
+    """Name -> {key, inputs, data, facts, environments} of the finished ones among the stages and all their inputs."""
+    found: dict[str, Json] = {}
+    waiting = sorted(set(names))
+    while waiting:
+        name = waiting.pop()
+        copies = [root / name for root in roots if (root / name / "done.json").is_file()]
+        if name in found or not copies:
+            continue
+        traces = [_trace(folder, environments) for folder in copies]
+        made_with = sorted({trace.pop("environment") for trace in traces})
+        for folder, trace in zip(copies, traces, strict=True):
+            if trace != traces[0]:
+                errors.append(_differs(name, folder, copies[0]))
+        kept = {key: value for key, value in traces[0].items() if key != "scores"}
+        found[name] = {**kept, "environments": made_with}
+        waiting += kept["inputs"]
+    return dict(sorted(found.items()))
+
+
+def _differs(name: str, folder: Path, other: Path) -> UserError:
+    return UserError(
+        f"two results of the stage {name}",
+        where=str(folder),
+        expected=f"the same as in {other}",
+        todo="one of the folders was made on other hardware or was edited: use one of them",
+    )
+
+
+def _trace(folder: Path, environments: Environments) -> dict[str, Any]:
+    """What one stage folder says; its scores are there so that two copies can be compared."""
+    done, args = read_json(folder / "done.json"), read_json(folder / "args.json")
+    facts = {key: value for key, value in done.items() if key not in ("key", "versions", "commit")}
+    if (folder / "train.json").is_file():
+        facts |= read_json(folder / "train.json")
+    return {
+        "key": done["key"],
+        "inputs": sorted(args["inputs"]),
+        "settings": portable({key: args["args"][key] for key in _SETTINGS if key in args["args"]}),
+        "data": portable(dict(_identities(args["args"], ""))),
+        "facts": portable({key: value for key, value in sorted(facts.items()) if not _VOLATILE.search(key)}),
+        "scores": read_json(folder / SCORE_FILE) if (folder / SCORE_FILE).is_file() else None,
+        "environment": environments.add(commit=done.get("commit", ""), versions=done.get("versions", {})),
+    }
+
+
+def _identities(value: Any, place: str) -> Iterable[tuple[str, str]]:
+    """(dotted place, text) of every fingerprint and revision in a stage's arguments, its data's above all."""
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        inner = f"{place}.{key}" if place else str(key)
+        if isinstance(item, str):
+            if _IDENTITY.search(inner):
+                yield inner, item
+        else:
+            yield from _identities(item, inner)

@@ -1,0 +1,126 @@
+"""The files of a submission and of a label folder, read and written as XTREME's evaluate script reads them.
+
+read_lines(path)           # ['entailment', ...]            the text of each line, stripped
+read_sentences(path)       # Sentences([['DET', 'NOUN'], ...], ...)
+read_answers(path)         # {'56beb4...': '308'}
+read_questions(path)       # [Question('56beb4...', ['308'])]
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.api.errors import UserError
+
+
+class Question(NamedTuple):
+    """A question of a label file."""
+
+    id: str
+    answers: list[str]
+    "Accepted texts."
+
+
+class Sentences(NamedTuple):
+    """A file of tags."""
+
+    tags: list[list[str]]
+    starts: list[int]
+    "Line of each sentence's first tag, from 1."
+    empty_at: list[int]
+    "Lines, from 1, at which a blank line ends a sentence without a tag: the second of two, or one at the top."
+
+
+def read_lines(path: Path) -> list[str]:
+    """All lines without the white space around them, blank ones included: the script counts those too."""
+    return [line.strip() for line in _text(path)]
+
+
+def read_sentences(path: Path) -> Sentences:
+    """Sentences of tags; each blank line ends one, so a second blank line makes an empty sentence, as in the script."""
+    tags: list[list[str]] = []
+    starts: list[int] = []
+    empty_at: list[int] = []
+    sentence: list[str] = []
+    for number, line in enumerate(read_lines(path), start=1):
+        if line:
+            sentence.append(line)
+            continue
+        if not sentence:
+            empty_at.append(number)
+        tags.append(sentence)
+        starts.append(number - len(sentence))
+        sentence = []
+    if sentence:
+        tags.append(sentence)
+        starts.append(number - len(sentence) + 1)
+    return Sentences(tags, starts, empty_at)
+
+
+def read_answers(path: Path) -> dict[str, str]:
+    """Question id -> answer; raises UserError for anything but texts."""
+    content = _json(path)
+    if not isinstance(content, dict):
+        raise UserError("no answers", where=str(path), expected="JSON {question id: text}", found=type(content).__name__)
+    wrong = [key for key, value in content.items() if not isinstance(value, str)]
+    if wrong:
+        found = f"'{wrong[0]}': {content[wrong[0]]!r:.60}" + (f", and {len(wrong) - 1} more" if len(wrong) > 1 else "")
+        raise UserError("an answer is no text", where=str(path), expected="JSON {question id: text}", found=found)
+    return content
+
+
+def read_questions(path: Path) -> list[Question]:
+    """The questions of a SQuAD file in their order; raises UserError for another shape and for questions without an answer."""
+    content = _json(path)
+    try:
+        articles = content["data"] if isinstance(content, dict) else content
+        questions = [
+            Question(str(asked["id"]), [str(answer["text"]) for answer in asked["answers"]])
+            for article in articles
+            for paragraph in article["paragraphs"]
+            for asked in paragraph["qas"]
+        ]
+    except (KeyError, TypeError) as error:
+        expected = 'SQuAD JSON {"data": [{"paragraphs": [{"qas": [{"id": ..., "answers": [{"text": ...}]}]}]}]}'
+        found = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError("no label file for questions", where=str(path), expected=expected, found=found) from error
+    bare = [question.id for question in questions if not question.answers]
+    if bare:
+        raise UserError(f"{len(bare)} questions have no answer", where=str(path), found=f"'{bare[0]}', for example")
+    return questions
+
+
+def lines_text(lines: Sequence[str]) -> str:
+    """A file of one text a line."""
+    return "".join(f"{line}\n" for line in lines)
+
+
+def sentences_text(sentences: Sequence[Sequence[str]]) -> str:
+    """A file of tags.  A blank line ends every sentence, the last too, so that one without words can be read back."""
+    return "".join("".join(f"{tag}\n" for tag in sentence) + "\n" for sentence in sentences)
+
+
+def json_text(content: Any) -> str:
+    """A JSON file."""
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
+def squad_content(paragraphs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> dict[str, Any]:
+    """A SQuAD file of (context, questions)."""
+    return {"version": "1.1", "data": [{"title": "", "paragraphs": [{"context": c, "qas": list(q)} for c, q in paragraphs]}]}
+
+
+def _text(path: Path) -> list[str]:
+    try:
+        with path.open(encoding="utf-8") as lines:
+            return list(lines)  # by \n, \r\n and \r only: str.splitlines would also cut at U+2028 and its like
+    except UnicodeDecodeError as error:
+        raise UserError("not UTF-8 text", where=str(path), found=str(error), todo="save the file as UTF-8") from error
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads("".join(_text(path)))
+    except ValueError as error:
+        raise UserError("not a JSON file", where=str(path), found=str(error)) from error

@@ -1,0 +1,140 @@
+"""Stages: units of work addressed by what they do, and the folder of each on disk.
+
+    stage = Stage(verb="score", label="xnli-de", args={"metrics": ["accuracy"], "lang": "de"}, inputs=(predict,))
+    stage.key                      # 10 hex digits of sha256 over verb, version, args and the keys of the inputs
+    with lock(stage.folder(root)): # held by the operating system: a killed process leaves nothing to remove
+        ...
+        mark_done(stage, root, {...})   # done.json, written last, by rename: the only meaning of done
+
+`args` is exactly what the verb receives and all of it is hashed; `knobs` (paths, workers) are not hashed and cannot change
+results.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from harness.api.protocols import Json
+
+VERSIONS: Mapping[str, int] = {"init": 1, "train": 1, "predict": 1, "score": 1}
+"Verb -> version.  Raise one when a default or the meaning of an argument of that verb changes."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One unit of work.  Two stages with the same key are the same work."""
+
+    verb: str
+    "A key of VERSIONS."
+    label: str
+    "Readable part of the folder's name; not hashed."
+    args: Mapping[str, Json]
+    "Exactly what the verb receives; plain JSON."
+    inputs: tuple["Stage", ...] = ()
+    "Stages whose results this one reads; their keys are hashed."
+    knobs: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    "What cannot change a result: where files lie on this machine."
+
+    @cached_property
+    def key(self) -> str:
+        """10 hex digits; raises TypeError for arguments without a stable text."""
+        content = {
+            "verb": self.verb,
+            "version": VERSIONS[self.verb],
+            "args": self.args,
+            "inputs": [stage.key for stage in self.inputs],
+        }
+        return hashlib.sha256(canonical(content).encode()).hexdigest()[:10]
+
+    @property
+    def name(self) -> str:
+        """`verb/label-key`: the folder below the root, and the name in messages."""
+        return f"{self.verb}/{re.sub(r'[^A-Za-z0-9._+-]+', '-', self.label).strip('-')}-{self.key}"
+
+    def folder(self, root: Path) -> Path:
+        """Where the stage lives."""
+        return root / self.name
+
+    def is_done(self, root: Path) -> bool:
+        """Whether its result is complete on disk."""
+        return (self.folder(root) / "done.json").is_file()
+
+
+def finished_stages(root: Path) -> set[str]:
+    """Names of all stages below a folder whose result is complete."""
+    return {f"{path.parent.parent.name}/{path.parent.name}" for path in root.glob("*/*/done.json")}
+
+
+def canonical(value: Json) -> str:
+    """The one text of a JSON value; raises TypeError or ValueError for what has none (objects, NaN)."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def in_order(stages: Iterable[Stage]) -> list[Stage]:
+    """Each stage once (by key), inputs before what reads them."""
+    ordered: dict[str, Stage] = {}
+
+    def visit(stage: Stage) -> None:
+        for parent in stage.inputs:
+            visit(parent)
+        ordered.setdefault(stage.key, stage)
+
+    for stage in stages:
+        visit(stage)
+    return list(ordered.values())
+
+
+def write_json(path: Path, value: Json) -> None:
+    """Write a JSON file so that readers see the old one or the whole new one."""
+    write_text(path, json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file by rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def begin(stage: Stage, root: Path) -> Path:
+    """Make the stage's folder with its args.json; returns the folder."""
+    folder = stage.folder(root)
+    write_json(
+        folder / "args.json", {"verb": stage.verb, "args": dict(stage.args), "inputs": [parent.name for parent in stage.inputs]}
+    )
+    return folder
+
+
+def mark_done(stage: Stage, root: Path, facts: Mapping[str, Json]) -> None:
+    """Write done.json: the key and whatever later stages and boards want to know."""
+    write_json(stage.folder(root) / "done.json", {"key": stage.key, **facts})
+
+
+@contextlib.contextmanager
+def lock(folder: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold the stage's lock; yields False at once if another process has it and `wait` is off."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            fcntl.flock(handle, fcntl.LOCK_UN)

@@ -1,0 +1,1 @@
+"""From predictions to scores with intervals: metrics, the score stage, the bootstrap.  Without torch."""

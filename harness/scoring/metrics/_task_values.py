@@ -1,0 +1,94 @@
+"""Metrics of values that predictions carry by name, because the task itself computes them: tasks of lm-evaluation-harness.
+
+    METRICS.load("lm_eval_mean:acc_norm").stats({"values": {"acc_norm": 1.0}}, None, lang="de", settings={})
+
+A family is a module whose `named(name)` gives the metric of one value; the module itself is that of the value called "value".
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harness.api.errors import UserError, did_you_mean
+
+DEFAULT = "value"
+"The value that a module itself reads, without a name."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueMetric:
+    """The metric of one value, in the shape of `Metric` (harness/api/protocols.py)."""
+
+    name: str
+    family: str
+    KEYS: tuple[str, ...]
+    SIGNATURE: str
+    count: Callable[[Any, str], Sequence[float]]
+    "Additive statistics of a value; its name is told."
+    num_stats: int
+    total: Callable[[np.ndarray], dict[str, np.ndarray]]
+
+    def settle(self, predictions: Sequence[Any], golds: Sequence[Any], *, lang: str) -> dict[str, Any]:
+        """Nothing; raises UserError where no example has the value, which no number could tell from zero."""
+        there = [prediction["values"] for prediction in predictions if prediction is not None]
+        if there and not any(self.name in values for values in there):
+            names = sorted({name for values in there for name in values})
+            raise UserError(f"the task gives no '{self.name}'", found=", ".join(names), todo=did_you_mean(self.name, names))
+        return {}
+
+    def stats(
+        self, prediction: Mapping[str, Any] | None, gold: Any, *, lang: str, settings: Mapping[str, Any] | None = None
+    ) -> Sequence[float]:
+        """Statistics of an example; zeros where it has no such value: it does not count, as in lm-eval."""
+        values = {} if prediction is None else prediction["values"]
+        return self.count(values[self.name], self.name) if self.name in values else (0.0,) * self.num_stats
+
+    def combine(self, totals: np.ndarray) -> dict[str, np.ndarray]:
+        """Scores from summed statistics."""
+        return self.total(totals)
+
+
+def family(
+    name: str,
+    *,
+    keys: tuple[str, ...],
+    signature: str,
+    count: Callable[[Any, str], Sequence[float]],
+    num_stats: int,
+    total: Callable[[np.ndarray], dict[str, np.ndarray]],
+) -> Callable[[str], ValueMetric]:
+    """What gives the metric of one value of a family, `named` in its module."""
+
+    @cache
+    def named(value: str) -> ValueMetric:
+        own = signature if value == DEFAULT else f"{signature}|{value}"
+        return ValueMetric(name=value, family=name, KEYS=keys, SIGNATURE=own, count=count, num_stats=num_stats, total=total)
+
+    return named
+
+
+def number(value: Any, name: str) -> float:
+    """A value that is a number; raises UserError for anything else."""
+    if not isinstance(value, int | float):
+        raise UserError(f"'{name}' is no number", found=f"{type(value).__name__} {value!r:.60}")
+    return float(value)
+
+
+class Written(NamedTuple):
+    """A text with what it should have been."""
+
+    text: str
+    references: tuple[str, ...]
+
+
+def written(value: Any, name: str) -> Written:
+    """A value that is the pair of one reference or several and a text; raises UserError for anything else."""
+    pair = value if isinstance(value, list | tuple) and len(value) == 2 else (None, None)
+    references = (pair[0],) if isinstance(pair[0], str) else pair[0]
+    text = pair[1][0] if isinstance(pair[1], list | tuple) and len(pair[1]) == 1 else pair[1]
+    if not isinstance(text, str) or not isinstance(references, list | tuple) or not all(isinstance(r, str) for r in references):
+        raise UserError(f"'{name}' is no pair of a reference and a text", found=f"{value!r:.80}")
+    return Written(text, tuple(references))

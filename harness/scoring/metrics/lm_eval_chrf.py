@@ -1,0 +1,93 @@
+"""chrF of a corpus as lm-evaluation-harness computes it: sacrebleu's defaults.
+
+    METRICS.load("lm_eval_chrf:chrf").stats({"values": {"chrf": ["a cat", "the cat"]}}, "a cat", lang="de")
+
+A value is the pair of the reference, or a list of them, and the text that was written.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from harness.scoring.metrics import chrf
+from harness.scoring.metrics._sacrebleu import VERSION
+from harness.scoring.metrics._task_values import DEFAULT, family, written
+
+KEYS = ("chrf",)
+SIGNATURE = f"lm_eval_chrf|sacrebleu|nrefs:var|case:mixed|eff:yes|nc:6|nw:0|space:no|version:{VERSION}"
+
+
+def _count(value: Any, name: str) -> list[float]:
+    """The statistics of `chrf`; those of words are not used."""
+    given = written(value, name)
+    return [float(count) for count in chrf.stats(given.text, given.references, lang="en")]
+
+
+def _total(totals: np.ndarray) -> dict[str, np.ndarray]:
+    return {"chrf": chrf.combine(totals)["chrf"]}
+
+
+named = family("lm_eval_chrf", keys=KEYS, signature=SIGNATURE, count=_count, num_stats=42, total=_total)
+settle = named(DEFAULT).settle
+stats = named(DEFAULT).stats
+combine = named(DEFAULT).combine
+
+GOLDEN: tuple[dict[str, Any], ...] = (
+    {
+        "name": "two_sentences",
+        "lang": "en",
+        "predictions": [
+            {"values": {"value": ["A cat sat on the mat.", "The cat sat on the mat."]}},
+            {"values": {"value": ["In spring it rains a lot.", "It rains a lot in spring."]}},
+        ],
+        "golds": ["", ""],
+        "scores": {"chrf": 78.53017003377578},
+    },
+    {
+        "name": "same_text",
+        "lang": "de",
+        "predictions": [{"values": {"value": ["Der Hund schläft im Garten.", "Der Hund schläft im Garten."]}}],
+        "golds": [""],
+        "scores": {"chrf": 100.0},
+    },
+    {
+        "name": "all_wrong",
+        "lang": "en",
+        "predictions": [{"values": {"value": ["xyz xyz xyz xyz xyz", "abc abc abc abc"]}}],
+        "golds": [""],
+        "scores": {"chrf": 0.0},
+    },
+    {
+        "name": "several_references",
+        "lang": "fr",
+        "predictions": [
+            {"values": {"value": [["Un chat dort sur une table.", "Le chat est sur la table."], "Le chat dort sur la table."]}}
+        ],
+        "golds": [""],
+        "scores": {"chrf": 72.24911196939357},
+    },
+    {
+        "name": "chinese_is_one_word",
+        "lang": "zh",
+        "predictions": [{"values": {"value": ["今天天气不错，我们去公园吧。", "今天天气很好，我们去公园。"]}}],
+        "golds": [""],
+        "scores": {"chrf": 43.64531187729547},
+    },
+    {
+        "name": "empty_text",
+        "lang": "en",
+        "predictions": [
+            {"values": {"value": ["Good night.", ""]}},
+            {"values": {"value": ["The train leaves at ten o'clock today.", "The train leaves at ten o'clock today."]}},
+        ],
+        "golds": ["", ""],
+        "scores": {"chrf": 83.32195300856023},
+    },
+    {
+        "name": "case_punctuation_numbers",
+        "lang": "en",
+        "predictions": [{"values": {"value": ["The price was $3,000.50, in May.", "THE price was $3,000.50 (in May)."]}}],
+        "golds": [""],
+        "scores": {"chrf": 69.41913881909005},
+    },
+)

@@ -1,0 +1,259 @@
+"""The score stage: predictions of one (task, language) in, score.json and stats.npz out; neither a model nor torch is needed.
+
+    cell = score_cell(lines, metrics=["squad"], score=["squad.f1", "squad.exact_match"], lang="de", num_expected=1190)
+    write_score(cell, folder)
+    read_stats(folder)["squad"]        # float64 [n, K]: intervals and paired tests start here, never at the model
+
+Files hold the same bytes for the same predictions.
+"""
+
+import io
+import json
+import math
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.api.errors import UserError, did_you_mean, raise_all
+from harness.api.registry import METRICS
+from harness.scoring.bootstrap import Interval, exact_total, interval
+
+SCORE_FILE = "score.json"
+STATS_FILE = "stats.npz"
+IDS = "ids"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricScore:
+    """One number of one metric."""
+
+    value: float
+    "0-100."
+    low: float
+    "Lower end of the 95% bootstrap interval over examples."
+    high: float
+    "Upper end."
+    n: int
+    "Examples behind it."
+    signature: str
+    "What exactly was computed."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """What a reader of the score must know about the predictions."""
+
+    examples: int
+    "Examples scored."
+    missing: int
+    "Examples without a prediction, scored as wrong."
+    truncated_examples: int
+    "Examples of which the model did not see all."
+    truncated_tokens: int
+    "Tokens it did not see."
+    notes: dict[str, int]
+    "Examples by remark of the task type."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CellScore:
+    """Everything that is kept of the predictions of one cell."""
+
+    metrics: dict[str, MetricScore]
+    "By `metric.key`."
+    score: Interval
+    "The task's score: mean of its `score` keys."
+    counts: Counts
+    prediction_entropy: float | None
+    "Bits, over the predicted labels of examples whose gold is one label; None for other kinds of prediction."
+    single_class: bool | None
+    "True if one label was predicted throughout; None for other kinds of prediction."
+    ids: tuple[str, ...]
+    "Example ids, in the order of the predictions."
+    stats: dict[str, np.ndarray]
+    "By metric: float64 [n, K], the additive statistics of each example."
+    settings: dict[str, Any]
+    "By metric, of those that settle something on all examples before any is scored (thresholds): what was settled."
+
+    def report(self) -> dict[str, Any]:
+        """What score.json holds; `settings` only where a metric has some."""
+        settings = {"settings": self.settings} if self.settings else {}
+        return {
+            "metrics": {key: asdict(value) for key, value in self.metrics.items()},
+            "score": self.score._asdict(),
+            "counts": asdict(self.counts),
+            "prediction_entropy": self.prediction_entropy,
+            "single_class": self.single_class,
+            **settings,
+        }
+
+
+def score_cell(
+    predictions: Iterable[Mapping[str, Any]],
+    *,
+    metrics: Sequence[str],
+    score: Sequence[str],
+    lang: str,
+    num_expected: int,
+    seed: int = 0,
+) -> CellScore:
+    """Score the lines of a predictions.jsonl (fields of Prediction), in their order; `seed` is that of the bootstrap.
+
+    Raises UserError for unknown metrics or score keys, another number of lines than expected, an id that comes twice or a line
+    without gold.
+    """
+    keys = score_keys(metrics, score)
+    lines = list(predictions)
+    _check(lines, num_expected)
+    settings = {name: found for name in metrics if (found := _settings(name, lines, lang)) is not None}
+    stats = {name: _stats(name, lines, lang, settings.get(name)) for name in metrics}
+    numbers: dict[str, MetricScore] = {}
+    for name, rows in stats.items():
+        metric = METRICS.load(name)
+        for key, value in interval(rows, metric.combine, seed=seed).items():
+            numbers[f"{name}.{key}"] = MetricScore(**value._asdict(), n=len(lines), signature=metric.SIGNATURE)
+    table, combine = score_table(stats, keys)
+    entropy, single_class = _label_spread(lines)
+    return CellScore(
+        metrics=numbers,
+        score=interval(table, combine, seed=seed)["score"],
+        counts=_counts(lines),
+        prediction_entropy=entropy,
+        single_class=single_class,
+        ids=tuple(str(line["id"]) for line in lines),
+        stats=stats,
+        settings=settings,
+    )
+
+
+def score_value(predictions: Iterable[Mapping[str, Any]], *, metrics: Sequence[str], score: Sequence[str], lang: str) -> float:
+    """Compute the score (0-100) alone, without an interval: what model selection needs, many times."""
+    keys, lines = score_keys(metrics, score), list(predictions)
+    _check(lines, len(lines))
+    table, combine = score_table({name: _stats(name, lines, lang, _settings(name, lines, lang)) for name in metrics}, keys)
+    return float(combine(exact_total(table))["score"])
+
+
+def score_keys(metrics: Sequence[str], score: Sequence[str]) -> tuple[str, ...]:
+    """Return the `metric.key` names whose mean is the task's score, by default the first key of the first metric.
+
+    Raises UserError for unknown metrics, none at all, and names that these metrics do not give.
+    """
+    if not metrics:
+        raise UserError("the task has no metrics", expected="at least one name under `metrics`")
+    modules = {name: METRICS.load(name) for name in metrics}
+    known = [f"{name}.{key}" for name, module in modules.items() for key in module.KEYS]
+    unknown = [key for key in score if key not in known]
+    raise_all([UserError(f"no score '{key}' in the metrics of the task", todo=did_you_mean(key, known)) for key in unknown])
+    return tuple(score) or (known[0],)
+
+
+def score_table(
+    stats: Mapping[str, np.ndarray], keys: Sequence[str]
+) -> tuple[np.ndarray, Callable[[np.ndarray], dict[str, np.ndarray]]]:
+    """Lay the stats of the metrics that `keys` name side by side [n, K], and return how totals [..., K] give {"score": [...]}.
+
+    This is what harness.scoring.bootstrap resamples for the task's score and for differences of it.
+    """
+    names = list(dict.fromkeys(key.split(".")[0] for key in keys))
+    combines = [METRICS.load(name).combine for name in names]
+    ends = np.cumsum([stats[name].shape[1] for name in names])[:-1]
+
+    def combine(totals: np.ndarray) -> dict[str, np.ndarray]:
+        parts = zip(names, combines, np.split(totals, ends, axis=-1), strict=True)
+        found = {f"{name}.{key}": value for name, one, part in parts for key, value in one(part).items()}
+        return {"score": sum((found[key] for key in keys[1:]), start=found[keys[0]]) / len(keys)}
+
+    return np.concatenate([stats[name] for name in names], axis=1), combine
+
+
+def write_score(cell: CellScore, folder: Path) -> None:
+    """Write score.json and stats.npz into the folder, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(cell.report(), ensure_ascii=False, allow_nan=False, indent=1, sort_keys=True)
+    (folder / SCORE_FILE).write_text(text + "\n", encoding="utf-8")
+    arrays = {IDS: np.array(cell.ids, dtype=np.str_), **cell.stats}
+    with zipfile.ZipFile(folder / STATS_FILE, "w") as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, array, version=(1, 0), allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{name}.npy")  # its date is fixed (1980) and it is stored as it is: the same bytes anywhere
+            entry.create_system = 3
+            archive.writestr(entry, content.getvalue())
+
+
+def read_stats(folder: Path) -> dict[str, np.ndarray]:
+    """Read a stats.npz: "ids" (text [n]) and, by metric, the statistics float64 [n, K]."""
+    with np.load(folder / STATS_FILE, allow_pickle=False) as archive:
+        return dict(archive)
+
+
+def _check(lines: Sequence[Mapping[str, Any]], num_expected: int) -> None:
+    """Raise UserError unless every expected example is there once, with gold."""
+    todo = "predict this cell again"
+    if not lines or len(lines) != num_expected:
+        raise UserError("predictions are not complete", expected=f"{num_expected} lines", found=f"{len(lines)} lines", todo=todo)
+    twice = [key for key, count in Counter(line["id"] for line in lines).items() if count > 1]
+    if twice:
+        raise UserError(f"{len(twice)} ids come more than once", found=f"'{twice[0]}', for example", todo=todo)
+    bare = [line["id"] for line in lines if line["gold"] is None]
+    if bare:
+        raise UserError(
+            f"{len(bare)} examples have no gold and cannot be scored",
+            found=f"'{bare[0]}', for example",
+            todo="name a split with labels as the task's test data",
+        )
+
+
+def _settings(name: str, lines: Sequence[Mapping[str, Any]], lang: str) -> dict[str, Any] | None:
+    """What a metric settles on all examples before it looks at each; None if it settles nothing."""
+    settle = getattr(METRICS.load(name), "settle", None)
+    if settle is None:
+        return None
+    try:
+        found: dict[str, Any] = settle([line["prediction"] for line in lines], [line["gold"] for line in lines], lang=lang)
+    except UserError as error:
+        raise error.at(f"metric {name}, language {lang}") from error
+    return found
+
+
+def _stats(name: str, lines: Sequence[Mapping[str, Any]], lang: str, settings: Mapping[str, Any] | None) -> np.ndarray:
+    """Statistics float64 [n, K] of all examples; a UserError of the metric names the example."""
+    metric = METRICS.load(name)
+    more = {} if settings is None else {"settings": settings}
+    rows = []
+    for line in lines:
+        try:
+            rows.append(metric.stats(line["prediction"], line["gold"], lang=lang, **more))
+        except UserError as error:
+            raise error.at(f"metric {name}, language {lang}, example '{line['id']}'") from error
+    return np.array(rows, dtype=np.float64)
+
+
+def _counts(lines: Sequence[Mapping[str, Any]]) -> Counts:
+    """Count what is missing, cut or remarked on."""
+    truncated = [line["num_truncated"] for line in lines if line["num_truncated"]]
+    notes = Counter(note for line in lines for note in dict.fromkeys(line["notes"]))
+    return Counts(
+        examples=len(lines),
+        missing=sum(line["prediction"] is None for line in lines),
+        truncated_examples=len(truncated),
+        truncated_tokens=sum(truncated),
+        notes=dict(sorted(notes.items())),
+    )
+
+
+def _label_spread(lines: Sequence[Mapping[str, Any]]) -> tuple[float | None, bool | None]:
+    """Entropy in bits of the predicted labels, and whether there is only one; None unless gold and predictions are labels."""
+    labels = Counter(
+        line["prediction"] for line in lines if isinstance(line["prediction"], str) and isinstance(line["gold"], str)
+    )
+    num_labels = sum(labels.values())
+    if not num_labels:
+        return None, None
+    return math.fsum(count / num_labels * math.log2(num_labels / count) for count in labels.values()), len(labels) == 1

@@ -1,0 +1,155 @@
+"""From what a model said of a row to the values that lm-evaluation-harness averages.
+
+    answers = [[(-3.2, False)], [(-2.9, True)]]                       # of each request, once for each repetition
+    values = score_rows(telling, rows, answers_of_rows, inputs=0, targets=0)     # [{'acc': 1.0, ...}, ...]
+
+A task whose rows have several answers, or choices that are the questions, is one whose first row has them, as in lm-eval.  What
+is scored by `!function` is scored by that function alone.
+"""
+
+import re
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.api.errors import UserError
+from harness.specs.lm_eval import Function
+from harness.task_types.lm_eval_harness.filters import apply_filter
+from harness.task_types.lm_eval_harness.templates import Row, Telling
+
+NONE = -100
+"Stands for a gold answer that is none of the choices."
+
+
+def value_name(metric: str, filter_name: str) -> str:
+    """What a number is called: the metric, with the filter where it has a name; dots part metrics from keys elsewhere."""
+    return (metric if filter_name == "none" else f"{metric},{filter_name}").replace(".", "_")
+
+
+def score_rows(
+    telling: Telling, rows: Sequence[Row], answers: Sequence[Sequence[Any]], *, inputs: int, targets: int
+) -> list[dict[str, Any]]:
+    """The values of each row under every filter; `answers` are those of each row's requests, each a list of repetitions."""
+    config = telling.config
+    flat = [own for several in answers for own in several]
+    owners = [row for row, several in zip(rows, answers, strict=True) for _ in several]
+    found: list[dict[str, Any]] = [{} for _ in rows]
+    for filter_ in config.filters:
+        filtered = iter(apply_filter(filter_, flat, owners, code=telling.code))
+        for row, several, values in zip(rows, answers, found, strict=True):
+            results = [next(filtered) for _ in several]
+            own = score(telling, row, results, inputs=inputs, targets=targets)
+            values |= {value_name(metric, filter_.name): plain(value) for metric, value in own.items()}
+    return found
+
+
+def score(telling: Telling, row: Row, results: Sequence[Any], *, inputs: int, targets: int) -> Mapping[str, Any]:
+    """The values of one row; raises UserError where the task's own function gives no mapping of them."""
+    config = telling.config
+    if isinstance(config.process_results, Function):
+        values = telling.code.function(config.process_results)(row, list(results))
+        if not isinstance(values, Mapping):
+            raise UserError("process_results gives no mapping", found=f"{type(values).__name__} {values!r:.80}")
+        return values
+    if config.output_type == "loglikelihood":
+        value, greedy = results[0]
+        return {"perplexity": value, "acc": int(greedy)}
+    if config.output_type == "multiple_choice":
+        return _choice(telling, row, results, inputs=inputs, several=bool(targets))
+    return _generated(telling, row, results[0], several=bool(targets))
+
+
+def _choice(telling: Telling, row: Row, results: Sequence[Any], *, inputs: int, several: bool) -> dict[str, Any]:
+    """The values of the likeliest choice: as it is, by its characters and by its bytes."""
+    choices = telling.choices(row)
+    likelihoods = np.array([one for one, _ in results], dtype=np.float64)
+    greedy = [bool(one) for _, one in results]
+    alone = likelihoods[len(choices) :]
+    likelihoods = likelihoods[: len(choices)]
+    characters = np.array([float(len(choice)) for choice in choices])
+    size = np.array([float(len(choice.encode())) for choice in choices])
+    with np.errstate(divide="ignore", invalid="ignore"):  # an empty choice; lm-eval divides by its length as well
+        best = {
+            "acc": int(np.argmax(likelihoods)),
+            "acc_norm": int(np.argmax(likelihoods / characters)),
+            "acc_bytes": int(np.argmax(likelihoods / size)),
+        }
+    gold = _gold(telling.text(row) if inputs else telling.target(row), choices)
+    if several and not isinstance(gold, list):
+        gold = [gold]
+    values: dict[str, Any] = {name: float(choice in gold if several else choice == gold) for name, choice in best.items()}
+    if several:
+        values["exact_match"] = int(any(greedy[n] for n in gold if n != NONE))
+    else:
+        values["exact_match"] = int(isinstance(gold, int) and gold != NONE and greedy[gold])
+    values["f1"] = [gold, best["acc"]]
+    if len(alone):
+        values["acc_mutual_info"] = float(int(np.argmax(likelihoods - alone)) == gold)
+    return values
+
+
+def _gold(gold: Any, choices: Sequence[str]) -> Any:
+    """The number of the right choice, or the numbers of several."""
+    if isinstance(gold, list | tuple):
+        return [number if number < len(choices) else NONE for number in gold]
+    if isinstance(gold, str):
+        return choices.index(gold) if gold in choices else NONE
+    if isinstance(gold, bool | int | float):
+        return int(gold) if gold < len(choices) else NONE
+    raise UserError("the right choice is neither a number nor a text", found=f"{type(gold).__name__} {gold!r:.60}")
+
+
+def _generated(telling: Telling, row: Row, result: Any, *, several: bool) -> dict[str, Any]:
+    """The values of a text that was written."""
+    config, gold = telling.config, telling.target(row)
+    if config.doc_to_choice is not None:
+        gold = telling.choices(row)[gold]
+    elif several:
+        gold = list(gold) if isinstance(gold, list | tuple) else [gold]
+    elif type(gold) is not type(result) and not isinstance(result, list | None):
+        gold = type(result)(gold)
+    values: dict[str, Any] = {}
+    for scored in config.metrics:
+        if scored.metric == "exact_match":
+            golds = gold if several else [gold]
+            given = result if isinstance(result, list) else [result]
+            hits = [float(np.mean([_equal(text, one, **scored.options) for text in given])) for one in golds]
+            values["exact_match"] = float(any(hits)) if several else hits[0]
+        else:  # corpus metrics take the pair
+            values[scored.metric] = [gold, result]
+    return values
+
+
+def _equal(
+    given: Any,
+    wanted: Any,
+    *,
+    regexes_to_ignore: Sequence[str] | None = None,
+    ignore_case: bool = False,
+    ignore_punctuation: bool = False,
+    ignore_numbers: bool = False,
+) -> bool:
+    """Whether two answers are equal but for what is to be ignored."""
+    if not (isinstance(given, str) and isinstance(wanted, str)):
+        return bool(given == wanted)
+    dropped = (string.punctuation if ignore_punctuation else "") + (string.digits if ignore_numbers else "")
+    texts = []
+    for text in (given, wanted):
+        for pattern in regexes_to_ignore or ():
+            text = re.sub(pattern, "", text)
+        text = text.lower() if ignore_case else text
+        texts.append(text.translate(str.maketrans("", "", dropped)))
+    return texts[0] == texts[1]
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: numpy's numbers and arrays as Python's."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [plain(inner) for inner in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

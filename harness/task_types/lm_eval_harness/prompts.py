@@ -1,0 +1,129 @@
+"""From a row of a task of lm-evaluation-harness to what a model is asked, text by text as lm-eval asks it.
+
+    asked = requests(telling, row, shots=[...], chat=None, system="", inputs=0)
+    asked[0].context, asked[0].continuation        # '' and ' Premise, richtig? Ja, Hypothesis'; continuation None: generate
+
+Where lm-eval puts white space between two pieces, it puts it only if neither piece has some there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from harness.api.errors import UserError
+from harness.task_types.lm_eval_harness.templates import Row, Telling
+
+Chat = Callable[[Sequence[Mapping[str, str]], bool], str]
+"Puts messages into a chat template; the flag says whether the model's turn is opened, or its last message goes on."
+
+
+class Request(NamedTuple):
+    """What a model is asked once."""
+
+    context: str
+    continuation: str | None
+    "None where the model is to write."
+
+
+class Piece(NamedTuple):
+    """A message, and what follows it in plain text."""
+
+    role: str
+    text: str
+    after: str = ""
+
+
+def joined(first: str | None, second: str | None, between: str) -> str:
+    """Two texts with something between them where neither has white space there; one of them alone where the other is empty."""
+    if not first or not second:
+        return first or second or ""
+    return first + second if first[-1].isspace() or second[0].isspace() else first + between + second
+
+
+def requests(telling: Telling, row: Row, *, shots: Sequence[Row], chat: Chat | None, system: str, inputs: int) -> list[Request]:
+    """The requests of a row behind its solved examples; `inputs` are the choices of a task whose choices are the questions.
+
+    Raises UserError for a row that gives no text.
+    """
+    config = telling.config
+    prefix = telling.prefix(row)
+    told = joined(system, telling.field(row, config.description), config.fewshot_delimiter)
+    before = [Piece("system", told)] if told else []
+    for shot in shots:
+        before += _solved(telling, shot, inputs=inputs)
+    if inputs:
+        contexts = [_written([*before, *_turn(text, prefix=prefix, delimiter="")], chat, prefix) for text in telling.choices(row)]
+    else:
+        question = telling.text(row)
+        contexts = [_written([*before, *_turn(question, prefix=prefix, delimiter=config.target_delimiter)], chat, prefix)]
+    return _asked(telling, row, contexts, chat=chat, inputs=inputs)
+
+
+def _asked(telling: Telling, row: Row, contexts: Sequence[str], *, chat: Chat | None, inputs: int) -> list[Request]:
+    """The requests behind some contexts, as the task's output type has them."""
+    config, context = telling.config, contexts[0]
+    if config.output_type == "generate_until":
+        return [Request(context, None)]
+    if config.output_type == "loglikelihood":
+        return [Request(context, _text(telling.target(row), "doc_to_target"))]
+    delimiter = config.target_delimiter
+    if chat and not (config.gen_prefix and not config.gen_prefix[-1].isspace()):
+        delimiter = ""
+    if inputs:
+        target = telling.target(row)
+        found = [Request(one, f"{delimiter}{target}") for one in contexts]
+    else:
+        found = [Request(context, f"{delimiter}{choice}") for choice in telling.choices(row)]
+    if any(scored.metric == "acc_mutual_info" for scored in config.metrics):
+        found += [Request("", f"{delimiter}{choice}") for choice in telling.choices(row)]
+    return found
+
+
+def _solved(telling: Telling, shot: Row, *, inputs: int) -> list[Piece]:
+    """The messages of a solved example."""
+    turns = telling.config.shots
+    question, answer = telling.text(shot, turns), telling.target(shot, turns)
+    choices = telling.choices(shot, turns) if turns.doc_to_choice is not None else None
+    if inputs and choices is not None:
+        question, choices = choices[question], None
+    if choices and isinstance(answer, int):
+        answer = choices[answer]
+    elif isinstance(answer, list):
+        answer = answer[0] if answer else None
+    prefix = telling.field(shot, turns.gen_prefix)
+    solved = answer is not None and answer != ""
+    asked = _turn(question, prefix=prefix, delimiter=turns.target_delimiter, solved=solved)
+    if not solved:
+        return asked
+    told = joined(prefix, _text(answer, "doc_to_target of a solved example"), " ")
+    return [asked[0], Piece("assistant", told, turns.fewshot_delimiter)]
+
+
+def _turn(question: Any, *, prefix: str | None, delimiter: str, solved: bool = False) -> list[Piece]:
+    """A question, with what its answer begins with."""
+    text = _text(question, "doc_to_text")
+    apart = bool(text and prefix and not (text[-1].isspace() or prefix[0].isspace()))
+    asked = Piece("user", text, delimiter if (solved and not prefix) or apart else "")
+    return [asked, Piece("assistant", prefix)] if prefix and not solved else [asked]
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise UserError(f"{what} gives no text", found=f"{type(value).__name__} {value!r:.80}")
+    return value
+
+
+def _written(pieces: Sequence[Piece], chat: Chat | None, prefix: str | None) -> str:
+    """The pieces in plain text, or in a chat template with examples as earlier turns."""
+    if chat is None:
+        return "".join(piece.text + piece.after for piece in pieces)
+    return chat([{"role": piece.role, "content": piece.text} for piece in pieces], not prefix)
+
+
+def answered(telling: Telling, row: Row) -> str:
+    """The right answer as a text: what an oracle writes."""
+    target = telling.target(row)
+    if telling.config.doc_to_choice is not None and isinstance(target, int):
+        target = telling.choices(row)[target]
+    while isinstance(target, list | tuple):
+        target = target[0] if target else ""
+    return str(target)

@@ -1,0 +1,242 @@
+"""A task of lm-evaluation-harness asked in words: what stands where a task type's module stands on the other routes.
+
+    route = LmEvalRoute(config=spec.lm_eval, code=code, settings=PromptSettings(), pool=rows, max_positions=8192)
+    route.requests(example, task="lm_eval/xnli_de", tokenizer=tokenizer)      # contexts and continuations as texts
+    features = route.encode(examples, task=spec, tokenizer=tokenizer, options=options, train=False)
+
+Token for token as lm-eval: a continuation is what follows as many tokens as its context has alone, an empty context is the
+tokenizer's first token or else its last, and what is too long loses its beginning.  Requests of a row with the same context are
+one feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from harness.api.errors import UserError
+from harness.api.protocols import Feature, Output, Partial, Prediction
+from harness.api.randomness import generator
+from harness.specs.lm_eval import Function, LmEvalTask
+from harness.specs.model import Spec
+from harness.specs.prompt import PromptSettings
+from harness.specs.task import TaskSpec
+from harness.task_types.lm_eval_harness.process_results import plain, score_rows
+from harness.task_types.lm_eval_harness.prompts import Chat, Request, answered, requests
+from harness.task_types.lm_eval_harness.task_code import TaskCode
+from harness.task_types.lm_eval_harness.templates import Telling
+from harness.task_types.prompting.encoding import Ask, encode_pairs
+from harness.task_types.prompting.rendering import render_chat
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+UNSAID = 2048
+"Longest input where a model states none, and what --prompt_args max_length is by default: no wish."
+NO_LIMIT = 1 << 20
+SPARE = 8
+"Rows drawn beyond those asked for, so that the question's own can be left out."
+
+
+class Options(Spec):
+    """None: everything stands in the task's file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LmEvalRoute:
+    """The prompt route of one task, in the shape of `TaskType` (harness/api/protocols.py) as far as it is asked for."""
+
+    config: LmEvalTask
+    code: TaskCode
+    settings: PromptSettings
+    pool: Sequence[Mapping[str, Any]] = ()
+    "Rows from which solved examples are taken."
+    max_positions: int | None = None
+    "Longest input of the model, where it is known."
+
+    ROUTES = ("prompt",)
+    WHOLE_BATCH_LOSS = False
+    Options = Options
+
+    @property
+    def max_length(self) -> int:
+        """Longest input in tokens: the model's, unless a run wants another."""
+        wanted = self.settings.max_length
+        limit = self.max_positions if self.max_positions and self.max_positions < NO_LIMIT else UNSAID
+        return min(wanted, limit) if wanted != UNSAID else limit
+
+    @cached_property
+    def shown(self) -> Sequence[Mapping[str, Any]]:
+        """The rows that solved examples come from: those of the file, or of a function, before those of a split."""
+        samples = self.config.shots.samples
+        if isinstance(samples, Function):
+            samples = self.code.function(samples)()
+        return list(samples) if samples is not None else self.pool
+
+    def asks(self, task: TaskSpec) -> Literal["loglikelihood", "generate"]:
+        """The capability of the adapter that answers."""
+        return "generate" if self.config.output_type == "generate_until" else "loglikelihood"
+
+    def telling(self, columns: frozenset[str]) -> Telling:
+        """How the task's rows are told."""
+        return Telling(config=self.config, code=self.code, columns=columns)
+
+    def requests(self, example: Any, *, task: str, tokenizer: PreTrainedTokenizerFast | None = None) -> list[Request]:
+        """What is asked for an example; raises UserError, with its number, for one that gives no text."""
+        chat: Chat | None = None
+        if self.settings.chat_template:
+            assert tokenizer is not None
+            chat = _chat(tokenizer)
+        try:
+            return requests(
+                self.telling(example.columns),
+                example.row,
+                shots=self._shots(example, task),
+                chat=chat,
+                system=self.settings.system,
+                inputs=example.inputs,
+            )
+        except UserError as error:
+            raise error.at(error.where or f"task '{task}', row {example.id}") from error
+
+    def _shots(self, example: Any, task: str) -> Sequence[Mapping[str, Any]]:
+        """The solved examples of a question."""
+        num, shots = self.settings.num_fewshot, self.config.shots
+        if not num:
+            return []
+        if shots.sampler == "first_n":
+            rows = [row for row in self.shown if row != example.row] if shots.same_rows else self.shown
+            found: Sequence[Mapping[str, Any]] = rows[:num]
+        else:
+            size = len(self.shown)
+            rng = generator("few-shot", task.rpartition("::")[2], example.id, seed=self.settings.seed)
+            drawn = rng.choice(size, size=min(size, num + SPARE), replace=False) if size else ()
+            found = [row for number in drawn if (row := self.shown[int(number)]) != example.row][:num]
+        if len(found) < num:
+            raise UserError(f"not enough rows for {num} solved examples", found=f"{len(self.shown)} rows")
+        return found
+
+    def encode(
+        self, examples: Sequence[Any], *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast, options: Any, train: bool
+    ) -> list[Feature]:
+        """A feature for each distinct context of an example; raises UserError for training."""
+        if train:
+            raise UserError(f"task '{task.task}' of lm-eval trains nothing")
+        asked = [self.requests(example, task=task.task, tokenizer=tokenizer) for example in examples]
+        room = self.config.max_gen_toks
+        asks = [
+            Ask(
+                one.context,
+                [] if one.continuation is None else [one.continuation],
+                not self.settings.chat_template,
+                room if one.continuation is None else 0,
+            )
+            for several in asked
+            for one in several
+        ]
+        encoded = iter(encode_pairs(asks, tokenizer=tokenizer, max_length=self.max_length, by_length=True))
+        features: list[Feature] = []
+        for index, several in enumerate(asked):
+            numbered = [(number, next(encoded)) for number, _ in enumerate(several)]
+            groups = [list(group) for _, group in groupby(numbered, key=lambda item: item[1].context)]
+            for part, group in enumerate(groups):
+                written = self.config.output_type == "generate_until"
+                features.append(
+                    Feature(
+                        example=index,
+                        part=part,
+                        input_ids=group[0][1].context,
+                        continuations=None if written else [one.continuations[0] for _, one in group],
+                        generate={"max_new_tokens": room, "stop": list(self.config.until)} if written else None,
+                        info=[number for number, _ in group],
+                        num_truncated=max(one.num_truncated for _, one in group),
+                    )
+                )
+        return features
+
+    def reduce(self, feature: Feature, output: Output | str, *, task: TaskSpec, options: Any) -> Partial:
+        """[sum of log-probabilities, tokens, 1 if greedy] of each continuation, or the text that was written."""
+        return output if isinstance(output, str) else np.asarray(output, dtype=np.float64).tolist()
+
+    def decode(
+        self, examples: Sequence[Any], features: Sequence[Feature], partials: Sequence[Partial], *, task: TaskSpec, options: Any
+    ) -> list[Prediction]:
+        """The values of each example, beside what they were made of."""
+        said: list[list[Any]] = [[] for _ in examples]
+        cut = [0] * len(examples)
+        for feature, partial in zip(features, partials, strict=True):
+            said[feature.example] += [partial] if isinstance(partial, str) else partial
+            cut[feature.example] = max(cut[feature.example], feature.num_truncated)
+        answers = [[[self._answer(one)] * self.config.repeats for one in several] for several in said]
+        first = examples[0] if examples else None
+        values = score_rows(
+            self.telling(first.columns if first else frozenset()),
+            [example.row for example in examples],
+            answers,
+            inputs=first.inputs if first else 0,
+            targets=first.targets if first else 0,
+        )
+        return [
+            Prediction(
+                id=example.id,
+                lang=example.lang,
+                prediction={"values": plain(own), **self._said(several)},
+                gold=example.gold,
+                num_truncated=num,
+                notes=self._notes(several),
+            )
+            for example, own, several, num in zip(examples, values, said, cut, strict=True)
+        ]
+
+    def _answer(self, said: Any) -> Any:
+        """What lm-eval's filters and functions take: a text, or (log-likelihood, greedy).  Nothing is never the likeliest."""
+        if isinstance(said, str):
+            return said
+        return (said[0] if said[1] else float("-inf"), bool(said[2]))
+
+    def _said(self, several: Sequence[Any]) -> dict[str, Any]:
+        """What the model said, as predictions.jsonl keeps it."""
+        if self.config.output_type == "generate_until":
+            return {"text": several[0]}
+        return {"loglikelihoods": [one[0] if one[1] else None for one in several], "greedy": [bool(one[2]) for one in several]}
+
+    def _notes(self, several: Sequence[Any]) -> tuple[str, ...]:
+        empty = any(one == "" if isinstance(one, str) else not one[1] for one in several)
+        return ("empty",) if empty else ()
+
+    def oracle(self, feature: Feature, example: Any, *, task: TaskSpec, options: Any) -> Output | str:
+        """What a model would have to say to be right."""
+        telling = self.telling(example.columns)
+        if self.config.output_type == "generate_until":
+            return answered(telling, example.row)
+        gold = telling.text(example.row) if example.inputs else telling.target(example.row)
+        if isinstance(gold, str) and self.config.doc_to_choice is not None:
+            choices = telling.choices(example.row)
+            gold = choices.index(gold) if gold in choices else -1
+        gold = 0 if self.config.output_type == "loglikelihood" else gold[0] if isinstance(gold, list) and gold else gold
+        lengths = [len(ids) for ids in feature.continuations or []]
+        return np.array(
+            [[0.0 if number == gold else -1e3, max(1, length), number == gold] for number, length in zip(feature.info, lengths)],
+            dtype=np.float64,
+        )
+
+    def texts(self, example: Any) -> tuple[str, ...]:
+        """What says that two rows are the same item."""
+        return (repr(sorted(example.row.items(), key=str)),)
+
+
+def _chat(tokenizer: PreTrainedTokenizerFast) -> Chat:
+    """The tokenizer's chat template: the model's turn is opened, or its last message goes on."""
+
+    def write(messages: Sequence[Mapping[str, str]], opened: bool) -> str:
+        if opened:
+            return render_chat(tokenizer, messages, answer=True)
+        *before, last = messages
+        return render_chat(tokenizer, before, answer=True) + last["content"]
+
+    return write

@@ -1,0 +1,35 @@
+"""Solved examples before a question, drawn for each question by itself.
+
+draw_shots(pool, example, k=4, module=TASK_TYPES.load("classification"), task="xnli", seed=0)
+
+The draw depends on seed, task and the example's id, not on processes, batches or limits; parallel test sets whose ids are the
+same get the same examples in every language.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.api.errors import UserError
+from harness.api.randomness import generator
+
+SPARE = 8
+"Drawn beyond those asked for, so that items with the question's own text can be left out."
+
+
+def draw_shots(pool: Sequence[Any], example: Any, *, k: int, module: Any, task: str, seed: int) -> list[Any]:
+    """Choose k examples of a pool, in the order drawn, none with the texts of the question; UserError if there are too few."""
+    if k == 0:
+        return []
+    rng = generator("few-shot", task, example.id, seed=seed)
+    drawn = rng.choice(len(pool), size=min(len(pool), k + SPARE), replace=False) if pool else ()
+    own = module.texts(example)
+    shots = [pool[int(number)] for number in drawn if module.texts(pool[int(number)]) != own][:k]
+    if len(shots) < k:
+        raise UserError(
+            f"there are not enough examples to show {k} of them before each question",
+            where=f"task '{task}'",
+            expected=f"at least {k} rows with gold and another text than the question",
+            found=f"{len(shots)} of {len(pool)} rows",
+            todo="lower --num_fewshot, or name another split",
+        )
+    return shots

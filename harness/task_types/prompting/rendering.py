@@ -1,0 +1,102 @@
+"""A prompt as one text: instruction, solved examples and question, as they are or in the tokenizer's chat template.
+
+written = write_prompt(asked, shots, settings=settings, shot_delimiter=" ", tokenizer=tokenizer)
+written.text, written.delimiter, written.special     # special: the tokenizer adds its own first tokens
+
+Chat templates that write today's date, or offer to think aloud, are given a fixed date and told not to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jinja2 import TemplateError
+
+from harness.api.errors import UserError
+from harness.specs.prompt import PromptSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+DAY = date(2024, 7, 26)
+"The date of every prompt: the one that Llama 3's template writes where it is told none."
+
+_TODAY = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
+"How templates ask for today's date."
+
+
+class Turn(NamedTuple):
+    """A question with its answer, in words."""
+
+    instruction: str
+    context: str
+    delimiter: str
+    answer: str
+    "Empty for the question that the model is to answer."
+
+
+class Written(NamedTuple):
+    """A prompt up to the place where the answer begins."""
+
+    text: str
+    delimiter: str
+    "What comes between the prompt and an answer; a chat template has written its own."
+    special: bool
+    "Whether the tokenizer is to put its own first tokens before the text; a chat template has written them."
+    turns: tuple[Mapping[str, str], ...] = ()
+    "The messages, where there is a chat template."
+
+
+def write_prompt(
+    asked: Turn, shots: Sequence[Turn], *, settings: PromptSettings, shot_delimiter: str, tokenizer: PreTrainedTokenizerFast
+) -> Written:
+    """Put a question behind its solved examples; raises UserError where the tokenizer has no fitting chat template."""
+    if not settings.chat_template:
+        told = [text for text in (settings.system, asked.instruction) if text]
+        shown = [shot.context + shot.delimiter + shot.answer for shot in shots]
+        return Written(shot_delimiter.join([*told, *shown, asked.context]), asked.delimiter, special=True)
+    turns = [{"role": "system", "content": settings.system}] if settings.system else []
+    for number, turn in enumerate((*shots, asked)):
+        told = [asked.instruction] if asked.instruction and number == 0 else []
+        turns.append({"role": "user", "content": shot_delimiter.join([*told, turn.context])})
+        turns.append({"role": "assistant", "content": turn.answer})
+    turns.pop()
+    return Written(render_chat(tokenizer, turns, answer=True), "", special=False, turns=tuple(turns))
+
+
+def answered_prompt(written: Written, answer: str, *, tokenizer: PreTrainedTokenizerFast) -> str:
+    """What a model is trained to write after a prompt: the answer, and in a chat the end of its turn.
+
+    Where the template tells a finished conversation differently from one that goes on, the end-of-text token ends it.
+    """
+    if not written.turns:
+        return written.delimiter + answer
+    whole = render_chat(tokenizer, [*written.turns, {"role": "assistant", "content": answer}], answer=False)
+    if whole.startswith(written.text + answer):
+        return whole[len(written.text) :].rstrip()
+    return answer + (tokenizer.eos_token or "")
+
+
+def render_chat(tokenizer: PreTrainedTokenizerFast, turns: Sequence[Mapping[str, str]], *, answer: bool) -> str:
+    """The text of a conversation in the tokenizer's template, the same on every day; `answer` opens the model's turn."""
+    if not tokenizer.chat_template:
+        raise UserError(
+            "this tokenizer has no chat template",
+            where=str(tokenizer.name_or_path),
+            expected="`chat_template` in tokenizer_config.json, or chat_template.jinja",
+            todo="take a model made for conversation, or leave the chat template off",
+        )
+    fixed: dict[str, Any] = {"date_string": DAY.strftime("%d %b %Y"), "enable_thinking": False}
+    template = _TODAY.sub(lambda found: repr(DAY.strftime(found[2])), tokenizer.get_chat_template())
+    messages = [dict(turn) for turn in turns]
+    try:
+        fixed |= {"chat_template": template, "tokenize": False, "add_generation_prompt": answer}
+        return str(tokenizer.apply_chat_template(messages, **fixed))
+    except TemplateError as error:
+        todo = "leave the system message out" if turns[0]["role"] == "system" else ""
+        raise UserError(
+            "the chat template refuses this conversation", where=str(tokenizer.name_or_path), found=str(error), todo=todo
+        ) from error

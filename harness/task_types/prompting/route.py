@@ -1,0 +1,246 @@
+"""A task type asked in words: what stands where the task type's module stands on the other routes.
+
+    route = PromptRoute(module=TASK_TYPES.load(task.type), settings=PromptSettings(num_fewshot=4), pool=english_examples)
+    features = route.encode(examples, task=task, tokenizer=tokenizer, options=options, train=False)      # the requests
+    outputs = adapter.loglikelihood(features)                     # or adapter.generate(features): see `asks`
+    partials = [route.reduce(feature, output, task=task, options=options) for feature, output in zip(features, outputs)]
+    predictions = route.decode(examples, features, partials, task=task, options=options)
+
+Classification and multiple choice take the likeliest of several continuations; span questions and tagging read what the model
+writes.  Each example is one request.  With `train` the features are the same prompts with their right answers, for fine-tuning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel
+
+from harness.api.errors import UserError
+from harness.api.protocols import Batch, Feature, HeadSpec, Output, Partial, Prediction
+from harness.specs.prompt import Generate, PromptSettings
+from harness.specs.task import TaskSpec
+from harness.task_types.prompting.answer_parsing import choose, read_answer
+from harness.task_types.prompting.encoding import Ask, encode_pairs
+from harness.task_types.prompting.few_shot import draw_shots
+from harness.task_types.prompting.guided_regex import CLOSED_FORMS, answer_regex
+from harness.task_types.prompting.rendering import Turn, Written, answered_prompt, write_prompt
+from harness.task_types.prompting.templates import Wording, wording_of
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerFast
+
+IGNORED = -100
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptRoute:
+    """The prompt route of a task type, in the shape of `TaskType` (harness/api/protocols.py)."""
+
+    module: Any
+    "The task type: its rows and examples are the same on every route."
+    settings: PromptSettings = field(default_factory=PromptSettings)
+    pool: Sequence[Any] = ()
+    "English examples from which those before a question are drawn."
+    max_positions: int | None = None
+    "Longest input of the model, where it is known."
+
+    ROUTES = ("prompt",)
+    WHOLE_BATCH_LOSS = False
+
+    @property
+    def Options(self) -> type[BaseModel]:
+        """The options of the task type."""
+        options: type[BaseModel] = self.module.Options
+        return options
+
+    @property
+    def max_length(self) -> int:
+        """Longest input in tokens."""
+        return min(self.settings.max_length, self.max_positions or self.settings.max_length)
+
+    @cached_property
+    def shown(self) -> Sequence[Any]:
+        """The pool without rows that have no gold."""
+        return [example for example in self.pool if example.gold is not None]
+
+    @property
+    def _reads_itself(self) -> bool:
+        """Whether a generated text is already what the task type predicts."""
+        return "generate" in self.module.NEEDS
+
+    def head(self, task: TaskSpec, options: Any) -> HeadSpec:
+        """The model's own language model head: logits [M, V] of the M positions with a label."""
+        return HeadSpec(kind="lm", num_outputs=0)
+
+    def build(self, row: Mapping[str, Any], *, task: TaskSpec, lang: str, row_id: str) -> Any:
+        """The example of a row, as on every route."""
+        return self.module.build(row, task=task, lang=lang, row_id=row_id)
+
+    def texts(self, example: Any) -> tuple[str, ...]:
+        """What says that two rows are the same item, as on every route."""
+        found: tuple[str, ...] = self.module.texts(example)
+        return found
+
+    def encode(
+        self, examples: Sequence[Any], *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast, options: Any, train: bool
+    ) -> list[Feature]:
+        """One request an example; with `train` its right answer is in it, and examples without one give none."""
+        if train:
+            return self._solved(examples, task=task, tokenizer=tokenizer, options=options)
+        wordings = self._wordings(examples, task)
+        written = [self.written(example, wordings[example.lang], task=task, tokenizer=tokenizer) for example in examples]
+        texts = [wordings[example.lang].continuations(example) for example in examples]
+        generate = task.prompt.generate if task.prompt else None
+        asks = [
+            Ask(one.text, [one.delimiter + text for text in own], one.special, generate.max_new_tokens if generate else 0)
+            for one, own in zip(written, texts)
+        ]
+        encoded = encode_pairs(asks, tokenizer=tokenizer, max_length=self.max_length)
+        return [
+            Feature(
+                example=index,
+                input_ids=one.context,
+                continuations=None if generate else one.continuations,
+                generate=self._generation(examples[index], generate, task=task, delimiter=written[index].delimiter),
+                info=None if generate else [[len(text), len(text.encode())] for text in own],
+                num_truncated=one.num_truncated,
+            )
+            for index, (one, own) in enumerate(zip(encoded, texts))
+        ]
+
+    def _generation(self, example: Any, generate: Generate | None, *, task: TaskSpec, delimiter: str) -> dict[str, Any] | None:
+        """What `Feature.generate` says; None where nothing is generated."""
+        if generate is None:
+            return None
+        found: dict[str, Any] = {"max_new_tokens": generate.max_new_tokens, "stop": list(generate.stop)}
+        if self.settings.guided and generate.form in CLOSED_FORMS:
+            found["regex"] = answer_regex(example, generate=generate, labels=task.labels, delimiter=delimiter)
+        return found
+
+    def _solved(
+        self, examples: Sequence[Any], *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast, options: Any
+    ) -> list[Feature]:
+        """Prompts with their answers; the label of each position is the token that follows it, of the answer only."""
+        wordings = self._wordings(examples, task)
+        kept = [n for n, example in enumerate(examples) if _can_teach(example, options)]
+        asks = []
+        for example in (examples[n] for n in kept):
+            written = self.written(example, wordings[example.lang], task=task, tokenizer=tokenizer)
+            answer = self.gold_continuation(example, task=task) or ""
+            asks.append(Ask(written.text, [answered_prompt(written, answer, tokenizer=tokenizer)], written.special))
+        features = []
+        for index, one in zip(kept, encode_pairs(asks, tokenizer=tokenizer, max_length=self.max_length)):
+            (answer_ids,) = one.continuations
+            labels = [*[IGNORED] * (len(one.context) - 1), *answer_ids]
+            if answer_ids:
+                ids = [*one.context, *answer_ids[:-1]]
+                features.append(Feature(example=index, input_ids=ids, labels=labels, num_truncated=one.num_truncated))
+        return features
+
+    def gold_continuation(self, example: Any, *, task: TaskSpec) -> str | None:
+        """The right answer in words, with the end that stops a generated one; None where the example has no gold."""
+        answer = wording_of(task, settings=self.settings, lang=example.lang).answer(example)
+        generate = task.prompt.generate if task.prompt else None
+        if answer is None or generate is None or self.settings.chat_template:
+            return answer  # a chat ends the model's turn by itself
+        return answer + (generate.stop[0] if generate.stop else "")
+
+    def loss(self, outputs: torch.Tensor, batch: Batch, options: Any) -> torch.Tensor:
+        """Cross-entropy summed over the tokens of the answers; outputs [B, T, V], or [M, V] of the M labelled positions."""
+        from torch.nn.functional import cross_entropy
+
+        assert batch.labels is not None
+        labels = batch.labels.flatten()
+        if outputs.dim() == 2:
+            labels = labels[labels != IGNORED]
+        return cross_entropy(outputs.float().flatten(0, -2), labels, ignore_index=IGNORED, reduction="sum")
+
+    def num_targets(self, features: Sequence[Feature]) -> int:
+        """Tokens of the answers."""
+        return sum(label != IGNORED for feature in features if isinstance(feature.labels, list) for label in feature.labels)
+
+    def asks(self, task: TaskSpec) -> Literal["loglikelihood", "generate"]:
+        """The capability of the adapter that answers the requests."""
+        return "generate" if task.prompt and task.prompt.generate else "loglikelihood"
+
+    def reduce(self, feature: Feature, output: Output | str, *, task: TaskSpec, options: Any) -> Partial:
+        """[sum of log-probabilities, tokens, 1 if greedy] of each continuation, or the text that was generated."""
+        return output if isinstance(output, str) else np.asarray(output, dtype=np.float64).tolist()
+
+    def decode(
+        self, examples: Sequence[Any], features: Sequence[Feature], partials: Sequence[Partial], *, task: TaskSpec, options: Any
+    ) -> list[Prediction]:
+        """A prediction an example, in the label or text space of the task type on its other routes."""
+        assert task.prompt is not None
+        if self._reads_itself:
+            found: list[Prediction] = self.module.decode(examples, features, partials, task=task, options=options)
+            return found
+        assert [feature.example for feature in features] == list(range(len(examples))), "each example is one request"
+        generate, normalise = task.prompt.generate, self.settings.normalise or task.prompt.normalise
+        predictions = []
+        for example, feature, partial in zip(examples, features, partials, strict=True):
+            if generate is None:
+                answer = choose(partial, feature.info, labels=task.labels, normalise=normalise)
+            else:
+                answer = read_answer(partial, example, task=task, generate=generate, options=options)
+            predictions.append(
+                Prediction(
+                    id=example.id,
+                    lang=example.lang,
+                    prediction=answer.prediction,
+                    gold=example.gold,
+                    num_truncated=feature.num_truncated,
+                    notes=answer.notes,
+                    scores=answer.scores,
+                    answer=None if generate is None else partial,
+                )
+            )
+        return predictions
+
+    def oracle(self, feature: Feature, example: Any, *, task: TaskSpec, options: Any) -> Output | str:
+        """The output from which `decode` gives the gold; of no likelihood at all, or no text, where there is none."""
+        if self._reads_itself:
+            text: str = self.module.oracle(feature, example, task=task, options=options)
+            return text
+        if self.asks(task) == "generate":
+            return wording_of(task, settings=self.settings, lang=example.lang).answer(example) or ""
+        gold = None if example.gold is None else task.labels.index(example.gold)
+        continuations = feature.continuations or []
+        return np.array(
+            [[-float(n != gold), max(1, len(ids)), n == gold] for n, ids in enumerate(continuations)], dtype=np.float64
+        )
+
+    def _wordings(self, examples: Sequence[Any], task: TaskSpec) -> dict[str, Wording]:
+        """The words for each language of some examples."""
+        langs = dict.fromkeys(example.lang for example in examples)
+        return {lang: wording_of(task, settings=self.settings, lang=lang) for lang in langs}
+
+    def written(self, example: Any, wording: Wording, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast) -> Written:
+        """The prompt of an example: what is shown before it is told in the same words, whatever its language."""
+        if self.settings.num_fewshot and not self.pool:
+            raise UserError(f"task '{task.task}' has no examples to show before a question", todo="leave --num_fewshot out")
+        shots = draw_shots(
+            self.shown, example, k=self.settings.num_fewshot, module=self.module, task=task.task, seed=self.settings.seed
+        )
+        return write_prompt(
+            self._turn(example, wording, answered=False),
+            [self._turn(shot, wording, answered=True) for shot in shots],
+            settings=self.settings,
+            shot_delimiter=wording.shot_delimiter,
+            tokenizer=tokenizer,
+        )
+
+    def _turn(self, example: Any, wording: Wording, *, answered: bool) -> Turn:
+        parts = wording.parts(example)
+        return Turn(parts.instruction, parts.context, wording.delimiter, (wording.answer(example) or "") if answered else "")
+
+
+def _can_teach(example: Any, options: Any) -> bool:
+    """Whether an example has a right answer; `no answer` is one for SQuAD 2.0 only."""
+    return example.gold is not None and (example.gold != [""] or getattr(options, "allow_empty", False))

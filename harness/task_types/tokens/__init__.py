@@ -1,0 +1,1 @@
+"""What task types share that read tokens: sequences, windows."""

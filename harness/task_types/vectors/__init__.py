@@ -1,0 +1,1 @@
+"""What task types share that compare vectors: pooling, neighbours, margins."""

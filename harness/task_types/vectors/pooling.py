@@ -1,0 +1,29 @@
+"""What task types on pooled vectors share: the options of making them.
+
+class Options(VectorOptions): ...      # retrieval and bitext_mining add their own
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from harness.api.protocols import Pooling
+from harness.specs.model import Spec
+
+
+class VectorOptions(Spec):
+    """How a text becomes one vector."""
+
+    max_length: int = Field(default=512, ge=1)
+    "Longest input in tokens, special tokens included; the rest is cut away."
+    layer: float = -1.0
+    "Layer whose states are pooled: index into hidden_states (0 = embeddings), or a fraction of the depth (see Pooling)."
+    pooling: Literal["mean", "mean_no_first", "first", "last"] = "mean"
+    "How a text's states become one vector."
+    prefix: str = ""
+    "Put before each text (e5 wants `query: `)."
+
+
+def pools(options: VectorOptions) -> Pooling:
+    """How to make the vectors."""
+    return Pooling(method=options.pooling, layer=options.layer)

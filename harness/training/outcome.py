@@ -1,0 +1,94 @@
+"""What a training stage says of itself: sizes, selection, and whether it has learnt anything.
+
+facts = training_facts(trainer)
+facts["degenerate"]     # None, or why the run has learnt nothing
+"""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from harness.training.items import TrainingData, label_entropy, options_entropy
+from harness.training.setup import Trainer
+
+DEGENERATE_SHARE = 0.98
+"A classifier whose final loss is above this share of the entropy of its labels has learnt nothing (domain: XLM-R large on XNLI)."
+FINAL_SHARE = 0.1
+"The final loss is the mean over this last share of the steps."
+
+
+def training_facts(trainer: Trainer) -> dict[str, Any]:
+    """The content of train.json."""
+    progress = trainer.progress
+    steps = len(progress.losses)
+    final_loss = float(np.mean(progress.losses[-max(1, int(steps * FINAL_SHARE)) :]))
+    chosen_by = [name for name, data in trainer.data.items() if data.validation_spec]
+    facts = {
+        "task": "+".join(trainer.data),
+        "steps": steps,
+        "planned_steps": trainer.total_steps,
+        "examples": sum(data.num_examples for data in trainer.data.values()),
+        "items": sum(len(data.items) for data in trainer.data.values()),
+        "epochs": round(steps / trainer.schedule.steps_per_epoch, 4),
+        "trained_parameters": sum(p.numel() for p in trainer.module.parameters() if p.requires_grad),
+        "final_loss": final_loss,
+        "best_step": progress.best_step,
+        "best_score": progress.best_score,
+        "selection": "English validation" if chosen_by else "final checkpoint",
+        "stopped_early": progress.stopped_early,
+        "degenerate": degenerate(trainer),
+        "truncated_examples": sum(data.num_truncated_examples for data in trainer.data.values()),
+        "removed_overlaps": sum(data.num_removed for data in trainer.data.values()),
+        "dtype": trainer.machine.dtype(trainer.training.precision),
+    }
+    if len(trainer.data) > 1:
+        facts["mixture"] = _shares(trainer, steps)
+        if chosen_by:
+            facts["selection"] = f"mean of English validation of {', '.join(chosen_by)}"
+    return facts
+
+
+def _final_losses(trainer: Trainer) -> dict[str, float]:
+    """Mean loss of each component over its steps in the last tenth of training; components without one are left out."""
+    steps = len(trainer.progress.losses)
+    last: dict[str, list[float]] = {}
+    for number in range(steps - max(1, int(steps * FINAL_SHARE)), steps):
+        last.setdefault(trainer.schedule.task_of(number), []).append(trainer.progress.losses[number])
+    return {name: float(np.mean(found)) for name, found in last.items()}
+
+
+def _shares(trainer: Trainer, steps: int) -> dict[str, dict[str, Any]]:
+    """Rate, steps, rows and final loss of each component of a mixture."""
+    counts = Counter(trainer.schedule.task_of(number) for number in range(steps))
+    losses = _final_losses(trainer)
+    return {
+        name: {
+            "rate": round(trainer.schedule.rates[name], 6),
+            "steps": counts[name],
+            "examples": data.num_examples,
+            "final_loss": losses.get(name),
+        }
+        for name, data in trainer.data.items()
+    }
+
+
+def degenerate(trainer: Trainer) -> str | None:
+    """Says why a run has learnt nothing: all labels the same, or a loss that knowing their shares alone would give."""
+    losses = _final_losses(trainer)
+    found = {name: _degenerate(data, losses[name]) for name, data in trainer.data.items() if name in losses}
+    said = [text if len(trainer.data) == 1 else f"{name}: {text}" for name, text in found.items() if text]
+    return "; ".join(said) or None
+
+
+def _degenerate(data: TrainingData, final_loss: float) -> str | None:
+    """The same of one component."""
+    head = data.module.head(data.spec, data.options)
+    if head is None or head.kind not in ("sequence", "token", "choice"):
+        return None
+    entropy = options_entropy(data.items) if head.kind == "choice" else label_entropy(data.items)
+    if entropy == 0.0:
+        return "all training labels are the same"
+    if final_loss >= DEGENERATE_SHARE * entropy:
+        return f"final loss {final_loss:.4f} is that of guessing by the shares of the labels ({entropy:.4f})"
+    return None

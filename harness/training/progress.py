@@ -1,0 +1,60 @@
+"""How far a training run has come: what must survive a kill, and the log that a user watches.
+
+log = Log(folder / "log.jsonl", progress)     # lines after the step that training resumes from are taken back
+log.write()       # appends what is new: {"step": 12, "loss": 0.71}, {"step": 12, "english_score": 63.4}
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.runtime.stages import write_text
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """What changes while training; plain JSON."""
+
+    best_step: int | None = None
+    best_score: float | None = None
+    evaluations_since_best: int = 0
+    losses: list[float] = field(default_factory=list)
+    "Loss of every step so far."
+    evaluations: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    "(steps done, English score by task); their mean chooses the checkpoint."
+    stopped_early: bool = False
+
+    def lines(self, since: int) -> str:
+        """Log lines of the steps after `since`, the evaluation of a step behind its loss."""
+        scores = {step: by_task for step, by_task in self.evaluations if step > since}
+        lines: list[dict[str, Any]] = []
+        for step, loss in enumerate(self.losses[since:], start=since + 1):
+            lines.append({"step": step, "loss": loss})
+            if step in scores:
+                own = {"by_task": scores[step]} if len(scores[step]) > 1 else {}
+                lines.append({"step": step, "english_score": mean_score(scores[step]), **own})
+        return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def mean_score(by_task: Mapping[str, float]) -> float:
+    """Every task of a mixture counts alike (jiant's EqualMetricAggregator)."""
+    return math.fsum(by_task.values()) / len(by_task)
+
+
+class Log:
+    """A file of the losses and scores so far."""
+
+    def __init__(self, path: Path, progress: Progress) -> None:
+        """Begin, or go on behind the last step of `progress`."""
+        self._path, self._progress = path, progress
+        self._step = len(progress.losses)
+        write_text(path, progress.lines(0))
+
+    def write(self) -> None:
+        """Append what is new."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(self._progress.lines(self._step))
+        self._step = len(self._progress.losses)

@@ -1,0 +1,182 @@
+"""The parts of a training stage before its first step: data, model with its heads, optimizer, schedule.
+
+trainer = prepare(stage, root=Path("runs"), machine=machine)
+trainer.module, trainer.schedule.step(0)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.api.errors import UserError
+from harness.api.protocols import HeadSpec
+from harness.api.randomness import seed_of
+from harness.planning.stage_arguments import head_name
+from harness.prediction.batching import check_lengths
+from harness.prediction.cell import Question, route_module
+from harness.runtime.loading import load_adapter
+from harness.runtime.machine import Machine
+from harness.runtime.stages import Stage
+from harness.specs.portable import revive
+from harness.specs.recipe import Training
+from harness.training.gradients import Work
+from harness.training.items import TrainingData, read_training_data, revived_options
+from harness.training.mixture import Component, Schedule
+from harness.training.optimizer import freeze, parameter_groups, rate_factor
+from harness.training.progress import Log, Progress
+from harness.training.states import States
+
+
+@dataclass(kw_only=True)
+class Trainer:
+    """The parts of one running training stage."""
+
+    folder: Path
+    machine: Machine
+    training: Training
+    data: Mapping[str, TrainingData]
+    "By component, in the order of the stage's arguments."
+    works: Mapping[str, Work]
+    "By component; they share the adapter."
+    optimizer: Any
+    scheduler: Any
+    schedule: Schedule
+    total_steps: int
+    states: States
+    save_every: int
+    progress: Progress
+    log: Log | None = None
+    "Of the first process."
+
+    @property
+    def adapter(self) -> Any:
+        """What holds the weights."""
+        return next(iter(self.works.values())).adapter
+
+    @property
+    def accelerator(self) -> Any:
+        """Mixed precision and clipping."""
+        return next(iter(self.works.values())).accelerator
+
+    @property
+    def module(self) -> Any:
+        """What is trained."""
+        return self.adapter.module
+
+
+def prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
+    """Load data and model, build optimizer and schedule."""
+    import torch
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+    from accelerate.utils import set_seed
+
+    training = Training.model_validate(stage.args["training"])
+    seed = stage.args["seed"]
+    precision = machine.dtype(training.precision)
+    if precision == "float16" and not machine.device.startswith("cuda"):
+        raise UserError("float16 training needs a GPU", where=f"training stage {stage.name}", todo="precision: auto")
+    set_seed(seed_of("start", seed=seed) % 2**31)
+    adapter: Any = _load(stage, root=root, machine=machine)
+    read = [
+        read_training_data(
+            component,
+            stage=stage,
+            machine=machine,
+            tokenizer=adapter.tokenizer,
+            max_positions=adapter.max_positions,
+            training=training,
+        )
+        for component in stage.args["tasks"]
+    ]
+    data = {one.name: one for one in read}
+    for one in read:
+        check_lengths(
+            [f for item in one.items for f in item], longest=adapter.max_positions, where=f"training rows of '{one.name}'"
+        )
+    schedule = _schedule(read, training, seed)
+    total_steps = schedule.steps_for(epochs=training.epochs, max_steps=training.max_steps)
+    mixed = {"bfloat16": "bf16", "float16": "fp16", "float32": "no"}[precision]
+    AcceleratorState._reset_state()  # it is shared, and refuses another precision than that of the stage before
+    accelerator = Accelerator(mixed_precision=mixed, cpu=machine.device == "cpu")
+    if training.gradient_checkpointing:
+        adapter.module.enable_gradient_checkpointing()
+    freeze(adapter.module, training)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(adapter.module, training),
+        lr=training.learning_rate,
+        betas=(0.9, training.adam_beta2),
+        eps=training.adam_epsilon,
+        fused=machine.device.startswith(("cpu", "cuda")),
+    )
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_factor(training, total_steps=total_steps))
+    adapter.module.train()
+    works = {
+        name: Work(
+            adapter=adapter,
+            module=one.module,
+            options=one.options,
+            question=Question(None, one.question.pooling) if one.question.pooling else Question(one.head, None),
+            machine=machine,
+            accelerator=accelerator,
+            seed=seed,
+            grouped=getattr(one.module, "GROUPED", False),
+        )
+        for name, one in data.items()
+    }
+    return Trainer(
+        folder=stage.folder(root),
+        machine=machine,
+        training=training,
+        data=data,
+        works=works,
+        # The model is not wrapped: gradients.py exchanges gradients itself, once a step, whatever the pieces of each process.
+        optimizer=accelerator.prepare_optimizer(optimizer),
+        scheduler=scheduler,
+        schedule=schedule,
+        total_steps=total_steps,
+        states=States(folder=stage.folder(root), keep_all=machine.keep == "all"),
+        save_every=machine.save_every or stage.knobs.get("save_every", 500),
+        progress=Progress(),
+    )
+
+
+def _load(stage: Stage, *, root: Path, machine: Machine) -> Any:
+    """The adapter with a head for each component, fresh unless the stage goes on with one of its parent's."""
+    heads: dict[str, HeadSpec] = {}
+    labels: dict[str, Sequence[str]] = {}
+    kept: dict[str, str] = {}
+    for component in stage.args["tasks"]:
+        spec = revive(component["task"], component["spec"])
+        module = route_module(spec, component.get("prompt"), machine=machine)
+        head = module.head(spec, revived_options(module, component))
+        if head:
+            name = head_name(component)
+            heads[name], labels[name] = head, spec.labels
+            if "reuse_head" in component:
+                kept[name] = component["reuse_head"]
+    return load_adapter(stage, root=root, machine=machine, heads=heads, labels=labels, keep_heads=kept, inference=False)
+
+
+def _schedule(data: Sequence[TrainingData], training: Training, seed: int) -> Schedule:
+    """Which items each step sees."""
+    components = [
+        Component(
+            name=one.name,
+            strata=one.strata,
+            num_examples=one.num_examples,
+            batch_size=one.batch_size,
+            alpha=one.spec.language_alpha if len(one.strata) > 1 else None,
+        )
+        for one in data
+    ]
+    return Schedule(
+        components=components,
+        seed=seed,
+        sampling=training.sampling,
+        cap=training.sampling_cap,
+        temperature=training.sampling_temperature,
+    )

@@ -1,0 +1,1 @@
+"""What the adapters of causal language models share."""

@@ -1,0 +1,67 @@
+"""A causal language model with heads on its hidden states: what the adapter `decoder` trains.
+
+    network = DecoderNetwork(lm, {"xnli": head}, first=first_token(tokenizer, vocab_size=32000))
+    logits_BC = network(batch, head="xnli")
+
+Hidden states are computed behind a first token that is no word of the text: one that the tokenizer puts there, or `first`.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from harness.api.protocols import Batch, Pooling
+from models.headed.heads import LmHead
+from models.headed.hidden_states import hidden_state
+from models.headed.network import HeadedNetwork, head_key
+from models.inference.language_model import Halves, Rows
+
+
+class DecoderNetwork(HeadedNetwork):
+    """A causal language model with heads on its hidden states."""
+
+    def __init__(self, backbone: PreTrainedModel, heads: Mapping[str, nn.Module], *, first: int | None) -> None:
+        """Takes the parts; `first` is the token put before every text for hidden states, None where the tokenizer puts one."""
+        super().__init__(backbone, heads, type_ids=False)
+        self.first = first
+
+    @property
+    def body(self) -> PreTrainedModel:
+        """The model without its LM head."""
+        body = self.backbone.base_model
+        assert isinstance(body, PreTrainedModel)
+        return body
+
+    def hidden(self, batch: Batch, *, layer: int) -> Tensor:
+        """Hidden states [B, T, H] of the batch's tokens after some layers (0 = embeddings)."""
+        ids_BT, mask_BT = batch.input_ids, batch.attention_mask
+        if self.first is not None:
+            ids_BT = nn.functional.pad(ids_BT, (1, 0), value=self.first)
+            mask_BT = nn.functional.pad(mask_BT, (1, 0), value=1)
+        inputs: dict[str, Any] = {"input_ids": ids_BT, "attention_mask": mask_BT, "use_cache": False}
+        found_BTH = hidden_state(self.body, inputs, layer=layer)
+        return found_BTH if self.first is None else found_BTH[:, 1:]
+
+    def pooled(self, batch: Batch, pooling: Pooling) -> Tensor:
+        """One fp32 vector [B, H] a feature."""
+        if self.first is not None and pooling.method == "mean_no_first":
+            pooling = dataclasses.replace(pooling, method="mean")  # what is to be left out was put there by `hidden`, and is gone
+        return super().pooled(batch, pooling)
+
+    def forward(self, batch: Batch, *, head: str | None = None, pooling: Pooling | None = None) -> Tensor:
+        """Outputs of a head [B, ...] (mlm and lm: [M, V]), or pooled fp32 vectors [B, H]: give one of `head` and `pooling`."""
+        if head is not None and pooling is None and isinstance(self.heads[head_key(head)], LmHead):
+            return self.next_tokens(batch)
+        return super().forward(batch, head=head, pooling=pooling)
+
+    def next_tokens(self, batch: Batch) -> Tensor:
+        """Logits [M, V] in fp32 of the M positions whose label, the token that follows, is not -100."""
+        if batch.labels is None:
+            raise ValueError("an lm head needs labels: they say after which tokens to predict")
+        halves = Halves(self.backbone, device=batch.input_ids.device)
+        hidden_BTH, _ = halves.hidden(Rows(batch.input_ids, batch.attention_mask, [0] * len(batch.input_ids)))
+        return torch.cat([*halves.logits(hidden_BTH[batch.labels != -100])])

@@ -1,0 +1,1 @@
+"""Backbones with heads of this project, and their checkpoints."""

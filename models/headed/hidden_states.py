@@ -1,0 +1,64 @@
+"""Hidden states of inner layers, computed no further than needed.
+
+hidden_BTH = hidden_state(backbone, inputs, layer=resolve_layer(0.583, 24))     # hidden_states[14], layers 15 to 24 not run
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from harness.api.errors import UserError
+
+
+def resolve_layer(layer: float, num_layers: int) -> int:
+    """Index into hidden_states (0 = embeddings) of a `Pooling.layer`; UserError if the model has no such layer."""
+    fraction = 0 < layer < 1
+    index = round(layer * num_layers) if fraction else int(layer)
+    if (not fraction and index != layer) or not -num_layers - 1 <= index <= num_layers:
+        raise UserError(
+            f"there is no layer {layer:g}",
+            expected=f"a whole number from {-num_layers - 1} to {num_layers}, or a fraction of the depth between 0 and 1",
+        )
+    return index % (num_layers + 1)
+
+
+def hidden_state(backbone: PreTrainedModel, inputs: Mapping[str, Any], *, layer: int) -> Tensor:
+    """The [B, T, H] tensor that `output_hidden_states` would give as hidden_states[layer]; the layers above are not run."""
+    num_layers = backbone.config.num_hidden_layers
+    if layer == num_layers:
+        return backbone(**inputs).last_hidden_state
+    owner, name = find_layers(backbone)
+    layers = getattr(owner, name)
+    captured: list[Tensor] = []
+
+    def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        captured.append(args[0] if args else kwargs["hidden_states"])
+
+    def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        captured.append(output[0] if isinstance(output, tuple) else output)
+
+    # Some families index the list or read the last output: one layer always runs.
+    hook = (
+        layers[0].register_forward_pre_hook(before, with_kwargs=True)
+        if layer == 0
+        else layers[layer - 1].register_forward_hook(after)
+    )
+    setattr(owner, name, nn.ModuleList(layers[: max(layer, 1)]))
+    try:
+        backbone(**inputs)
+    finally:
+        hook.remove()
+        setattr(owner, name, layers)
+    return captured[0]
+
+
+def find_layers(backbone: PreTrainedModel) -> tuple[nn.Module, str]:
+    """The module that holds the list of layers, and the list's name in it."""
+    num_layers = backbone.config.num_hidden_layers
+    for owner in backbone.modules():
+        for name, child in owner.named_children():
+            if isinstance(child, nn.ModuleList) and len(child) == num_layers:
+                return owner, name
+    raise UserError(f"cannot find the layers of {type(backbone).__name__}", expected=f"a list of {num_layers} modules")

@@ -1,0 +1,135 @@
+"""A backbone with heads that the project owns: the network that is trained, and the adapter around it.
+
+    network = HeadedNetwork(backbone, {"xnli": head}, type_ids=False)
+    logits_BC = network(batch, head="xnli")
+    vectors_BH = network(batch, pooling=Pooling(layer=14))
+
+The adapters `encoder` and `decoder` differ in how hidden states come about and in what a checkpoint holds; the rest is here.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from harness.api.protocols import Batch, HeadSpec, Output, Pooling
+from models.headed.heads import MlmHead, pool
+from models.headed.hidden_states import hidden_state, resolve_layer
+from models.loading.pretrained import count_sizes, model_inputs, position_limit, quiet, split_outputs
+
+
+class HeadedNetwork(nn.Module):
+    """What is trained: a backbone and its heads.  Head parameters are named `heads.<key>...`, all others `backbone...`."""
+
+    def __init__(self, backbone: PreTrainedModel, heads: Mapping[str, nn.Module], *, type_ids: bool) -> None:
+        """Takes the parts; `type_ids` says whether token types are passed to the backbone."""
+        super().__init__()
+        self.backbone = backbone
+        self.heads = nn.ModuleDict({head_key(name): head for name, head in heads.items()})
+        self.type_ids = type_ids
+
+    @property
+    def body(self) -> PreTrainedModel:
+        """The part of the backbone whose output is hidden states."""
+        return self.backbone
+
+    def hidden(self, batch: Batch, *, layer: int) -> Tensor:
+        """Hidden states [B, T, H] of the batch's tokens after some layers (0 = embeddings)."""
+        return hidden_state(self.body, model_inputs(batch, type_ids=self.type_ids), layer=layer)
+
+    def pooled(self, batch: Batch, pooling: Pooling) -> Tensor:
+        """One fp32 vector [B, H] a feature."""
+        layer = resolve_layer(pooling.layer, self.body.config.num_hidden_layers)
+        return pool(self.hidden(batch, layer=layer), batch.attention_mask, method=pooling.method)
+
+    def forward(self, batch: Batch, *, head: str | None = None, pooling: Pooling | None = None) -> Tensor:
+        """Outputs of a head [B, ...] (mlm: [M, V]), or pooled fp32 vectors [B, H]: give one of `head` and `pooling`."""
+        if (head is None) == (pooling is None):
+            raise ValueError("give exactly one of `head` and `pooling`")
+        if pooling is not None:
+            return self.pooled(batch, pooling)
+        hidden_BTH = self.hidden(batch, layer=self.body.config.num_hidden_layers)
+        module = self.heads[head_key(str(head))]
+        if isinstance(module, MlmHead):
+            if batch.labels is None:
+                raise ValueError("an mlm head needs labels: they say which positions to predict")
+            return module(hidden_BTH[batch.labels != -100], self.body.get_input_embeddings().weight)
+        # Heads are small and their logits are compared with each other: fp32 always, also under autocast or bf16 weights.
+        with torch.autocast(hidden_BTH.device.type, enabled=False):
+            return module(hidden_BTH.float(), batch.attention_mask)
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Recompute activations in the backward pass; not re-entrant, so that inner layers can be pooled as well."""
+        enable = getattr(self.backbone, "activation_checkpointing_enable", None) or self.backbone.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
+
+
+class HeadedModel:
+    """The adapter: see `Adapter` in harness/api/protocols.py."""
+
+    def __init__(
+        self, module: HeadedNetwork, tokenizer: PreTrainedTokenizerFast, *, heads: Mapping[str, HeadSpec], device: torch.device
+    ) -> None:
+        """Takes the loaded parts; `device` is where batches go."""
+        self.module = module
+        self.tokenizer = tokenizer
+        self.heads = dict(heads)
+        self.device = device
+        self.max_positions = position_limit(module.body)
+
+    def forward_head(self, batch: Batch, head: str) -> list[Output]:
+        """Outputs of the features of a batch, in order, without gradient and dropout."""
+        outputs = self._run(batch, head=head)
+        return split_outputs(outputs, batch, kind=self.heads[head].kind, where=f"head '{head}'")
+
+    def embed(self, batch: Batch, pooling: Pooling) -> list[Output]:
+        """One vector [H] per feature, fp32, not normalised."""
+        return split_outputs(self._run(batch, pooling=pooling), batch, kind="embed", where=f"layer {pooling.layer}")
+
+    def save(self, folder: str) -> None:
+        """Write backbone, tokenizer and heads; the caller renames the folder into place."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        with quiet():
+            self.save_backbone(target)
+            self.tokenizer.save_pretrained(target)
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.heads.state_dict().items()}
+        save_file(weights, target / "heads.safetensors", metadata={"format": "pt"})
+        described = {name: self._describe(name) for name in sorted(self.heads)}
+        (target / "heads.json").write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+    def save_backbone(self, target: Path) -> None:
+        """Write the part of a checkpoint that is not heads and not tokenizer."""
+        self.module.backbone.save_pretrained(target / "backbone")
+
+    def sizes(self) -> dict[str, int]:
+        """Parameters in all and without embeddings, layers and width of the backbone, without heads and pooler."""
+        return count_sizes(self.module.backbone, self.module.body.config)
+
+    def _describe(self, name: str) -> dict[str, Any]:
+        """What heads.json says of a head: its spec, and which vector it reads where that is a choice."""
+        pooling = getattr(self.module.heads[head_key(name)], "pooling", None)
+        return dataclasses.asdict(self.heads[name]) | ({} if pooling is None else {"pooling": pooling})
+
+    def _run(self, batch: Batch, **what: Any) -> Tensor:
+        """Run the module in evaluation mode without gradients, and leave its mode as it was."""
+        training = self.module.training
+        if training:
+            self.module.eval()
+        try:
+            with torch.no_grad():
+                return self.module(batch, **what)
+        finally:
+            if training:
+                self.module.train()
+
+
+def head_key(name: str) -> str:
+    """Name of a head as a module name, which must not contain a full stop."""
+    return name.replace("%", "%25").replace(".", "%2E")

@@ -1,0 +1,120 @@
+"""Greedy generation with a causal language model: whatever a model's own settings say, the likeliest token is taken.
+
+    texts = generate(model, features, tokenizer=tokenizer, device=torch.device("cpu"), max_tokens=4096)
+
+Equal requests are answered once, beginnings that requests share are computed once, and prompts are computed in passes of their
+own.  Rows that have ended leave the batch when half of it has.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from transformers import PreTrainedTokenizerFast
+
+from harness.api.protocols import Feature
+from models.inference.language_model import Halves, Rows, chosen_rows, evaluating
+from models.inference.prefix_passes import begin
+from models.inference.prefix_tree import Tokens, batches
+
+SLACK = 8
+"Tokens at the end of a text in which a stop text is looked for, beyond one for each of its bytes."
+
+
+class Request(NamedTuple):
+    """What is to be continued, and until when."""
+
+    input_ids: Tokens
+    max_new_tokens: int
+    stop: tuple[str, ...]
+    regex: str = ""
+    "What the text must match, where the adapter can see to that."
+
+
+def generate(
+    model: nn.Module, features: Sequence[Feature], *, tokenizer: PreTrainedTokenizerFast, device: torch.device, max_tokens: int
+) -> list[str]:
+    """What the model writes after each feature's tokens, up to a stop text, an end-of-text token or the limit, as text.
+
+    max_tokens bounds a forward pass: padded tokens that are computed; tokens that are kept count a quarter.
+    """
+    asked = [request_of(feature) for feature in features]
+    distinct = list(dict.fromkeys(asked))
+    halves, ends = Halves(model, device=device), end_tokens(model, tokenizer)
+    # Where prompts are computed in passes of their own, a step computes one token a row: all that counts is what is kept.
+    computed = [1 if halves.keeps_all else len(one.input_ids) for one in distinct]
+    sizes = [(size, len(one.input_ids) + one.max_new_tokens) for size, one in zip(computed, distinct)]
+    texts: dict[Request, str] = {}
+    with evaluating(model):
+        for batch in batches(sizes, max_tokens=max_tokens) if halves.can_share else [[n] for n in range(len(distinct))]:
+            requests = [distinct[n] for n in batch]
+            texts |= zip(requests, _run(halves, requests, tokenizer=tokenizer, ends=ends, max_tokens=max_tokens), strict=True)
+    return [texts[one] for one in asked]
+
+
+def request_of(feature: Feature) -> Request:
+    """What a feature that is to be continued asks."""
+    assert feature.generate is not None, "a feature that is to be continued says until when"
+    stop = tuple(str(text) for text in feature.generate.get("stop", ()))
+    length, regex = int(feature.generate["max_new_tokens"]), str(feature.generate.get("regex", ""))
+    return Request(tuple(feature.input_ids), length, stop, regex)
+
+
+def end_tokens(model: Any, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
+    """The tokens that end a text, as the model's generation settings and the tokenizer have them."""
+    stated: Any = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    several = stated if isinstance(stated, list | tuple) else [stated]
+    return frozenset(int(token) for token in (*several, tokenizer.eos_token_id) if token is not None)
+
+
+def _run(
+    halves: Halves,
+    requests: Sequence[Request],
+    *,
+    tokenizer: PreTrainedTokenizerFast,
+    ends: frozenset[int],
+    max_tokens: int,
+) -> list[str]:
+    """Continue the requests of one batch."""
+    written: list[list[int]] = [[] for _ in requests]
+    texts: list[str | None] = [None] * len(requests)
+    hidden_BTH, cache, mask = begin([one.input_ids for one in requests], halves, max_tokens=max_tokens)
+    running = list(range(len(requests)))  # the request of each row, ended ones included until they leave
+    while True:
+        tokens = torch.cat([logits.argmax(dim=-1) for logits in halves.logits(hidden_BTH[:, -1])])
+        for number, token in zip(running, tokens.tolist(), strict=True):
+            if texts[number] is None:
+                texts[number] = ended(written[number], token, requests[number], tokenizer=tokenizer, ends=ends)
+        left = [row for row, number in enumerate(running) if texts[number] is None]
+        if not left:
+            return [text or "" for text in texts]
+        if len(left) <= len(running) / 2:
+            chosen = torch.tensor(left, device=halves.device)
+            running = [running[row] for row in left]
+            cache, mask, tokens = chosen_rows(cache, chosen), mask[chosen], tokens[chosen]
+        mask = torch.cat([mask, torch.ones_like(tokens)[:, None]], dim=1)
+        hidden_BTH, cache = halves.hidden(Rows(tokens[:, None], mask, [0] * len(running)), cache=cache, keep=True)
+
+
+def ended(
+    written: list[int], token: int, request: Request, *, tokenizer: PreTrainedTokenizerFast, ends: frozenset[int]
+) -> str | None:
+    """Add a token to what was written; the whole text if that is its end, else None."""
+    if token not in ends:
+        written.append(token)
+        tail = max((len(stop.encode()) for stop in request.stop), default=0) + SLACK
+        stopped = any(stop in text_of(tokenizer, written[-tail:]) for stop in request.stop)
+        if not stopped and len(written) < request.max_new_tokens:
+            return None
+        text = text_of(tokenizer, written)
+        found = [at for stop in request.stop if (at := text.find(stop)) >= 0]
+        if found or len(written) >= request.max_new_tokens:
+            return text[: min(found, default=len(text))]
+        return None
+    return text_of(tokenizer, written)
+
+
+def text_of(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> str:
+    """The text of some tokens."""
+    return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))

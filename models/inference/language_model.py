@@ -1,0 +1,150 @@
+"""A causal language model in two halves: token ids to hidden states, with what came before in a cache; and to logits.
+
+    halves = Halves(model, device=torch.device("cpu"))
+    rows = halves.pad([(5, 6, 7), (8,)], left=True)
+    hidden_BTH, cache = halves.hidden(rows, keep=True)
+    for logits_NV in halves.logits(hidden_BTH[:, -1]): ...
+
+Logits are made by the model's own forward function from hidden states that are put in, so that what a family does to them
+(soft caps, scales) is done, but only for the positions that are asked, and never for more than a bounded number at once.
+"""
+
+import copy
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from harness.api.errors import UserError
+from models.inference.prefix_tree import Tokens
+
+LOGITS_AT_ONCE = 1 << 25
+"Numbers in one piece of logits: 128 MiB in fp32."
+CPU_SPARE = 32
+"""Padded tokens that cost a CPU about as much as one more pass, which reads the weights once more.  SmolLM2-135M on one core: a
+pass takes 50 ms, and 2.6 ms a token in fp32, 1.5 ms in bf16."""
+
+
+class Rows(NamedTuple):
+    """Padded token ids."""
+
+    input_ids: Tensor
+    "int64 [B, T]"
+    mask: Tensor
+    "int64 [B, T], or [B, P + T] behind P tokens of a cache; 1 = token."
+    first: list[int]
+    "Column of the first token of each row."
+
+
+class Halves:
+    """The two halves of a model."""
+
+    def __init__(self, model: nn.Module, *, device: torch.device) -> None:
+        """Takes a ...ForCausalLM of transformers, or one wrapped by peft."""
+        unwrap: Any = getattr(model, "get_base_model", lambda: model)
+        self.model: Any = unwrap()
+        self.body: Any = self.model.base_model
+        self.device = device
+        self._outputs: Any = None  # the class of the body's outputs, once it has run
+        self._takes_positions = "position_ids" in inspect.signature(self.body.forward).parameters
+
+    @property
+    def can_share(self) -> bool:
+        """Whether what came before is kept token by token, so that it can be gone on with in several ways."""
+        kinds = getattr(self.model.config.get_text_config(), "layer_types", None) or ()
+        return not getattr(self.model, "_is_stateful", False) and all(
+            "attention" in kind and "linear" not in kind for kind in kinds
+        )
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether every layer keeps every token, so that rows of several caches can be put side by side."""
+        config = self.model.config.get_text_config()
+        kinds = getattr(config, "layer_types", None)
+        return self.can_share and (set(kinds) == {"full_attention"} if kinds else not getattr(config, "sliding_window", None))
+
+    @property
+    def spare(self) -> int | None:
+        """Tokens of padding that are cheaper than one more pass; None where they hardly cost anything (accelerators)."""
+        return CPU_SPARE if self.device.type == "cpu" else None
+
+    def pad(self, rows: Sequence[Tokens], *, left: bool, before: Tensor | None = None) -> Rows:
+        """Rows of token ids as tensors, padded on one side; `before` is the mask [B, P] of the cache they go on from."""
+        width = max(map(len, rows))
+        first = [width - len(row) if left else 0 for row in rows]
+        # The padding is never seen; 0 is a token of every model.
+        ids = [[*[0] * at, *row, *[0] * (width - at - len(row))] for at, row in zip(first, rows)]
+        mask = [[*[0] * at, *[1] * len(row), *[0] * (width - at - len(row))] for at, row in zip(first, rows)]
+        masks = torch.tensor(mask, dtype=torch.int64, device=self.device)
+        masks = masks if before is None else torch.cat([before, masks], dim=1)
+        return Rows(torch.tensor(ids, dtype=torch.int64, device=self.device), masks, first)
+
+    def hidden(self, rows: Rows, *, cache: Any = None, keep: bool = False) -> tuple[Tensor, Any]:
+        """Last hidden states [B, T, H] of rows behind a cache, and the cache with them in it (None unless `keep`)."""
+        settings: dict[str, Any] = {}
+        if self._takes_positions:
+            positions = (rows.mask.cumsum(dim=1) - 1).clamp(min=0)
+            settings["position_ids"] = positions[:, -rows.input_ids.shape[1] :]
+        found = self.body(
+            input_ids=rows.input_ids,
+            attention_mask=rows.mask,
+            past_key_values=cache,
+            use_cache=keep or cache is not None,
+            **settings,
+        )
+        self._outputs = type(found)
+        if keep and getattr(found, "past_key_values", None) is None:
+            raise UserError(
+                f"cannot go on from what {type(self.model).__name__} keeps", expected="a model that keeps keys and values"
+            )
+        return found.last_hidden_state, found.past_key_values if keep else None
+
+    def logits(self, hidden_NH: Tensor) -> Iterator[Tensor]:
+        """Logits [n, V] in fp32 of hidden states [N, H], a bounded number at a time, in order."""
+        size = max(1, LOGITS_AT_ONCE // int(self.model.config.get_text_config().vocab_size))
+        for piece_nH in hidden_NH.split(size):
+            with self._put_in(piece_nH.unsqueeze(0)):
+                ids = torch.zeros((1, len(piece_nH)), dtype=torch.int64, device=self.device)
+                yield self.model(input_ids=ids, use_cache=False).logits[0].float()
+
+    @contextmanager
+    def _put_in(self, hidden_BTH: Tensor) -> Iterator[None]:
+        """Let the body give these hidden states, whatever it is asked."""
+        own = vars(self.body).get("forward")  # there where weights are spread over devices
+        self.body.forward = lambda *_, **__: self._outputs(last_hidden_state=hidden_BTH)
+        try:
+            yield
+        finally:
+            if own is None:
+                del self.body.forward
+            else:
+                self.body.forward = own
+
+
+def copied(cache: Any) -> Any:
+    """A cache whose layers can be given other states, which are not copied themselves."""
+    found = copy.copy(cache)
+    found.layers = [copy.copy(layer) for layer in cache.layers]
+    return found
+
+
+def chosen_rows(cache: Any, rows: Tensor) -> Any:
+    """A cache of some rows [n] of another, which stays as it is; a row may be chosen more than once."""
+    found = copied(cache)
+    found.batch_select_indices(rows)
+    return found
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Without gradients and dropout; the model's mode is as it was afterwards."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)

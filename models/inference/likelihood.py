@@ -1,0 +1,130 @@
+"""Log-likelihoods of continuations under a causal language model, with no token computed twice.
+
+    outputs = loglikelihood(model, features, device=torch.device("cpu"), max_tokens=4096)      # one fp64 [N, 3] a feature
+    texts = generate(model, features, tokenizer=tokenizer, device=device, max_tokens=4096)
+
+Beginnings that several sequences share (a context with its continuations, a context that stands in several examples, the same
+words at the beginning of continuations) are computed once and kept for what follows.  The continuations of one token that
+follow the same context are all read from one position.  Only positions that are read go through the language model head.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.api.errors import UserError
+from harness.api.protocols import Feature, Output
+from models.inference.generation import generate
+from models.inference.language_model import Halves, evaluating
+from models.inference.prefix_passes import passes
+from models.inference.prefix_tree import Node, Place, Plan, share
+
+__all__ = ["generate", "loglikelihood"]
+
+
+class Computed(NamedTuple):
+    """Hidden states that are read."""
+
+    places: list[Place]
+    hidden_NH: Tensor
+
+
+class Reads(NamedTuple):
+    """The tokens whose probabilities are asked, by the place where they are predicted."""
+
+    at: dict[Place, list[int]]
+    "Numbers of the tokens that are predicted at a place."
+    tokens: list[int]
+    "Token id of each number: feature by feature, continuation by continuation."
+
+
+def loglikelihood(model: nn.Module, features: Sequence[Feature], *, device: torch.device, max_tokens: int) -> list[Output]:
+    """Sum of log-probabilities, number of tokens and 1.0 if each is the likeliest, for each continuation [N, 3] of each feature.
+
+    max_tokens bounds a forward pass: padded tokens that are computed; tokens that are kept count a quarter.  Raises UserError
+    where the model's numbers overflow.
+    """
+    pairs = [(tuple(feature.input_ids), ids) for feature in features for ids in feature.continuations or ()]
+    inputs = [(*context, *ids[:-1]) for context, ids in pairs if ids]
+    halves = Halves(model, device=device)
+    plan = share(inputs) if halves.can_share else _apart(inputs)
+    reads = _reads(plan, pairs)
+    logprobs, hits = np.zeros(len(reads.tokens)), np.zeros(len(reads.tokens), dtype=bool)
+    with evaluating(model):
+        for places, hidden_NH in _places(plan, halves, reads, max_tokens=max_tokens):
+            numbers = [number for place in places for number in reads.at[place]]
+            rows = [row for row, place in enumerate(places) for _ in reads.at[place]]
+            found = _probabilities(halves, hidden_NH, rows=rows, tokens=[reads.tokens[number] for number in numbers])
+            logprobs[numbers], hits[numbers] = found
+    if not np.isfinite(logprobs).all():
+        raise UserError(
+            "the model gives infinite or undefined likelihoods", todo="use --model_args dtype=bfloat16 or dtype=float32"
+        )
+    return _gathered(features, logprobs, hits)
+
+
+def _apart(inputs: Sequence[tuple[int, ...]]) -> Plan:
+    """Equal sequences once, and nothing else shared: for models that keep a state instead of tokens."""
+    numbers = {sequence: number for number, sequence in enumerate(dict.fromkeys(inputs))}
+    return Plan([Node(sequence, None) for sequence in numbers], [numbers[sequence] for sequence in inputs])
+
+
+def _reads(plan: Plan, pairs: Sequence[tuple[tuple[int, ...], list[int]]]) -> Reads:
+    """Where the tokens of all continuations are predicted: each at the place of the token before it."""
+    at: dict[Place, list[int]] = {}
+    tokens: list[int] = []
+    for number, (context, ids) in enumerate((context, ids) for context, ids in pairs if ids):
+        for offset, token in enumerate(ids):
+            at.setdefault(plan.place_of(number, len(context) - 1 + offset), []).append(len(tokens))
+            tokens.append(token)
+    return Reads(at, tokens)
+
+
+def _gathered(features: Sequence[Feature], logprobs: np.ndarray, hits: np.ndarray) -> list[Output]:
+    """The numbers of each feature's continuations."""
+    outputs, at = [], 0
+    for feature in features:
+        rows = []
+        for ids in feature.continuations or ():
+            own = slice(at, at + len(ids))
+            rows.append((logprobs[own].sum(), len(ids), float(hits[own].all())))
+            at = own.stop
+        outputs.append(np.array(rows, dtype=np.float64).reshape(-1, 3))
+    return outputs
+
+
+def _places(plan: Plan, halves: Halves, reads: Reads, *, max_tokens: int) -> Iterator[Computed]:
+    """Compute the plan batch by batch, and give the places that are read with their hidden states."""
+    wanted: dict[int, list[Place]] = {}
+    for place in reads.at:
+        wanted.setdefault(place.node, []).append(place)
+    for one in passes(plan, halves, max_tokens=max_tokens):
+        places = [place for node in one.nodes for place in wanted.get(node, ())]
+        at = [(row, one.first[row] + place.position) for row, node in enumerate(one.nodes) for place in wanted.get(node, ())]
+        index = torch.tensor(at, dtype=torch.int64, device=one.hidden_BTH.device).reshape(-1, 2)
+        yield Computed(places, one.hidden_BTH[index[:, 0], index[:, 1]])
+
+
+def _probabilities(
+    halves: Halves, hidden_NH: Tensor, *, rows: Sequence[int], tokens: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The log-probability of each token at its row of the hidden states, and whether it is the likeliest one there.
+
+    rows are in order.  Nothing of the size of the vocabulary outlives its piece.
+    """
+    row_R = torch.tensor(rows, dtype=torch.int64, device=hidden_NH.device)
+    token_R = torch.tensor(tokens, dtype=torch.int64, device=hidden_NH.device)
+    logprobs, hits, begin = [], [], 0
+    for logits_nV in halves.logits(hidden_NH):
+        own = (row_R >= begin) & (row_R < begin + len(logits_nV))
+        at, token = row_R[own] - begin, token_R[own]
+        # On CPUs logsumexp would be nearer to the truth by 1e-5 a token, but this is what lm-evaluation-harness computes.
+        logprobs.append(logits_nV.log_softmax(dim=-1)[at, token])
+        hits.append(logits_nV.argmax(dim=-1)[at] == token)
+        begin += len(logits_nV)
+    if not logprobs:
+        return np.zeros(0), np.zeros(0, dtype=bool)
+    return torch.cat(logprobs).double().cpu().numpy(), torch.cat(hits).cpu().numpy()

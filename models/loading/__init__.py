@@ -1,0 +1,1 @@
+"""Files, configurations and weights of pretrained models."""

@@ -1,0 +1,249 @@
+"""What every adapter on transformers needs: configuration, weights, tokenizer, and the limits and sizes they imply.
+
+config = load_config(folder, source)
+model = load_model(encoder_class(config), folder, config=config, source=source, dtype=torch.float32)
+tokenizer = load_tokenizer(folder, source, vocab_size=model.get_input_embeddings().num_embeddings)
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from safetensors import SafetensorError
+from torch import nn
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from harness.api.errors import UserError
+from harness.api.protocols import Batch, ModelSource, Output
+from models.loading.architectures import takes_pooling_layer
+from models.loading.files import locate_tokenizer
+
+UNLIMITED = 1 << 20
+"max_positions of models that have no table of positions and state no limit (T5's relative positions)."
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence transformers' loading report and progress bar: what matters of them is checked and raised here."""
+    level, bars = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(level)
+        if bars:
+            transformers.logging.enable_progress_bar()
+
+
+def load_config(folder: Path, source: ModelSource) -> PretrainedConfig:
+    """Configuration of a model folder, `extra['model_type']` correcting a wrong model_type; UserError if it is not understood."""
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=source.trust_remote_code)
+        if "model_type" in source.extra:
+            settings = {name: value for name, value in config.to_dict().items() if name != "model_type"}
+            config = AutoConfig.for_model(str(source.extra["model_type"]), **settings)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            "cannot understand this model's configuration",
+            where=str(folder / "config.json"),
+            expected="JSON with a `model_type` that the installed transformers knows",
+            found=str(error).splitlines()[0],
+        ) from error
+    return config
+
+
+def choose_dtype(name: str, *, device: str, inference: bool) -> torch.dtype:
+    """Type of the weights: fp32 for training; for inference the one asked, `auto` = bfloat16 where the hardware has it."""
+    types = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in (*types, "auto"):
+        raise UserError(f"unknown dtype '{name}'", expected=", ".join((*types, "auto")))
+    if not inference:
+        return torch.float32
+    return types[name] if name != "auto" else torch.bfloat16 if computes_bfloat16(device) else torch.float32
+
+
+def computes_bfloat16(device: str) -> bool:
+    """Whether the device has bfloat16 instructions (emulation does not count)."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return kind == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def load_model(
+    model_class: Any,
+    folder: Path,
+    *,
+    config: PretrainedConfig,
+    source: ModelSource,
+    dtype: torch.dtype,
+    renames: Mapping[str, str] | None = None,
+) -> PreTrainedModel:
+    """Weights of a folder in the model; UserError if any is missing, so that nothing stays random unseen.
+
+    `renames` maps regular expressions for the beginnings of tensor names to what the model calls them.
+    """
+    settings: dict[str, Any] = {"add_pooling_layer": False} if takes_pooling_layer(model_class) else {}
+    if renames:
+        settings["key_mapping"] = dict(renames)
+    if source.device_map:
+        settings["device_map"] = source.device_map
+    if not issubclass(model_class, PreTrainedModel):
+        settings["trust_remote_code"] = source.trust_remote_code
+    attention = source.attn_implementation
+    if attention == "sdpa" and not getattr(model_class, "_supports_sdpa", True):
+        attention = "eager"  # sdpa is the default of every source; DeBERTa and RemBERT have the plain computation only
+    try:
+        with quiet():
+            model, report = model_class.from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype,
+                attn_implementation=attention,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, by name
+                **settings,
+            )
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
+        raise UserError(f"cannot load {model_class.__name__}", where=str(folder), found=str(error).splitlines()[0]) from error
+    missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+    if missing:
+        raise UserError(
+            f"the weights do not fit {model_class.__name__}",
+            where=str(folder),
+            found=f"{len(missing)} tensors missing or of another shape: {', '.join(missing[:4])}",
+            todo="check that config.json belongs to these weights; `--model_args model_type=...` corrects a wrong model_type",
+        )
+    return model
+
+
+def load_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int, pads_with_end: bool = False) -> PreTrainedTokenizerFast:
+    """Fast tokenizer of the folder or of `source.tokenizer`; `extra['tokenizer_class']` names its class where files do not.
+
+    With `pads_with_end` one without a padding token that the model knows pads with the token that ends a text.
+    """
+    place = locate_tokenizer(source.tokenizer, remote_code=source.trust_remote_code) if source.tokenizer else folder
+    name = str(source.extra.get("tokenizer_class", "AutoTokenizer"))
+    kind: Any = AutoTokenizer if name == "AutoTokenizer" else getattr(transformers, name, None)
+    if kind is None:
+        raise UserError(f"transformers has no tokenizer class '{name}'", where="tokenizer_class")
+    settings = {"trust_remote_code": source.trust_remote_code} if kind is AutoTokenizer else {}
+    try:
+        with quiet():
+            tokenizer = kind.from_pretrained(place, **settings)
+    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
+        raise UserError(
+            "cannot load a tokenizer",
+            where=str(place),
+            expected="tokenizer.json or the files it is made of",
+            found=str(error).splitlines()[0],
+        ) from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise UserError(
+            f"{type(tokenizer).__name__} gives no character offsets",
+            where=str(place),
+            expected="a fast tokenizer (tokenizer.json)",
+            todo="give another one with --model_args tokenizer=...",
+        )
+    if pads_with_end and (tokenizer.pad_token is None or tokenizer.pad_token_id >= vocab_size):
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token or tokenizer.unk_token
+    if tokenizer.pad_token_id is None:
+        raise UserError("the tokenizer has no padding token", where=str(place), expected="`pad_token` in tokenizer_config.json")
+    if tokenizer.vocab_size > vocab_size:
+        raise UserError(
+            "tokenizer and model do not belong together",
+            where=str(place),
+            expected=f"at most {vocab_size} tokens, the rows of the model's embeddings",
+            found=f"{tokenizer.vocab_size} tokens",
+        )
+    return tokenizer
+
+
+def input_embeddings(model: PreTrainedModel) -> nn.Embedding:
+    """The table of words."""
+    table = model.get_input_embeddings()
+    assert isinstance(table, nn.Embedding)
+    return table
+
+
+def position_limit(model: PreTrainedModel) -> int:
+    """Longest input in tokens: rows of the position table less those below the first one, or what the configuration states."""
+    for name, table in model.named_modules():
+        if isinstance(table, nn.Embedding) and name.endswith("embeddings.position_embeddings"):
+            # RoBERTa's families count positions from padding_idx + 1.
+            return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
+    stated = getattr(model.config, "max_position_embeddings", None)
+    return int(stated) if stated else UNLIMITED
+
+
+def count_sizes(model: nn.Module, config: PretrainedConfig) -> dict[str, int]:
+    """Parameters in all, without the tables of words, positions and types, layers and width; works on the meta device too.
+
+    The matrix of a language model's outputs is a table of words, too, where it is not the one of its inputs.
+    """
+    tables = {
+        id(module.weight)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding) and not name.endswith(("relative_attention_bias", "rel_embeddings"))
+    }
+    outputs = model.get_output_embeddings() if isinstance(model, PreTrainedModel) else None
+    if outputs is not None:
+        tables.add(id(outputs.weight))
+    counted = {id(parameter): parameter.numel() for parameter in model.parameters()}
+    return {
+        "parameters": sum(counted.values()),
+        "non_embedding_parameters": sum(number for key, number in counted.items() if key not in tables),
+        "layers": int(config.num_hidden_layers),
+        "hidden_size": int(config.hidden_size),
+    }
+
+
+def adds_first_token(tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Whether the tokenizer puts a token of its own before a text (XLM-R, Llama; not T5, Qwen, BLOOM, SmolLM2)."""
+    return bool(tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"][0])
+
+
+def accepts_type_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Whether the tokenizer's token types mean anything to the model.
+
+    They do not for XLM-R (one type), nor for BERT weights under XLM-R's tokenizer (Multilingual-MiniLM, multilingual-e5).
+    """
+    return (
+        "token_type_ids" in tokenizer.model_input_names
+        and "token_type_ids" in inspect.signature(model.forward).parameters
+        and (getattr(model.config, "type_vocab_size", 0) or 0) > 1
+    )
+
+
+def model_inputs(batch: Batch, *, type_ids: bool) -> Mapping[str, torch.Tensor]:
+    """Keyword arguments of a transformers model for a batch."""
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    if type_ids and batch.type_ids is not None:
+        inputs["token_type_ids"] = batch.type_ids
+    return inputs
+
+
+def split_outputs(outputs: torch.Tensor, batch: Batch, *, kind: str, where: str) -> list[Output]:
+    """Cut a batch's outputs into one fp32 array a feature, padding removed; UserError if the arithmetic overflowed."""
+    values = outputs.detach().float().cpu().numpy()
+    if kind in {"mlm", "lm"}:
+        if batch.labels is None:
+            raise ValueError(f"an {kind} head needs labels: they say which positions to predict")
+        counts = (batch.labels != -100).sum(1).cpu().numpy()
+        cut = np.split(values, np.cumsum(counts)[:-1])
+    elif kind in {"token", "span"}:
+        lengths = batch.attention_mask.sum(1).cpu().tolist()
+        cut = [value[:length] for value, length in zip(values, lengths, strict=True)]
+    else:
+        cut = [np.asarray(value) for value in values]
+    if not all(np.isfinite(value).all() for value in cut):
+        raise UserError(
+            "the model gives infinite or undefined outputs", where=where, todo="use --model_args dtype=bfloat16 or dtype=float32"
+        )
+    return cut
