@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from harness.task_types import _mining
+from harness.task_types.vectors import margin
 from harness.task_types.vectors.margin import mine, mining_memory
 
 _ROWS = 256  # written at once: writing must not need more memory than searching
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     if args.block_mb:
-        _mining.BLOCK_BYTES = args.block_mb << 20
+        margin.BLOCK_BYTES = args.block_mb << 20
     targets = args.targets or args.sentences
     stated = mining_memory(args.sentences, targets, dimension=args.dimension)
     found = {} if args.plan else measure(args.sentences, targets, args.dimension)

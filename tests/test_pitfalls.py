@@ -130,7 +130,7 @@ PITFALLS = {
         "Tatoeba: layer, pooling, direction, newlines and the order of the labels",
         "test_task_types::test_retrieval_asks_in_english_and_searches_all_foreign_sentences",
         "test_submission_export::test_positions_follow_the_english_sentences_in_alphabetical_order",
-        "test_report_page::test_the_page_names_the_pooling_of_embeddings",
+        "test_board_markdown::test_the_page_names_the_pooling_of_embeddings",
         "test_data::test_a_limit_never_shrinks_a_retrieval_pool",
         "test_pitfalls::test_tatoeba_sentences_end_before_their_newline",
     ),
@@ -142,13 +142,13 @@ PITFALLS = {
         "an intermediate task that is the target's own training data is another experiment",
         "test_task_files::test_same_task_cells",
         "test_plan::test_cells_that_train_twice_on_the_same_rows_are_marked",
-        "test_report::test_rows_means_gap_and_lift_are_the_plain_arithmetic",
+        "test_board::test_rows_means_gap_and_lift_are_the_plain_arithmetic",
     ),
     22: (
         "SQuAD's development rows hold XQuAD's paragraphs and choose nothing",
         "test_task_files::test_tasks_whose_development_rows_are_test_rows_select_nothing",
         "test_squad_v2::test_the_task_scores_the_mean_of_both_bests",
-        "test_report_page::test_partial_degenerate_truncated_missing_and_overlapping_are_told",
+        "test_board_markdown::test_partial_degenerate_truncated_missing_and_overlapping_are_told",
     ),
     23: (
         "a person's: backbones that have seen the tasks.  Presets say so, plan and board print it",
@@ -157,26 +157,26 @@ PITFALLS = {
     ),
     24: (
         "runs that learnt nothing are found, reported and not averaged away",
-        "test_training::test_a_run_that_learns_nothing_says_so",
-        "test_scoring::test_collapse_onto_one_class_is_seen",
-        "test_report_cuts::test_degenerate_seeds_are_counted_and_those_replaced_are_named",
+        "test_training_loop::test_a_run_that_learns_nothing_says_so",
+        "test_score::test_collapse_onto_one_class_is_seen",
+        "test_board_language_groups::test_degenerate_seeds_are_counted_and_those_replaced_are_named",
     ),
     25: (
         "a person's: scale is compared within a family and over languages that were pretrained on; the board can be cut so",
-        "test_report_cuts::test_cuts_are_means_over_the_languages_of_a_group_without_english",
-        "test_report_cuts::test_several_backbones_are_told_apart_by_more_than_size",
-        "test_models_presets::test_ladders_of_sizes_share_their_pretraining",
+        "test_board_language_groups::test_cuts_are_means_over_the_languages_of_a_group_without_english",
+        "test_board_language_groups::test_several_backbones_are_told_apart_by_more_than_size",
+        "test_encoder_presets::test_ladders_of_sizes_share_their_pretraining",
     ),
     26: (
         "a lift is paired: same seeds, same examples",
-        "test_report::test_lift_is_paired",
-        "test_report::test_a_lift_that_cannot_be_had_says_why",
-        "test_report::test_another_recipe_is_another_line_and_no_baseline",
+        "test_board::test_lift_is_paired",
+        "test_board::test_a_lift_that_cannot_be_had_says_why",
+        "test_board::test_another_recipe_is_another_line_and_no_baseline",
     ),
     27: (
         "averages: EM and F1 meet in a task's score only, the overall needs all tasks",
         "test_pitfalls::test_question_answering_scores_are_the_mean_of_both_measures",
-        "test_report::test_groups_have_a_number_only_when_complete",
+        "test_board::test_groups_have_a_number_only_when_complete",
         "test_submission::test_only_complete_tasks_make_a_category",
     ),
 }
@@ -185,7 +185,8 @@ PITFALLS = {
 @cache
 def functions(stem: str) -> frozenset[str]:
     """Names of the test functions of a file."""
-    tree = ast.parse((TESTS / f"{stem}.py").read_text(encoding="utf-8"))
+    (path,) = TESTS.rglob(f"{stem}.py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
 
 

@@ -1,6 +1,6 @@
 """Side by side with the lm-eval package, which runs its own task files in a process of its own, with a real model in fp32.
 
-XLIFT_LM_EVAL_PYTHON=<python with lm-eval> pytest -m real tests/test_lm_eval_real.py       # or make lm-eval before
+XLIFT_LM_EVAL_PYTHON=<python with lm-eval> pytest -m real tests/commands/test_lm_eval_real.py       # or make lm-eval before
 
 Prompts, continuations, gold and generated texts are the same; log-likelihoods agree to 1e-4; values of an example differ only
 where two continuations are a tie.
@@ -25,7 +25,7 @@ from harness.prediction.cell import Cell
 from harness.runtime.machine import Machine
 
 pytestmark = pytest.mark.real
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CLOSE = 1e-4
 "Of a log-likelihood; two continuations that are no farther apart are a tie."
 MODEL = "SmolLM2-135M-Instruct"

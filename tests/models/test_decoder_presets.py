@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from test_models_presets import FOLDER, missing, presets
+from test_encoder_presets import FOLDER, missing, presets
 
 from harness.data.languages import languages
 from models.decoder import MODEL_TYPES, TASK_OPTIONS, read_sizes

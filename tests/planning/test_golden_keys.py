@@ -1,6 +1,6 @@
 """The stage keys of real plans, pinned: a key that moves makes every finished stage of every user be made again.
 
-python tests/test_golden_keys.py        # writes golden_keys.json from the code as it is; together with VERSIONS only
+python tests/planning/test_golden_keys.py        # writes golden_keys.json from the code as it is; together with VERSIONS only
 """
 
 import json

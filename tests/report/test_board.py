@@ -5,12 +5,12 @@ import shutil
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from written_runs import WrittenRun, nli, task
 
 from harness.api.errors import UserError, UserErrors
+from harness.api.registry import ROOT
 from harness.report import build_board, markdown, write_board
 from harness.report.record.stage_facts import portable
 from harness.runtime.stages import read_json, write_json
@@ -328,4 +328,4 @@ def test_a_sample_and_the_whole_are_lines_of_their_own(tmp_path):
 
 def test_the_board_needs_neither_torch_nor_transformers():
     code = "import sys, harness.report; sys.exit(bool({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parent.parent).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0

@@ -18,7 +18,7 @@ from harness.data.worlds.miniature.data_sets import DATA_SETS
 from harness.data.worlds.miniature.items import SIZES, Exchange, items, split_of
 from harness.data.worlds.miniature.language import Clause, bare, lexicon, words, world
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parents[2]
 LANGUAGES = list(world().languages)
 CONFIGS = list(SIZES)
 GOLDEN_DATA_SETS = "016f1d6b8bf2e94680b1b9b8449a2da4407db4e30d10893476a167bdf8115649"
@@ -122,7 +122,7 @@ def test_clauses_follow_the_order_of_each_language() -> None:
 
 
 def test_rows_are_the_same_in_every_process() -> None:
-    code = "import sys; sys.path.insert(0, 'tests'); import test_mini_world as t; print(t.digest(), t.digest_of_data_sets())"
+    code = "import sys; sys.path.insert(0, 'tests/data'); import test_mini_world as t; print(t.digest(), t.digest_of_data_sets())"
     other = subprocess.run(
         [sys.executable, "-c", code], cwd=CHECKOUT, env={"PYTHONHASHSEED": "1", "PYTHONPATH": "."}, capture_output=True, text=True
     )

@@ -1,6 +1,6 @@
 """vLLM itself, on a real small model and real rows, in fp32: what it says is what transformers says.
 
-XLIFT_VLLM_PYTHON=/path/to/python python -m pytest tests/test_vllm_real.py      # or after `make vllm`
+XLIFT_VLLM_PYTHON=/path/to/python python -m pytest tests/models/test_vllm_real.py      # or after `make vllm`
 """
 
 import json

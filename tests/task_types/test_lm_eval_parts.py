@@ -10,7 +10,7 @@ from small_tokenizers import KINDS, byte_bpe
 from tokenizers import processors
 
 from harness.api.errors import UserError
-from harness.api.registry import METRICS
+from harness.api.registry import METRICS, ROOT
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.catalog.lm_eval_files.conversion import convert
 from harness.planning.catalog.lm_eval_files.index import Index, is_theirs, yaml_files
@@ -389,9 +389,7 @@ for name in ("g", "h", "nothing"):
         print(str(error).replace("\\n", " "))
 print([name for name in sys.modules if name.split(".")[0] in ("lm_eval", "evaluate") or "data.metrics" in name])
 """
-    found = subprocess.run(
-        [sys.executable, "-c", lines], capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent
-    )
+    found = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True, cwd=ROOT)
     first, unusable, raised, absent, left = found.stdout.splitlines()
     assert first == str(("a (b) doesn't.", 2 / 3, "from a file beside", 1 / 3))
     assert "task code uses the package 'evaluate'" in unusable

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.api.errors import MissingData, UserError
-from harness.data import hashes
+from harness.data import file_hashes as hashes
 from harness.data.arrow import class_names, to_rows
 from harness.data.examples import data_fingerprint, load_examples, sample_ids
 from harness.data.field_mapping import compile_fields
