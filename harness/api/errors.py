@@ -50,9 +50,14 @@ class UserErrors(UserError):
 class MissingData(UserError):
     """Data that a cell needs is not on this machine; only the cells that need it fail."""
 
+    def __init__(self, message: str, *, found: str = "", todo: str = "", fetchable: bool = False) -> None:
+        """`fetchable`: the command `fetch` brings it, on a machine that reaches the hub."""
+        super().__init__(message, found=found, todo=todo)
+        self.fetchable = fetchable
+
     def advising(self, todo: str) -> "MissingData":
-        """The same error with other advice; unchanged where there is none."""
-        return MissingData(self.message, where=self.where, expected=self.expected, found=self.found, todo=todo or self.todo)
+        """The same error with other advice than `fetch`; unchanged where there is none."""
+        return MissingData(self.message, found=self.found, todo=todo) if todo else self
 
 
 class StageFailed(Exception):

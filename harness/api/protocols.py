@@ -15,7 +15,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     import torch
-    from pydantic import BaseModel
     from transformers import PreTrainedTokenizerFast
 
     from harness.specs.task import TaskSpec
@@ -132,39 +131,13 @@ class Pooling:
     if strictly between 0 and 1: layer round(fraction * num_layers), so 14/24 = 0.583 is hidden_states[14] of 24."""
 
 
-class TaskType(Protocol):
-    """A module of harness/task_types.  Functions, no class; torch is imported inside `loss` only."""
-
-    ROUTES: tuple[str, ...]
-    "Of 'head', 'prompt', 'embedding': the first is the default."
-    NEEDS: tuple[str, ...]
-    "Adapter capabilities the default route needs to predict, e.g. ('forward_head',), ('embed',)."
-    FIELDS: Mapping[str, str]
-    "Field name -> meaning; a name that ends in '?' is optional.  A task's `fields` maps each to a column or template."
-    Options: type[BaseModel]
-    "Options of the type (max_length, ...) with defaults and a docstring under each field."
-    WHOLE_BATCH_LOSS: bool
-    "True if the loss couples the examples of a recipe's batch (in-batch negatives)."
-
-    def head(self, task: TaskSpec, options: Any) -> HeadSpec | None:
-        """The head to train; None if training and prediction use pooled embeddings."""
-
-    def build(self, row: Mapping[str, Any], *, task: TaskSpec, lang: str, row_id: str) -> Example | None:
-        """Make an Example of the mapped fields of a row; None drops the row (e.g. label -1).
-
-        Raises UserError (without `where`; the caller adds file and row) for values that do not fit.
-        """
+class Asks(Protocol):
+    """How a model is asked and its answers are read: a task type with a head or vectors, and every prompt route."""
 
     def encode(
         self, examples: Sequence[Any], *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast, options: Any, train: bool
     ) -> list[Feature]:
         """Features of a chunk of examples, ordered by (example, part).  `labels` are set wherever gold is known."""
-
-    def loss(self, outputs: torch.Tensor, batch: Batch, options: Any) -> torch.Tensor:
-        """SUM of the loss over the batch's targets (scalar, fp32).  The training loop divides by num_targets."""
-
-    def num_targets(self, features: Sequence[Feature]) -> int:
-        """How many targets the loss of these features sums over (examples, labelled tokens, pairs)."""
 
     def reduce(self, feature: Feature, output: Output, *, task: TaskSpec, options: Any) -> Partial:
         """Keep of a feature's output what `decode` needs; deterministic, small."""
@@ -178,48 +151,64 @@ class TaskType(Protocol):
         array [N, D], memory-mapped, of which a type that has many reads a piece at a time.
         """
 
-    def oracle(self, feature: Feature, example: Any, *, task: TaskSpec, options: Any) -> Output:
-        """An Output from which `decode` gives the gold: what the fakes put in the model's place."""
-
-    def texts(self, example: Any) -> tuple[str, ...]:
-        """The texts whose joint hash says that two rows are the same item (train/test overlap)."""
-
-    SAMPLES: Sequence[Mapping[str, Any]]
-    "A few raw rows (mapped fields) that tests run through the whole type."
-    # Optional:
-    #   BOTH_DIRECTIONS = True    its training hides words: a causal model has to attend in both directions for it,
-    #   GROUPED = True        the loss sets the features of an example against each other: they share a forward pass in training,
-    #   FIXED_OPTIONS = (..)  names of options that only a task may set, no recipe, preset or --model_args,
-    #   CALIBRATES = True     decode chooses a threshold on the task's validation rows of the language, which come first,
-    #   augment(feature, *, rng: np.random.Generator, tokenizer, options) -> Feature   per-epoch randomness (masking),
-    #   pools(options) -> Pooling | None      embedding route: how to pool,
-    #   plan_note(task, *, dimension, limit) -> str      a sentence for `plan`, where the type has needs of its own.
-    #   documents(rows, *, task, lang, split, place, task_folder) -> examples      of all rows of a source at once, for types that
-    #       map no fields; with sample_key(task) -> str, by which a limit draws them (the task's name otherwise),
-    #   prompt_route(*, task, settings, pool, machine, max_positions)      a prompt route of its own (see task_types/prompting).
-    #   CALIBRATES = True and with_calibration(examples, calibration, *, options) -> examples to encode: types that choose a
-    #       threshold on validation rows of the test language: those that serve come first, and decode predicts nothing for them.
+    def oracle(self, feature: Feature, example: Any, *, task: TaskSpec, options: Any) -> Output | str:
+        """An Output (or a text) from which `decode` gives the gold: what the fakes put in the model's place."""
 
 
-class Metric(Protocol):
-    """A module of harness/scoring/metrics."""
+class Trains(Protocol):
+    """What training needs besides."""
 
-    KEYS: tuple[str, ...]
-    "Names of the numbers it gives, the main one first, e.g. ('f1', 'precision', 'recall')."
-    SIGNATURE: str
-    "What exactly is computed and which script it equals, e.g. 'chunk_f1|seqeval:0.0.12|xtreme:838c13b'."
-    GOLDEN: Sequence[Mapping[str, Any]]
-    "Cases computed by the official script: {name, predictions, golds, lang, scores: {key: value}}."
+    def loss(self, outputs: torch.Tensor, batch: Batch, options: Any) -> torch.Tensor:
+        """SUM of the loss over the batch's targets (scalar, fp32).  The training loop divides by num_targets."""
 
-    def stats(self, prediction: Json, gold: Json, *, lang: str) -> Sequence[float]:
-        """Additive statistics of one example (fixed length)."""
+    def num_targets(self, features: Sequence[Feature]) -> int:
+        """How many targets the loss of these features sums over (examples, labelled tokens, pairs)."""
 
-    def combine(self, totals: np.ndarray) -> dict[str, np.ndarray]:
-        """Scores (0-100) from summed statistics; totals [..., K] -> {key: [...]}: leading axes are bootstrap samples."""
 
-    # Optional:
-    #   settle(predictions, golds, *, lang) -> Json mapping   what only the whole set can tell (squad_v2's thresholds): `stats`
-    #       then takes it as `settings`, score.json keeps it, and bootstrap samples take it as given.
+class RouteDefaults:
+    """What a route need not say."""
+
+    WHOLE_BATCH_LOSS = False
+    "The loss couples the examples of a recipe's batch (in-batch negatives): it is computed over all of it at once."
+    EXAMPLES_ARE_ITEMS = False
+    "A training item is a whole example with all its features; otherwise each feature is one, and they are shuffled apart."
+    ONE_PASS_PER_EXAMPLE = False
+    "The loss sets the features of an example against each other: they share a forward pass in training."
+    BOTH_DIRECTIONS = False
+    "Its training hides words: a causal model has to attend in both directions for it."
+    CALIBRATES = False
+    "`decode` chooses a threshold on the task's validation rows of the language, which come first: see with_calibration."
+    augment = None
+    "augment(feature, *, rng: np.random.Generator, tokenizer, options) -> Feature: what is random anew in each epoch (masking)."
+
+    @staticmethod
+    def head(task: TaskSpec, options: Any) -> HeadSpec | None:
+        """The head to train; None if training and prediction use pooled vectors, or the model's own words."""
+        return None
+
+    @staticmethod
+    def pools(options: Any) -> Pooling | None:
+        """How vectors are pooled; None where no vectors are asked for."""
+        return None
+
+    @staticmethod
+    def with_calibration(examples: Sequence[Any], calibration: Sequence[Any], *, options: Any) -> Sequence[Any]:
+        """The examples to encode: those on which a threshold is chosen first, for which `decode` predicts nothing."""
+        return examples
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineHost:
+    """What an engine that answers in an adapter's place must know of this machine."""
+
+    python: str
+    "Interpreter that has it."
+    versions: Mapping[str, str]
+    "Package -> version in that interpreter's environment."
+    log: str
+    "File for what it prints."
+    share: Mapping[str, Any] = field(default_factory=dict)
+    "How much of the machine it gets: keys of ENGINE_ARGS in harness/runtime/engines.py."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,33 +231,70 @@ class ModelSource:
     trust_remote_code: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
     "Adapter-specific keys of the preset (e.g. tokenizer_class, encoder_half)."
+    head_labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    "Head -> its label names in the order of its outputs, for adapters that map a head made elsewhere."
+    engine: EngineHost | None = None
+    "Where the engine runs that answers in the adapter's place; None = transformers, in this process."
 
 
 class Adapter(Protocol):
-    """An object made by `models.<name>.load(source, heads=..., fresh_heads=..., device=...)`.
+    """An object made by `models.<name>.load(source, heads=..., keep_heads=..., device=..., seed=..., inference=...)`.
 
-    A module of models/ also has, as literals at its top: `CAPABILITIES`, of 'fit', 'forward_head', 'embed',
-    'loglikelihood', 'generate'.
+    Its class derives from this one, which gives the defaults, and also has what its module declares as `CAPABILITIES`: fit
+    (Trainable), forward_head (AnswersByHead), embed (Embeds), loglikelihood (ScoresContinuations), generate (Writes).  What else
+    a module may declare stands with its defaults at ADAPTERS in harness/api/registry.py.
     """
 
-    module: torch.nn.Module
-    "What is trained: module(batch, head=name) -> outputs with grad [B, ...]; module(batch, pooling=p) -> [B, D]."
     tokenizer: PreTrainedTokenizerFast
     max_positions: int
     "Longest input in tokens, special tokens included."
+    budget: int | None = None
+    "Tokens that it wants in one call; None = as many as the machine takes in a forward pass."
+    batch_device: str | None = None
+    "Where its batches are made; None = the device that the model runs on."
+    versions: Mapping[str, str] = {}
+    "Of packages in another environment that it computes with: package -> version."
 
-    def forward_head(self, batch: Batch, head: str) -> list[Output]:
-        """Outputs of the features of a batch, in order, without gradient."""
+    def close(self) -> None:
+        """End what was started for it."""
 
-    def embed(self, batch: Batch, pooling: Pooling) -> list[Output]:
-        """One vector [D] per feature, fp32."""
 
-    # Optional:
-    #   loglikelihood(features, *, max_tokens) -> list[Output]     of features with continuations,
-    #   generate(features, *, max_tokens) -> list[str]             of features that say what to generate.
+class Trainable(Protocol):
+    """Capability `fit`: it can be trained and saved."""
+
+    module: torch.nn.Module
+    "What is trained: module(batch, head=name) -> outputs with grad [B, ...]; module(batch, pooling=p) -> [B, D]."
 
     def save(self, folder: str) -> None:
         """Write weights (safetensors), heads and what is needed to load them again; overwrites."""
 
     def sizes(self) -> dict[str, int]:
         """{'parameters', 'non_embedding_parameters', 'layers', 'hidden_size'} of the backbone without heads."""
+
+
+class AnswersByHead(Protocol):
+    """Capability `forward_head`."""
+
+    def forward_head(self, batch: Batch, head: str) -> list[Output]:
+        """Outputs of the features of a batch, in order, without gradient."""
+
+
+class Embeds(Protocol):
+    """Capability `embed`."""
+
+    def embed(self, batch: Batch, pooling: Pooling) -> list[Output]:
+        """One vector [D] per feature, fp32."""
+
+
+class ScoresContinuations(Protocol):
+    """Capability `loglikelihood`."""
+
+    def loglikelihood(self, features: Sequence[Feature], *, max_tokens: int) -> list[Output]:
+        """[N, 3] per feature: of each of its continuations the sum of log-probabilities, the tokens, 1.0 if each is likeliest."""
+
+
+class Writes(Protocol):
+    """Capability `generate`."""
+
+    def generate(self, features: Sequence[Feature], *, max_tokens: int) -> list[str]:
+        """The text that the model writes after each feature, until its `generate` says stop."""

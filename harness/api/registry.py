@@ -2,15 +2,15 @@
 
 from harness.api.registry import METRICS
 METRICS.names()            # ['accuracy', 'chunk_f1', ...], read from the folder: nothing is imported
-METRICS.load("accuracy")   # the module harness.scoring.metrics.accuracy
+METRICS.load("accuracy")   # the module harness.scoring.metrics.accuracy, with the defaults of what it does not say
 METRICS.load("lm_eval_mean:acc")   # of a family of metrics, a module with `named`, the one of that name
 ADAPTERS.constant("encoder", "CAPABILITIES")   # a literal at the top of a module, read without importing it
 """
 
 import ast
 import importlib
-import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,11 @@ class Registry:
     "What one entry is called in messages, e.g. 'metric'."
     package: str
     "Dotted package whose modules are the entries, e.g. 'harness.scoring.metrics'."
-    also_hidden: tuple[str, ...] = ()
-    "Modules of the folder that are no entries."
+    defaults: str = ""
+    "`module:Class` whose members an entry has where it does not say them itself."
+    literals: Mapping[str, Any] = field(default_factory=dict)
+    "Literals that an entry need not state, with their defaults."
+    _loaded: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def folder(self) -> Path:
@@ -39,7 +42,7 @@ class Registry:
     def names(self) -> list[str]:
         """The keys, sorted."""
         stems = (path.stem for path in self.folder.glob("*.py"))
-        return sorted(stem for stem in stems if not stem.startswith("_") and stem not in self.also_hidden)
+        return sorted(stem for stem in stems if not stem.startswith("_"))
 
     def check(self, name: str, *, where: str = "") -> str:
         """Return the name if it is an entry; raises UserError with the nearest known one otherwise."""
@@ -48,22 +51,34 @@ class Registry:
         return name
 
     def load(self, name: str) -> Any:
-        """Import the module of an entry; raises UserError if there is none of that name."""
+        """Import the module of an entry, with its defaults filled in; raises UserError if there is none of that name.
+
+        `family:name` is what the module of a family gives for a name, e.g. the metric `lm_eval_mean:acc`.
+        """
         family, colon, own = name.partition(":")
         if colon:
             return self.load(family).named(own)
-        module = sys.modules.get(f"{self.package}.{name}")  # a plan asks thousands of times: no look at the folder each time
-        if module is not None and not name.startswith("_") and "." not in name and name not in self.also_hidden:
-            return module
-        return importlib.import_module(f"{self.package}.{self.check(name)}")
+        if name not in self._loaded:  # a plan asks thousands of times: no look at the folder each time
+            module = importlib.import_module(f"{self.package}.{self.check(name)}")
+            for member, value in self._members().items():
+                if member not in vars(module):
+                    setattr(module, member, value)
+            self._loaded[name] = module
+        return self._loaded[name]
 
-    def constant(self, name: str, constant: str, default: Any = ...) -> Any:
+    def _members(self) -> dict[str, Any]:
+        """The members of the class of defaults and of those that it derives from."""
+        module, _, name = self.defaults.partition(":")
+        kind = getattr(importlib.import_module(module), name) if name else object
+        return {member: getattr(kind, member) for member in dir(kind) if not member.startswith("_")}
+
+    def constant(self, name: str, constant: str) -> Any:
         """Read a literal assigned at the top level of an entry's module, without importing the module.
 
-        A module without it has the default; KeyError if none is given.
+        Where the module does not state it, its default; KeyError if there is none.
         """
         found = _literals(self.folder / f"{self.check(name)}.py")
-        return found[constant] if default is ... else found.get(constant, default)
+        return found[constant] if constant in found else self.literals[constant]
 
 
 @cache
@@ -80,12 +95,21 @@ def _literals(path: Path) -> dict[str, Any]:
     return found
 
 
-TASK_TYPES = Registry(kind="task type", package="harness.task_types")
-METRICS = Registry(kind="metric", package="harness.scoring.metrics")
+TASK_TYPES = Registry(kind="task type", package="harness.task_types", defaults="harness.task_types._protocol:TypeDefaults")
+METRICS = Registry(kind="metric", package="harness.scoring.metrics", defaults="harness.scoring.metrics._protocol:MetricDefaults")
 READERS = Registry(kind="reader", package="harness.data.readers")
 WORLDS = Registry(kind="generated world", package="harness.data.worlds")
 ENGINES = ("vllm",)
-"Modules of models/ that answer in the place of an adapter."
-ADAPTERS = Registry(kind="adapter", package="models", also_hidden=ENGINES)
+"Packages of models/ that answer in the place of an adapter."
+ADAPTERS = Registry(
+    kind="adapter",
+    package="models",
+    literals={
+        "CAUSAL": False,  # its models see only what comes before a token
+        "ARGUMENTS": (),  # keys of --model_args that only some adapters know
+        "TASK_OPTIONS": {},  # task type -> options that its models want
+        "MODEL_TYPES": (),  # model_type of configurations that are its own although `architectures` does not say so
+    },
+)
 EXECUTORS = Registry(kind="executor", package="harness.executors")
 COMMANDS = Registry(kind="command", package="harness.commands")

@@ -1,11 +1,11 @@
 """What `show` and `validate` say of a task of lm-evaluation-harness: its first prompts, and whether its rows give some.
 
-for line in first_prompts(entry, catalog=catalog, place=place): out(line)
+for line in first_prompts(entry, catalog=catalog, place=place): out(line.text)
 """
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.api.errors import MissingData, UserError, did_you_mean
 from harness.api.registry import TASK_TYPES
@@ -13,8 +13,8 @@ from harness.commands._table import on_one_line
 from harness.data.examples import load_examples
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog, Entry
-from harness.planning.precedence import prompt_settings_of
 from harness.planning.request_checks import untrusted
+from harness.planning.routes import prompt_of
 from harness.runtime.machine import Machine
 from harness.specs.prompt import PromptSettings
 from harness.specs.task import TaskSpec
@@ -28,34 +28,53 @@ WORD = re.compile(r"[A-Za-z_]\w*")
 """What looks like the name of a column."""
 
 
-def first_prompts(entry: Entry[TaskSpec], *, catalog: Catalog, place: DataPlace) -> Iterator[str]:
+class PreviewLine(NamedTuple):
+    """A line of what `show` prints."""
+
+    text: str
+    warning: str = ""
+    "What `validate` warns of; empty where the line says what is as it should be."
+
+
+def first_prompts(entry: Entry[TaskSpec], *, catalog: Catalog, place: DataPlace) -> Iterator[PreviewLine]:
     """The requests of the first rows, or why there are none; raises UserError for rows that give none."""
     refused = untrusted([entry], trusted=place.trust_task_code)
     if refused:
-        yield f"no prompts: {refused[0]}"
+        yield _no_prompts(refused[0])
         return
     try:
         rows = _rows(entry.spec, "test", catalog, place)
         shown = _rows(entry.spec, "train", catalog, place) if entry.spec.data.train and _num_shots(entry.spec) else []
     except MissingData as error:
-        yield f"no prompts: {str(error).splitlines()[0]}"
+        yield _no_prompts(str(error).splitlines()[0])
         return
-    yield f"{len(rows)} rows; prompts of the first, zero-shot or as the file says ({_num_shots(entry.spec)}-shot):"
+    shots = _num_shots(entry.spec)
+    yield PreviewLine(f"{len(rows)} rows; prompts of the first, zero-shot or as the file says ({shots}-shot):")
     machine = Machine(place=place, task_folders=catalog.task_folders())
     module: Any = TASK_TYPES.load(entry.spec.type)
-    settings = prompt_settings_of(entry.spec, PromptSettings())
+    settings = prompt_of(entry.spec, PromptSettings())
     route = module.prompt_route(task=entry.spec, settings=settings, pool=shown, machine=machine, max_positions=None)
-    yield from (f"doubt: {doubt}" for doubt in _doubts(entry, rows))
+    yield from (PreviewLine(f"doubt: {doubt}", doubt.splitlines()[0]) for doubt in _doubts(entry, rows))
     for example in rows[:ROWS]:
-        asked = route.requests(example, task=entry.spec.task)
-        contexts = list(dict.fromkeys(request.context for request in asked))
-        yield f"row {example.id}, right: {on_one_line(example.gold)}"
-        for number, context in enumerate(contexts):
-            yield f"  context{f' {number}' if len(contexts) > 1 else ''}: {on_one_line(context)}"
-        yield from (f"  then: {on_one_line(request.continuation)}" for request in asked if request.continuation is not None)
-        if asked[0].continuation is None:
-            assert entry.spec.lm_eval is not None
-            yield f"  then at most {entry.spec.lm_eval.max_gen_toks} tokens, until {on_one_line(list(entry.spec.lm_eval.until))}"
+        yield from map(PreviewLine, _prompts_of(entry.spec, example, route))
+
+
+def _no_prompts(reason: object) -> PreviewLine:
+    text = f"no prompts: {reason}"
+    return PreviewLine(text, text.splitlines()[0])
+
+
+def _prompts_of(spec: TaskSpec, example: Any, route: Any) -> Iterator[str]:
+    """Lines with the contexts of a row, what may follow them, and the right answer."""
+    asked = route.requests(example, task=spec.task)
+    contexts = list(dict.fromkeys(request.context for request in asked))
+    yield f"row {example.id}, right: {on_one_line(example.gold)}"
+    for number, context in enumerate(contexts):
+        yield f"  context{f' {number}' if len(contexts) > 1 else ''}: {on_one_line(context)}"
+    yield from (f"  then: {on_one_line(request.continuation)}" for request in asked if request.continuation is not None)
+    if asked[0].continuation is None:
+        assert spec.lm_eval is not None
+        yield f"  then at most {spec.lm_eval.max_gen_toks} tokens, until {on_one_line(list(spec.lm_eval.until))}"
 
 
 def _doubts(entry: Entry[TaskSpec], rows: Sequence[Any]) -> Iterator[str]:
@@ -87,7 +106,7 @@ def _is_choice(gold: Any, choices: Sequence[str]) -> bool:
 
 
 def _num_shots(spec: TaskSpec) -> int:
-    return prompt_settings_of(spec, PromptSettings()).num_fewshot
+    return prompt_of(spec, PromptSettings()).num_fewshot
 
 
 def _rows(spec: TaskSpec, split: Any, catalog: Catalog, place: DataPlace) -> Sequence[Any]:
@@ -101,8 +120,8 @@ def mistakes_in_rows(
     """What the rows that are here do not give; doubts are said."""
     try:
         for line in first_prompts(entry, catalog=catalog, place=place):
-            if line.startswith(("doubt: ", "no prompts: ")):
-                say(f"warning: {entry.spec.task}: {line.removeprefix('doubt: ').splitlines()[0]}")
+            if line.warning:
+                say(f"warning: {entry.spec.task}: {line.warning}")
     except UserError as error:
         where = f"{entry.document.where(())}: {error.where}" if error.where else entry.document.where(())
         return [error.at(where)]

@@ -12,7 +12,7 @@ from harness.commands._table import on_one_line
 from harness.data.examples import Split, load_examples
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog, Entry
-from harness.planning.precedence import route_name
+from harness.planning.routes import prompt_name
 from harness.specs.prompt import PromptSettings
 from harness.specs.task import TaskSpec
 from harness.task_types.prompting.route import PromptRoute
@@ -35,7 +35,7 @@ def own_prompts(
     source = catalog.task(spec.train_on) if spec.train_on and settings.fewshot_split == "train" else entry
     try:
         pool = _rows(source.spec, settings.fewshot_split, ["en"], catalog, place) if settings.num_fewshot else []
-        yield f"{route_name('prompt', settings)}: the first {split} row"
+        yield f"{prompt_name(settings)}: the first {split} row"
         route = PromptRoute(module=TASK_TYPES.load(spec.type), settings=settings, pool=pool)
         for lang in langs:
             example = _rows(spec, split, [lang], catalog, place)[0]

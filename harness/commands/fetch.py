@@ -9,9 +9,8 @@ import argparse
 from harness.commands._arguments import add_catalog_arguments, catalog_of, out, place_of
 from harness.data.fetch import Backbone, Dataset, dataset_items, fetch
 from harness.planning.backbone.resolve import resolve
-from harness.planning.fingerprints import file_of
 from harness.planning.intermediate import NO_INTERMEDIATE, parse_settings
-from harness.planning.stage_arguments import with_translation
+from harness.runtime.arguments import file_of
 from harness.specs.task import TaskSpec
 
 HELP = "download the datasets and the backbone of a run"
@@ -41,13 +40,13 @@ def run(args: argparse.Namespace) -> int:
     for setting in parse_settings(args.intermediate, catalog=catalog):
         for component in setting.components:
             spec = catalog.task(component.task).spec
-            specs.append(with_translation(spec, component.lang) if component.lang else spec)
+            specs.append(spec.translated_into(component.lang) if component.lang else spec)
     folders = {spec.task: str(catalog.folder("task", file_of(spec.task))) for spec in specs}
     langs = [part.strip() for part in args.languages.split(",") if part.strip()] or None
     items: list[Dataset | Backbone] = [*dataset_items(specs, langs=langs, task_folders=folders)]
     if args.model:
         backbone = resolve(args.model, args.model_args, catalog=catalog, use_own_head=False)
-        if "path" in backbone.knobs:
-            items.append(Backbone(path=backbone.knobs["path"], revision=backbone.knobs.get("revision")))
+        if backbone.knobs.path is not None:
+            items.append(Backbone(path=backbone.knobs.path, revision=backbone.knobs.revision))
     outcomes = fetch(items, place=place_of(args), say=out)
     return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0

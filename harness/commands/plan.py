@@ -21,9 +21,8 @@ from harness.commands._arguments import (
 from harness.commands._table import table
 from harness.planning.costs import Estimate, estimate
 from harness.planning.plan import Plan, make_plan
-from harness.planning.precedence import route_of
 from harness.runtime.engines import DEFAULT
-from harness.runtime.stages import Stage, finished_stages
+from harness.runtime.stages import AnyStage, finished_stages
 
 HELP = "show the stages of a run: done, to do, blocked; steps, memory, disk"
 ALWAYS = ("learning_rate", "batch_size", "epochs", "max_steps")
@@ -84,7 +83,7 @@ def _trainings(plan: Plan, numbers: Estimate, done: set[str]) -> str:
 
 
 def _readers(plan: Plan) -> dict[str, dict[str, None]]:
-    """Stage key -> the targets whose scores come from that training."""
+    """AnyStage key -> the targets whose scores come from that training."""
     readers: dict[str, dict[str, None]] = defaultdict(dict)
     for cell in plan.cells:
         for stage in cell.train:
@@ -93,10 +92,10 @@ def _readers(plan: Plan) -> dict[str, dict[str, None]]:
 
 
 def _served(plan: Plan) -> Counter[str]:
-    """Stage key -> scores that come from it."""
+    """AnyStage key -> scores that come from it."""
     serves: Counter[str] = Counter()
     for cell in plan.cells:
-        found: dict[str, Stage] = {}
+        found: dict[str, AnyStage] = {}
         waiting = [cell.score] if cell.score else []
         while waiting:
             stage = waiting.pop()
@@ -106,7 +105,7 @@ def _served(plan: Plan) -> Counter[str]:
     return serves
 
 
-def _state(stages: Sequence[Stage], done: set[str]) -> str:
+def _state(stages: Sequence[AnyStage], done: set[str]) -> str:
     """How many are done and how many are not."""
     finished = sum(stage.name in done for stage in stages)
     left = len(stages) - finished
@@ -176,7 +175,7 @@ def _remarks(plan: Plan) -> list[str]:
     if once and len(plan.request.seeds) > 1:
         remarks.append(f"no seeds for {', '.join(once)} without an intermediate task: nothing in them is random")
     engine = plan.backbone.engine
-    own = [name for name, entry in plan.tasks.items() if not engine.serves(route_of(entry.spec, plan.request.route))]
+    own = [name for name, task in plan.tasks.items() if not task.route.is_served]
     if engine.name != DEFAULT:
         others = f"; {', '.join(own)}: heads are transformers'" if own else ""
         remarks.append(f"{engine.name} answers {', '.join(name for name in plan.tasks if name not in own)}{others}")

@@ -18,7 +18,8 @@ from harness.commands._table import table
 from harness.planning.backbone.resolve import resolve
 from harness.planning.catalog.catalog import KINDS, Catalog, Entry
 from harness.planning.catalog.lm_eval_files.conversion import PREFIX
-from harness.planning.precedence import Settled, prompt_settings, task_options, training
+from harness.planning.precedence import Settled, task_options, training
+from harness.planning.routes import parse_prompt_args
 from harness.specs.loader import Document, KeyPath, dotted
 from harness.specs.task import TaskSpec
 
@@ -112,7 +113,7 @@ def _show_prompts(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Names
     """What a model gets to read, for one row of each language asked for."""
     from harness.commands._prompt_preview import own_prompts
 
-    settings = prompt_settings(args.prompt_args or "")
+    settings = parse_prompt_args(args.prompt_args or "")
     langs = [lang for lang in (args.languages or "en").split(",") if lang]
     tokenizer = None
     if settings.chat_template:
@@ -120,7 +121,7 @@ def _show_prompts(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Names
             raise UserError("a chat template belongs to a model", where="--prompt_args chat_template", todo="add --model")
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(resolve(args.model, "", catalog=catalog, use_own_head=False).knobs["path"])
+        tokenizer = AutoTokenizer.from_pretrained(resolve(args.model, "", catalog=catalog, use_own_head=False).knobs.path)
     lines = own_prompts(entry, catalog=catalog, place=place_of(args), settings=settings, langs=langs, tokenizer=tokenizer)
     out("\n" + "\n".join(lines))
 
@@ -133,7 +134,7 @@ def _show_theirs(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Namesp
     metrics = ", ".join(use.metric for use in spec.metrics)
     chance = f", chance {spec.chance:.1f}" if spec.chance else ""
     out(f"\nrun as {spec.task}: {spec.description}; language {spec.languages[0]}; {metrics}{chance}")
-    out("\n" + "\n".join(first_prompts(entry, catalog=catalog, place=place_of(args))))
+    out("\n" + "\n".join(line.text for line in first_prompts(entry, catalog=catalog, place=place_of(args))))
     remarks = catalog.theirs.task(spec.task).remarks
     if remarks:
         out("\n" + "\n".join(f"note: {remark}" for remark in remarks))

@@ -71,7 +71,7 @@ def load_examples(
     """
     sources = _sources(task, split, langs)
     module = TASK_TYPES.load(task.type)
-    key = module.sample_key(task) if hasattr(module, "sample_key") else task.task
+    key = module.sample_key(task)
     examples: list[Example] = []
     prints, origins, num_rows, num_dropped, num_scored = [], [], 0, 0, 0
     for lang in tqdm(langs, desc=f"load {task.task} {split}", delay=2, leave=False, disable=not progress):
@@ -79,7 +79,7 @@ def load_examples(
         for number, source in enumerate(sources):
             with _advice(task):
                 rows = load_rows(source, lang=lang, place=place, task=task.task, task_folder=task_folder)
-            if hasattr(module, "documents"):
+            if module.documents is not None:
                 built = module.documents(rows, task=task, lang=lang, split=split, place=place, task_folder=task_folder)
             else:
                 built = _build(task, rows, lang=lang, build=module.build, id_prefix=f"{number}." if len(sources) > 1 else "")
@@ -91,8 +91,7 @@ def load_examples(
         _check_ids(own, task=task.task, lang=lang)
         chosen: Sequence[int] = range(len(own)) if limit is None else sample_ids([example.id for example in own], limit, key=key)
         num_scored += len(chosen)
-        whole_pool = all(hasattr(example, "query") for example in own)
-        examples += _only_asking(own, chosen) if whole_pool else [own[position] for position in chosen]
+        examples += _only_asking(own, chosen) if module.WHOLE_POOL else [own[position] for position in chosen]
     return ExampleSet(
         task=task.task,
         split=split,

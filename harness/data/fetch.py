@@ -84,7 +84,7 @@ def dataset_items(
                     lang=lang,
                     task_folder=(task_folders or {}).get(task.task),
                     obtain=task.obtain,
-                    optional=split == "validation" and getattr(TASK_TYPES.load(task.type), "CALIBRATES", False),
+                    optional=split == "validation" and TASK_TYPES.load(task.type).CALIBRATES,
                 )
                 key = item.source.model_copy(update={"where": (), "rename": {}, "beside": None}).model_dump_json()
                 items.setdefault(key, item)

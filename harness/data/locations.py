@@ -109,6 +109,7 @@ def missing_hub_data(what: str, *, task: str, lang: str, looked: Iterable[str]) 
         f"task '{task}' has no data for language '{lang}': {what}",
         found="looked at " + "; ".join(looked),
         todo=f"python run_eval.py fetch --tasks {task} --languages {lang}   (on a machine that reaches the hub)",
+        fetchable=True,
     )
 
 

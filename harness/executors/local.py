@@ -11,18 +11,19 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
 from harness.prediction.loop import clean, predict_bundle, read_predictions
+from harness.runtime.arguments import InitArguments, PredictArguments, ScoreArguments, TrainArguments
+from harness.runtime.folders import remove_folder, sweep
 from harness.runtime.loading import has_weights
 from harness.runtime.machine import Machine
 from harness.runtime.processes import SharedFailure, from_first, join, leave, num_ranks, rank
 from harness.runtime.provenance import provenance
-from harness.runtime.stages import Stage, begin, lock, mark_done, read_json, write_text
+from harness.runtime.stages import AnyStage, Stage, begin, canonical, lock, mark_done, read_json, write_text
 from harness.scoring.score import score_cell, write_score
 from harness.training.loop import tidy, train
-from harness.training.states import remove_folder, sweep
 
 TEMPORARY = (".", "state-", "best-", "partials-", "vectors-", "bundle")
 "Beginnings of the names of what a stage needs only while it runs."
@@ -32,11 +33,11 @@ TEMPORARY = (".", "state-", "best-", "partials-", "vectors-", "bundle")
 class Report:
     """What became of the stages of a run."""
 
-    done: list[Stage] = field(default_factory=list)
-    reused: list[Stage] = field(default_factory=list)
+    done: list[AnyStage] = field(default_factory=list)
+    reused: list[AnyStage] = field(default_factory=list)
     "Done before this run."
-    failed: list[tuple[Stage, str]] = field(default_factory=list)
-    not_run: list[Stage] = field(default_factory=list)
+    failed: list[tuple[AnyStage, str]] = field(default_factory=list)
+    not_run: list[AnyStage] = field(default_factory=list)
     "Because a stage that they need failed."
 
     def settled(self) -> set[str]:
@@ -51,13 +52,13 @@ class Report:
 
 @dataclass(kw_only=True)
 class _Run:
-    stages: Sequence[Stage]
+    stages: Sequence[AnyStage]
     root: Path
     machine: Machine
     report: Report = field(default_factory=Report)
 
 
-def execute(stages: Sequence[Stage], *, root: Path, machine: Machine) -> Report:
+def execute(stages: Sequence[AnyStage], *, root: Path, machine: Machine) -> Report:
     """Run every stage that is not done; stages must come inputs first.  Reports of all but the first process are empty."""
     join(machine.device)
     run = _Run(stages=stages, root=root, machine=machine if rank() == 0 else replace(machine, progress=False))
@@ -109,7 +110,7 @@ def _obey(run: _Run, order: _Order) -> dict[str, object]:
     return {}
 
 
-def _settle(run: _Run, stage: Stage, *, wait: bool) -> None:
+def _settle(run: _Run, stage: AnyStage, *, wait: bool) -> None:
     """Bring one stage (with its bundle, if it is a prediction) to its end, unless another process holds it."""
     report = run.report
     if stage.key in report.settled():
@@ -125,7 +126,7 @@ def _settle(run: _Run, stage: Stage, *, wait: bool) -> None:
             _single(run, stage, wait=wait)
 
 
-def _reuse(run: _Run, stage: Stage) -> None:
+def _reuse(run: _Run, stage: AnyStage) -> None:
     """Take a finished stage as it is, and remove what a process that was killed right then has left."""
     run.report.reused.append(stage)
     folder = stage.folder(run.root)
@@ -138,7 +139,7 @@ def _reuse(run: _Run, stage: Stage) -> None:
             tidy(stage, root=run.root, machine=run.machine)
 
 
-def _serves(run: _Run, stage: Stage) -> bool:
+def _serves(run: _Run, stage: AnyStage) -> bool:
     """Whether a finished stage is enough: its weights, if they were removed, are not needed by anything still to do."""
     if has_weights(stage, run.root):
         return True
@@ -146,7 +147,7 @@ def _serves(run: _Run, stage: Stage) -> bool:
     return all(other.is_done(run.root) and _serves(run, other) for other in readers)
 
 
-def _single(run: _Run, stage: Stage, *, wait: bool) -> None:
+def _single(run: _Run, stage: AnyStage, *, wait: bool) -> None:
     """Train, score or make a backbone."""
     with lock(stage.folder(run.root), wait=wait) as held:
         if not held:
@@ -154,7 +155,7 @@ def _single(run: _Run, stage: Stage, *, wait: bool) -> None:
         if stage.is_done(run.root) and _serves(run, stage):  # by another process, while this one waited
             run.report.reused.append(stage)
             return
-        verbs: dict[str, Callable[[_Run, Stage], dict[str, object]]] = {"init": _init, "train": _train, "score": _score}
+        verbs: dict[str, Callable[[_Run, Any], dict[str, object]]] = {"init": _init, "train": _train, "score": _score}
         with _recorded(run, [stage], shared=stage.verb == "train"):
             sweep(begin(stage, run.root))
             facts = verbs[stage.verb](run, stage)
@@ -165,7 +166,7 @@ def _single(run: _Run, stage: Stage, *, wait: bool) -> None:
             run.report.done.append(stage)
 
 
-def _predict(run: _Run, first: Stage, *, wait: bool) -> None:
+def _predict(run: _Run, first: AnyStage, *, wait: bool) -> None:
     """All cells of the checkpoint of a prediction stage: those that are free, or all after waiting for others."""
     bundle = [stage for stage in run.stages if stage.verb == "predict" and _checkpoint(stage) == _checkpoint(first)]
     with contextlib.ExitStack() as locks:
@@ -193,13 +194,13 @@ def _predict(run: _Run, first: Stage, *, wait: bool) -> None:
             run.report.done += finished
 
 
-def _checkpoint(stage: Stage) -> tuple[tuple[str, ...], str]:
+def _checkpoint(stage: Stage[PredictArguments]) -> tuple[tuple[str, ...], str]:
     """What cells must share to be predicted together."""
-    return tuple(parent.key for parent in stage.inputs), repr(sorted(stage.args["model"].items()))
+    return tuple(parent.key for parent in stage.inputs), canonical(stage.args.model.json())
 
 
 @contextlib.contextmanager
-def _recorded(run: _Run, stages: Sequence[Stage], *, shared: bool) -> Iterator[None]:
+def _recorded(run: _Run, stages: Sequence[AnyStage], *, shared: bool) -> Iterator[None]:
     """Turn a failure into an entry of the report for each unfinished stage, with the traceback in its folder."""
     try:
         yield
@@ -213,46 +214,44 @@ def _recorded(run: _Run, stages: Sequence[Stage], *, shared: bool) -> Iterator[N
             raise  # the others do not know and would wait for ever: torchrun must end them
 
 
-def _forget_error(run: _Run, stage: Stage) -> None:
+def _forget_error(run: _Run, stage: AnyStage) -> None:
     """Remove the traceback of an earlier run: the stage is done now."""
     (stage.folder(run.root) / "error.txt").unlink(missing_ok=True)
 
 
-def _init(run: _Run, stage: Stage) -> dict[str, object]:
+def _init(run: _Run, stage: Stage[InitArguments]) -> dict[str, object]:
     """Make a backbone of random weights and the tokenizer that goes with it."""
     from harness.api.registry import ADAPTERS, TASK_TYPES
     from harness.data.examples import load_examples
-    from harness.specs.portable import revive
 
-    texts = stage.args["texts"]
-    spec = revive(texts["task"], texts["spec"])
+    spec = stage.args.texts.task_spec
     place, folder = run.machine.place, run.machine.task_folders.get(spec.task)
     found = load_examples(spec, split="train", langs=spec.train_languages, place=place, task_folder=folder)
     module = TASK_TYPES.load(spec.type)
     adapter = ADAPTERS.load("encoder")
     lines = (text for example in found.examples for text in module.texts(example))
-    tokenizer = adapter.train_tokenizer(lines, vocab_size=stage.args["vocab_size"])
+    tokenizer = adapter.train_tokenizer(lines, vocab_size=stage.args.vocab_size)
     backbone = stage.folder(run.root) / "backbone"
-    adapter.init_scratch(stage.args["config"], tokenizer=tokenizer, folder=backbone, seed=stage.args["seed"])
+    adapter.init_scratch(stage.args.config, tokenizer=tokenizer, folder=backbone, seed=stage.args.seed)
     return {"vocabulary": len(tokenizer)}
 
 
-def _train(run: _Run, stage: Stage) -> dict[str, object]:
+def _train(run: _Run, stage: Stage[TrainArguments]) -> dict[str, object]:
     return _obey(run, from_first(lambda: _Order("train", (stage.key,))))
 
 
-def _score(run: _Run, stage: Stage) -> dict[str, object]:
+def _score(run: _Run, stage: Stage[ScoreArguments]) -> dict[str, object]:
     """Score the predictions of the stage's one input."""
     predict = stage.inputs[0].folder(run.root)
     args = stage.args
     expected = read_json(predict / "done.json")["examples"]
     cell = score_cell(
         read_predictions(predict),
-        metrics=args["metrics"],
-        score=args["score"],
-        lang=args["lang"],
+        metrics=args.metrics,
+        score=args.score,
+        lang=args.lang,
         num_expected=expected,
-        seed=args["seed"],
+        seed=args.seed,
     )
     write_score(cell, stage.folder(run.root))
     return {}

@@ -9,20 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from harness.api.errors import UserError
 from harness.api.registry import TASK_TYPES
 from harness.data.examples import Split
 from harness.data.file_hashes import cache_folder
 from harness.data.rows import load_rows
-from harness.planning.fingerprints import file_of
 from harness.planning.plan import Plan
+from harness.runtime.arguments import PredictArguments, SplitRows, TrainArguments, file_of
 from harness.runtime.machine import Machine
-from harness.runtime.stages import Stage, canonical, write_json
-from harness.specs.portable import revive
-from harness.specs.recipe import Training
-from harness.training.mixture import Component, Schedule
+from harness.runtime.stages import canonical, write_json
+from harness.training.mixture import Mixture, SampledTask
 
 BYTES_FULL_TRAINING = 16
 "Per trained parameter: fp32 weights, gradients and AdamW's two moments."
@@ -66,36 +63,31 @@ def _number(value: int | None) -> str:
 def estimate(plan: Plan, *, root: Path, machine: Machine) -> Estimate:
     """Costs of the stages of a plan; numbers of rows are kept in the user's cache folder."""
     training: dict[str, TrainingCost] = {}
-    for stage in plan.stages:
-        if stage.verb == "train":
-            training[stage.key] = _training_cost(stage, machine)
     test_rows: dict[str, int | None] = {}
-    for stage in plan.stages:
-        if stage.verb == "predict":
-            test_rows.setdefault(stage.args["task"], 0)
     counted: set[tuple[str, str]] = set()
     for stage in plan.stages:
-        if stage.verb == "predict" and (key := (stage.args["task"], stage.args["lang"])) not in counted:
-            counted.add(key)
-            rows = _rows({"task": key[0], "spec": stage.args["spec"], "data": {key[1]: stage.args["data"]}}, "test", machine)
-            limit = stage.args.get("limit")
-            so_far = test_rows[key[0]]
-            test_rows[key[0]] = None if rows is None or so_far is None else so_far + min(rows, limit or rows)
+        args = stage.args
+        if isinstance(args, TrainArguments):
+            training[stage.key] = _training_cost(args, machine)
+        if isinstance(args, PredictArguments) and (args.task, args.lang) not in counted:
+            counted.add((args.task, args.lang))
+            rows = _num_rows(args.rows, "test", machine)
+            so_far = test_rows.setdefault(args.task, 0)
+            test_rows[args.task] = None if rows is None or so_far is None else so_far + min(rows, args.limit or rows)
     return Estimate(training=training, test_rows=test_rows, notes=tuple(_notes(plan, root, machine)))
 
 
-def _training_cost(stage: Stage, machine: Machine) -> TrainingCost:
-    training = Training.model_validate(stage.args["training"])
-    parts: list[Component] = []
-    for component in stage.args["tasks"]:
-        rows = _rows(component, "train", machine)
-        most = component.get("max_examples", training.max_examples)
+def _training_cost(args: TrainArguments, machine: Machine) -> TrainingCost:
+    training = args.hyper_parameters
+    parts: list[SampledTask] = []
+    for component in args.tasks:
+        rows = _num_rows(component, "train", machine)
         if rows is None:
             return TrainingCost(rows=None, batch_size=training.batch_size, steps=training.max_steps)
-        rows = min(rows, most or rows)
-        batch_size = component.get("batch_size", training.batch_size)
-        parts.append(Component(name=component["task"], strata=(rows,), num_examples=rows, batch_size=batch_size))
-    schedule = Schedule(
+        rows = min(rows, component.max_examples(training) or rows)
+        batch_size = component.batch_size(training)
+        parts.append(SampledTask(name=component.task, strata=(rows,), num_examples=rows, batch_size=batch_size))
+    mixture = Mixture(
         components=parts,
         seed=0,
         sampling=training.sampling,
@@ -105,23 +97,23 @@ def _training_cost(stage: Stage, machine: Machine) -> TrainingCost:
     return TrainingCost(
         rows=sum(part.num_items for part in parts),
         batch_size=training.batch_size,
-        steps=schedule.steps_for(epochs=training.epochs, max_steps=training.max_steps),
-        rates=schedule.rates if len(parts) > 1 else {},
+        steps=mixture.steps_for(epochs=training.epochs, max_steps=training.max_steps),
+        rates=mixture.rates if len(parts) > 1 else {},
     )
 
 
-def _rows(content: Mapping[str, Any], split: Split, machine: Machine) -> int | None:
+def _num_rows(rows: SplitRows, split: Split, machine: Machine) -> int | None:
     """Rows of a split, read once for each fingerprint; None where the data cannot be read here."""
     store = cache_folder() / "row_counts.json"
     known = _known_rows(store, store.stat().st_mtime_ns if store.is_file() else 0)
-    key = canonical([content["spec"]["data"], content["data"]])
+    key = canonical([rows.spec["data"], dict(rows.data)])
     if key not in known:
-        spec = revive(content["task"], content["spec"])
+        spec = rows.task_spec
         folder = machine.task_folders.get(file_of(spec.task))
         try:
             known[key] = sum(
                 len(load_rows(source, lang=lang, place=machine.place, task=spec.task, task_folder=folder).rows)
-                for lang in content["data"]
+                for lang in rows.data
                 for source in getattr(spec.data, split)
             )
         except UserError:
@@ -140,14 +132,14 @@ def _notes(plan: Plan, root: Path, machine: Machine) -> list[str]:
     """Memory, disk and what goes wrong with the model."""
     facts = plan.backbone.facts
     total, inner = facts.get("parameters"), facts.get("non_embedding_parameters")
-    trained = [stage for stage in plan.stages if stage.verb == "train"]
+    trained = [stage for stage in plan.stages if isinstance(stage.args, TrainArguments)]
     notes = []
     if total:
-        frozen = {Training.model_validate(stage.args["training"]).freeze for stage in trained}
+        frozen = {stage.args.hyper_parameters.freeze for stage in trained}
         full = total * BYTES_FULL_TRAINING
         if frozen == {"embeddings"} and inner:
             full = inner * BYTES_FULL_TRAINING + (total - inner) * BYTES_FROZEN
-        low_rank = "lora" in plan.backbone.arguments.get("extra", {})
+        low_rank = "lora" in plan.backbone.arguments.extra
         if low_rank:  # a frozen base in half precision; what is trained is about a hundredth of it
             full = total * BYTES_HALF
         inference = total * BYTES_INFERENCE.get(facts.get("dtype") or "", BYTES_HALF)
@@ -162,10 +154,10 @@ def _notes(plan: Plan, root: Path, machine: Machine) -> list[str]:
             )
         else:
             notes.append(f"device memory: about {_gib(inference)} to predict; no checkpoints are written")
-    for entry in plan.tasks.values():
-        plan_note = getattr(TASK_TYPES.load(entry.spec.type), "plan_note", None)
-        if plan_note:
-            notes.append(plan_note(entry.spec, dimension=facts.get("hidden_size"), limit=plan.request.limit))
+    for task in plan.tasks.values():
+        module = TASK_TYPES.load(task.spec.type)
+        note = module.plan_note(task.spec, dimension=facts.get("hidden_size"), limit=plan.request.limit)
+        notes += [note] if note else []
     notes += [f"note on {plan.backbone.name}: {pitfall}" for pitfall in facts.get("pitfalls", [])]
     return notes
 

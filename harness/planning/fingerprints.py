@@ -1,8 +1,8 @@
 """Fingerprints of the rows that stages read, each asked for once, and which rows are not on this machine.
 
-prints = Fingerprints(catalog=catalog, place=place)
-prints.of(spec, "train", "en")          # a text, or Missing
-prints.data(spec, "train")              # {'en': 'hub:...'}; raises MissingData
+fingerprints = Fingerprints(catalog=catalog, place=place)
+fingerprints.of(spec, "train", "en")          # a text, or Missing
+fingerprints.data(spec, "train")              # {'en': 'hub:...'}; raises MissingData
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,6 +12,7 @@ from harness.api.errors import MissingData
 from harness.data.examples import Split, data_fingerprint
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
+from harness.runtime.arguments import file_of
 from harness.specs.task import TaskSpec
 
 Need = tuple[TaskSpec, Split, Sequence[str]]
@@ -60,8 +61,3 @@ class Fingerprints:
         """What is not here of the rows that are needed, each once."""
         found = [self.of(spec, split, lang) for spec, split, langs in needs for lang in langs]
         return tuple({(m.task, m.split, m.lang): m for m in found if isinstance(m, Missing)}.values())
-
-
-def file_of(task: str) -> str:
-    """The name under which the catalog has the file of a task, which may be its translation `mnli@de`."""
-    return task.partition("@")[0]

@@ -14,22 +14,22 @@ from tqdm import tqdm
 from harness.data.examples import Split, load_examples
 from harness.data.file_hashes import cache_folder
 from harness.data.overlap import example_hashes
-from harness.planning.fingerprints import file_of
 from harness.planning.plan import Plan
+from harness.runtime.arguments import PredictArguments, SplitRows, TrainArguments, file_of
 from harness.runtime.machine import Machine
 from harness.runtime.stages import canonical
-from harness.specs.portable import revive
 from harness.specs.task import TaskSpec
 
 
 def find_overlaps(plan: Plan, *, machine: Machine) -> list[dict[str, Any]]:
     """One entry per (training or selection split, test task, language) that share rows; splits with none are left out."""
     splits = _training_splits(plan)
-    tests = {(stage.args["task"], stage.args["lang"]): stage.args for stage in plan.stages if stage.verb == "predict"}
+    predicted = [stage.args for stage in plan.stages if isinstance(stage.args, PredictArguments)]
+    tests = {(args.task, args.lang): args.rows for args in predicted}
     found: list[dict[str, Any]] = []
-    seen = {name: _hashes(content, split, machine=machine) for name, (split, content) in splits.items()}
-    for (task, lang), args in tqdm(tests.items(), desc="overlaps", delay=2, leave=False, disable=not machine.progress):
-        own = _hashes({"task": task, "spec": args["spec"], "data": {lang: args["data"]}}, "test", machine=machine)
+    seen = {name: _hashes(rows, split, machine=machine) for name, (split, rows) in splits.items()}
+    for (task, lang), rows in tqdm(tests.items(), desc="overlaps", delay=2, leave=False, disable=not machine.progress):
+        own = _hashes(rows, "test", machine=machine)
         for name, hashes in seen.items():
             shared = int(np.isin(own, hashes).sum())
             if shared:
@@ -42,26 +42,27 @@ def find_overlaps(plan: Plan, *, machine: Machine) -> list[dict[str, Any]]:
     return found
 
 
-def _training_splits(plan: Plan) -> dict[str, tuple[Split, Any]]:
+def _training_splits(plan: Plan) -> dict[str, tuple[Split, SplitRows]]:
     """Name -> the splits that the run trains or selects on."""
-    splits: dict[str, tuple[Split, Any]] = {}
+    splits: dict[str, tuple[Split, SplitRows]] = {}
     for stage in plan.stages:
-        for component in stage.args["tasks"] if stage.verb == "train" else ():
-            splits[f"{component['task']} train"] = ("train", component)
-            if component.get("validation"):
-                splits[f"{component['validation']['task']} validation"] = ("validation", component["validation"])
+        for component in stage.args.tasks if isinstance(stage.args, TrainArguments) else ():
+            splits[f"{component.task} train"] = ("train", component)
+            if component.validation:
+                splits[f"{component.validation.task} validation"] = ("validation", component.validation)
     return splits
 
 
-def _hashes(content: Any, split: Split, *, machine: Machine) -> np.ndarray:
+def _hashes(rows: SplitRows, split: Split, *, machine: Machine) -> np.ndarray:
     """uint64 hashes of the rows of a split, one per row."""
-    spec = revive(content["task"], content["spec"])
-    digest = hashlib.sha256(canonical([content["task"], content["spec"], content["data"], split]).encode()).hexdigest()[:24]
+    spec = rows.task_spec
+    content = canonical([rows.task, dict(rows.spec), dict(rows.data), split])
+    digest = hashlib.sha256(content.encode()).hexdigest()[:24]
     path = cache_folder() / "overlaps" / f"{digest}.npy"
     if path.is_file():
         known: np.ndarray = np.load(path, allow_pickle=False)
         return known
-    hashes = _read(spec, split, list(content["data"]), machine)
+    hashes = _read(spec, split, list(rows.data), machine)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp.npy")
     np.save(temporary, hashes, allow_pickle=False)

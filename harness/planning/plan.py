@@ -10,23 +10,26 @@ Everything that is wrong with the request comes out together here; data that are
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from harness.api.errors import UserError, collecting, raise_all
 from harness.data.languages import language
 from harness.data.locations import DataPlace
 from harness.planning.backbone.resolve import Backbone, resolve
 from harness.planning.catalog.catalog import Catalog, Entry
-from harness.planning.fingerprints import Missing, file_of
+from harness.planning.fingerprints import Missing
 from harness.planning.intermediate import Setting, parse_settings
 from harness.planning.precedence import Settled
 from harness.planning.request import RunRequest
-from harness.planning.request_checks import conflicts, impossible, unserved, unsettled, untrusted
-from harness.planning.resolved_tasks import RunTasks
+from harness.planning.request_checks import conflicts, impossible, unresolved, unserved, untrusted
+from harness.planning.resolved_tasks import ResolvedTask, TaskResolver
+from harness.planning.routes import Routing, parse_prompt_args
 from harness.planning.stage_builder import StageBuilder
-from harness.runtime.stages import Stage, in_order
+from harness.runtime.arguments import PredictArguments, ScoreArguments, TrainArguments, file_of
+from harness.runtime.engines import Engine
+from harness.runtime.stages import AnyStage, Stage, TrainingPhase, in_order
+from harness.specs.prompt import PromptSettings
 from harness.specs.recipe import RecipeSpec
-from harness.specs.task import TaskSpec
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,7 +45,7 @@ class PlannedCell:
     lang: str
     seed: int | None
     "None where nothing random happens: an untrained target of the bare backbone."
-    score: Stage | None
+    score: Stage[ScoreArguments] | None
     missing: tuple[Missing, ...] = ()
     "Rows that are not here; there are no stages then."
 
@@ -52,18 +55,18 @@ class PlannedCell:
         return "\n".join(str(missing.error) for missing in self.missing)
 
     @property
-    def predict(self) -> Stage | None:
+    def predict(self) -> Stage[PredictArguments] | None:
         """The stage that makes its predictions."""
         return self.score.inputs[0] if self.score else None
 
     @cached_property
-    def train(self) -> list[Stage]:
+    def train(self) -> list[Stage[TrainArguments]]:
         """The training stages behind it, first phase first, without the making of the backbone."""
-        found: list[Stage] = []
-        stage = self.predict
+        found: list[Stage[TrainArguments]] = []
+        stage: AnyStage | None = self.predict
         while stage is not None:
-            stage = next((parent for parent in stage.inputs if parent.verb == "train"), None)
-            if stage is not None and not stage.knobs.get("pretraining"):
+            stage = next((parent for parent in stage.inputs if isinstance(parent.args, TrainArguments)), None)
+            if stage is not None and stage.phase != TrainingPhase.PRETRAINING:
                 found.insert(0, stage)
         return found
 
@@ -72,15 +75,14 @@ class PlannedCell:
 class PlannedTraining:
     """One training of the run with all its seeds."""
 
-    phase: str
-    "pretraining, intermediate or target."
+    phase: TrainingPhase
     after: str
     "The intermediate setting that it follows; empty for the first phase."
     task: str
     "The task that gives the rows; several are joined by +."
     settings: Settled | None
     "Hyper-parameters with who set each; None where the preset fixes them."
-    stages: tuple[Stage, ...]
+    stages: tuple[Stage[TrainArguments], ...]
     "One per seed."
 
 
@@ -91,14 +93,15 @@ class Plan:
     request: RunRequest
     backbone: Backbone
     recipe: Entry[RecipeSpec]
-    tasks: Mapping[str, Entry[TaskSpec]]
+    tasks: Mapping[str, ResolvedTask]
+    "The targets by name."
     settings: Mapping[str, Setting]
     "The intermediate settings by name."
     cells: Sequence[PlannedCell]
     trainings: Sequence[PlannedTraining] = ()
 
     @cached_property
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[AnyStage]:
         """Every stage once, inputs first."""
         return in_order(cell.score for cell in self.cells if cell.score)
 
@@ -136,7 +139,7 @@ class Plan:
         error = UserError(
             f"task '{task}' lacks {what}; {num_blocked} scores wait for them",
             found=first.found + more,
-            todo=fetch if first.todo.startswith(FETCH) else first.todo,
+            todo=fetch if first.fetchable else first.todo,
         )
         return str(error)
 
@@ -158,92 +161,106 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
     settings = attempt(parse_settings, request.intermediate, catalog=catalog) or []
     for lang in request.languages:
         attempt(language, lang, where="--languages")
-    errors += conflicts(request, list(entries.values()), any_named=bool(parts))
+    prompt = attempt(parse_prompt_args, request.prompt_args) or PromptSettings()
+    routing = Routing(
+        asked=request.route,
+        prompt=prompt,
+        engine=backbone.engine if backbone else Engine(),
+        trains=not (request.no_train or (backbone is not None and backbone.is_fake)),
+    )
+    errors += conflicts(request, list(entries.values()), any_named=bool(parts), routing=routing)
     errors += untrusted(list(entries.values()), trusted=place.trust_task_code)
     if backbone:
-        errors += impossible(backbone, list(entries.values()), settings, request=request, catalog=catalog)
+        errors += impossible(backbone, list(entries.values()), settings, routing=routing, catalog=catalog)
     if backbone is None or recipe is None:
         raise_all(errors)
     assert backbone is not None
     assert recipe is not None
-    tasks = RunTasks(request=request, catalog=catalog, place=place, backbone=backbone, recipe=recipe)
-    entries = {name: tasks.task(name) for name in entries}
-    errors += unsettled(tasks, list(entries.values()), settings)
-    errors += attempt(unserved, tasks, list(entries.values())) or []
+    tasks = TaskResolver(request=request, catalog=catalog, place=place, backbone=backbone, recipe=recipe, routing=routing)
+    errors += unresolved(tasks, list(entries), settings)
+    errors += unserved(tasks, list(entries))
     raise_all(list({str(error): error for error in errors}.values()))
+    resolved = {name: tasks.target(name) for name in entries}
     builder = StageBuilder(tasks=tasks)
     if request.remove_overlap:
-        builder.tests = builder.test_sets(list(entries.values()))
+        builder.tests = builder.test_sets(list(resolved.values()))
     cells = [
         cell
         for setting in settings
-        for entry in entries.values()
-        for lang in request.languages_of(entry.spec)
-        for cell in _cells(builder, entry, setting, lang)
+        for task in resolved.values()
+        for lang in request.languages_of(task.spec)
+        for cell in _cells(builder, task, setting, lang)
     ]
     return Plan(
         request=request,
         backbone=backbone,
         recipe=recipe,
-        tasks=entries,
+        tasks=resolved,
         settings={setting.name: setting for setting in settings},
         cells=cells,
-        trainings=_trainings(builder, entries, settings, cells),
+        trainings=_trainings(builder, resolved, settings, cells),
     )
 
 
-def _cells(builder: StageBuilder, entry: Entry[TaskSpec], setting: Setting, lang: str) -> list[PlannedCell]:
+def _cells(builder: StageBuilder, task: ResolvedTask, setting: Setting, lang: str) -> list[PlannedCell]:
     """The cells of all seeds; one where nothing random happens."""
-    request, trained = builder.tasks.request, builder.tasks.is_trained(entry.spec)
-    fixed = not trained and (not setting.phases or builder.tasks.backbone.is_fake)
-    missing = builder.missing(entry, setting, lang)
-    task = entry.spec.task
+    request = builder.tasks.request
+    fixed = not task.is_trained and (not setting.phases or builder.tasks.backbone.is_fake)
+    missing = builder.missing(task, setting, lang)
+    name = task.spec.task
     cells: list[PlannedCell] = []
     for asked in request.seeds[: 1 if fixed else None]:
-        seed = request.seed_of(task, asked)
+        seed = request.seed_of(name, asked)
         score = None
         if not missing:
-            parent = builder.trained(entry, setting, seed) if trained else builder.intermediate(setting, seed)
-            score = builder.score_stage(entry, lang, parent=parent)
+            parent = builder.trained(task, setting, seed) if task.is_trained else builder.intermediate(setting, seed)
+            score = builder.score_stage(task, lang, parent=parent)
         shown = None if fixed else seed
-        cells.append(PlannedCell(intermediate=setting.name, task=task, lang=lang, seed=shown, score=score, missing=missing))
+        cells.append(PlannedCell(intermediate=setting.name, task=name, lang=lang, seed=shown, score=score, missing=missing))
     return cells
 
 
+class _Training(NamedTuple):
+    """What makes several training stages one line of a plan: they differ in their seeds only."""
+
+    phase: TrainingPhase
+    after: str
+    tasks: str
+    hyper_parameters: tuple[tuple[str, object], ...]
+
+
 def _trainings(
-    builder: StageBuilder, entries: Mapping[str, Entry[TaskSpec]], settings: Sequence[Setting], cells: Sequence[PlannedCell]
+    builder: StageBuilder, tasks: Mapping[str, ResolvedTask], settings: Sequence[Setting], cells: Sequence[PlannedCell]
 ) -> list[PlannedTraining]:
     """The training stages of the cells by what they do, in the order of the stages."""
-    by_name = {setting.name: setting for setting in settings}
-    found: dict[tuple[str, str, str, tuple[tuple[str, object], ...]], dict[str, Stage]] = {}
-    settled: dict[tuple[str, str, str, tuple[tuple[str, object], ...]], Settled | None] = {}
+    phases = {setting.name: setting.phases for setting in settings}
+    found: dict[_Training, dict[str, Stage[TrainArguments]]] = {}
+    settled: dict[_Training, Settled | None] = {}
     for stage in in_order(cell.score for cell in cells if cell.score):
-        if stage.verb == "train" and stage.knobs.get("pretraining"):
-            key = ("pretraining", "", _tasks(stage), ())
+        if stage.phase == TrainingPhase.PRETRAINING:
+            key = _Training(stage.phase, "", stage.args.name, ())
             found.setdefault(key, {})[stage.key] = stage
             settled[key] = None
     seen: set[tuple[str, str]] = set()
     for cell in cells:
-        phases = by_name[cell.intermediate].phases
-        for number, stage in enumerate(cell.train):
+        done: list[str] = []
+        for stage in cell.train:
+            assert stage.phase is not None
+            is_target = stage.phase == TrainingPhase.TARGET
+            after = cell.intermediate if is_target else ":".join(done)
+            if not is_target:
+                done.append(phases[cell.intermediate][len(done)].name)
             if (cell.intermediate, stage.key) in seen:
                 continue
             seen.add((cell.intermediate, stage.key))
-            if number < len(phases):
-                phase, after = "intermediate", ":".join(done.name for done in phases[:number])
-                values = builder.tasks.training_of_phase(phases[number])
-            else:
-                phase, after = "target", cell.intermediate
-                values = builder.tasks.training_of(entries[cell.task], phase="target")
-            key = (phase, after, _tasks(stage), tuple(sorted(stage.args["training"].items())))
+            key = _Training(stage.phase, after, stage.args.name, tuple(sorted(stage.args.training.items())))
             found.setdefault(key, {})[stage.key] = stage
-            settled[key] = values
+            settled[key] = (
+                builder.tasks.target_training(tasks[cell.task].entry)
+                if is_target
+                else builder.tasks.phase_training(phases[cell.intermediate][len(done) - 1])
+            )
     return [
-        PlannedTraining(phase=key[0], after=key[1], task=key[2], settings=settled[key], stages=tuple(stages.values()))
+        PlannedTraining(phase=key.phase, after=key.after, task=key.tasks, settings=settled[key], stages=tuple(stages.values()))
         for key, stages in found.items()
     ]
-
-
-def _tasks(stage: Stage) -> str:
-    """The tasks of a training stage, for a reader."""
-    return "+".join(str(component["task"]) for component in stage.args["tasks"])

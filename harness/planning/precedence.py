@@ -1,4 +1,4 @@
-"""Settles every setting of a run and says who set it.
+"""Who sets what: task options and hyper-parameters from several places laid over each other, and who set each.
 
 Task options:   the type's defaults < the task < the recipe's task_options < the adapter's TASK_OPTIONS < the preset's
                 task_options < the `options` of the recipe's entries for the task < --model_args.
@@ -18,15 +18,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.api.registry import ADAPTERS, TASK_TYPES
 from harness.planning.catalog.catalog import Entry
-from harness.runtime.engines import Engine
 from harness.specs.preset import PresetSpec
-from harness.specs.prompt import PromptSettings
 from harness.specs.recipe import RecipeSpec, Training
 from harness.specs.task import TaskSpec
 
@@ -39,7 +36,7 @@ class Settled:
     origin: Mapping[str, str]
 
 
-def _settle(model: type[BaseModel], layers: list[tuple[str, Mapping[str, Any]]]) -> Settled:
+def settle(model: type[BaseModel], layers: list[tuple[str, Mapping[str, Any]]]) -> Settled:
     """Lay layers over each other, the last wins; raises UserError for values the model refuses."""
     merged: dict[str, Any] = {}
     origin = dict.fromkeys(model.model_fields, "default")
@@ -90,7 +87,7 @@ def task_options(
     if recipe:
         layers.append((f"recipe {recipe.spec.recipe} task_options", recipe.spec.task_options.get(spec.type, {})))
     if adapter in ADAPTERS.names():
-        layers.append((f"adapter {adapter}", ADAPTERS.constant(adapter, "TASK_OPTIONS", {}).get(spec.type, {})))
+        layers.append((f"adapter {adapter}", ADAPTERS.constant(adapter, "TASK_OPTIONS").get(spec.type, {})))
     if preset:
         layers.append((f"preset {preset.spec.preset}", preset.spec.task_options.get(spec.type, {})))
     if recipe:
@@ -99,7 +96,7 @@ def task_options(
             for key in entries([spec.train_on or spec.task, spec.task] if phase == "target" else [spec.task], phase)
         ]
     layers.append(("--model_args", {key: value for key, value in overrides.items() if key in model.model_fields}))
-    fixed = getattr(TASK_TYPES.load(spec.type), "FIXED_OPTIONS", ())
+    fixed = TASK_TYPES.load(spec.type).FIXED_OPTIONS
     raise_all(
         [
             UserError(
@@ -112,61 +109,7 @@ def task_options(
             if key in fixed
         ]
     )
-    return _settle(model, layers)
-
-
-def prompt_settings(text: str) -> PromptSettings:
-    """What --prompt_args says: `key=value,...` with YAML values; raises every mistake at once."""
-    values: dict[str, Any] = {}
-    errors: list[UserError] = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        key, equals, value = part.partition("=")
-        if not equals:
-            errors.append(UserError("not `key=value`", where="--prompt_args", found=part))
-        elif key not in PromptSettings.model_fields:
-            todo = did_you_mean(key, PromptSettings.model_fields)
-            errors.append(UserError(f"unknown prompt setting '{key}'", where="--prompt_args", todo=todo))
-        else:
-            values[key] = yaml.safe_load(value)
-    raise_all(errors)
-    settled: PromptSettings = _settle(PromptSettings, [("--prompt_args", values)]).values
-    return settled
-
-
-def prompt_settings_of(spec: TaskSpec, settings: PromptSettings) -> PromptSettings:
-    """How one task is asked: a task of lm-eval has a number of examples of its own, which 0 makes final, and its own words."""
-    if spec.lm_eval is None:
-        return settings
-    own = spec.lm_eval.num_fewshot
-    given = settings.num_fewshot if "num_fewshot" in settings.model_fields_set and own != 0 else own or 0
-    return settings.model_copy(
-        update={"num_fewshot": given, "fewshot_split": "train", "wording": "english", "normalise": None, "sft": False}
-    )
-
-
-def asks(spec: TaskSpec) -> str | None:
-    """What a task wants of a model that is asked in words: `loglikelihood` or `generate`; None where it has no words."""
-    if spec.lm_eval:
-        return "generate" if spec.lm_eval.output_type == "generate_until" else "loglikelihood"
-    return ("generate" if spec.prompt.generate else "loglikelihood") if spec.prompt else None
-
-
-def route_of(spec: TaskSpec, asked: str) -> str:
-    """The route of a task in a run: the one asked for where its type has it, else the type's first."""
-    routes = TASK_TYPES.load(spec.type).ROUTES
-    return asked if asked in routes else str(routes[0])
-
-
-def route_name(route: str, settings: PromptSettings, *, engine: Engine | None = None) -> str:
-    """The route as boards name it: `prompt` with how it was asked, and what answers, so that what differs is another line."""
-    if engine and engine.serves(route):
-        return f"{route_name(route, settings)}, engine {engine.name}"
-    if route != "prompt":
-        return route
-    said = [f"{settings.num_fewshot}-shot" if settings.num_fewshot else "zero-shot"]
-    more = settings.model_dump(exclude={"num_fewshot"}, exclude_defaults=True)
-    said += [key if value is True else f"{key} {value}" for key, value in sorted(more.items())]
-    return f"prompt {', '.join(said)}"
+    return settle(model, layers)
 
 
 def training(names: Sequence[str], *, phase: str, recipe: Entry[RecipeSpec]) -> Settled:
@@ -210,7 +153,7 @@ def _training(
         (f"recipe {spec.recipe} {block}", {k: v for k, v in values.items() if k != "options"}) for block, values in laid
     ]
     layers.append(("--intermediate", given or {}))
-    settled = _settle(Training, layers)
+    settled = settle(Training, layers)
     if settled.values.epochs is None and settled.values.max_steps is None:
         todo = f"add `epochs:` or `max_steps:` to `{phase}:` or to `tasks: {{{names[0]}: ...}}`"
         raise UserError(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.planning.plan import Plan
 from harness.planning.request import RunRequest
-from harness.runtime.stages import read_json
+from harness.runtime.stages import TrainingPhase, read_json
 
 MOST_TRIES = 3
 "Seeds that are tried in the place of one."
@@ -38,13 +38,12 @@ def degenerate_runs(plan: Plan, *, root: Path) -> list[DegenerateRun]:
     tasks: dict[tuple[str, str | None, int, str], dict[str, None]] = {}
     why: dict[str, str] = {}
     for cell in plan.cells:
-        phases = len(plan.settings[cell.intermediate].phases)
-        for number, stage in enumerate(cell.train):
+        for stage in cell.train:
             if stage.name not in why:
                 done = stage.folder(root) / "done.json"
                 why[stage.name] = (read_json(done).get("degenerate") or "") if done.is_file() else ""
             if why[stage.name]:
-                key = (cell.intermediate, None if number < phases else cell.task, stage.args["seed"], stage.name)
+                key = (cell.intermediate, cell.task if stage.phase == TrainingPhase.TARGET else None, stage.args.seed, stage.name)
                 tasks.setdefault(key, {})[cell.task] = None
     return [
         DegenerateRun(

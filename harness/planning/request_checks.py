@@ -1,6 +1,7 @@
 """What is wrong with a request, found before anything is loaded: each function returns all mistakes of its kind.
 
-errors = [*conflicts(request, entries, any_named=True), *impossible(backbone, entries, request, catalog=catalog)]
+errors = conflicts(request, entries, any_named=True, routing=routing)
+errors += impossible(backbone, entries, settings, routing=routing, catalog=catalog)
 """
 
 import os
@@ -12,18 +13,18 @@ from harness.api.registry import TASK_TYPES
 from harness.planning.backbone.resolve import Backbone
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.intermediate import NO_INTERMEDIATE, Setting
-from harness.planning.precedence import asks, prompt_settings, route_of
 from harness.planning.request import RunRequest
-from harness.planning.resolved_tasks import RunTasks, is_trained
+from harness.planning.resolved_tasks import ResolvedTask, TaskResolver
+from harness.planning.routes import PROMPT, Routing
 from harness.runtime.engines import ADAPTER as ENGINE_ADAPTER
 from harness.runtime.engines import DEFAULT, vllm_python
-from harness.specs.prompt import PromptSettings
+from harness.runtime.stages import TrainingPhase
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.task_code import ALLOW, place_of
 from harness.task_types.prompting.guided_regex import CLOSED_FORMS
 
 
-def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_named: bool) -> list[UserError]:
+def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_named: bool, routing: Routing) -> list[UserError]:
     """Arguments that say nothing, or do not go together."""
     errors: list[UserError] = []
     if not any_named:
@@ -35,7 +36,7 @@ def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_na
         errors.append(UserError("--no_train and --intermediate exclude each other", todo="leave out one of them"))
     if request.limit is not None and request.limit < 1:
         errors.append(UserError("the limit must be at least 1", where="--limit", found=str(request.limit)))
-    if request.prompt_args and request.route != "prompt" and not any(_prompted(entry, request) for entry in entries):
+    if request.prompt_args and request.route != PROMPT and not any(routing.of(entry.spec).in_words for entry in entries):
         errors.append(UserError("--prompt_args without --route prompt", todo="add --route prompt"))
     for entry in entries:
         spec = entry.spec
@@ -60,6 +61,7 @@ class Use(NamedTuple):
     """A task of a run."""
 
     where: str
+    "The flag that names it."
     entry: Entry[TaskSpec]
     trains: bool
     in_words: bool
@@ -70,22 +72,15 @@ def impossible(
     entries: Sequence[Entry[TaskSpec]],
     settings: Sequence[Setting],
     *,
-    request: RunRequest,
+    routing: Routing,
     catalog: Catalog,
 ) -> list[UserError]:
     """Every pair of task and adapter that cannot work, and task options that no task of the run has."""
-    trains = not (request.no_train or backbone.is_fake)
     errors: list[UserError] = []
-    settings_in_words = PromptSettings()
-    with collecting(errors):
-        settings_in_words = prompt_settings(request.prompt_args)
-    used = []
-    for entry in entries:
-        fits = is_trained(entry.spec, request, backbone, settings=settings_in_words)
-        used.append(Use("--tasks", entry, fits, _prompted(entry, request)))
+    used = [Use("--tasks", entry, routing.is_trained(entry.spec), routing.of(entry.spec).in_words) for entry in entries]
     for name in dict.fromkeys(name for setting in settings for name in setting.tasks):
         entry = catalog.task(name)
-        used.append(Use("--intermediate", entry, trains, _prompted(entry, request)))
+        used.append(Use("--intermediate", entry, routing.trains, routing.of(entry.spec).in_words))
     for use in used:
         errors += _not_had(use, backbone)
     options = {name for use in used for name in TASK_TYPES.load(use.entry.spec.type).Options.model_fields}
@@ -120,13 +115,19 @@ def _not_had(use: Use, backbone: Backbone) -> list[UserError]:
     """Why a task cannot be had with a backbone."""
     spec, offered = use.entry.spec, backbone.capabilities()
     module = TASK_TYPES.load(spec.type)
-    if use.in_words and asks(spec) is None and (use.trains or use.where == "--tasks"):
+    if use.in_words and spec.asks is None and (use.trains or use.where == "--tasks"):
         todo = f"give it a `prompt:`, or leave it out of {use.where}"
         return [UserError(f"task '{spec.task}' has no prompt", where=use.entry.document.where(("task",)), todo=todo)]
-    needs = {*module.NEEDS}
-    asked = asks(spec) if use.in_words else None
-    if asked:
-        needs = {asked}
+    if use.trains and not module.TRAINS:
+        return [
+            UserError(
+                f"task '{spec.task}' ({spec.type}) cannot be trained",
+                where=use.where,
+                expected="a task of a type that is trained",
+                todo="train on sentence pairs with a task of the type retrieval, such as translation_ranking",
+            )
+        ]
+    needs = {spec.asks} if use.in_words and spec.asks else {*module.NEEDS}
     missing = sorted((needs | ({"fit"} if use.trains else set())) - set(offered))
     if missing:
         return [
@@ -138,7 +139,7 @@ def _not_had(use: Use, backbone: Backbone) -> list[UserError]:
                 todo="--no_train uses the heads that a checkpoint has" if missing == ["fit"] else "choose another model or task",
             )
         ]
-    if use.trains and getattr(module, "BOTH_DIRECTIONS", False) and not backbone.sees_both_ways:
+    if use.trains and module.BOTH_DIRECTIONS and not backbone.sees_both_ways:
         return [
             UserError(
                 f"task '{spec.task}' ({spec.type}) hides words, and what comes before a word does not tell it",
@@ -151,39 +152,28 @@ def _not_had(use: Use, backbone: Backbone) -> list[UserError]:
     return []
 
 
-def _prompted(entry: Entry[TaskSpec], request: RunRequest) -> bool:
-    return route_of(entry.spec, request.route) == "prompt"
-
-
-def unserved(tasks: RunTasks, entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:
+def unserved(tasks: TaskResolver, names: Sequence[str]) -> list[UserError]:
     """What --model_args engine=... and --prompt_args guided=true ask and cannot be had."""
     errors: list[UserError] = []
     backbone, engine = tasks.backbone, tasks.backbone.engine
-    if tasks.prompt.guided:
-        errors += _unguided(tasks, entries)
+    entries = [tasks.entry(name) for name in names]
+    if tasks.routing.prompt.guided:
+        errors += _unguided(backbone, entries)
     if engine.name == DEFAULT:
         return errors
     where = "--model_args engine"
-    served = [entry for entry in entries if tasks.is_served(entry.spec)]
+    served = [entry.spec for entry in entries if tasks.routing.of(entry.spec).is_served]
     if not served:
         message = f"engine={engine.name} answers prompts and makes vectors, and this run asks for neither"
         errors.append(UserError(message, where=where, todo="add --route prompt, or leave the engine out"))
-    extra = [key for key in ("bidirectional", "model_type") if key in backbone.arguments.get("extra", {})]
+    extra = [key for key in ("bidirectional", "model_type") if key in backbone.arguments.extra]
     if backbone.adapter != ENGINE_ADAPTER or extra:
         found = f"{backbone.name} with {', '.join(extra)}" if extra else f"{backbone.name} (adapter '{backbone.adapter}')"
         expected, todo = "a causal language model as its config.json says", "leave the engine out"
         errors.append(UserError(f"{engine.name} cannot serve this", where=where, expected=expected, found=found, todo=todo))
-    layers = backbone.facts.get("layers")
-    for entry in served:
+    for spec in served:
         with collecting(errors):
-            layer = getattr(tasks.settled_options(entry).values, "layer", -1)
-            if not tasks.is_prompted(entry.spec) and layer not in (-1, layers):
-                raise UserError(
-                    f"{engine.name} gives states of the last layer only",
-                    where=f"task '{entry.spec.task}' layer ({tasks.settled_options(entry).origin['layer']})",
-                    found=f"layer {layer:g}",
-                    todo="--model_args layer=-1, or leave the engine out",
-                )
+            errors += _other_layer(tasks.target(spec.task), backbone)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         message = f"{engine.name} divides its work among devices by itself"
         todo = "leave torchrun out and say --model_args data_parallel_size=2"
@@ -193,11 +183,26 @@ def unserved(tasks: RunTasks, entries: Sequence[Entry[TaskSpec]]) -> list[UserEr
     return errors
 
 
-def _unguided(tasks: RunTasks, entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:
+def _other_layer(task: ResolvedTask, backbone: Backbone) -> list[UserError]:
+    """Vectors of another layer than the last, which an engine does not give."""
+    pooling = TASK_TYPES.load(task.spec.type).pools(task.options.values)
+    if task.in_words or pooling is None or pooling.layer in (-1, backbone.facts.get("layers")):
+        return []
+    return [
+        UserError(
+            f"{backbone.engine.name} gives states of the last layer only",
+            where=f"task '{task.spec.task}' layer ({task.options.origin['layer']})",
+            found=f"layer {pooling.layer:g}",
+            todo="--model_args layer=-1, or leave the engine out",
+        )
+    ]
+
+
+def _unguided(backbone: Backbone, entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:
     """Why answers cannot be held to what can be read."""
     where = "--prompt_args guided"
     forms = {entry.spec.prompt.generate.form for entry in entries if entry.spec.prompt and entry.spec.prompt.generate}
-    if tasks.backbone.engine.name == DEFAULT:
+    if backbone.engine.name == DEFAULT:
         todo = "--model_args engine=vllm, or leave guided out"
         return [UserError("transformers writes what it likes: it cannot be guided", where=where, todo=todo)]
     if not forms & CLOSED_FORMS:
@@ -206,34 +211,33 @@ def _unguided(tasks: RunTasks, entries: Sequence[Entry[TaskSpec]]) -> list[UserE
     return []
 
 
-def unsettled(tasks: RunTasks, entries: Sequence[Entry[TaskSpec]], settings: Sequence[Setting]) -> list[UserError]:
+def unresolved(tasks: TaskResolver, names: Sequence[str], settings: Sequence[Setting]) -> list[UserError]:
     """Options and hyper-parameters that do not come out right; labels that differ where a head answers for another task."""
     errors: list[UserError] = []
-
-    for entry in entries:
+    for entry in map(tasks.entry, names):
+        spec, source = entry.spec, tasks.source(entry).spec
         with collecting(errors):
-            tasks.settled_options(entry)
-        if tasks.is_trained(entry.spec):
+            tasks.target(spec.task)
+        if tasks.routing.is_trained(spec):
             with collecting(errors):
-                tasks.training_of(entry, phase="target")
-        source = tasks.source(entry).spec
-        if (source.type, source.labels) != (entry.spec.type, entry.spec.labels):
+                tasks.target_training(entry)
+        if (source.type, source.labels) != (spec.type, spec.labels):
             errors.append(
                 UserError(
-                    f"task '{entry.spec.task}' is trained on '{source.task}', whose type or labels differ",
+                    f"task '{spec.task}' is trained on '{source.task}', whose type or labels differ",
                     where=entry.document.where(("train_on",)),
                     expected=f"{source.type}, labels [{', '.join(source.labels)}]",
-                    found=f"{entry.spec.type}, labels [{', '.join(entry.spec.labels)}]",
+                    found=f"{spec.type}, labels [{', '.join(spec.labels)}]",
                 )
             )
-        elif not source.data.train and tasks.is_trained(entry.spec):
+        elif not source.data.train and tasks.routing.is_trained(spec):
             where = entry.document.where(("train_on",))
-            errors.append(UserError(f"task '{source.task}' has no training rows for '{entry.spec.task}'", where=where))
+            errors.append(UserError(f"task '{source.task}' has no training rows for '{spec.task}'", where=where))
     for phase in dict.fromkeys(phase for setting in settings for phase in setting.phases):
         if not tasks.backbone.is_fake:
             with collecting(errors):
                 for component in phase.components:
-                    tasks.settled_options(tasks.task(component.task), phase="intermediate")
+                    tasks.resolve(component.task, TrainingPhase.INTERMEDIATE)
             with collecting(errors):
-                tasks.training_of_phase(phase)
+                tasks.phase_training(phase)
     return errors

@@ -1,9 +1,11 @@
-"""What a run makes of its tasks: rows in place, options and hyper-parameters with who set them, how they are asked and trained.
+"""The tasks of a run, each resolved once: its rows in place, how it is asked, its options and hyper-parameters with who set them.
 
-tasks = RunTasks(request=request, catalog=catalog, place=place, backbone=backbone, recipe=recipe)
-tasks.options(tasks.task("xnli")), tasks.training_of(tasks.task("xnli"), phase="target").values, tasks.is_prompted(spec)
+tasks = TaskResolver(request=request, catalog=catalog, place=place, backbone=backbone, recipe=recipe, routing=routing)
+task = tasks.target("xnli")
+task.spec, task.source.spec, task.route.name, task.options.values, task.is_trained
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -14,43 +16,61 @@ from harness.data.locations import DataPlace
 from harness.planning.backbone.resolve import Backbone
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.intermediate import Phase
-from harness.planning.precedence import (
-    Settled,
-    mixture_training,
-    prompt_settings,
-    prompt_settings_of,
-    route_of,
-    task_options,
-    training,
-)
+from harness.planning.precedence import Settled, mixture_training, task_options, training
 from harness.planning.request import RunRequest
-from harness.planning.stage_arguments import InWords, with_translation
-from harness.specs.prompt import PromptSettings
+from harness.planning.routes import Route, Routing
+from harness.runtime.stages import TrainingPhase
 from harness.specs.recipe import RecipeSpec
 from harness.specs.task import TaskSpec
 
 
-def is_trained(spec: TaskSpec, request: RunRequest, backbone: Backbone, *, settings: PromptSettings) -> bool:
-    """Whether target training belongs to a task in a run; in words it does only where fine-tuning is asked for."""
-    in_words = route_of(spec, request.route) == "prompt"
-    return spec.is_trainable and not (request.no_train or backbone.is_fake or (in_words and not settings.sft))
+@dataclass(frozen=True, kw_only=True)
+class ResolvedTask:
+    """A task as a run uses it in one phase."""
+
+    entry: Entry[TaskSpec]
+    "Its spec, with translated rows and labels in place, and where each value stands in its file."
+    source: Entry[TaskSpec]
+    "The task whose training rows serve it: mostly itself."
+    phase: TrainingPhase
+    route: Route
+    options: Settled
+    is_trained: bool
+    "Whether the run trains on it, in this phase."
+
+    @property
+    def spec(self) -> TaskSpec:
+        """What its file says."""
+        return self.entry.spec
+
+    @cached_property
+    def changed_options(self) -> Mapping[str, Any]:
+        """The options that are not at their default, as JSON."""
+        changed: dict[str, Any] = self.options.values.model_dump(mode="json", exclude_defaults=True)
+        return changed
+
+    @property
+    def in_words(self) -> bool:
+        """Whether it is asked, and trained, in words; what makes the backbone never is."""
+        return self.route.in_words and self.phase != TrainingPhase.PRETRAINING
 
 
 @dataclass(kw_only=True)
-class RunTasks:
-    """The tasks of one request, as it asks them of its backbone."""
+class TaskResolver:
+    """Resolves the tasks of one request."""
 
     request: RunRequest
     catalog: Catalog
     place: DataPlace
     backbone: Backbone
     recipe: Entry[RecipeSpec]
-    _tasks: dict[str, Entry[TaskSpec]] = field(default_factory=dict)
-    _options: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    routing: Routing
+    _entries: dict[str, Entry[TaskSpec]] = field(default_factory=dict)
+    _resolved: dict[tuple[str, TrainingPhase], ResolvedTask] = field(default_factory=dict)
 
-    def task(self, name: str) -> Entry[TaskSpec]:
+    def entry(self, name: str) -> Entry[TaskSpec]:
         """A task as its stages know it: translated rows in place (`mnli@de`), labels that its training rows give filled in."""
-        if name not in self._tasks:
+        if name not in self._entries:
             base, _, lang = name.partition("@")
             entry = self.catalog.task(base)
             if entry.spec.labels_from:
@@ -59,69 +79,59 @@ class RunTasks:
                 except MissingData:
                     labels = ()  # no stage is made: its rows are reported as missing
                 entry = replace(entry, spec=entry.spec.model_copy(update={"labels": labels}))
-            self._tasks[name] = replace(entry, spec=with_translation(entry.spec, lang)) if lang else entry
-        return self._tasks[name]
+            self._entries[name] = replace(entry, spec=entry.spec.translated_into(lang)) if lang else entry
+        return self._entries[name]
 
     def source(self, entry: Entry[TaskSpec]) -> Entry[TaskSpec]:
         """The task whose training rows serve a target."""
-        return self.task(entry.spec.train_on) if entry.spec.train_on else entry
+        return self.entry(entry.spec.train_on) if entry.spec.train_on else entry
 
-    def settled_options(self, entry: Entry[TaskSpec], *, phase: str = "target") -> Settled:
-        """The task's options with who set each; what makes the backbone depends on its preset only, not on the run."""
-        if phase == "pretraining":
-            return task_options(entry, recipe=None, preset=self.backbone.preset, overrides={})
+    def target(self, name: str) -> ResolvedTask:
+        """A task that the run scores; raises UserError for options that do not come out right."""
+        return self.resolve(name, TrainingPhase.TARGET)
+
+    def resolve(self, name: str, phase: TrainingPhase) -> ResolvedTask:
+        """A task in a phase; raises UserError for options that do not come out right."""
+        if (name, phase) not in self._resolved:
+            entry = self.entry(name)
+            spec = entry.spec
+            is_target = phase == TrainingPhase.TARGET
+            self._resolved[name, phase] = ResolvedTask(
+                entry=entry,
+                source=self.source(entry) if is_target else entry,
+                phase=phase,
+                route=self.routing.of(spec),
+                options=self._options(entry, phase),
+                is_trained=self.routing.is_trained(spec) if is_target else True,
+            )
+        return self._resolved[name, phase]
+
+    def _options(self, entry: Entry[TaskSpec], phase: TrainingPhase) -> Settled:
+        """The options of a task's type; what makes the backbone depends on its preset only, not on the run."""
         backbone = self.backbone
+        if phase == TrainingPhase.PRETRAINING:
+            return task_options(entry, recipe=None, preset=backbone.preset, overrides={})
         return task_options(
             entry,
             recipe=self.recipe,
             preset=backbone.preset,
             overrides=backbone.options,
-            phase=phase,
+            phase=phase.value,
             adapter=backbone.adapter,
         )
 
-    def options(self, entry: Entry[TaskSpec], *, phase: str = "target") -> dict[str, Any]:
-        """The task's options that are not at their default, as JSON."""
-        key = (entry.spec.task, phase)
-        if key not in self._options:
-            values = self.settled_options(entry, phase=phase).values
-            self._options[key] = values.model_dump(mode="json", exclude_defaults=True)
-        return self._options[key]
+    def target_training(self, entry: Entry[TaskSpec]) -> Settled:
+        """The hyper-parameters of target training; raises UserError where a recipe does not give them."""
+        return training([self.source(entry).spec.task, entry.spec.task], phase="target", recipe=self.recipe)
 
-    def training_of(self, entry: Entry[TaskSpec], *, phase: str) -> Settled:
-        """The hyper-parameters of training for a task in a phase."""
-        names = [self.source(entry).spec.task, entry.spec.task] if phase == "target" else [entry.spec.task]
-        return training(names, phase=phase, recipe=self.recipe)
-
-    def training_of_phase(self, phase: Phase) -> Settled:
+    def phase_training(self, phase: Phase) -> Settled:
         """The hyper-parameters of an intermediate phase."""
         if not phase.is_mixture:
             return training([phase.components[0].task], phase="intermediate", recipe=self.recipe)
-        types = {self.task(component.task).spec.type for component in phase.components}
+        types = {self.entry(component.task).spec.type for component in phase.components}
         return mixture_training(
             "+".join(component.task for component in phase.components),
             given=dict(phase.sampling),
             has_masked_lm="masked_lm" in types,
             recipe=self.recipe,
         )
-
-    @cached_property
-    def prompt(self) -> PromptSettings:
-        """How tasks are put into words."""
-        return prompt_settings(self.request.prompt_args)
-
-    def words(self, spec: TaskSpec) -> InWords:
-        """How a task is put into words for this backbone."""
-        return InWords(prompt_settings_of(spec, self.prompt), self.backbone.speech)
-
-    def is_prompted(self, spec: TaskSpec) -> bool:
-        """Whether the task is asked in words."""
-        return route_of(spec, self.request.route) == "prompt"
-
-    def is_served(self, spec: TaskSpec) -> bool:
-        """Whether another engine than transformers answers for the task."""
-        return self.backbone.engine.serves(route_of(spec, self.request.route))
-
-    def is_trained(self, spec: TaskSpec) -> bool:
-        """Whether target training belongs to the task in this run."""
-        return is_trained(spec, self.request, self.backbone, settings=self.prompt)

@@ -14,72 +14,33 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
-from tqdm import tqdm
-
-from harness.api.protocols import Feature, Pooling
-from harness.api.registry import TASK_TYPES
+from harness.api.protocols import Feature
 from harness.data.examples import Split, load_examples
-from harness.prediction.batching import num_tokens
-from harness.prediction.partials import open_partials
+from harness.prediction.batching import check_lengths, num_tokens
+from harness.prediction.partials import Partials, open_partials
+from harness.prediction.questions import Question, encode_all, question_of, route_module
+from harness.runtime.arguments import PredictArguments
 from harness.runtime.machine import Machine
 from harness.runtime.processes import rank
 from harness.runtime.stages import Stage, canonical, read_json, write_json, write_text
 from harness.specs.portable import revive
-from harness.specs.prompt import PromptSettings
 from harness.specs.task import TaskSpec
-from harness.task_types.prompting.route import PromptRoute
 
-ENCODE_CHUNK = 1000
+PredictStage: TypeAlias = Stage[PredictArguments]
 BUNDLE_FILE = "bundle.json"
 "Keys of the cells whose features are put into batches with those of this cell."
-
+LENGTHS_FILE = "lengths.json"
 
 _POOLS: dict[str, Sequence[Any]] = {}
-
-
-class Question(NamedTuple):
-    """What an adapter is asked for a feature: one of its heads, or a pooled vector."""
-
-    head: str | None
-    pooling: Pooling | None
-    asks: str | None = None
-    "`loglikelihood` or `generate`: what a request in words wants."
-
-    @staticmethod
-    def of(module: Any, options: Any, *, head: str | None, task: TaskSpec) -> Question:
-        """The question of a task type or its prompt route: pooled vectors where the type has no head."""
-        if hasattr(module, "asks"):
-            return Question(None, None, module.asks(task))
-        pools = getattr(module, "pools", None)
-        pooling = pools(options) if pools else None
-        return Question(None, pooling) if pooling else Question(head, None)
-
-
-def route_module(
-    task: TaskSpec,
-    prompt: Mapping[str, Any] | None,
-    *,
-    machine: Machine,
-    pool: Sequence[Any] = (),
-    max_positions: int | None = None,
-) -> Any:
-    """A task's type, or with the `prompt` arguments of a stage its prompt route: the type's own, where it has one."""
-    module: Any = TASK_TYPES.load(task.type)
-    if prompt is None:
-        return module
-    settings = PromptSettings.model_validate(prompt)
-    if hasattr(module, "prompt_route"):
-        return module.prompt_route(task=task, settings=settings, pool=pool, machine=machine, max_positions=max_positions)
-    return PromptRoute(module=module, settings=settings, pool=pool, max_positions=max_positions)
 
 
 @dataclass(kw_only=True)
 class Cell:
     """One (task, language) of a bundle."""
 
-    stage: Stage
+    stage: Stage[PredictArguments]
     folder: Path
     machine: Machine
     tokenizer: Any
@@ -87,33 +48,35 @@ class Cell:
     "Longest input of the model, where it is known."
     versions: Mapping[str, str] = field(default_factory=dict)
     "Of packages in another environment that compute its answers."
+    _lengths: list[int] | None = None
+    _partials: Partials | None = None
 
     @property
-    def args(self) -> Any:
+    def args(self) -> PredictArguments:
         """The stage's arguments."""
         return self.stage.args
 
     @cached_property
     def spec(self) -> TaskSpec:
         """The task as the stage knows it."""
-        return revive(self.args["task"], self.args["spec"])
+        return self.args.task_spec
 
     @cached_property
     def module(self) -> Any:
         """The task type, or its prompt route."""
         return route_module(
-            self.spec, self.args.get("prompt"), machine=self.machine, pool=self._pool(), max_positions=self.max_positions
+            self.spec, self.args.prompt, machine=self.machine, pool=self._pool(), max_positions=self.max_positions
         )
 
     def _pool(self) -> Sequence[Any]:
         """The English rows from which solved examples are drawn; those of the last task are kept, for its other languages."""
-        shots = self.args.get("shots")
+        shots = self.args.shots
         if shots is None:
             return []
-        key = canonical(shots)
+        key = canonical(shots.json())
         if key not in _POOLS:
-            spec = revive(shots["task"], shots["spec"])
-            (split,) = shots["spec"]["data"]
+            spec = shots.task_spec
+            (split,) = shots.spec["data"]
             folder = self.machine.task_folders.get(spec.task)
             rows = load_examples(spec, split=split, langs=spec.train_languages, place=self.machine.place, task_folder=folder)
             _POOLS.clear()
@@ -123,21 +86,22 @@ class Cell:
     @cached_property
     def options(self) -> Any:
         """The options of the task type."""
-        return self.module.Options.model_validate(self.args["options"])
+        return self.module.Options.model_validate(self.args.options)
 
     @cached_property
     def question(self) -> Question:
         """What the model is asked."""
-        return Question.of(self.module, self.options, head=self.args["head"], task=self.spec)
+        asks = self.spec.asks if self.args.prompt is not None else None
+        return question_of(self.module, self.options, head=self.args.head, asks=asks)
 
     @cached_property
     def examples(self) -> Sequence[Any]:
         """The test rows, or the seeded sample of them; before them those on which the type chooses a threshold."""
-        asked = self._rows(self.spec, "test", limit=self.args.get("limit"))
-        if not getattr(self.module, "CALIBRATES", False):
+        asked = self._rows(self.spec, "test", limit=self.args.limit)
+        if not self.module.CALIBRATES:
             return asked
-        held_out = self.args.get("calibration")
-        rows = self._rows(revive(self.args["task"], held_out["spec"]), "validation") if held_out else []
+        held_out = self.args.calibration
+        rows = self._rows(revive(self.args.task, held_out.spec), "validation") if held_out else []
         found: Sequence[Any] = self.module.with_calibration(asked, rows, options=self.options)
         return found
 
@@ -145,33 +109,45 @@ class Cell:
         """The rows of a split in the language of the cell."""
         folder = self.machine.task_folders.get(spec.task)
         loaded = load_examples(
-            spec, split=split, langs=[self.args["lang"]], place=self.machine.place, task_folder=folder, limit=limit
+            spec, split=split, langs=[self.args.lang], place=self.machine.place, task_folder=folder, limit=limit
         )
         return loaded.examples
 
     @cached_property
     def features(self) -> list[Feature]:
-        """The encoded rows."""
-        return encode_all(self.module, self.examples, spec=self.spec, tokenizer=self.tokenizer, options=self.options, train=False)
-
-    @cached_property
-    def lengths(self) -> list[int]:
-        """Tokens of each feature; kept on disk, so that batches can be planned without encoding finished cells again."""
-        path = self.folder / "lengths.json"
-        if not path.is_file():
-            write_text(path, json.dumps([num_tokens(feature) for feature in self.features]))
-        found: list[int] = json.loads(path.read_text(encoding="utf-8"))
+        """The encoded rows; raises UserError for one that is longer than the model takes."""
+        found = encode_all(
+            self.module, self.examples, spec=self.spec, tokenizer=self.tokenizer, options=self.options, train=False
+        )
+        check_lengths(found, longest=self.max_positions, where=f"task '{self.spec.task}' in {self.args.lang}")
         return found
 
-    @cached_property
-    def partials(self) -> Any:
-        """What the model has said so far."""
-        return open_partials(self.folder, vectors=self.question.pooling is not None, rank=rank())
+    def measure(self) -> list[int]:
+        """Tokens of each feature: read from disk, where they are kept, or known by encoding the rows."""
+        if self._lengths is None:
+            path = self.folder / LENGTHS_FILE
+            if not path.is_file():
+                write_text(path, json.dumps([num_tokens(feature) for feature in self.features]))
+            self._lengths = json.loads(path.read_text(encoding="utf-8"))
+        return self._lengths or []
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each feature, so that batches can be planned without encoding finished cells again."""
+        return self.measure()
+
+    @property
+    def partials(self) -> Partials:
+        """What the model has said so far: opened, and what is on disk read, when it is first asked for."""
+        if self._partials is None:
+            self._partials = open_partials(self.folder, vectors=self.question.pooling is not None, rank=rank())
+        return self._partials
 
     def close(self) -> None:
-        """Close the files of `partials`, if they were opened."""
-        if "partials" in vars(self):
-            self.partials.close()
+        """Close the files of `partials`, if they are open; they are read again when they are asked for again."""
+        if self._partials is not None:
+            self._partials.close()
+            self._partials = None
 
 
 def asked_in_order(cells: Sequence[Cell]) -> list[tuple[Cell, int]]:
@@ -181,34 +157,13 @@ def asked_in_order(cells: Sequence[Cell]) -> list[tuple[Cell, int]]:
     one row after the other in all languages of a task: parallel data have the same examples there, which are most of a prompt.
     """
     found: list[tuple[Cell, int]] = []
-    for (_, shots), same in groupby(cells, key=lambda cell: (cell.args["task"], cell.args.get("shots"))):
+    for (_, shots), same in groupby(cells, key=lambda cell: (cell.args.task, cell.args.shots)):
         own = [(cell, n) for cell in same for n in range(len(cell.lengths))]
         found += sorted(own, key=lambda place: place[1]) if shots else own
     return found
 
 
-def encode_all(
-    module: Any, examples: Sequence[Any], *, spec: TaskSpec, tokenizer: Any, options: Any, train: bool, note: str = ""
-) -> list[Feature]:
-    """Encode in chunks with a progress bar; `Feature.example` counts over all examples."""
-    features: list[Feature] = []
-    starts = range(0, len(examples), ENCODE_CHUNK)
-    for start in tqdm(starts, desc=f"encode {note or spec.task}", delay=2, leave=False, disable=not note):
-        chunk = examples[start : start + ENCODE_CHUNK]
-        encoded = module.encode(chunk, task=spec, tokenizer=tokenizer, options=options, train=train)
-        features += [_moved(feature, start) for feature in encoded]
-    return features
-
-
-def _moved(feature: Feature, by: int) -> Feature:
-    """The feature of an example that comes `by` places later."""
-    if not by:
-        return feature
-    values = {name: getattr(feature, name) for name in Feature.__slots__}
-    return Feature(**{**values, "example": feature.example + by})
-
-
-def shared_batches(stages: Sequence[Stage], *, todo: Sequence[Stage], root: Path) -> list[list[Stage]]:
+def shared_batches(stages: Sequence[PredictStage], *, todo: Sequence[PredictStage], root: Path) -> list[list[PredictStage]]:
     """The groups of cells that share batches, and that hold all of `todo`.
 
     An interrupted group comes again as it was, finished cells included, so that the rest gets the batches it would have had.

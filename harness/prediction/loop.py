@@ -19,22 +19,22 @@ from tqdm import tqdm
 
 from harness.api.protocols import Feature, HeadSpec, Output, Prediction
 from harness.api.registry import TASK_TYPES
-from harness.prediction.batching import check_lengths, collate, num_tokens, plan_batches
-from harness.prediction.cell import BUNDLE_FILE, Cell, Question, asked_in_order, shared_batches
+from harness.prediction.batching import collate, num_tokens, plan_batches
+from harness.prediction.cell import BUNDLE_FILE, Cell, PredictStage, asked_in_order, shared_batches
 from harness.prediction.fakes import Fake, load_fake
 from harness.prediction.partials import remove_partials
+from harness.prediction.questions import Question
 from harness.runtime.loading import load_adapter
 from harness.runtime.machine import Machine
 from harness.runtime.processes import from_first, gather, num_ranks, rank, together
 from harness.runtime.provenance import provenance
-from harness.runtime.stages import Stage, mark_done, write_text
+from harness.runtime.stages import mark_done, write_text
 from harness.scoring.score import score_value
-from harness.specs.portable import revive
 from harness.specs.task import TaskSpec
 from harness.task_types.prompting.encoding import plan_requests
 
 
-def predict_bundle(stages: Sequence[Stage], *, todo: Sequence[Stage], root: Path, machine: Machine) -> None:
+def predict_bundle(stages: Sequence[PredictStage], *, todo: Sequence[PredictStage], root: Path, machine: Machine) -> None:
     """Predict the cells `todo` of a bundle whose stages all start from one checkpoint; raises what loading raises.
 
     `stages` is the whole bundle: finished cells of an interrupted run still decide which sequences share a batch.
@@ -60,7 +60,7 @@ def predict_bundle(stages: Sequence[Stage], *, todo: Sequence[Stage], root: Path
                             cell.close()
 
 
-def _encoded(shared: Sequence[Sequence[Stage]], answers: Answers, *, root: Path, machine: Machine) -> list[list[Cell]]:
+def _encoded(shared: Sequence[Sequence[PredictStage]], answers: Answers, *, root: Path, machine: Machine) -> list[list[Cell]]:
     """Cells with their lengths, in groups that share batches: those planned together that ask the model the same."""
     groups: dict[tuple[int, Question], list[Cell]] = {}
     everything = [(number, stage) for number, group in enumerate(shared) for stage in group]
@@ -74,9 +74,7 @@ def _encoded(shared: Sequence[Sequence[Stage]], answers: Answers, *, root: Path,
             max_positions=answers.max_positions,
             versions=answers.versions,
         )
-        assert len(cell.lengths) >= 0  # read or made now, so that the bar says what is going on
-        if "features" in vars(cell):
-            check_lengths(cell.features, longest=answers.max_positions, where=f"task '{cell.spec.task}' in {cell.args['lang']}")
+        cell.measure()  # here, so that the bar says what is going on
         groups.setdefault((number, cell.question), []).append(cell)
     # Vectors last: an engine of its own makes them, and takes the place of the one for words.
     return sorted(groups.values(), key=lambda cells: cells[0].question.pooling is not None)
@@ -87,7 +85,7 @@ class Answers(NamedTuple):
 
     tokenizer: Any
     max_positions: int | None
-    ask: Callable[[Sequence[tuple[Cell, int]]], list[Output]]
+    ask: Callable[[Sequence[tuple[Cell, int]]], list[Any]]
     budget: int | None = None
     "Tokens that it wants at a time; None = what the machine takes in a forward pass."
     versions: Mapping[str, str] = {}
@@ -95,28 +93,27 @@ class Answers(NamedTuple):
     close: Callable[[], None] = lambda: None
 
 
-def _answers(stages: Sequence[Stage], *, root: Path, machine: Machine) -> Answers:
+def _answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine) -> Answers:
     """Load the checkpoint of a bundle, with every head that its cells ask."""
-    model = stages[0].args["model"]
-    if model["adapter"] == "fake":
-        fake = load_fake(model["extra"]["kind"], tokenizer=stages[0].knobs.get("tokenizer"))
+    model = stages[0].args.model
+    if model.adapter == "fake":
+        fake = load_fake(model.extra["kind"], tokenizer=stages[0].knobs.tokenizer)
         return Answers(fake.tokenizer, None, lambda chosen: [_fake_answer(fake, cell, n) for cell, n in chosen])
     heads: dict[str, HeadSpec] = {}
     labels: dict[str, Sequence[str]] = {}
-    for stage in stages:
-        if stage.args["head"]:
-            spec = revive(stage.args["task"], stage.args["spec"])
+    for args in (stage.args for stage in stages):
+        if args.head:
+            spec = args.task_spec
             module = TASK_TYPES.load(spec.type)
-            heads[stage.args["head"]] = module.head(spec, module.Options.model_validate(stage.args["options"]))
-            labels[stage.args["head"]] = spec.labels
+            heads[args.head] = module.head(spec, module.Options.model_validate(args.options))
+            labels[args.head] = spec.labels
     kept = {name: name for name in heads}
-    adapter = load_adapter(stages[0], root=root, machine=machine, heads=heads, labels=labels, keep_heads=kept, inference=True)
+    adapter: Any = load_adapter(stages[0], root=root, machine=machine, heads=heads, labels=labels, keep_heads=kept)
 
-    def ask(chosen: Sequence[tuple[Cell, int]]) -> list[Output]:
+    def ask(chosen: Sequence[tuple[Cell, int]]) -> list[Any]:
         return _ask(adapter, [cell.features[n] for cell, n in chosen], chosen[0][0].question, machine)
 
-    more: dict[str, Any] = {name: getattr(adapter, name) for name in Answers._fields[3:] if hasattr(adapter, name)}
-    return Answers(adapter.tokenizer, adapter.max_positions, ask, **more)
+    return Answers(adapter.tokenizer, adapter.max_positions, ask, adapter.budget, adapter.versions, adapter.close)
 
 
 def _fake_answer(fake: Fake, cell: Cell, number: int) -> Output:
@@ -124,33 +121,36 @@ def _fake_answer(fake: Fake, cell: Cell, number: int) -> Output:
     return fake.answer(feature, cell.examples[feature.example], module=cell.module, task=cell.spec, options=cell.options)
 
 
-def _ask(adapter: Any, features: Sequence[Feature], question: Question, machine: Machine) -> list[Output]:
+def _ask(adapter: Any, features: Sequence[Feature], question: Question, machine: Machine) -> list[Any]:
     """Outputs of one batch; out of memory halves it and all that follow, which changes results by rounding at most."""
     import torch
 
     cost = len(features) * max(num_tokens(feature) for feature in features)
     # Batches are planned with the budget there was at first: only what turned out not to fit is cut here.
-    if len(features) == 1 or hasattr(adapter, "budget") or machine.fits(cost):
+    if len(features) == 1 or adapter.budget is not None or machine.fits(cost):
         try:
-            if question.asks:
-                budget = getattr(adapter, "budget", None) or machine.budget(train=False)
-                answers: list[Output] = getattr(adapter, question.asks)(features, max_tokens=budget)
-                return answers
-            device = getattr(adapter, "batch_device", None) or machine.device
-            batch = collate(features, pad_id=adapter.tokenizer.pad_token_id, device=device)
-            if question.pooling:
-                outputs: list[Output] = adapter.embed(batch, question.pooling)
-            else:
-                outputs = adapter.forward_head(batch, question.head)
-            return outputs
+            return _outputs(adapter, features, question, machine)
         except torch.OutOfMemoryError:
             if len(features) == 1:
                 raise
             machine.remember_too_much(cost)
-            batch = None
     torch.cuda.empty_cache()
     half = len(features) // 2
     return _ask(adapter, features[:half], question, machine) + _ask(adapter, features[half:], question, machine)
+
+
+def _outputs(adapter: Any, features: Sequence[Feature], question: Question, machine: Machine) -> list[Any]:
+    """What an adapter says to one batch: an Output for each feature, or a text."""
+    if question.asks:
+        answer = adapter.generate if question.asks == "generate" else adapter.loglikelihood
+        found: list[Any] = answer(features, max_tokens=adapter.budget or machine.budget(train=False))
+        return found
+    device = adapter.batch_device or machine.device
+    batch = collate(features, pad_id=adapter.tokenizer.pad_token_id, device=device)
+    outputs: list[Output] = (
+        adapter.embed(batch, question.pooling) if question.pooling else adapter.forward_head(batch, question.head)
+    )
+    return outputs
 
 
 def _planned(lengths: Sequence[int], question: Question, *, machine: Machine, budget: int | None = None) -> list[list[int]]:
@@ -204,7 +204,7 @@ def _run_group(answers: Answers, members: Sequence[Cell], unfinished: Sequence[C
 def _finish_rest(cells: Sequence[Cell]) -> None:
     """Finish the cells that the loop did not: all of them where several processes have worked, and those without a batch."""
     for cell in cells:
-        del cell.partials  # read again: other processes have written too
+        cell.close()  # read again: other processes have written too
         _finish_cell(cell)
 
 
@@ -220,7 +220,7 @@ def _finish_cell(cell: Cell) -> None:
         "features": len(cell.features),
         "tokens": sum(cell.lengths),
         "truncated_examples": sum(prediction.num_truncated > 0 for prediction in predictions),
-        "dtype": cell.machine.dtype(cell.args["model"].get("dtype", "auto")),
+        "dtype": cell.machine.dtype(cell.args.model.dtype),
         **provenance(),
     }
     facts["versions"] = {**facts["versions"], **cell.versions}
@@ -250,7 +250,7 @@ def read_predictions(folder: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-class Asked(NamedTuple):
+class AskedTask(NamedTuple):
     """How a task is put to a model."""
 
     task: TaskSpec
@@ -265,7 +265,7 @@ def evaluate(
     examples: Sequence[Any],
     features: Sequence[Feature],
     *,
-    asked: Asked,
+    asked: AskedTask,
     machine: Machine,
 ) -> float:
     """The task's score (0-100) of a model in memory, without writing anything: selection on English validation rows."""

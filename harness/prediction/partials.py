@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -105,7 +106,10 @@ class VectorPartials:
         self._file.close()
 
 
-def open_partials(folder: Path, *, vectors: bool, rank: int = 0) -> JsonPartials | VectorPartials:
+Partials: TypeAlias = JsonPartials | VectorPartials
+
+
+def open_partials(folder: Path, *, vectors: bool, rank: int = 0) -> Partials:
     """The partials of a prediction stage."""
     folder.mkdir(parents=True, exist_ok=True)
     return VectorPartials(folder, rank) if vectors else JsonPartials(folder, rank)

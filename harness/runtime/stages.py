@@ -1,13 +1,13 @@
 """Stages: units of work addressed by what they do, and the folder of each on disk.
 
-    stage = Stage(verb="score", label="xnli-de", args={"metrics": ["accuracy"], "lang": "de"}, inputs=(predict,))
+    stage = Stage(label="xnli-de", args=ScoreArguments(metrics=("accuracy",), lang="de", ...), inputs=(predict,))
     stage.key                      # 10 hex digits of sha256 over verb, version, args and the keys of the inputs
     with lock(stage.folder(root)): # held by the operating system: a killed process leaves nothing to remove
         ...
         mark_done(stage, root, {...})   # done.json, written last, by rename: the only meaning of done
 
-`args` is exactly what the verb receives and all of it is hashed; `knobs` (paths, workers) are not hashed and cannot change
-results.
+`args` is exactly what the verb receives and all of it is hashed; `phase` and `knobs` (paths, workers) are not hashed: they cannot
+change results.
 """
 
 import contextlib
@@ -18,30 +18,50 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from harness.api.protocols import Json
+from harness.runtime.arguments import Arguments, Knobs
 
 VERSIONS: Mapping[str, int] = {"init": 1, "train": 1, "predict": 1, "score": 1}
 "Verb -> version.  Raise one when a default or the meaning of an argument of that verb changes."
 
 
+A = TypeVar("A", bound=Arguments, covariant=True)
+"""What a stage's verb receives."""
+
+
+class TrainingPhase(StrEnum):
+    """What a training stage is for."""
+
+    PRETRAINING = "pretraining"
+    "It makes the backbone."
+    INTERMEDIATE = "intermediate"
+    TARGET = "target"
+
+
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class Stage(Generic[A]):
     """One unit of work.  Two stages with the same key are the same work."""
 
-    verb: str
-    "A key of VERSIONS."
     label: str
     "Readable part of the folder's name; not hashed."
-    args: Mapping[str, Json]
-    "Exactly what the verb receives; plain JSON."
-    inputs: tuple["Stage", ...] = ()
+    args: A
+    "Exactly what the verb receives."
+    inputs: tuple["AnyStage", ...] = ()
     "Stages whose results this one reads; their keys are hashed."
-    knobs: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    phase: TrainingPhase | None = field(default=None, compare=False)
+    "What a training is for in its run; not hashed, since the same training may be an intermediate and a target one."
+    knobs: Knobs = field(default_factory=Knobs, compare=False)
     "What cannot change a result: where files lie on this machine."
+
+    @property
+    def verb(self) -> str:
+        """init, train, predict or score."""
+        return self.args.VERB
 
     @cached_property
     def key(self) -> str:
@@ -49,7 +69,7 @@ class Stage:
         content = {
             "verb": self.verb,
             "version": VERSIONS[self.verb],
-            "args": self.args,
+            "args": self.args.json(),
             "inputs": [stage.key for stage in self.inputs],
         }
         return hashlib.sha256(canonical(content).encode()).hexdigest()[:10]
@@ -68,6 +88,9 @@ class Stage:
         return (self.folder(root) / "done.json").is_file()
 
 
+AnyStage = Stage[Any]
+
+
 def finished_stages(root: Path) -> set[str]:
     """Names of all stages below a folder whose result is complete."""
     return {f"{path.parent.parent.name}/{path.parent.name}" for path in root.glob("*/*/done.json")}
@@ -78,11 +101,11 @@ def canonical(value: Json) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def in_order(stages: Iterable[Stage]) -> list[Stage]:
+def in_order(stages: Iterable[AnyStage]) -> list[AnyStage]:
     """Each stage once (by key), inputs before what reads them."""
-    ordered: dict[str, Stage] = {}
+    ordered: dict[str, AnyStage] = {}
 
-    def visit(stage: Stage) -> None:
+    def visit(stage: AnyStage) -> None:
         for parent in stage.inputs:
             visit(parent)
         ordered.setdefault(stage.key, stage)
@@ -110,16 +133,16 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def begin(stage: Stage, root: Path) -> Path:
+def begin(stage: AnyStage, root: Path) -> Path:
     """Make the stage's folder with its args.json; returns the folder."""
     folder = stage.folder(root)
     write_json(
-        folder / "args.json", {"verb": stage.verb, "args": dict(stage.args), "inputs": [parent.name for parent in stage.inputs]}
+        folder / "args.json", {"verb": stage.verb, "args": stage.args.json(), "inputs": [parent.name for parent in stage.inputs]}
     )
     return folder
 
 
-def mark_done(stage: Stage, root: Path, facts: Mapping[str, Json]) -> None:
+def mark_done(stage: AnyStage, root: Path, facts: Mapping[str, Json]) -> None:
     """Write done.json: the key and whatever later stages and boards want to know."""
     write_json(stage.folder(root) / "done.json", {"key": stage.key, **facts})
 

@@ -212,7 +212,7 @@ def _check(lines: Sequence[Mapping[str, Any]], num_expected: int) -> None:
 
 def _settings(name: str, lines: Sequence[Mapping[str, Any]], lang: str) -> dict[str, Any] | None:
     """What a metric settles on all examples before it looks at each; None if it settles nothing."""
-    settle = getattr(METRICS.load(name), "settle", None)
+    settle = METRICS.load(name).settle
     if settle is None:
         return None
     try:

@@ -205,6 +205,18 @@ class TaskSpec(Spec):
         """Whether it has training rows, its own or another task's; those of lm-eval's files are only shown."""
         return bool(self.train_on or self.data.train) and self.lm_eval is None
 
+    def translated_into(self, lang: str) -> "TaskSpec":
+        """The task under the name `task@lang`, with its translated rows of a language as its training rows."""
+        data = self.data.model_copy(update={"train": self.data.translated, "validation": ()})
+        return self.model_copy(update={"task": f"{self.task}@{lang}", "train_languages": (lang,), "data": data})
+
+    @property
+    def asks(self) -> Literal["loglikelihood", "generate"] | None:
+        """What it wants of a model that is asked in words: a capability of the adapter; None where it has no words."""
+        if self.lm_eval:
+            return "generate" if self.lm_eval.output_type == "generate_until" else "loglikelihood"
+        return ("generate" if self.prompt.generate else "loglikelihood") if self.prompt else None
+
 
 class GroupSpec(Spec):
     """A named list of tasks and groups."""

@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from harness.api.errors import UserError
-from harness.api.protocols import Batch, Feature, Output, Prediction
+from harness.api.protocols import Feature, Output, Prediction
 from harness.api.randomness import generator
 from harness.specs.task import TaskSpec
 from harness.task_types._row_fields import example_id
@@ -36,13 +35,12 @@ from harness.task_types.vectors.pooling import VectorOptions
 from harness.task_types.vectors.pooling import pools as pools
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedTokenizerFast
 
 ROUTES = ("embedding",)
 NEEDS = ("embed",)
-WHOLE_BATCH_LOSS = False
 CALIBRATES = True
+TRAINS = False
 FIELDS = {
     "sources": "the sentences of the foreign collection: texts, or pairs [id, text]",
     "targets": "the sentences of the English collection, likewise",
@@ -76,10 +74,6 @@ class Options(VectorOptions):
     """On what the threshold is chosen.  dev: the development corpus; split_half: the other half of the test corpus, by a hash of
     the foreign sentence; oracle: the test corpus itself, which is optimistic; auto: dev where there is a development corpus
     other than the test corpus, else split_half."""
-
-
-def head(task: TaskSpec, options: Options) -> None:
-    """No head: pooled embeddings serve."""
 
 
 def build(row: Mapping[str, Any], *, task: TaskSpec, lang: str, row_id: str) -> Example | None:
@@ -168,20 +162,6 @@ def plan_note(task: TaskSpec, *, dimension: int | None, limit: int | None) -> st
     need = memory(sources, targets, dimension=dimension or 1024)["total"] / 1e9
     note = f"{task.task}: mining {sources:,} x {targets:,} sentences takes about {need:.1f} GB of memory, smaller pairs less"
     return note + ("; --limit does not shorten collections: fewer sentences would be an easier task" if limit else "")
-
-
-def loss(outputs: torch.Tensor, batch: Batch, options: Options) -> torch.Tensor:
-    """Nothing is trained on this type; raises UserError."""
-    raise UserError(
-        "bitext mining is not trained",
-        expected="a task with training rows",
-        todo="train on sentence pairs with a task of the type retrieval, such as translation_ranking",
-    )
-
-
-def num_targets(features: Sequence[Feature]) -> int:
-    """Nothing is trained."""
-    return 0
 
 
 def reduce(feature: Feature, output: Output, *, task: TaskSpec, options: Options) -> np.ndarray:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 ROUTES = ("head", "prompt")
 NEEDS = ("forward_head",)
-WHOLE_BATCH_LOSS = False
 FIELDS = {
     "text": "the text, or the first of a pair",
     "text_pair?": "the second text of a pair",

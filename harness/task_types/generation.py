@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.api.errors import UserError
-from harness.api.protocols import Batch, Feature, Prediction
+from harness.api.protocols import Feature, Prediction
 from harness.data.languages import language
 from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
@@ -22,12 +22,10 @@ from harness.task_types._row_fields import by_example, example_id, list_field, n
 from harness.task_types.tokens.sequences import special_frame, token_ids
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedTokenizerFast
 
 ROUTES = ("prompt",)
 NEEDS = ("generate",)
-WHOLE_BATCH_LOSS = False
 FIELDS = {
     "source": "the text that the answer is about, or a list of texts (title and body)",
     "references": "what may be written, a text or a list of texts; the first is the one to learn",
@@ -69,10 +67,6 @@ class Example:
         return {"lang": self.target_lang, "texts": self.gold}
 
 
-def head(task: TaskSpec, options: Options) -> None:
-    """No head: the language model itself writes."""
-
-
 def build(row: Mapping[str, Any], *, task: TaskSpec, lang: str, row_id: str) -> Example | None:
     """Make an Example; raises UserError for values that do not fit."""
     source = row.get("source")
@@ -105,16 +99,6 @@ def encode(
     sources = token_ids(tokenizer, ["\n".join(texts(example)) for example in examples])
     framed = [frame.put(source) for source in sources]
     return [Feature(example=index, input_ids=one.input_ids, type_ids=one.type_ids) for index, one in enumerate(framed)]
-
-
-def loss(outputs: torch.Tensor, batch: Batch, options: Options) -> torch.Tensor:
-    """No loss of its own: `encode` makes no training features without a prompt."""
-    raise UserError("generation has no loss without a prompt")
-
-
-def num_targets(features: Sequence[Feature]) -> int:
-    """None, as there is no loss."""
-    return 0
 
 
 def reduce(feature: Feature, output: str, *, task: TaskSpec, options: Options) -> str:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.api.errors import UserError
-from harness.api.protocols import Batch, Feature, Output, Prediction
 from harness.specs.lm_eval import LmEvalTask
 from harness.specs.model import Spec
 from harness.specs.prompt import PromptSettings
@@ -28,16 +27,13 @@ from harness.task_types.lm_eval_harness.task_code import TaskCode
 from harness.task_types.lm_eval_harness.templates import Telling
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedTokenizerFast
-
     from harness.data.locations import DataPlace
     from harness.data.rows import Rows
     from harness.runtime.machine import Machine
 
 ROUTES = ("prompt",)
 NEEDS = ("loglikelihood",)
-WHOLE_BATCH_LOSS = False
+TRAINS = False
 FIELDS: dict[str, str] = {}
 SAMPLES: tuple[Mapping[str, Any], ...] = ()
 
@@ -122,49 +118,6 @@ def prompt_route(
     return LmEvalRoute(
         config=config_of(task), code=code, settings=settings, pool=[example.row for example in pool], max_positions=max_positions
     )
-
-
-def head(task: TaskSpec, options: Options) -> None:
-    """No head: a language model is asked in words."""
-
-
-def build(row: Mapping[str, Any], *, task: TaskSpec, lang: str, row_id: str) -> Example | None:
-    """No example from mapped fields: see `documents`."""
-    raise UserError(f"task '{task.task}' is read as a whole")
-
-
-def encode(
-    examples: Sequence[Example], *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast, options: Options, train: bool
-) -> list[Feature]:
-    """No features without a prompt."""
-    raise UserError(f"task '{task.task}' is asked in words only")
-
-
-def loss(outputs: torch.Tensor, batch: Batch, options: Options) -> torch.Tensor:
-    """No loss."""
-    raise UserError("tasks of lm-eval train nothing")
-
-
-def num_targets(features: Sequence[Feature]) -> int:
-    """None, as there is no loss."""
-    return 0
-
-
-def reduce(feature: Feature, output: Output, *, task: TaskSpec, options: Options) -> Any:
-    """See LmEvalRoute."""
-    raise UserError(f"task '{task.task}' is asked in words only")
-
-
-def decode(
-    examples: Sequence[Example], features: Sequence[Feature], partials: Sequence[Any], *, task: TaskSpec, options: Options
-) -> list[Prediction]:
-    """See LmEvalRoute."""
-    raise UserError(f"task '{task.task}' is asked in words only")
-
-
-def oracle(feature: Feature, example: Example, *, task: TaskSpec, options: Options) -> Output | str:
-    """See LmEvalRoute."""
-    raise UserError(f"task '{task.task}' is asked in words only")
 
 
 def texts(example: Example) -> tuple[str, ...]:

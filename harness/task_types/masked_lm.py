@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 ROUTES = ("head",)
 NEEDS = ("forward_head",)
-WHOLE_BATCH_LOSS = False
 BOTH_DIRECTIONS = True
 FIELDS = {"text": "the text", "text_pair?": "a second text, put behind the first", "id?": "identifier of the row"}
 IGNORED = -100

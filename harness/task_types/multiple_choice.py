@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 ROUTES = ("head", "prompt")
 NEEDS = ("forward_head",)
-WHOLE_BATCH_LOSS = False
-GROUPED = True
+EXAMPLES_ARE_ITEMS = True
+ONE_PASS_PER_EXAMPLE = True
 FIELDS = {
     "prompt": "what all options follow: a question, a context, a beginning",
     "options": "the options: a list column, a list of columns, or a template for each item of a list column",

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 ROUTES = ("embedding",)
 NEEDS = ("embed",)
 WHOLE_BATCH_LOSS = True
+EXAMPLES_ARE_ITEMS = True
+WHOLE_POOL = True
 FIELDS = {
     "source": "the foreign sentence, which is searched",
     "target": "its English translation, which asks",
@@ -68,10 +70,6 @@ class Example:
     def gold(self) -> str:
         """The id of the foreign sentence that is to be found."""
         return self.id
-
-
-def head(task: TaskSpec, options: Options) -> None:
-    """No head: pooled embeddings serve training and prediction."""
 
 
 def build(row: Mapping[str, Any], *, task: TaskSpec, lang: str, row_id: str) -> Example | None:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 ROUTES = ("head", "prompt")
 NEEDS = ("forward_head",)
-WHOLE_BATCH_LOSS = False
 FIXED_OPTIONS = ("allow_empty",)
 FIELDS = {
     "question": "the question",

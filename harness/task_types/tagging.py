@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 ROUTES = ("head", "prompt")
 NEEDS = ("forward_head",)
-WHOLE_BATCH_LOSS = False
 FIELDS = {
     "tokens": "the words of the sentence, a list",
     "tags": "a tag per word, a list: names, or raw values that the task's label_values name",

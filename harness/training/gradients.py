@@ -19,7 +19,7 @@ from harness.api.errors import UserError
 from harness.api.protocols import Feature
 from harness.api.randomness import seed_of
 from harness.prediction.batching import collate, plan_batches
-from harness.prediction.cell import Question
+from harness.prediction.questions import Question
 from harness.runtime.machine import Machine
 from harness.runtime.processes import add_up, agree, num_ranks, rank, together
 
@@ -42,13 +42,13 @@ class Work:
     machine: Machine
     accelerator: Any
     seed: int
-    grouped: bool = False
+    one_pass_per_example: bool = False
     "The loss sets the features of an example against each other: they stay in one piece."
 
     def pieces(self, features: Sequence[Feature]) -> list[list[int]]:
         """Indices of features by forward pass."""
         budget = self.machine.budget(train=True)
-        if not self.grouped:
+        if not self.one_pass_per_example:
             return plan_batches([len(feature.input_ids) for feature in features], max_tokens=budget)
         examples: dict[int, list[int]] = {}
         for index, feature in enumerate(features):
@@ -68,7 +68,7 @@ def batch_gradients(work: Work, groups: Sequence[list[Feature]], *, step: int) -
     features = [feature for group in groups for feature in group]
     num_targets = max(1, work.module.num_targets(features))
     longest = max(len(feature.input_ids) for feature in features)
-    least = max(map(len, groups)) * longest if work.grouped else longest
+    least = max(map(len, groups)) * longest if work.one_pass_per_example else longest
     while True:
         try:
             if work.module.WHOLE_BATCH_LOSS:

@@ -1,8 +1,8 @@
 """Which task and which items each training step sees: a pure function of the step, so that resuming needs the step's number only.
 
-schedule = Schedule(components=[Component(name="mnli", strata=(392702,), num_examples=392702, batch_size=32)], seed=1)
-schedule.steps_for(epochs=2)      # 24544
-schedule.step(1000)               # StepItems(task='mnli', epoch=0, items=array([...]))
+mixture = Mixture(components=[SampledTask(name="mnli", strata=(392702,), num_examples=392702, batch_size=32)], seed=1)
+mixture.steps_for(epochs=2)      # 24544
+mixture.step(1000)               # StepItems(task='mnli', epoch=0, items=array([...]))
 
 Each step trains one task, drawn with the probabilities of `rates`; each task goes through permutations of its items.
 """
@@ -31,7 +31,7 @@ class StepItems(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Component:
+class SampledTask:
     """One task of a mixture."""
 
     name: str
@@ -74,10 +74,10 @@ def shares(strata: Sequence[int], alpha: float) -> list[int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
+class Mixture:
     """The steps of a training stage."""
 
-    components: Sequence[Component]
+    components: Sequence[SampledTask]
     seed: int
     sampling: str = "proportional"
     cap: int = CAP
@@ -119,7 +119,7 @@ class Schedule:
         """The task of a step."""
         return self._component(number)[0].name
 
-    def _component(self, number: int) -> tuple[Component, int]:
+    def _component(self, number: int) -> tuple[SampledTask, int]:
         """The task of a step, and how many of the steps before it were that task's."""
         if len(self.components) == 1:
             return self.components[0], number
@@ -138,7 +138,7 @@ class Schedule:
             before[own] = np.arange(np.count_nonzero(own))
         self._drawn.update(task=drawn, before=before)
 
-    def _order(self, component: Component, epoch: int) -> np.ndarray:
+    def _order(self, component: SampledTask, epoch: int) -> np.ndarray:
         """The items of an epoch, shuffled."""
         rng = generator("order", component.name, epoch, seed=self.seed)
         if component.alpha is None:

@@ -1,16 +1,20 @@
 """What a training stage says of itself: sizes, selection, and whether it has learnt anything.
 
-facts = training_facts(trainer)
+facts = training_facts(run)
 facts["degenerate"]     # None, or why the run has learnt nothing
 """
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from harness.training.items import TrainingData, label_entropy, options_entropy
-from harness.training.setup import Trainer
+from harness.api.protocols import Feature
+from harness.prediction.batching import NO_LABEL
+from harness.training.items import TrainingData
+from harness.training.setup import TrainingRun
 
 DEGENERATE_SHARE = 0.98
 "A classifier whose final loss is above this share of the entropy of its labels has learnt nothing (domain: XLM-R large on XNLI)."
@@ -18,66 +22,66 @@ FINAL_SHARE = 0.1
 "The final loss is the mean over this last share of the steps."
 
 
-def training_facts(trainer: Trainer) -> dict[str, Any]:
+def training_facts(run: TrainingRun) -> dict[str, Any]:
     """The content of train.json."""
-    progress = trainer.progress
+    progress = run.progress
     steps = len(progress.losses)
     final_loss = float(np.mean(progress.losses[-max(1, int(steps * FINAL_SHARE)) :]))
-    chosen_by = [name for name, data in trainer.data.items() if data.validation_spec]
+    chosen_by = [name for name, data in run.data.items() if data.validation_spec]
     facts = {
-        "task": "+".join(trainer.data),
+        "task": "+".join(run.data),
         "steps": steps,
-        "planned_steps": trainer.total_steps,
-        "examples": sum(data.num_examples for data in trainer.data.values()),
-        "items": sum(len(data.items) for data in trainer.data.values()),
-        "epochs": round(steps / trainer.schedule.steps_per_epoch, 4),
-        "trained_parameters": sum(p.numel() for p in trainer.module.parameters() if p.requires_grad),
+        "planned_steps": run.total_steps,
+        "examples": sum(data.num_examples for data in run.data.values()),
+        "items": sum(len(data.items) for data in run.data.values()),
+        "epochs": round(steps / run.mixture.steps_per_epoch, 4),
+        "trained_parameters": sum(p.numel() for p in run.module.parameters() if p.requires_grad),
         "final_loss": final_loss,
         "best_step": progress.best_step,
         "best_score": progress.best_score,
         "selection": "English validation" if chosen_by else "final checkpoint",
         "stopped_early": progress.stopped_early,
-        "degenerate": degenerate(trainer),
-        "truncated_examples": sum(data.num_truncated_examples for data in trainer.data.values()),
-        "removed_overlaps": sum(data.num_removed for data in trainer.data.values()),
-        "dtype": trainer.machine.dtype(trainer.training.precision),
+        "degenerate": degenerate(run),
+        "truncated_examples": sum(data.num_truncated_examples for data in run.data.values()),
+        "removed_overlaps": sum(data.num_removed for data in run.data.values()),
+        "dtype": run.machine.dtype(run.training.precision),
     }
-    if len(trainer.data) > 1:
-        facts["mixture"] = _shares(trainer, steps)
+    if len(run.data) > 1:
+        facts["mixture"] = _shares(run, steps)
         if chosen_by:
             facts["selection"] = f"mean of English validation of {', '.join(chosen_by)}"
     return facts
 
 
-def _final_losses(trainer: Trainer) -> dict[str, float]:
+def _final_losses(run: TrainingRun) -> dict[str, float]:
     """Mean loss of each component over its steps in the last tenth of training; components without one are left out."""
-    steps = len(trainer.progress.losses)
+    steps = len(run.progress.losses)
     last: dict[str, list[float]] = {}
     for number in range(steps - max(1, int(steps * FINAL_SHARE)), steps):
-        last.setdefault(trainer.schedule.task_of(number), []).append(trainer.progress.losses[number])
+        last.setdefault(run.mixture.task_of(number), []).append(run.progress.losses[number])
     return {name: float(np.mean(found)) for name, found in last.items()}
 
 
-def _shares(trainer: Trainer, steps: int) -> dict[str, dict[str, Any]]:
+def _shares(run: TrainingRun, steps: int) -> dict[str, dict[str, Any]]:
     """Rate, steps, rows and final loss of each component of a mixture."""
-    counts = Counter(trainer.schedule.task_of(number) for number in range(steps))
-    losses = _final_losses(trainer)
+    counts = Counter(run.mixture.task_of(number) for number in range(steps))
+    losses = _final_losses(run)
     return {
         name: {
-            "rate": round(trainer.schedule.rates[name], 6),
+            "rate": round(run.mixture.rates[name], 6),
             "steps": counts[name],
             "examples": data.num_examples,
             "final_loss": losses.get(name),
         }
-        for name, data in trainer.data.items()
+        for name, data in run.data.items()
     }
 
 
-def degenerate(trainer: Trainer) -> str | None:
+def degenerate(run: TrainingRun) -> str | None:
     """Says why a run has learnt nothing: all labels the same, or a loss that knowing their shares alone would give."""
-    losses = _final_losses(trainer)
-    found = {name: _degenerate(data, losses[name]) for name, data in trainer.data.items() if name in losses}
-    said = [text if len(trainer.data) == 1 else f"{name}: {text}" for name, text in found.items() if text]
+    losses = _final_losses(run)
+    found = {name: _degenerate(data, losses[name]) for name, data in run.data.items() if name in losses}
+    said = [text if len(run.data) == 1 else f"{name}: {text}" for name, text in found.items() if text]
     return "; ".join(said) or None
 
 
@@ -92,3 +96,18 @@ def _degenerate(data: TrainingData, final_loss: float) -> str | None:
     if final_loss >= DEGENERATE_SHARE * entropy:
         return f"final loss {final_loss:.4f} is that of guessing by the shares of the labels ({entropy:.4f})"
     return None
+
+
+def label_entropy(items: Sequence[Sequence[Feature]]) -> float:
+    """Entropy in nats of the classes that the labels name: the loss of a model that knows their shares and nothing else."""
+    counts: Counter[int] = Counter()
+    for feature in (feature for item in items for feature in item):
+        labels = feature.labels if isinstance(feature.labels, list) else [feature.labels]
+        counts.update(label for label in labels if isinstance(label, int) and label != NO_LABEL)
+    total = sum(counts.values())
+    return -sum(count / total * math.log(count / total) for count in counts.values()) if len(counts) > 1 else 0.0
+
+
+def options_entropy(items: Sequence[Sequence[Feature]]) -> float:
+    """Mean over examples of ln(number of options): the loss of choosing blindly, in nats."""
+    return math.fsum(math.log(len(item)) for item in items) / len(items)

@@ -1,7 +1,7 @@
 """The parts of a training stage before its first step: data, model with its heads, optimizer, schedule.
 
-trainer = prepare(stage, root=Path("runs"), machine=machine)
-trainer.module, trainer.schedule.step(0)
+run = prepare(stage, root=Path("runs"), machine=machine)
+run.module, run.mixture.step(0)
 """
 
 from __future__ import annotations
@@ -14,24 +14,23 @@ from typing import Any
 from harness.api.errors import UserError
 from harness.api.protocols import HeadSpec
 from harness.api.randomness import seed_of
-from harness.planning.stage_arguments import head_name
 from harness.prediction.batching import check_lengths
-from harness.prediction.cell import Question, route_module
+from harness.prediction.questions import Question, route_module
+from harness.runtime.arguments import TrainArguments
 from harness.runtime.loading import load_adapter
 from harness.runtime.machine import Machine
 from harness.runtime.stages import Stage
-from harness.specs.portable import revive
 from harness.specs.recipe import Training
 from harness.training.gradients import Work
-from harness.training.items import TrainingData, read_training_data, revived_options
-from harness.training.mixture import Component, Schedule
+from harness.training.items import TrainingData, read_training_data
+from harness.training.mixture import Mixture, SampledTask
 from harness.training.optimizer import freeze, parameter_groups, rate_factor
 from harness.training.progress import Log, Progress
 from harness.training.states import States
 
 
 @dataclass(kw_only=True)
-class Trainer:
+class TrainingRun:
     """The parts of one running training stage."""
 
     folder: Path
@@ -43,7 +42,7 @@ class Trainer:
     "By component; they share the adapter."
     optimizer: Any
     scheduler: Any
-    schedule: Schedule
+    mixture: Mixture
     total_steps: int
     states: States
     save_every: int
@@ -67,15 +66,14 @@ class Trainer:
         return self.adapter.module
 
 
-def prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
+def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> TrainingRun:
     """Load data and model, build optimizer and schedule."""
     import torch
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
     from accelerate.utils import set_seed
 
-    training = Training.model_validate(stage.args["training"])
-    seed = stage.args["seed"]
+    training, seed = stage.args.hyper_parameters, stage.args.seed
     precision = machine.dtype(training.precision)
     if precision == "float16" and not machine.device.startswith("cuda"):
         raise UserError("float16 training needs a GPU", where=f"training stage {stage.name}", todo="precision: auto")
@@ -90,15 +88,15 @@ def prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
             max_positions=adapter.max_positions,
             training=training,
         )
-        for component in stage.args["tasks"]
+        for component in stage.args.tasks
     ]
     data = {one.name: one for one in read}
     for one in read:
         check_lengths(
             [f for item in one.items for f in item], longest=adapter.max_positions, where=f"training rows of '{one.name}'"
         )
-    schedule = _schedule(read, training, seed)
-    total_steps = schedule.steps_for(epochs=training.epochs, max_steps=training.max_steps)
+    mixture = _mixture(read, training, seed)
+    total_steps = mixture.steps_for(epochs=training.epochs, max_steps=training.max_steps)
     mixed = {"bfloat16": "bf16", "float16": "fp16", "float32": "no"}[precision]
     AcceleratorState._reset_state()  # it is shared, and refuses another precision than that of the stage before
     accelerator = Accelerator(mixed_precision=mixed, cpu=machine.device == "cpu")
@@ -123,11 +121,11 @@ def prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
             machine=machine,
             accelerator=accelerator,
             seed=seed,
-            grouped=getattr(one.module, "GROUPED", False),
+            one_pass_per_example=one.module.ONE_PASS_PER_EXAMPLE,
         )
         for name, one in data.items()
     }
-    return Trainer(
+    return TrainingRun(
         folder=stage.folder(root),
         machine=machine,
         training=training,
@@ -136,35 +134,35 @@ def prepare(stage: Stage, *, root: Path, machine: Machine) -> Trainer:
         # The model is not wrapped: gradients.py exchanges gradients itself, once a step, whatever the pieces of each process.
         optimizer=accelerator.prepare_optimizer(optimizer),
         scheduler=scheduler,
-        schedule=schedule,
+        mixture=mixture,
         total_steps=total_steps,
         states=States(folder=stage.folder(root), keep_all=machine.keep == "all"),
-        save_every=machine.save_every or stage.knobs.get("save_every", 500),
+        save_every=machine.save_every or stage.knobs.save_every,
         progress=Progress(),
     )
 
 
-def _load(stage: Stage, *, root: Path, machine: Machine) -> Any:
+def _load(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> Any:
     """The adapter with a head for each component, fresh unless the stage goes on with one of its parent's."""
     heads: dict[str, HeadSpec] = {}
     labels: dict[str, Sequence[str]] = {}
     kept: dict[str, str] = {}
-    for component in stage.args["tasks"]:
-        spec = revive(component["task"], component["spec"])
-        module = route_module(spec, component.get("prompt"), machine=machine)
-        head = module.head(spec, revived_options(module, component))
+    for component in stage.args.tasks:
+        spec = component.task_spec
+        module = route_module(spec, component.prompt, machine=machine)
+        head = module.head(spec, module.Options.model_validate(component.options))
         if head:
-            name = head_name(component)
+            name = component.head_name
             heads[name], labels[name] = head, spec.labels
-            if "reuse_head" in component:
-                kept[name] = component["reuse_head"]
-    return load_adapter(stage, root=root, machine=machine, heads=heads, labels=labels, keep_heads=kept, inference=False)
+            if component.reuse_head is not None:
+                kept[name] = component.reuse_head
+    return load_adapter(stage, root=root, machine=machine, heads=heads, labels=labels, keep_heads=kept)
 
 
-def _schedule(data: Sequence[TrainingData], training: Training, seed: int) -> Schedule:
+def _mixture(data: Sequence[TrainingData], training: Training, seed: int) -> Mixture:
     """Which items each step sees."""
     components = [
-        Component(
+        SampledTask(
             name=one.name,
             strata=one.strata,
             num_examples=one.num_examples,
@@ -173,7 +171,7 @@ def _schedule(data: Sequence[TrainingData], training: Training, seed: int) -> Sc
         )
         for one in data
     ]
-    return Schedule(
+    return Mixture(
         components=components,
         seed=seed,
         sampling=training.sampling,

@@ -1,20 +1,18 @@
-"""States and checkpoints of a training run: whole or absent, whenever the process dies.
+"""Resumable states of a training run: whole or absent, whenever the process dies.
 
-    states = States(folder)
-    states.save(step, {"model": ..., "optimizer": ...}, facts={"best_score": 71.2})
-    states.newest()          # (step, tensors, facts) or None
-
-A folder is written under a temporary name and renamed, so that a name without the temporary mark is complete.
+states = States(folder)
+states.save(step, {"model": ..., "optimizer": ...}, facts={"best_score": 71.2})
+states.newest()          # (step, tensors, facts) or None
 """
 
 import json
-import os
 import re
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from harness.runtime.folders import remove_folder, write_folder
 
 
 class State(NamedTuple):
@@ -23,47 +21,6 @@ class State(NamedTuple):
     step: int
     tensors: dict[str, Any]
     facts: dict[str, Any]
-
-
-def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Fill a folder by `write(temporary)` and give it its name at the end; an older one of the name is replaced."""
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    write(temporary)
-    remove_folder(folder)
-    temporary.rename(folder)
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a folder, if it is there: its name goes first, so that a name is never left to half of the content."""
-    if folder.exists():
-        doomed = folder.with_name(f".{folder.name}.{os.getpid()}.0")
-        shutil.rmtree(doomed, ignore_errors=True)
-        folder.rename(doomed)
-        shutil.rmtree(doomed)
-
-
-def link_folder(source: Path, target: Path) -> None:
-    """Give the files of a folder a second name in another; copies where the file system has no links."""
-
-    def link(old: str, new: str) -> str:
-        try:
-            os.link(old, new)
-        except OSError:
-            shutil.copy2(old, new)
-        return new
-
-    shutil.copytree(source, target, copy_function=link, dirs_exist_ok=True)
-
-
-def sweep(folder: Path) -> None:
-    """Remove half-written folders that a killed process left; only under the stage's lock."""
-    for left in folder.glob(".*.[0-9]*"):
-        if left.is_dir():
-            shutil.rmtree(left)
-        else:
-            left.unlink()
 
 
 @dataclass(frozen=True, kw_only=True)

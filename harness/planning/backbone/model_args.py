@@ -80,7 +80,7 @@ def adapter_for(path: str, *, revision: str | None) -> str:
 
 def adapter_arguments(values: Mapping[str, Any], *, adapter: str) -> dict[str, Any]:
     """`ModelSource.extra`: of the model arguments those that only some adapters know; raises every mistake at once."""
-    known = ADAPTERS.constant(adapter, "ARGUMENTS", ())
+    known = ADAPTERS.constant(adapter, "ARGUMENTS")
     errors = [
         UserError(f"adapter '{adapter}' does not know '{key}'", where="--model_args", expected="a causal language model")
         for key in values

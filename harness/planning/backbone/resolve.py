@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from harness.planning.backbone.model_args import (
     config_of,
 )
 from harness.planning.catalog.catalog import Catalog, Entry
+from harness.runtime.arguments import Knobs, ModelArguments
 from harness.runtime.engines import ENGINE_ARGS, Engine, settle
 from harness.specs.preset import PresetSpec
 
@@ -53,7 +54,7 @@ MODEL_ARGS = {
 }
 FAKE_CAPABILITIES = ("forward_head", "embed", "loglikelihood", "generate")
 WEIGHTS = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "heads.json", "adapter_config.json", "decoder.json")
-SPEECH = ("chat_template*", "generation_config.json", "special_tokens_map.json", "tokenizer_config.json")
+CHAT_FORMAT = ("chat_template*", "generation_config.json", "special_tokens_map.json", "tokenizer_config.json")
 "What says how a conversation is written and where an answer ends."
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "*.model", "vocab.txt")
 EMBEDDING = re.compile(r"(embeddings|embed_tokens|embed_positions|shared|tok_embeddings|wte|wpe)\.weight$")
@@ -71,10 +72,10 @@ class Backbone:
     "What the board calls it."
     adapter: str
     preset: Entry[PresetSpec] | None
-    arguments: Mapping[str, Any]
+    arguments: ModelArguments
     "Part of every stage's arguments."
-    knobs: Mapping[str, Any]
-    speech: str = ""
+    knobs: Knobs
+    chat_format: str = ""
     "Fingerprint of the chat template and the tokens that end an answer; empty for models of the hub, whose commit says it."
     engine: Engine = field(default_factory=Engine)
     "What answers its prompts and makes its vectors."
@@ -91,8 +92,8 @@ class Backbone:
     @property
     def sees_both_ways(self) -> bool:
         """Whether its tokens attend to those after them as well."""
-        causal = not self.is_fake and bool(ADAPTERS.constant(self.adapter, "CAUSAL", False))
-        return not causal or bool(self.arguments.get("extra", {}).get("bidirectional"))
+        causal = not self.is_fake and bool(ADAPTERS.constant(self.adapter, "CAUSAL"))
+        return not causal or bool(self.arguments.extra.get("bidirectional"))
 
     def capabilities(self) -> tuple[str, ...]:
         """What its adapter offers."""
@@ -133,42 +134,50 @@ def resolve(model: str, model_args: str, *, catalog: Catalog, use_own_head: bool
             expected="a preset, a hub id `org/name` or a folder",
             todo=did_you_mean(model, catalog.names("preset")),
         )
-    knobs: dict[str, Any] = {key: values[key] for key in ("device_map", "tokenizer") if key in values}
-    knobs |= {engine.name: dict(engine.knobs)} if engine.knobs else {}
     held = checkpoint_parts(str(path)) if path is not None else None
     adapter = values.get("adapter") or (preset.spec.adapter if preset else None)
     if adapter is None:
         adapter = adapter_for(held.backbone, revision=held.revision or values.get("revision")) if held else "encoder"
-    arguments: dict[str, Any] = {"adapter": ADAPTERS.check(str(adapter), where="--model_args adapter")}
-    if "tokenizer" in knobs:  # another tokenizer gives other inputs: where it lies is a knob, what it is, is not
-        tokenizer = str(knobs["tokenizer"])
-        arguments["tokenizer"] = _fingerprint(tokenizer, None, TOKENIZER) if _is_folder(tokenizer) else tokenizer
+    adapter = ADAPTERS.check(str(adapter), where="--model_args adapter")
+    knobs = Knobs(device_map=values.get("device_map"), tokenizer=values.get("tokenizer"), engine=dict(engine.knobs))
+    fingerprint = None
     if held:
-        path = knobs["path"] = held.backbone
-        if held.checkpoint:
-            knobs["checkpoint"] = held.checkpoint
+        path = held.backbone
         stated = preset.spec.revision if preset and not _is_folder(path) else None
-        revision = knobs["revision"] = held.revision or values.get("revision") or stated
+        revision = held.revision or values.get("revision") or stated
+        knobs = replace(knobs, path=path, checkpoint=held.checkpoint, revision=revision)
         if use_own_head and held.checkpoint is None and adapter in ("encoder", "decoder"):
-            arguments["adapter"] = "finetuned" if _has_own_head(path, revision, adapter) else adapter
-        arguments["fingerprint"] = _fingerprint(held.checkpoint or path, revision)
+            adapter = "finetuned" if _has_own_head(path, revision, adapter) else adapter
+        fingerprint = _fingerprint(held.checkpoint or path, revision)
         if held.is_base:
-            arguments["fingerprint"] += "+" + _fingerprint(path, revision)
-    extra = adapter_arguments(values, adapter=arguments["adapter"])
-    optional = {"dtype": "auto", "attn_implementation": "sdpa", "trust_remote_code": False}
-    arguments |= {key: values[key] for key, default in optional.items() if values.get(key, default) != default}
-    arguments |= {"extra": extra} if extra else {}
+            fingerprint += "+" + _fingerprint(path, revision)
+    arguments = ModelArguments(
+        adapter=adapter,
+        fingerprint=fingerprint,
+        tokenizer=_tokenizer_fingerprint(knobs.tokenizer),
+        dtype=values.get("dtype", "auto"),
+        attn_implementation=values.get("attn_implementation", "sdpa"),
+        trust_remote_code=values.get("trust_remote_code", False),
+        extra=adapter_arguments(values, adapter=adapter),
+    )
     return Backbone(
         name=name,
-        adapter=arguments["adapter"],
+        adapter=adapter,
         preset=preset,
         arguments=arguments,
         knobs=knobs,
-        speech=_speech(str(knobs.get("tokenizer") or knobs.get("checkpoint") or path)),
+        chat_format=_chat_format(str(knobs.tokenizer or knobs.checkpoint or path)),
         engine=engine,
         options={key: value for key, value in given.items() if key not in MODEL_ARGS},
         facts=_facts(preset, path, arguments, knobs),
     )
+
+
+def _tokenizer_fingerprint(tokenizer: Any) -> str | None:
+    """Another tokenizer gives other inputs: where it lies is a knob, what it is, is not."""
+    if tokenizer is None:
+        return None
+    return _fingerprint(str(tokenizer), None, TOKENIZER) if _is_folder(str(tokenizer)) else str(tokenizer)
 
 
 def _is_folder(path: str) -> bool:
@@ -188,19 +197,17 @@ def _preset_of(model: str, catalog: Catalog) -> Entry[PresetSpec] | None:
 
 
 def _fake(preset: Entry[PresetSpec], values: Mapping[str, Any]) -> Backbone:
-    name = preset.spec.preset
-    arguments = {"adapter": "fake", "fingerprint": f"fake:{name}", "extra": {"kind": name}}
-    knobs = {"tokenizer": values["tokenizer"]} if "tokenizer" in values else {}
-    if knobs:
-        arguments["tokenizer"] = knobs["tokenizer"]
+    name, tokenizer = preset.spec.preset, values.get("tokenizer")
+    arguments = ModelArguments(adapter="fake", fingerprint=f"fake:{name}", extra={"kind": name}, tokenizer=tokenizer)
     facts = {
         "path": name,
         "preset": name,
         "adapter": "fake",
-        "fingerprint": arguments["fingerprint"],
+        "fingerprint": arguments.fingerprint,
         "pitfalls": list(preset.spec.pitfalls),
     }
     options = {key: value for key, value in values.items() if key not in MODEL_ARGS}
+    knobs = Knobs(tokenizer=tokenizer)
     return Backbone(name=name, adapter="fake", preset=preset, arguments=arguments, knobs=knobs, options=options, facts=facts)
 
 
@@ -221,13 +228,13 @@ def _fingerprint(path: str, revision: str | None, patterns: Sequence[str] = WEIG
     return f"hub:{path}@{revision or commit_in_cache(path) or 'main'}"
 
 
-def _speech(path: str) -> str:
+def _chat_format(path: str) -> str:
     """Fingerprint of the files of a local folder that say how a conversation is written; empty where there are none."""
-    files = sorted({file for pattern in SPEECH for file in Path(path).expanduser().glob(pattern) if file.is_file()})
+    files = sorted({file for pattern in CHAT_FORMAT for file in Path(path).expanduser().glob(pattern) if file.is_file()})
     return files_fingerprint(files) if files else ""
 
 
-def _facts(preset: Entry[PresetSpec] | None, path: Any, arguments: Mapping[str, Any], knobs: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(preset: Entry[PresetSpec] | None, path: Any, arguments: ModelArguments, knobs: Knobs) -> dict[str, Any]:
     """What the board says of the model; sizes from the weights' headers where they are here, else from the preset."""
     spec = preset.spec if preset else None
     shown = os.path.basename(str(path).rstrip("/")) if path and _is_folder(str(path)) else path
@@ -241,10 +248,10 @@ def _facts(preset: Entry[PresetSpec] | None, path: Any, arguments: Mapping[str, 
         "preset": spec.preset if spec else None,
         "family": spec.family if spec else "",
         "coverage": dataclasses.asdict(held) if held else None,
-        "revision": knobs.get("revision"),
-        "adapter": arguments["adapter"],
-        "fingerprint": arguments.get("fingerprint"),
-        "dtype": arguments.get("dtype", "auto"),
+        "revision": knobs.revision,
+        "adapter": arguments.adapter,
+        "fingerprint": arguments.fingerprint,
+        "dtype": arguments.dtype,
         "pitfalls": list(spec.pitfalls) if spec else [],
         **facts,
     }

@@ -181,13 +181,13 @@ def _system(system: System) -> Json:
 def _task(task: RequestedTask) -> Json:
     """What of a task a reader of the numbers must know."""
     names = dict.fromkeys(key.split(".")[0] for key in task.score)
-    calibrated = bool(getattr(TASK_TYPES.load(task.type), "CALIBRATES", False))
+    calibrated: bool = TASK_TYPES.load(task.type).CALIBRATES
     return {
         "type": task.type,
         "version": task.version,
         "score": list(task.score),
         "signatures": {name: METRICS.load(name).SIGNATURE for name in names},
-        "thresholds": calibrated or any(hasattr(METRICS.load(name), "settle") for name in names),
+        "thresholds": calibrated or any(METRICS.load(name).settle is not None for name in names),
         "languages": len(task.languages),
     }
 

@@ -1,5 +1,6 @@
 """What a run leaves beside its stages: `requests/<hash>.json`, the cells it asked for and what they are about.
 
+write_record(RequestFile(schema_=1, models={...}, tasks={...}, cells=(...)), Path("runs/x/requests/0f3a.json"))
 request = read_request(Path("runs/x/requests/0f3a.json"))
 request.cells[0].score        # 'score/xnli-de-0123456789', a folder below runs/x
 """
@@ -11,9 +12,10 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from harness.api.errors import UserError, raise_all
+from harness.runtime.stages import write_json
 from harness.specs.model import Spec
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 
 
 class RequestedCoverage(Spec):
@@ -197,6 +199,12 @@ class RequestFile(Spec):
     "Stages that failed."
     replaced: tuple[Replaced, ...] = ()
     "Degenerate seeds that were replaced on request."
+
+
+def write_record(record: RequestFile, path: Path) -> None:
+    """Write a request file whole, by rename."""
+    content = record.model_dump(mode="json")
+    write_json(path, {"schema": content.pop("schema_"), **content})
 
 
 def read_request(path: Path) -> RequestFile:

@@ -12,12 +12,12 @@ from typing import Any
 
 from harness.api.errors import UserError
 from harness.api.protocols import Json
+from harness.runtime.arguments import read_arguments
 from harness.runtime.stages import canonical, read_json
 from harness.scoring.score import SCORE_FILE
 
 _VOLATILE = re.compile(r"seconds|time|duration|speed|host|device|memory|resumed|pid|path|folder")
 _DIRECTORY = re.compile(r"(?<![\w:/.~])/(?:[^\s/'\",:;()\[\]]+/)+")
-_IDENTITY = re.compile(r"(fingerprint|revision)$|(^|[.])data([.]\w+)?$")  # data: a fingerprint, or one a language
 _SETTINGS = ("training", "options", "seed", "limit", "head", "metrics", "score")
 
 
@@ -83,28 +83,20 @@ def _differs(name: str, folder: Path, other: Path) -> UserError:
 
 def _trace(folder: Path, environments: Environments) -> dict[str, Any]:
     """What one stage folder says; its scores are there so that two copies can be compared."""
-    done, args = read_json(folder / "done.json"), read_json(folder / "args.json")
+    done, held = read_json(folder / "done.json"), read_json(folder / "args.json")
+    try:
+        args = read_arguments(held["verb"], held["args"])
+    except UserError as error:
+        raise error.at(str(folder / "args.json")) from error
     facts = {key: value for key, value in done.items() if key not in ("key", "versions", "commit")}
     if (folder / "train.json").is_file():
         facts |= read_json(folder / "train.json")
     return {
         "key": done["key"],
-        "inputs": sorted(args["inputs"]),
-        "settings": portable({key: args["args"][key] for key in _SETTINGS if key in args["args"]}),
-        "data": portable(dict(_identities(args["args"], ""))),
+        "inputs": sorted(held["inputs"]),
+        "settings": portable({key: held["args"][key] for key in _SETTINGS if key in held["args"]}),
+        "data": portable(args.identities()),
         "facts": portable({key: value for key, value in sorted(facts.items()) if not _VOLATILE.search(key)}),
         "scores": read_json(folder / SCORE_FILE) if (folder / SCORE_FILE).is_file() else None,
         "environment": environments.add(commit=done.get("commit", ""), versions=done.get("versions", {})),
     }
-
-
-def _identities(value: Any, place: str) -> Iterable[tuple[str, str]]:
-    """(dotted place, text) of every fingerprint and revision in a stage's arguments, its data's above all."""
-    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        inner = f"{place}.{key}" if place else str(key)
-        if isinstance(item, str):
-            if _IDENTITY.search(inner):
-                yield inner, item
-        else:
-            yield from _identities(item, inner)

@@ -15,12 +15,23 @@ from harness.planning.catalog.catalog import Catalog
 from harness.planning.catalog.lm_eval_files.caveats import remarks_on_shots
 from harness.planning.intermediate import NO_INTERMEDIATE, Setting
 from harness.planning.plan import Plan, PlannedCell
-from harness.planning.precedence import prompt_settings, prompt_settings_of, route_name, route_of
+from harness.planning.resolved_tasks import ResolvedTask
+from harness.report.record.schema import (
+    SCHEMA,
+    Failure,
+    Overlap,
+    Replaced,
+    RequestedCell,
+    RequestedGroup,
+    RequestedModel,
+    RequestedTask,
+    RequestFile,
+    write_record,
+)
+from harness.runtime.arguments import InitArguments
 from harness.runtime.provenance import provenance
-from harness.runtime.stages import Stage, canonical, write_json
+from harness.runtime.stages import canonical
 from harness.scoring.score import score_keys
-
-SCHEMA = 1
 
 
 def write_request(
@@ -34,68 +45,60 @@ def write_request(
 ) -> Path:
     """Write the request file of a run and return its path; the same request has the same file."""
     request = dataclasses.asdict(plan.request)
-    name = hashlib.sha256(
-        canonical({**request, "cells": [cell.score.key if cell.score else "" for cell in plan.cells]}).encode()
-    ).hexdigest()[:10]
-    model = plan.backbone.name
-    settings = prompt_settings(plan.request.prompt_args)
-    routes = {
-        name: route_name(
-            route_of(entry.spec, plan.request.route),
-            prompt_settings_of(entry.spec, settings),
-            engine=plan.backbone.engine,
-        )
-        for name, entry in plan.tasks.items()
-    }
-    content = {
-        "schema": SCHEMA,
-        "request": request,
-        "models": {model: {**plan.backbone.facts, **_made_sizes(plan, root)}},
-        "tasks": {name: _task(plan, name) for name in plan.tasks},
-        "groups": _groups(plan, catalog),
-        "cells": [_cell(plan, cell, routes) for cell in plan.cells],
-        "overlaps": list(overlaps),
-        "declared": _declared(plan, catalog),
-        "replaced": list(replaced),
-        "failures": [{"stage": stage, "error": error} for stage, error in failures],
+    keys = [cell.score.key if cell.score else "" for cell in plan.cells]
+    name = hashlib.sha256(canonical({**request, "cells": keys}).encode()).hexdigest()[:10]
+    record = RequestFile(
+        schema_=SCHEMA,
+        request=request,
+        models={plan.backbone.name: RequestedModel.model_validate({**plan.backbone.facts, **_made_sizes(plan, root)})},
+        tasks={name: _task(plan, task) for name, task in plan.tasks.items()},
+        groups=_groups(plan, catalog),
+        cells=tuple(_cell(plan, cell) for cell in plan.cells),
+        overlaps=tuple(Overlap.model_validate(overlap) for overlap in overlaps),
+        declared=_declared(plan, catalog),
+        replaced=tuple(Replaced.model_validate(run) for run in replaced),
+        failures=tuple(Failure(stage=stage, error=error) for stage, error in failures),
         **provenance(),
-    }
+    )
     path = root / "requests" / f"{name}.json"
-    write_json(path, content)
+    write_record(record, path)
     return path
 
 
 def _made_sizes(plan: Plan, root: Path) -> dict[str, Any]:
     """Sizes of a backbone that this run makes from random weights, once it stands."""
-    made = next((stage for stage in plan.stages if stage.verb == "init"), None)
+    made = next((stage for stage in plan.stages if isinstance(stage.args, InitArguments)), None)
     return read_sizes(made.folder(root) / "backbone") if made and made.is_done(root) else {}
 
 
-def _task(plan: Plan, name: str) -> dict[str, Any]:
-    spec = plan.tasks[name].spec
-    keys = ("type", "version", "description", "chance", "notes", "same_task", "languages")
-    content = spec.model_dump(mode="json", include=set(keys))
-    if spec.lm_eval and prompt_settings_of(spec, prompt_settings(plan.request.prompt_args)).num_fewshot:
-        content["notes"] += remarks_on_shots(spec)
-    return {
-        **content,
-        "score": list(score_keys([use.metric for use in spec.metrics], spec.score)),
-        "trained": any(c.train and c.task == name for c in plan.cells),
-    }
+def _task(plan: Plan, task: ResolvedTask) -> RequestedTask:
+    spec = task.spec
+    shown = remarks_on_shots(spec) if spec.lm_eval and task.route.prompt.num_fewshot else ()
+    return RequestedTask(
+        type=spec.type,
+        version=spec.version,
+        description=spec.description,
+        languages=spec.languages,
+        score=score_keys([use.metric for use in spec.metrics], spec.score),
+        chance=spec.chance,
+        notes=(*spec.notes, *shown),
+        same_task=spec.same_task,
+        trained=any(cell.train and cell.task == spec.task for cell in plan.cells),
+    )
 
 
-def _groups(plan: Plan, catalog: Catalog) -> dict[str, Any]:
+def _groups(plan: Plan, catalog: Catalog) -> dict[str, RequestedGroup]:
     """The groups that the request names or that lie wholly within its tasks, with the groups inside them."""
     asked = {part.strip() for part in plan.request.tasks.split(",")}
     theirs = {catalog.group(part).spec.group for part in asked - {*catalog.names("group")} if catalog.is_their_group(part)}
     asked |= theirs
-    groups: dict[str, Any] = {}
+    groups: dict[str, RequestedGroup] = {}
     for name in (*catalog.names("group"), *sorted(theirs)):
         tasks = catalog.group_tasks(name)
         if name in asked or set(tasks) <= set(plan.tasks):
             spec = catalog.group(name).spec
             members = [found for member in spec.members for found in _members(member, catalog)]
-            groups[name] = {"members": members, "tasks": tasks, "aggregate": spec.aggregate}
+            groups[name] = RequestedGroup(members=tuple(members), tasks=tuple(tasks), aggregate=spec.aggregate)
     return groups
 
 
@@ -105,24 +108,24 @@ def _members(member: str, catalog: Catalog) -> list[str]:
     return [member] if known else fnmatch.filter(catalog.names("task"), member)
 
 
-def _cell(plan: Plan, cell: PlannedCell, routes: Mapping[str, str]) -> dict[str, Any]:
-    spec = plan.tasks[cell.task].spec
-    folders: dict[str, Stage | None] = {"score": cell.score, "predict": cell.predict}
-    return {
-        "model": plan.backbone.name,
-        "intermediate": cell.intermediate,
-        "task": cell.task,
-        "lang": cell.lang,
-        "seed": cell.seed,
-        "route": routes[cell.task],
-        "recipe": plan.recipe.spec.recipe if cell.train else None,
-        "same_task": plan.is_same_task(cell.intermediate, cell.task),
-        "limit": plan.request.limit,
-        "train": [stage.name for stage in cell.train],
-        "synthetic": any(source.world is not None for source in spec.data.test),
-        "blocked": cell.blocked,
-        **{key: stage.name if stage else None for key, stage in folders.items()},
-    }
+def _cell(plan: Plan, cell: PlannedCell) -> RequestedCell:
+    task = plan.tasks[cell.task]
+    return RequestedCell(
+        model=plan.backbone.name,
+        intermediate=cell.intermediate,
+        task=cell.task,
+        lang=cell.lang,
+        seed=cell.seed,
+        route=task.route.shown,
+        recipe=plan.recipe.spec.recipe if cell.train else None,
+        same_task=plan.is_same_task(cell.intermediate, cell.task),
+        limit=plan.request.limit,
+        score=cell.score.name if cell.score else None,
+        predict=cell.predict.name if cell.predict else None,
+        blocked=cell.blocked,
+        train=tuple(stage.name for stage in cell.train),
+        synthetic=any(source.world is not None for source in task.spec.data.test),
+    )
 
 
 def _declared(plan: Plan, catalog: Catalog) -> dict[str, str]:

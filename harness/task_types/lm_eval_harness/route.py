@@ -15,12 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.api.errors import UserError
-from harness.api.protocols import Feature, Output, Partial, Prediction
+from harness.api.protocols import Feature, Output, Partial, Prediction, RouteDefaults
 from harness.api.randomness import generator
 from harness.specs.lm_eval import Function, LmEvalTask
 from harness.specs.model import Spec
@@ -48,8 +48,8 @@ class Options(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LmEvalRoute:
-    """The prompt route of one task, in the shape of `TaskType` (harness/api/protocols.py) as far as it is asked for."""
+class LmEvalRoute(RouteDefaults):
+    """The prompt route of one task: Asks in the words of harness/api/protocols.py; it trains nothing."""
 
     config: LmEvalTask
     code: TaskCode
@@ -60,7 +60,6 @@ class LmEvalRoute:
     "Longest input of the model, where it is known."
 
     ROUTES = ("prompt",)
-    WHOLE_BATCH_LOSS = False
     Options = Options
 
     @property
@@ -77,10 +76,6 @@ class LmEvalRoute:
         if isinstance(samples, Function):
             samples = self.code.function(samples)()
         return list(samples) if samples is not None else self.pool
-
-    def asks(self, task: TaskSpec) -> Literal["loglikelihood", "generate"]:
-        """The capability of the adapter that answers."""
-        return "generate" if self.config.output_type == "generate_until" else "loglikelihood"
 
     def telling(self, columns: frozenset[str]) -> Telling:
         """How the task's rows are told."""

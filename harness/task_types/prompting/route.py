@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel
 
 from harness.api.errors import UserError
-from harness.api.protocols import Batch, Feature, HeadSpec, Output, Partial, Prediction
+from harness.api.protocols import Batch, Feature, HeadSpec, Output, Partial, Prediction, RouteDefaults
 from harness.specs.prompt import Generate, PromptSettings
 from harness.specs.task import TaskSpec
 from harness.task_types.prompting.answer_parsing import choose, read_answer
@@ -39,8 +39,8 @@ IGNORED = -100
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromptRoute:
-    """The prompt route of a task type, in the shape of `TaskType` (harness/api/protocols.py)."""
+class PromptRoute(RouteDefaults):
+    """The prompt route of a task type: Asks and Trains in the words of harness/api/protocols.py."""
 
     module: Any
     "The task type: its rows and examples are the same on every route."
@@ -51,7 +51,6 @@ class PromptRoute:
     "Longest input of the model, where it is known."
 
     ROUTES = ("prompt",)
-    WHOLE_BATCH_LOSS = False
 
     @property
     def Options(self) -> type[BaseModel]:
@@ -74,7 +73,8 @@ class PromptRoute:
         """Whether a generated text is already what the task type predicts."""
         return "generate" in self.module.NEEDS
 
-    def head(self, task: TaskSpec, options: Any) -> HeadSpec:
+    @staticmethod
+    def head(task: TaskSpec, options: Any) -> HeadSpec:
         """The model's own language model head: logits [M, V] of the M positions with a label."""
         return HeadSpec(kind="lm", num_outputs=0)
 
@@ -165,10 +165,6 @@ class PromptRoute:
         """Tokens of the answers."""
         return sum(label != IGNORED for feature in features if isinstance(feature.labels, list) for label in feature.labels)
 
-    def asks(self, task: TaskSpec) -> Literal["loglikelihood", "generate"]:
-        """The capability of the adapter that answers the requests."""
-        return "generate" if task.prompt and task.prompt.generate else "loglikelihood"
-
     def reduce(self, feature: Feature, output: Output | str, *, task: TaskSpec, options: Any) -> Partial:
         """[sum of log-probabilities, tokens, 1 if greedy] of each continuation, or the text that was generated."""
         return output if isinstance(output, str) else np.asarray(output, dtype=np.float64).tolist()
@@ -208,7 +204,7 @@ class PromptRoute:
         if self._reads_itself:
             text: str = self.module.oracle(feature, example, task=task, options=options)
             return text
-        if self.asks(task) == "generate":
+        if task.asks == "generate":
             return wording_of(task, settings=self.settings, lang=example.lang).answer(example) or ""
         gold = None if example.gold is None else task.labels.index(example.gold)
         continuations = feature.continuations or []

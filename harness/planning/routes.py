@@ -1,0 +1,109 @@
+"""How a run asks each of its tasks: by a head, for vectors, or in words; and which engine answers.
+
+routing = Routing(asked="prompt", prompt=parse_prompt_args("num_fewshot=4"), engine=Engine(), trains=True)
+route = routing.of(spec)
+route.name, route.in_words, route.shown      # 'prompt', True, 'prompt 4-shot'
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from harness.api.errors import UserError, did_you_mean, raise_all
+from harness.api.registry import TASK_TYPES
+from harness.planning.precedence import settle
+from harness.runtime.engines import Engine
+from harness.specs.prompt import PromptSettings
+from harness.specs.task import TaskSpec
+
+PROMPT = "prompt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """How one task is asked."""
+
+    name: str
+    "head, embedding or prompt."
+    prompt: PromptSettings
+    "How the task is put into words, where it is."
+    engine: Engine
+
+    @property
+    def in_words(self) -> bool:
+        """Whether the model is asked in words."""
+        return self.name == PROMPT
+
+    @property
+    def is_served(self) -> bool:
+        """Whether another engine than transformers answers."""
+        return self.engine.serves(self.name)
+
+    @property
+    def shown(self) -> str:
+        """As boards name it: `prompt` with how it was asked, and what answers, so that what differs is another line."""
+        name = prompt_name(self.prompt) if self.in_words else self.name
+        return f"{name}, engine {self.engine.name}" if self.is_served else name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routing:
+    """What a run says of the routes of its tasks."""
+
+    asked: str
+    "Value of --route; empty = the first route of each task type."
+    prompt: PromptSettings
+    engine: Engine
+    trains: bool
+    "Whether the run trains at all."
+    _found: dict[str, Route] = field(default_factory=dict, compare=False, repr=False)
+
+    def of(self, spec: TaskSpec) -> Route:
+        """The route asked for where the task's type has it, else the type's first."""
+        if spec.task not in self._found:
+            routes = TASK_TYPES.load(spec.type).ROUTES
+            name = self.asked if self.asked in routes else str(routes[0])
+            self._found[spec.task] = Route(name=name, prompt=prompt_of(spec, self.prompt), engine=self.engine)
+        return self._found[spec.task]
+
+    def is_trained(self, spec: TaskSpec) -> bool:
+        """Whether target training belongs to a task; in words it does only where fine-tuning is asked for."""
+        return spec.is_trainable and self.trains and (self.prompt.sft or not self.of(spec).in_words)
+
+
+def parse_prompt_args(text: str) -> PromptSettings:
+    """What --prompt_args says: `key=value,...` with YAML values; raises every mistake at once."""
+    values: dict[str, Any] = {}
+    errors: list[UserError] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, equals, value = part.partition("=")
+        if not equals:
+            errors.append(UserError("not `key=value`", where="--prompt_args", found=part))
+        elif key not in PromptSettings.model_fields:
+            todo = did_you_mean(key, PromptSettings.model_fields)
+            errors.append(UserError(f"unknown prompt setting '{key}'", where="--prompt_args", todo=todo))
+        else:
+            values[key] = yaml.safe_load(value)
+    raise_all(errors)
+    found: PromptSettings = settle(PromptSettings, [("--prompt_args", values)]).values
+    return found
+
+
+def prompt_of(spec: TaskSpec, given: PromptSettings) -> PromptSettings:
+    """How one task is asked: a task of lm-eval has a number of examples of its own, which 0 makes final, and its own words."""
+    if spec.lm_eval is None:
+        return given
+    own = spec.lm_eval.num_fewshot
+    num_fewshot = given.num_fewshot if "num_fewshot" in given.model_fields_set and own != 0 else own or 0
+    return given.model_copy(
+        update={"num_fewshot": num_fewshot, "fewshot_split": "train", "wording": "english", "normalise": None, "sft": False}
+    )
+
+
+def prompt_name(prompt: PromptSettings) -> str:
+    """How a model was asked in words, e.g. `prompt 4-shot, chat_template`."""
+    said = [f"{prompt.num_fewshot}-shot" if prompt.num_fewshot else "zero-shot"]
+    more = prompt.model_dump(exclude={"num_fewshot"}, exclude_defaults=True)
+    said += [key if value is True else f"{key} {value}" for key, value in sorted(more.items())]
+    return f"{PROMPT} {', '.join(said)}"

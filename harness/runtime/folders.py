@@ -1,0 +1,51 @@
+"""Folders that are whole or absent, whenever the process dies: written under a temporary name and renamed.
+
+write_folder(stage_folder / "checkpoint", lambda place: adapter.save(str(place)))
+sweep(stage_folder)          # removes what a killed process left half-written
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Fill a folder by `write(temporary)` and give it its name at the end; an older one of the name is replaced."""
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    write(temporary)
+    remove_folder(folder)
+    temporary.rename(folder)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, if it is there: its name goes first, so that a name is never left to half of the content."""
+    if folder.exists():
+        doomed = folder.with_name(f".{folder.name}.{os.getpid()}.0")
+        shutil.rmtree(doomed, ignore_errors=True)
+        folder.rename(doomed)
+        shutil.rmtree(doomed)
+
+
+def link_folder(source: Path, target: Path) -> None:
+    """Give the files of a folder a second name in another; copies where the file system has no links."""
+
+    def link(old: str, new: str) -> str:
+        try:
+            os.link(old, new)
+        except OSError:
+            shutil.copy2(old, new)
+        return new
+
+    shutil.copytree(source, target, copy_function=link, dirs_exist_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove half-written folders that a killed process left; only under the stage's lock."""
+    for left in folder.glob(".*.[0-9]*"):
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()

@@ -1,0 +1,36 @@
+"""What a metric offers, in the words of type checkers, and the defaults of what it need not say.
+
+A metric is a module of this folder: functions and constants, no class.  `METRICS.load` fills in the defaults of MetricDefaults.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from harness.api.protocols import Json
+
+
+class Metric(Protocol):
+    """A module of harness/scoring/metrics."""
+
+    KEYS: tuple[str, ...]
+    "Names of the numbers it gives, the main one first, e.g. ('f1', 'precision', 'recall')."
+    SIGNATURE: str
+    "What exactly is computed and which script it equals, e.g. 'chunk_f1|seqeval:0.0.12|xtreme:838c13b'."
+    GOLDEN: Sequence[Mapping[str, Any]]
+    "Cases computed by the official script: {name, predictions, golds, lang, scores: {key: value}}."
+
+    def stats(self, prediction: Json, gold: Json, *, lang: str) -> Sequence[float]:
+        """Additive statistics of one example (fixed length)."""
+
+    def combine(self, totals: np.ndarray) -> dict[str, np.ndarray]:
+        """Scores (0-100) from summed statistics; totals [..., K] -> {key: [...]}: leading axes are bootstrap samples."""
+
+
+class MetricDefaults:
+    """What a metric need not say."""
+
+    settle = None
+    """settle(predictions, golds, *, lang) -> Json mapping: what only the whole set can tell (squad_v2's thresholds).  `stats`
+    then takes it as `settings`, score.json keeps it, and bootstrap samples take it as given."""
