@@ -72,8 +72,8 @@ PITFALLS = {
     ),
     9: (
         "label numbers differ between copies of XNLI, ANLI and SNLI",
-        "test_data::test_class_numbers_take_the_names_of_the_data_whatever_the_order_of_the_task",
-        "test_data::test_rows_without_a_label_are_dropped_and_counted",
+        "test_label_names::test_class_numbers_take_the_names_of_the_data_whatever_the_order_of_the_task",
+        "test_label_names::test_rows_without_a_label_are_dropped_and_counted",
         "test_pitfalls::test_label_numbers_of_the_hubs_inference_sets_mean_what_the_hub_means",
         "test_submission_export::test_files_have_the_official_shapes",
     ),
@@ -131,7 +131,7 @@ PITFALLS = {
         "test_task_types::test_retrieval_asks_in_english_and_searches_all_foreign_sentences",
         "test_submission_export::test_positions_follow_the_english_sentences_in_alphabetical_order",
         "test_board_markdown::test_the_page_names_the_pooling_of_embeddings",
-        "test_data::test_a_limit_never_shrinks_a_retrieval_pool",
+        "test_limits::test_a_limit_never_shrinks_a_retrieval_pool",
         "test_pitfalls::test_tatoeba_sentences_end_before_their_newline",
     ),
     20: (
