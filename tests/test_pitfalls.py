@@ -128,7 +128,7 @@ PITFALLS = {
     ),
     19: (
         "Tatoeba: layer, pooling, direction, newlines and the order of the labels",
-        "test_task_types::test_retrieval_asks_in_english_and_searches_all_foreign_sentences",
+        "test_retrieval::test_retrieval_asks_in_english_and_searches_all_foreign_sentences",
         "test_submission_export::test_positions_follow_the_english_sentences_in_alphabetical_order",
         "test_board_markdown::test_the_page_names_the_pooling_of_embeddings",
         "test_limits::test_a_limit_never_shrinks_a_retrieval_pool",
