@@ -121,10 +121,10 @@ PITFALLS = {
     18: (
         "BUCC's threshold comes from development rows or is said to be an oracle's; its pool is the full corpus",
         "test_pitfalls::test_bucc_mines_the_full_corpora",
-        "test_bitext_mining::test_each_half_has_the_threshold_of_the_other",
-        "test_bitext_mining::test_a_half_does_not_see_its_own_gold",
-        "test_bitext_mining::test_a_dev_corpus_that_is_the_test_corpus_does_not_choose_the_threshold",
-        "test_bitext_mining::test_whole_runs_say_where_the_threshold_comes_from",
+        "test_mining_thresholds::test_each_half_has_the_threshold_of_the_other",
+        "test_mining_thresholds::test_a_half_does_not_see_its_own_gold",
+        "test_mining_thresholds::test_a_dev_corpus_that_is_the_test_corpus_does_not_choose_the_threshold",
+        "test_mining_commands::test_whole_runs_say_where_the_threshold_comes_from",
     ),
     19: (
         "Tatoeba: layer, pooling, direction, newlines and the order of the labels",

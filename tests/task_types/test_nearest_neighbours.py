@@ -193,7 +193,7 @@ def test_both_directions_need_k_vectors_on_each_side() -> None:
 @pytest.mark.parametrize("shape", [(500, 3000, 64), (3000, 500, 64), (500, 500, 700)])
 @pytest.mark.parametrize("spread", [1.0, 0.0])
 def test_memory_is_said_beforehand(shape: tuple[int, int, int], spread: float) -> None:
-    """Arrays of numpy only: the resident memory of a process is held against the statement in test_bitext_mining."""
+    """Arrays of numpy only: the resident memory of a process is held against the statement in test_mining_memory."""
     num_queries, num_index, length = shape
     queries, index = alike(num_queries, length, 25, spread=spread), alike(num_index, length, 26, spread=spread)
     stated = search_memory(num_queries, num_index, dimension=length, k=4, mutual=True, block_bytes=4_000_000)
