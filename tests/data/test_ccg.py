@@ -1,5 +1,6 @@
 """CCG: both file formats, categories as labels, categories that training has not seen, and where the files are looked for."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from small_tasks import write
 from small_tokenizers import word_level
 
 from harness.api.errors import MissingData, UserError
-from harness.data import label_sets
 from harness.data.examples import Split, data_fingerprint, load_examples
 from harness.data.label_sets import label_set
 from harness.data.locations import DataPlace
@@ -112,11 +112,16 @@ def test_missing_files_say_where_to_put_them(tmp_path: Path) -> None:
             assert part in str(caught.value)
 
 
-def test_labels_are_read_once_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_are_read_once_and_remembered(tmp_path: Path) -> None:
     put(tmp_path, ccg__train=f"{ITEMS}\n")
     spec, place = Catalog().task("ccg").spec, DataPlace(data_dir=tmp_path, offline=True)
     labels = label_set(spec, place=place)
-    monkeypatch.setattr(label_sets, "load_examples", None)
+    rows = tmp_path / "ccg" / "train"
+    known = rows.stat()
+    rows.write_bytes(b"?" * known.st_size)
+    os.utime(rows, ns=(known.st_atime_ns, known.st_mtime_ns))  # so that its hash is remembered
+    with pytest.raises(UserError):
+        load_examples(spec, split="train", langs=["en"], place=place)
     assert label_set(spec, place=place) == labels
     assert label_set(spec.model_copy(update={"labels": labels}), place=place) == labels
     mnli = Catalog().task("mnli").spec

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, BertForMaskedLM, ModernBertForMaskedLM, 
 from harness.api.errors import UserError
 from harness.api.protocols import HeadSpec, ModelSource, Pooling
 from models.encoder import load, read_sizes
-from models.loading import files as _source
+from models.loading import files
 from models.loading.files import locate, read_tensors
 from models.loading.scratch import init_scratch, train_tokenizer
 
@@ -78,9 +78,9 @@ def test_tied_tensors_in_a_bin_file_are_both_kept(xlmr):
 
 def test_large_bin_files_become_several_with_an_index(xlmr, monkeypatch):
     pickle_weights(xlmr)
-    split = _source.split_torch_state_dict_into_shards
+    split = files.split_torch_state_dict_into_shards
     monkeypatch.setattr(
-        _source, "split_torch_state_dict_into_shards", lambda state, max_shard_size: split(state, max_shard_size="50KB")
+        files, "split_torch_state_dict_into_shards", lambda state, max_shard_size: split(state, max_shard_size="50KB")
     )
     folder = locate(str(xlmr))
     assert len(list(folder.glob("model-*.safetensors"))) > 1

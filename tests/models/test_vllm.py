@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 from small_decoders import loaded
+from small_engines import vllm_in
 from small_models import make_folder
 
+import run_eval
 from harness.api.errors import UserError
 from harness.api.protocols import Feature
 from harness.api.registry import ENGINES, ROOT
-from harness.commands import plan as plan_command
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.plan import make_plan
@@ -35,9 +36,9 @@ VLLM = "engine=vllm"
 
 
 @pytest.fixture
-def has_vllm(monkeypatch):
+def has_vllm(monkeypatch, tmp_path):
     """An environment that says it has vLLM: nothing is started."""
-    monkeypatch.setattr("harness.planning.request_checks.vllm_python", lambda: sys.executable)
+    monkeypatch.setenv(engines.VARIABLE, vllm_in(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +54,17 @@ def plan_of(model, model_args="", prompt_args="", *, tasks="mini/xnli,mini/retri
 # --- the request
 
 
-def test_the_engine_is_part_of_what_it_answers_and_of_nothing_else(model, has_vllm):
+def test_the_engine_is_part_of_what_it_answers_and_of_nothing_else(model, has_vllm, capsys):
     asked = {"tasks": "mini/xnli,mini/retrieval,mini/panx", "intermediate": "none,mini/paraphrase", "route": ""}
     usual, served = plan_of(model, **asked), plan_of(model, VLLM, **asked)
     changed = {stage.name for stage in served.stages} ^ {stage.name for stage in usual.stages}
     assert {(name.split("/")[0], "retrieval" in name) for name in changed} == {("predict", True), ("score", True)}
     with_engine = {stage.args["task"] for stage in served.stages if stage.args.get("model", {}).get("engine")}
     assert with_engine == {"mini/retrieval"}
-    assert any("heads are transformers'" in remark and "mini/retrieval" in remark for remark in plan_command._remarks(served))
+    flags = {"--intermediate": asked["intermediate"], "--tasks": asked["tasks"], "--model_args": VLLM, "--recipe": "mini"}
+    words = [word for flag in flags.items() for word in flag]
+    assert run_eval.main(["plan", "--model", model, "--languages", "de", *words]) == 0
+    assert "vllm answers mini/retrieval; mini/xnli, mini/panx: heads are transformers'" in capsys.readouterr().out
     prompted = plan_of(model, VLLM)
     assert {s.args["model"].get("engine") for s in prompted.stages if s.verb == "predict"} == {"vllm"}
 

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from small_engines import vllm_in
 from small_lm_eval_tasks import write_folder
 from stand_ins import write_stand_ins
 
@@ -58,14 +59,6 @@ def keys_of(name, folder):
         for stage in (cell.predict, cell.score):
             joint[f"{stage.verb} {cell.task}"].append(stage.key)
     return found | {verb: f"{len(keys)} {sha256(' '.join(keys).encode()).hexdigest()[:10]}" for verb, keys in joint.items()}
-
-
-def vllm_in(folder):
-    """An interpreter that says it has vLLM: planning asks no more of it."""
-    script = folder / "python"
-    script.write_text('#!/bin/sh\necho \'{"vllm": "0.32.0"}\'\n', encoding="utf-8")
-    script.chmod(0o755)
-    return str(script)
 
 
 @pytest.mark.parametrize("name", PLANS)

@@ -1,16 +1,20 @@
 """The prediction loop: each cell once, the same answers however it is cut, and the fakes in the model's place."""
 
 import json
+import os
 import shutil
 
 import numpy as np
 import pytest
 import torch
-from small_runs import Project, contents
+import tqdm
+from listening import listen
+from small_runs import Project, contents, differences
 
-import harness.prediction.loop as predicting
 from harness.api.errors import UserError
 from harness.prediction.fakes import load_fake
+from models.decoder import Decoder
+from models.encoder import Encoder
 from models.inference.prefix_tree import share
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -23,14 +27,10 @@ def project(tmp_path_factory):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Languages and sizes of what the model is asked."""
-    seen, ask = [], predicting._ask
-
-    def spy(adapter, features, question, machine):
-        seen.append([len(feature.input_ids) for feature in features])
-        return ask(adapter, features, question, machine)
-
-    monkeypatch.setattr(predicting, "_ask", spy)
+    """The lengths of the sequences of each batch that the model makes vectors or outputs of."""
+    seen = []
+    for name in ("embed", "forward_head"):
+        listen(monkeypatch, Encoder, name, lambda batch, _: seen.append([len(feature.input_ids) for feature in batch.features]))
     return seen
 
 
@@ -58,11 +58,10 @@ def test_a_language_added_later_leaves_the_others_alone(project, tmp_path, asked
 @pytest.mark.parametrize("num_fewshot", [0, 1])
 def test_what_begins_alike_is_asked_together(project, tmp_path, monkeypatch, num_fewshot):
     """Rows of parallel data have the same solved examples in every language: then the languages of a row are neighbours."""
-    asked, ask = [], predicting._ask
+    asked = []
 
-    def spy(adapter, features, *rest):
+    def hear(features, max_tokens):
         asked.extend(tuple(feature.input_ids) for feature in features)
-        return ask(adapter, features, *rest)
 
     def run(*languages):
         asked.clear()
@@ -70,74 +69,92 @@ def test_what_begins_alike_is_asked_together(project, tmp_path, monkeypatch, num
         project.run(tmp_path / "-".join(languages), tasks="pairs", languages=languages, limit=8, **words)
         return list(asked)
 
-    monkeypatch.setattr(predicting, "_ask", spy)
+    listen(monkeypatch, Decoder, "loglikelihood", hear)
     apart, together = [run("en"), run("de"), run("sw")], run("en", "de", "sw")
+    assert [len(prompts) for prompts in apart] == [8, 8, 8]
     assert together == [prompt for row in (zip(*apart) if num_fewshot else apart) for prompt in row]
     if num_fewshot:
         assert share(together).num_tokens < 0.8 * sum(share(row).num_tokens for row in apart)
 
 
 def outputs(project, root, monkeypatch, *, limit=None, starved=None, **knobs):
-    """All outputs of the model by feature, in the order of the cells' features."""
+    """All outputs of the model by the tokens of a sequence; batches of more than `limit` tokens do not fit into its memory."""
     found = {}
-    from harness.task_types import classification
+    forward_head = Encoder.forward_head
 
-    reduce = classification.reduce
-
-    def spy(feature, output, **rest):
-        found[tuple(feature.input_ids)] = output
-        return reduce(feature, output, **rest)
-
-    def load(*args, **kwargs):
-        from harness.runtime.loading import load_adapter
-
-        adapter = load_adapter(*args, **kwargs)
-
-        def check(module, args, kwargs):
-            if limit and args[0].input_ids.numel() > limit:
-                if starved is not None:
-                    starved.append(args[0].input_ids.numel())
-                raise torch.OutOfMemoryError("no more")
-
-        adapter.module.register_forward_pre_hook(check, with_kwargs=True)
-        return adapter
+    def little_memory(adapter, batch, head):
+        if limit and batch.input_ids.numel() > limit:
+            if starved is not None:
+                starved.append(batch.input_ids.numel())
+            raise torch.OutOfMemoryError("no more")
+        outputs = forward_head(adapter, batch, head)
+        found.update({tuple(feature.input_ids): output for feature, output in zip(batch.features, outputs, strict=True)})
+        return outputs
 
     with monkeypatch.context() as patch:
-        patch.setattr(classification, "reduce", spy)
-        patch.setattr(predicting, "load_adapter", load)
+        patch.setattr(Encoder, "forward_head", little_memory)
         report = project.with_machine(**knobs).run(root, tasks="pairs", model_args="dtype=float32")
     assert not report.failed, report.failed
     return found
 
 
+def trained(project, root):
+    """A folder with the trained model of `pairs`, and nothing predicted yet."""
+    project.run(root, tasks="pairs", model_args="dtype=float32")
+    for verb in ("predict", "score"):
+        shutil.rmtree(root / verb)
+    return root
+
+
 def test_outputs_agree_whatever_the_batch_and_the_memory(project, tmp_path, monkeypatch):
-    whole = outputs(project, tmp_path / "a", monkeypatch)
+    trained(project, tmp_path / "a")
     for root in ("b", "c"):  # trained once: the knob of the batch rounds training too
-        shutil.copytree(tmp_path / "a" / "train", tmp_path / root / "train")
+        shutil.copytree(tmp_path / "a", tmp_path / root)
+    whole = outputs(project, tmp_path / "a", monkeypatch)
     small = outputs(project, tmp_path / "b", monkeypatch, batch_tokens=40)
     starved = []
     poor = outputs(project, tmp_path / "c", monkeypatch, limit=200, starved=starved)
-    assert small.keys() == poor.keys() < whole.keys(), "training has asked the validation rows too"
+    assert len(whole) > 50
+    assert whole.keys() == small.keys() == poor.keys()
     for other in (small, poor):
         assert max(np.abs(whole[key] - other[key]).max() for key in other) < 1e-5
     assert lines(tmp_path / "a") == lines(tmp_path / "c")
+    assert len(lines(tmp_path / "a")) == 3
     assert 1 <= len(starved) <= 5, "halving is remembered: it is not found out again with each batch"
 
 
 def test_one_sequence_that_does_not_fit_fails_the_cells(project, tmp_path, monkeypatch):
+    trained(project, tmp_path)
     with pytest.raises(AssertionError, match="OutOfMemoryError"):
         outputs(project, tmp_path, monkeypatch, limit=2)
     assert len(list(tmp_path.glob("predict/*/error.txt"))) == 3
 
 
-def test_lengths_save_encoding_finished_cells_again(project, tmp_path, monkeypatch):
-    project.run(tmp_path, tasks="pairs", languages=("en", "de"))
-    (cell,) = tmp_path.glob("predict/*-de-*")
-    (cell / "done.json").unlink()
-    read, load = [], predicting.Cell.examples.func
-    monkeypatch.setattr(predicting.Cell.examples, "func", lambda cell: (read.append(cell.args["lang"]), load(cell))[1])
-    project.run(tmp_path, tasks="pairs", languages=("en", "de"))
-    assert set(read) == {"de"}
+def test_lengths_save_encoding_finished_cells_again(tmp_path, monkeypatch):
+    """Finished cells of an interrupted run still decide which sequences share a batch, though their rows cannot be read now."""
+    project = Project.make(tmp_path / "project", tasks="pairs", max_steps=1).with_machine(batch_tokens=1)
+    forward_head, calls, last = Encoder.forward_head, [], 0
+
+    def stop_at_last(adapter, batch, head):
+        calls.append(batch)
+        if len(calls) == last:
+            raise RuntimeError("the machine stops")
+        return forward_head(adapter, batch, head)
+
+    monkeypatch.setattr(Encoder, "forward_head", stop_at_last)
+    project.run(tmp_path / "whole", tasks="pairs", languages=("en", "de"))
+    last = len(calls)
+    calls.clear()
+    assert project.run(tmp_path / "stopped", tasks="pairs", languages=("en", "de")).failed
+    (finished,) = lines(tmp_path / "stopped")
+    (rows,) = (tmp_path / "project").glob(f"pairs-test-{'en' if '-en-' in finished else 'de'}.jsonl")
+    known = rows.stat()
+    rows.write_bytes(b"?" * known.st_size)
+    os.utime(rows, ns=(known.st_atime_ns, known.st_mtime_ns))  # so that its hash is remembered
+    calls.clear()
+    assert not project.run(tmp_path / "stopped", tasks="pairs", languages=("en", "de")).failed
+    assert len(calls) == 1
+    assert differences(tmp_path / "whole", tmp_path / "stopped") == []
 
 
 @pytest.mark.parametrize("tokenizer", [None, "model"])
@@ -172,12 +189,16 @@ def test_unknown_fakes_and_tokenizers_are_named():
 
 @pytest.mark.parametrize("progress", [True, False])
 def test_bars_are_on_stderr_and_only_if_wanted(project, tmp_path, capfd, monkeypatch, progress):
-    from functools import partialmethod
+    start = tqdm.tqdm.__init__
 
-    import tqdm
+    def start_at_once(*args, **kwargs):
+        start(*args, **{**kwargs, "delay": 0, "mininterval": 0})
 
-    monkeypatch.setattr(tqdm.tqdm, "__init__", partialmethod(tqdm.tqdm.__init__, mininterval=0))
+    monkeypatch.setattr(tqdm.tqdm, "__init__", start_at_once)
     project.with_machine(progress=progress).run(tmp_path, tasks="pairs", languages=("de",))
     out, err = capfd.readouterr()
     assert out == ""
-    assert progress or err == ""
+    if progress:
+        assert "predict" in err
+    else:
+        assert err == ""

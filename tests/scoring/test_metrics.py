@@ -16,7 +16,6 @@ import pytest
 
 from harness.api.errors import UserError
 from harness.api.registry import METRICS
-from harness.scoring.metrics import _chunks
 
 NAMES = METRICS.names()
 GOLDEN = [
@@ -107,24 +106,25 @@ def test_mlqa_refuses_a_language_without_rules() -> None:
         METRICS.load("mlqa").stats("a", ["a"], lang="sw")
 
 
+def chunks(tags: Sequence[str], *expected: tuple[str, int, int]) -> bool:
+    """Whether the chunks of a sentence are these: so many, and each is there when it alone is sought."""
+    count = METRICS.load("chunk_f1").stats
+    there = []
+    for kind, first, last in expected:
+        sought = ["O"] * len(tags)
+        sought[first : last + 1] = [f"B-{kind}"] + [f"I-{kind}"] * (last - first)
+        there.append(count(tags, sought, lang="en") == (1, len(expected), 1))
+    return count(tags, tags, lang="en") == (len(expected),) * 3 and there == [True] * len(expected)
+
+
 def test_chunker_finds_types_and_both_ends() -> None:
-    assert _chunks.chunks(["B-PER", "I-PER", "O", "B-LOC", "B-LOC"]) == {("PER", 0, 1), ("LOC", 3, 3), ("LOC", 4, 4)}
-    assert _chunks.chunks(["NOUN", "NOUN", "SCONJ", "SCONJ", "CCONJ", "X"]) == {
-        ("NOUN", 0, 1),
-        ("SCONJ", 2, 2),
-        ("SCONJ", 3, 3),
-        ("CCONJ", 4, 4),
-        ("X", 5, 5),
-    }
-    assert _chunks.chunks(["S-N", "I-N", "I-N", "S-N", "E-N", "E-N", "I-N"]) == {
-        ("N", 0, 0),
-        ("N", 1, 2),
-        ("N", 3, 3),
-        ("N", 4, 4),
-        ("N", 5, 5),
-        ("N", 6, 6),
-    }
-    assert _chunks.chunks([]) == set()
+    assert chunks(["B-PER", "I-PER", "O", "B-LOC", "B-LOC"], ("PER", 0, 1), ("LOC", 3, 3), ("LOC", 4, 4))
+    bare = ["NOUN", "NOUN", "SCONJ", "SCONJ", "CCONJ", "X"]
+    assert chunks(bare, ("NOUN", 0, 1), ("SCONJ", 2, 2), ("SCONJ", 3, 3), ("CCONJ", 4, 4), ("X", 5, 5))
+    single = ["S-N", "I-N", "I-N", "S-N", "E-N", "E-N", "I-N"]
+    assert chunks(single, ("N", 0, 0), ("N", 1, 2), ("N", 3, 3), ("N", 4, 4), ("N", 5, 5), ("N", 6, 6))
+    assert chunks([])
+    assert not chunks(["B-PER", "I-PER"], ("PER", 0, 0))
 
 
 def test_entity_f1_equals_the_installed_seqeval_on_random_tags() -> None:

@@ -1,15 +1,14 @@
 """Texts to be written: the task type, its tasks, and runs of fakes from the command line to the board."""
 
-import inspect
 import json
 
 import pytest
 import yaml
+from small_task_types import assert_keeps_contract
 from small_tokenizers import KINDS, word_level
 
 import run_eval
 from harness.api.errors import UserError
-from harness.api.protocols import TaskType
 from harness.data.examples import load_examples
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
@@ -47,12 +46,7 @@ def written(texts, examples, tokenizer=None):
 
 
 def test_the_module_keeps_the_contract():
-    for name, member in vars(TaskType).items():
-        if inspect.isfunction(member) and not name.startswith("_"):
-            wanted = [(p.name, p.kind) for p in inspect.signature(member).parameters.values()][1:]  # without self
-            found = inspect.signature(getattr(generation, name)).parameters.values()
-            assert [(p.name, p.kind) for p in found] == wanted
-    assert set(TaskType.__annotations__) <= set(vars(generation))
+    assert_keeps_contract(generation)
     assert (generation.ROUTES, generation.NEEDS) == (("prompt",), ("generate",))
     assert generation.head(TASK, generation.Options()) is None
 

@@ -9,7 +9,6 @@ import pytest
 
 from harness.api.errors import UserError
 from harness.data.memory_maps import forget
-from harness.task_types.vectors import nearest_neighbours as similarity
 from harness.task_types.vectors.nearest_neighbours import mutual_top_k, search_memory, top_k
 
 
@@ -154,25 +153,36 @@ def test_near_ties_are_settled_exactly(spread: float, k: int) -> None:
         assert np.array_equal(found.indices, indices)
 
 
-def test_near_ties_need_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_near_ties_need_the_bound() -> None:
     """Trusting single precision would give other neighbours: the cases above can fail."""
     queries, index = alike(200, 200, 21, spread=0.003), alike(200, 200, 22, spread=0.003)
     indices, _ = exact_order(queries, index, 1)
-    monkeypatch.setattr(similarity, "_bound", lambda dimension: 0.0)
-    assert not np.array_equal(top_k(queries, index, k=1).indices, indices)
+    one, other = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (queries, index))
+    assert one.dtype == other.dtype == np.float32
+    assert not np.array_equal((one @ other.T).argmax(axis=1), indices[:, 0])
+    assert np.array_equal(top_k(queries, index, k=1).indices, indices)
+
+
+def one_after_the_other(left: np.ndarray, right: np.ndarray, *, out: np.ndarray) -> np.ndarray:
+    """A matrix product whose sums grow term by term: no BLAS rounds more."""
+    out[:] = 0
+    for column in range(left.shape[1]):
+        out += left[:, column, None] * right[column]
+    return out
 
 
 @pytest.mark.parametrize("length", [1, 7, 64, 1024, 4096])
-def test_the_bound_holds_for_products_in_single_precision(length: int) -> None:
+def test_the_bound_holds_for_products_in_single_precision(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also for vectors of one sign, whose sums grow steadily, added one after the other."""
-    for make in (lambda seed: vectors(40, length, seed), lambda seed: np.abs(vectors(40, length, seed))):
-        blocks = [similarity._load(make(seed), 0, similarity._sizes(length, 1 << 24)) for seed in (31, 32)]
-        exact = blocks[0].exact @ blocks[1].exact.T
-        serial = np.zeros((40, 40), dtype=np.float32)
-        for column in range(length):
-            serial += blocks[0].near[:, column, None] * blocks[1].near[:, column]
-        for near in (blocks[0].near @ blocks[1].near.T, serial):
-            assert np.abs(near - exact).max() < similarity._bound(length)
+    for sign in (lambda v: v, np.abs):
+        queries, index = (sign(alike(150, length, seed, spread=0.001)) for seed in (31, 32))
+        indices, scores = exact_order(queries, index, 2)
+        for product in (np.matmul, one_after_the_other):
+            with monkeypatch.context() as patch:
+                patch.setattr(np, "matmul", product)
+                found = top_k(queries, index, k=2)
+            assert np.array_equal(found.indices, indices)
+            assert np.array_equal(found.scores, scores)
 
 
 @pytest.mark.parametrize("spread", [1.0, 0.003, 0.0])
@@ -193,7 +203,7 @@ def test_both_directions_need_k_vectors_on_each_side() -> None:
 @pytest.mark.parametrize("shape", [(500, 3000, 64), (3000, 500, 64), (500, 500, 700)])
 @pytest.mark.parametrize("spread", [1.0, 0.0])
 def test_memory_is_said_beforehand(shape: tuple[int, int, int], spread: float) -> None:
-    """Arrays of numpy only: the resident memory of a process is held against the statement in test_bitext_mining."""
+    """Arrays of numpy only: the resident memory of a process is held against the statement in test_mining_memory."""
     num_queries, num_index, length = shape
     queries, index = alike(num_queries, length, 25, spread=spread), alike(num_index, length, 26, spread=spread)
     stated = search_memory(num_queries, num_index, dimension=length, k=4, mutual=True, block_bytes=4_000_000)

@@ -1,0 +1,116 @@
+"""Task files of lm-evaluation-harness are read as it reads them: includes, names, groups, languages, files of rows."""
+
+from pathlib import Path
+
+import pytest
+from small_lm_eval_parts import write
+
+from harness.api.errors import UserError
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.catalog.lm_eval_files.conversion import convert
+from harness.planning.catalog.lm_eval_files.index import Index, is_theirs, yaml_files
+from harness.planning.catalog.lm_eval_files.languages import language_of
+from harness.planning.catalog.lm_eval_files.yaml_reader import read_file
+
+
+def test_includes_replace_whole_values_and_later_ones_win(tmp_path):
+    write(
+        tmp_path,
+        root="metadata: {version: 1, kept: no}\ntest_split: test\ndescription: root\n",
+        left="include: root\ndescription: left\nmetadata: {version: 2}\ntask_list: [x]\n",
+        right="include: root\nrepeats: 3\n",
+        task__yaml="include: [left, right]\ntask: t\ntest_split: null\n",
+    )
+    document = read_file(tmp_path / "task.yaml").document
+    assert document.values == {
+        "metadata": {"version": 1, "kept": False},  # `right` brings that of its own base, whole: the base is reached twice
+        "test_split": None,
+        "description": "root",
+        "repeats": 3,
+        "task": "t",
+    }
+    assert (document.mark(("repeats",)).line, Path(document.mark(("repeats",)).file).name) == (2, "right")
+    assert document.mark(("test_split",)).line == 3
+
+
+def test_files_that_include_each_other_are_named_in_a_chain(tmp_path):
+    write(tmp_path, a__yaml="include: b.yaml\ntask: a\n", b__yaml="include: c\n", c="include: a.yaml\n")
+    with pytest.raises(UserError, match=r"(?s)circle.*a\.yaml -> .*b\.yaml -> .*c -> .*a\.yaml"):
+        read_file(tmp_path / "a.yaml")
+    write(tmp_path, d__yaml="include: basee\ntask: d\n", base_yaml="task: null\n")
+    with pytest.raises(UserError, match=r"d\.yaml:1: included file 'basee' does not exist"):
+        read_file(tmp_path / "d.yaml")
+    write(tmp_path, e__yaml="task: e\nbad: [1\n")
+    with pytest.raises(UserError, match=r"e\.yaml:3: not valid YAML"):
+        read_file(tmp_path / "e.yaml")
+
+
+def test_names_are_listed_without_parsing_and_the_first_file_of_a_folder_counts(tmp_path):
+    write(
+        tmp_path,
+        a__yaml="task: one\ndataset_path: x\ntag: [left, right]\n",
+        b__yaml="task: one\ndataset_path: y\n",
+        _c__yaml='"group": "many"\ntask:\n  - one\n',
+        d__yaml="include: base\ntask: two\n",
+        base="tag: left\ntask: null\ndataset_path: z\n",
+        ours__yaml="task: mine\ntype: classification\ndescription: d\nfields: {}\n",
+    )
+    theirs = [path for path in yaml_files(tmp_path) if is_theirs(path)]
+    assert [path.name for path in theirs] == ["_c.yaml", "a.yaml", "b.yaml", "d.yaml"]
+    index = Index()
+    index.add(theirs)
+    assert {name: listed.path.name for name, listed in index.tasks.items()} == {"one": "a.yaml", "two": "d.yaml"}
+    assert index.tags == {"left": ["one", "two"], "right": ["one"]}
+    assert list(index.groups) == ["many"]
+    assert len(index.remarks) == 1
+
+
+def test_a_group_changes_tasks_that_a_group_below_it_has_changed_already(tmp_path):
+    write(
+        tmp_path,
+        t__yaml="task: one\ndataset_path: x\ndoc_to_text: q\ndoc_to_target: a\ntest_split: test\n",
+        g__yaml="group: inner\ntask: [one]\nnum_fewshot: 3\ntarget_delimiter: '-'\n",
+        h__yaml="group: outer\ntask: [inner]\nnum_fewshot: 5\n",
+    )
+    catalog = Catalog([tmp_path])
+    (task,) = catalog.group_tasks("lm_eval/outer")
+    assert task == "lm_eval/outer::inner::one"
+    spec = catalog.task(task).spec.lm_eval
+    assert (spec.num_fewshot, spec.target_delimiter) == (5, "-")
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "lang"),
+    [
+        ("xnli_de", "de", "de"),
+        ("mlqa_zh_zh", "mlqa.zh.zh", "zh"),
+        ("mlqa_ar_de", "mlqa.ar.de", "und"),
+        ("belebele_deu_Latn", "deu_Latn", "de"),
+        ("belebele_hin_Latn", "hin_Latn", "und"),
+        ("belebele_zho_Hant", "zho_Hant", "zh"),
+        ("flores_deu_Latn-eng_Latn", None, "und"),
+        ("truthfulqa_vi_mc1", "vi", "vi"),
+        ("paws_ko", None, "ko"),
+        ("hellaswag", None, "und"),
+        ("task_xx", "xx", "und"),
+    ],
+)
+def test_a_language_is_a_code_in_a_name_and_never_a_guess(name, dataset, lang):
+    assert language_of(name=name, dataset_name=dataset) == lang
+
+
+def test_files_of_rows_are_those_of_the_split(tmp_path):
+    text = "task: t\ndataset_path: {}\ndoc_to_text: q\ndoc_to_target: a\ntest_split: test\ndataset_kwargs: {}\n"
+
+    def source(path, kwargs):
+        write(tmp_path, t__yaml=text.format(path, kwargs))
+        found = convert(read_file(tmp_path / "t.yaml"), name="t", overrides={})
+        return found.spec.data.test[0] if found.spec else str(found.errors[0])
+
+    made = source("csv", "{data_files: {test: [a.csv, b.csv]}, sep: ';', trust_remote_code: true}")
+    assert made.files == {"rows": ("a.csv", "b.csv")}
+    assert made.reader_options == {"builder": "csv", "arguments": {"sep": ";"}}
+    assert source("org/set", "{data_files: {test: part/x.jsonl}}").files == {"rows": "org/set/part/x.jsonl"}
+    assert source("org/set", "{revision: abc}").revision == "abc"
+    assert "names no file for the split 'test'" in source("json", "{data_files: a.jsonl}")
+    assert "'features' is not supported" in source("org/set", "{features: 1}")

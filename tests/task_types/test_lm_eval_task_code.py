@@ -1,0 +1,70 @@
+"""Python beside an lm-eval task finds what it imports while it runs, and nothing of that is left afterwards."""
+
+import subprocess
+import sys
+
+import pytest
+from small_lm_eval_parts import write
+
+from harness.api.registry import ROOT
+from harness.task_types.lm_eval_harness.import_shims import compute_exact, compute_f1, general_detokenize, weighted_f1_score
+
+
+def test_what_task_code_imports_is_there_while_it_runs_and_gone_afterwards(tmp_path):
+    folder = tmp_path / "lm_eval" / "tasks" / "one"
+    folder.mkdir(parents=True)
+    write(folder, other__py="WORD = 'from a file beside'\n")
+    write(
+        folder,
+        code__py="""import evaluate
+import transformers.data.metrics.squad_metrics as squad_metrics
+from lm_eval.tasks.one.other import WORD
+from lm_eval.utils import general_detokenize
+
+
+def f(text):
+    from lm_eval.utils import weighted_f1_score
+
+    return general_detokenize(text), squad_metrics.compute_f1("x b", "the b"), WORD, weighted_f1_score([(0, 0), (1, 0)])
+
+
+def g():
+    return evaluate.load("x")
+
+
+def h():
+    raise ValueError("inside")
+""",
+    )
+    # In a process of its own: what is imported here must not be what the code finds.
+    lines = f"""
+import sys
+from pathlib import Path
+from harness.api.errors import UserError
+from harness.task_types.lm_eval_harness.task_code import TaskCode
+from harness.specs.lm_eval import Function
+code = TaskCode(folder=Path({str(folder)!r}), trusted=True, task="t")
+print(code.function(Function(function="code.f"))('a ( b ) does n\\'t .'))
+for name in ("g", "h", "nothing"):
+    try:
+        code.function(Function(function="code." + name))()
+    except UserError as error:
+        print(str(error).replace("\\n", " "))
+print([name for name in sys.modules if name.split(".")[0] in ("lm_eval", "evaluate") or "data.metrics" in name])
+"""
+    found = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True, cwd=ROOT)
+    first, unusable, raised, absent, left = found.stdout.splitlines()
+    assert first == str(("a (b) doesn't.", 2 / 3, "from a file beside", 1 / 3))
+    assert "task code uses the package 'evaluate'" in unusable
+    assert "code.py h: the code of task 't' failed" in raised
+    assert "ValueError: inside" in raised
+    assert "has no 'nothing'" in absent
+    assert left == "[]"
+
+
+def test_stand_ins_compute_what_they_stand_for():
+    assert general_detokenize('he said " yes " , is n\'t it ( no ) .') == 'he said"yes", isn\'t it (no).'
+    assert (compute_f1("", ""), compute_f1("a the", "x"), compute_f1("the cat sat", "cat sat down")) == (1.0, 0.0, 0.8)
+    assert (compute_exact("The cat.", "cat"), compute_exact("a", "b")) == (1, 0)
+    # F1 of 2/3, 1/2 and 4/5 for labels that are gold 2, 1 and 3 times.
+    assert weighted_f1_score([(0, 0), (0, 1), (1, 1), (2, 1), (2, 2), (2, 2)]) == pytest.approx((4 / 3 + 1 / 2 + 12 / 5) / 6)
