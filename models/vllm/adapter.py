@@ -34,7 +34,7 @@ from models.causal.pretrained import causal_config, first_token
 from models.decoder import find_origin
 from models.headed.checkpoint import checkpoint_folder
 from models.headed.hidden_states import resolve_layer
-from models.inference.generation import Request, end_tokens, ended, request_of, text_of
+from models.inference.generation import GenerationRequest, end_tokens, ended, request_of, text_of
 from models.loading.pretrained import UNLIMITED, load_config, load_tokenizer, quiet
 from models.vllm.likelihood import Scores
 from models.vllm.process import Worker
@@ -88,8 +88,8 @@ class VllmModel:
         """What the model writes after each feature's tokens, greedily, until its `generate` says stop."""
         requests = [request_of(feature) for feature in features]
         ends = end_tokens(self, self.tokenizer)
-        written: dict[Request, list[int]] = {one: [] for one in dict.fromkeys(requests)}
-        texts: dict[Request, str] = {}
+        written: dict[GenerationRequest, list[int]] = {one: [] for one in dict.fromkeys(requests)}
+        texts: dict[GenerationRequest, str] = {}
         waiting = list(written)
         while waiting:
             asked = [_generation(one, written[one], ends) for one in waiting]
@@ -241,7 +241,7 @@ def load(
     return VllmModel(settings, tokenizer, config=config, knobs=source.extra["vllm"])
 
 
-def _generation(one: Request, written: Sequence[int], ends: frozenset[int]) -> dict[str, Any]:
+def _generation(one: GenerationRequest, written: Sequence[int], ends: frozenset[int]) -> dict[str, Any]:
     """A request to go on behind what is written."""
     return {
         "ids": [*one.input_ids, *written],

@@ -11,7 +11,7 @@ from harness.api.errors import UserError
 from harness.api.registry import TASK_TYPES
 from harness.data.examples import load_examples
 from harness.data.locations import DataPlace
-from harness.report.submission.export import Sources, export
+from harness.report.submission.export import DataFolders, export
 from harness.report.submission.score import score_submission
 from harness.report.submission.selection import Wanted
 from harness.report.submission.xtreme_format import TASKS
@@ -47,7 +47,7 @@ class FinishedRun:
     def __init__(self, root: Path) -> None:
         self.root, self.data = root / "run", root / "data"
         self.data.mkdir(parents=True)
-        self.sources = Sources(place=DataPlace(data_dir=self.data))
+        self.sources = DataFolders(place=DataPlace(data_dir=self.data))
         self.cells: list[dict[str, object]] = []
 
     def spec(self, name: str) -> TaskSpec:

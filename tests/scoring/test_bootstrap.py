@@ -7,8 +7,8 @@ import pytest
 
 from harness.api.errors import UserError
 from harness.scoring.bootstrap import (
-    Cell,
-    Estimate,
+    BootstrapEstimate,
+    CellStatistics,
     difference,
     estimates,
     exact_sums,
@@ -42,7 +42,7 @@ def coins(n, correct):
 
 
 def cell(name, stats, items="", combine=accuracy, key="accuracy"):
-    return Cell(name=name, stats=stats, combine=combine, key=key, items=items)
+    return CellStatistics(name=name, stats=stats, combine=combine, key=key, items=items)
 
 
 def binomial_quantile(n, p, level):
@@ -183,7 +183,7 @@ def test_sums_do_not_depend_on_the_order_of_the_examples():
 
 
 def test_means_and_differences_are_made_replicate_by_replicate():
-    a, b = Estimate(1.0, np.array([0.0, 2.0])), Estimate(3.0, np.array([5.0, 1.0]))
+    a, b = BootstrapEstimate(1.0, np.array([0.0, 2.0])), BootstrapEstimate(3.0, np.array([5.0, 1.0]))
     np.testing.assert_array_equal(mean_of([a, b]).samples, [2.5, 1.5])
     np.testing.assert_array_equal(difference(a, b).samples, [-5, 1])
     assert (mean_of([a, b]).value, difference(a, b).value) == (2.0, -2.0)

@@ -17,7 +17,7 @@ from harness.planning.catalog.lm_eval_files.index import Index, is_theirs, yaml_
 from harness.planning.catalog.lm_eval_files.languages import language_of
 from harness.planning.catalog.lm_eval_files.yaml_reader import read_file
 from harness.scoring.metrics._task_values import ValueMetric
-from harness.specs.lm_eval import Filter, LmEvalTask, Scored, Shots, Step
+from harness.specs.lm_eval import Filter, LmEvalMetric, LmEvalTask, Shots, Step
 from harness.specs.prompt import PromptSettings
 from harness.task_types.lm_eval_harness.filters import apply_filter
 from harness.task_types.lm_eval_harness.import_shims import compute_exact, compute_f1, general_detokenize, weighted_f1_score
@@ -25,7 +25,7 @@ from harness.task_types.lm_eval_harness.process_results import score
 from harness.task_types.lm_eval_harness.prompts import requests
 from harness.task_types.lm_eval_harness.route import LmEvalRoute
 from harness.task_types.lm_eval_harness.task_code import TaskCode
-from harness.task_types.lm_eval_harness.templates import Telling
+from harness.task_types.lm_eval_harness.templates import RowRenderer
 
 CODE = TaskCode(folder=Path("."))
 
@@ -37,7 +37,7 @@ def write(folder, **files):
 
 
 def telling(*columns, **values):
-    return Telling(config=LmEvalTask(**values), code=CODE, columns=frozenset(columns))
+    return RowRenderer(config=LmEvalTask(**values), code=CODE, columns=frozenset(columns))
 
 
 # Files
@@ -146,7 +146,7 @@ def test_files_of_rows_are_those_of_the_split(tmp_path):
     assert "'features' is not supported" in source("org/set", "{features: 1}")
 
 
-# Telling
+# RowRenderer
 
 
 def test_columns_come_before_templates_and_digits_are_numbers():
@@ -299,7 +299,7 @@ def test_choices_are_scored_by_sum_characters_and_bytes():
         output_type="multiple_choice",
         doc_to_target="gold",
         doc_to_choice=["ab", "\u4e2d"],
-        metrics=(Scored(metric="acc"),),
+        metrics=(LmEvalMetric(metric="acc"),),
     )
     said = [(-3.0, False), (-2.0, True)]
     values = score(made, {"gold": 0}, said, inputs=0, targets=0)
@@ -316,7 +316,10 @@ def test_choices_are_scored_by_sum_characters_and_bytes():
 def test_texts_are_equal_but_for_what_is_ignored():
     def equal(given, gold, targets=0, **options):
         made = telling(
-            "gold", doc_to_target="gold", output_type="generate_until", metrics=(Scored(metric="exact_match", options=options),)
+            "gold",
+            doc_to_target="gold",
+            output_type="generate_until",
+            metrics=(LmEvalMetric(metric="exact_match", options=options),),
         )
         return score(made, {"gold": gold}, [given], inputs=0, targets=targets)["exact_match"]
 
