@@ -77,28 +77,6 @@ def interval(
     return {key: summarise(BootstrapEstimate(float(values[key]), replicates[key]), level=level) for key in values}
 
 
-def paired_difference(
-    treated: np.ndarray, baseline: np.ndarray, combine: Combine, *, seed: int, samples: int = SAMPLES, level: float = LEVEL
-) -> dict[str, Interval]:
-    """Score of `treated` minus score of `baseline`, stats [n, K] of the same examples in the same order."""
-    treated, baseline = _checked(treated), _checked(baseline)
-    values = {
-        key: (value, combined(combine, exact_total(baseline))[key])
-        for key, value in combined(combine, exact_total(treated)).items()
-    }
-    pair = paired_resample(treated, baseline, rng=generator("bootstrap", seed=seed), samples=samples)
-    high, low = combined(combine, pair[0]), combined(combine, pair[1])
-    return {
-        key: summarise(difference(BootstrapEstimate(float(a), high[key]), BootstrapEstimate(float(b), low[key])), level=level)
-        for key, (a, b) in values.items()
-    }
-
-
-def mean_interval(cells: Sequence[CellStatistics], *, seed: int, samples: int = SAMPLES, level: float = LEVEL) -> Interval:
-    """Interval of the unweighted mean over cells; give the languages of a parallel test set the same `items`."""
-    return summarise(mean_of(list(estimates(cells, seed=seed, samples=samples).values())), level=level)
-
-
 def estimates(cells: Sequence[CellStatistics], *, seed: int, samples: int = SAMPLES) -> dict[str, BootstrapEstimate]:
     """The BootstrapEstimate of each cell by name; cells with the same `items` see the same draws."""
     sets: dict[str, list[CellStatistics]] = {}
@@ -161,17 +139,6 @@ def resample(stats: np.ndarray, *, rng: np.random.Generator, samples: int = SAMP
         weights = rng.multinomial(len(stats), counts / len(stats), size=size)
         totals[start : start + size] = exact_sums(weights, rows, num_drawn=len(stats))
     return totals
-
-
-def paired_resample(
-    treated: np.ndarray, baseline: np.ndarray, *, rng: np.random.Generator, samples: int = SAMPLES
-) -> tuple[np.ndarray, np.ndarray]:
-    """Totals [samples, K] of both, of the same draws of examples; rows are aligned."""
-    treated, baseline = _checked(treated), _checked(baseline)
-    if len(treated) != len(baseline):
-        raise ValueError(f"paired stats differ in length: {len(treated)} and {len(baseline)}")
-    totals = resample(np.concatenate([treated, baseline], axis=1), rng=rng, samples=samples)
-    return totals[:, : treated.shape[1]], totals[:, treated.shape[1] :]
 
 
 def exact_total(stats: np.ndarray) -> np.ndarray:

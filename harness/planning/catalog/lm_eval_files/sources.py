@@ -31,7 +31,6 @@ class RowSources(NamedTuple):
     asked_split: str
     shown: Source | None
     "None where the solved examples stand in the file or come from a function."
-    shown_split: str | None
 
 
 def sources_of(file: TaskFile) -> RowSources | None:
@@ -53,7 +52,7 @@ def sources_of(file: TaskFile) -> RowSources | None:
         )
     first = _source(file, str(asked))
     second = _source(file, str(shown)) if shown is not None else None
-    return RowSources(first, str(asked), second, None if shown is None else str(shown)) if first else None
+    return RowSources(first, str(asked), second) if first else None
 
 
 def _source(file: TaskFile, split: str) -> Source | None:
