@@ -17,18 +17,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from harness.report.comparison.items import Items
-from harness.report.comparison.paired_scores import Unit
+from harness.report.comparison.paired_scores import SeedPairs
 from harness.report.comparison.significance import findings
 from harness.scoring.score import score_table
 
 LANGUAGES = 40
 
 
-def made_up(num_cells: int, num_examples: int, *, metric: str) -> list[Unit]:
+def made_up(num_cells: int, num_examples: int, *, metric: str) -> list[SeedPairs]:
     """Units of one seed each; B finds 2 % more than A."""
     rng = np.random.default_rng(0)
     _, combine = score_table({metric: np.zeros((1, 3))}, [f"{metric}.f1"])
-    units: list[Unit] = []
+    units: list[SeedPairs] = []
     while len(units) < num_cells:
         items = Items(name=f"task {len(units)}", size=num_examples, combine=combine)
         for lang in range(min(LANGUAGES, num_cells - len(units))):
@@ -40,7 +40,7 @@ def made_up(num_cells: int, num_examples: int, *, metric: str) -> list[Unit]:
                 if metric != "chunk_f1":
                     stats = [rng.random(num_examples) < rate, rng.random(num_examples) * rate, np.ones(num_examples)]
                 items.add(folder, np.stack(stats, axis=1).astype(np.float64))
-            units.append(Unit(items=items, pairs=[folders]))
+            units.append(SeedPairs(items=items, pairs=[folders]))
     return units
 
 

@@ -1,12 +1,11 @@
 """Adapter for checkpoints fine-tuned elsewhere: AutoModelFor{Sequence,Token}Classification, QuestionAnswering, MultipleChoice.
 
     source = ModelSource(path="org/xlm-roberta-large-xnli", adapter="finetuned",
-                         extra={"task_labels": {"xnli": ("entailment", "neutral", "contradiction")}})
+                         head_labels={"xnli": ("entailment", "neutral", "contradiction")})
     model = load(source, heads={"xnli": HeadSpec(kind="sequence", num_outputs=3)}, device="cpu", seed=0, inference=True)
 
 Its one head serves every head name asked for.  The model's labels are matched to the task's by name, case aside, and its logits
-put in the task's order.  Keys of `ModelSource.extra`:
-    task_labels     head name -> the task's label names in the order of its class indices (from the task; for sequence and token)
+put in the task's order (`head_labels`, for heads of the kinds sequence and token).  Keys of `ModelSource.extra`:
     labels          `a|b|c`: names of the model's outputs in their order, for checkpoints that say LABEL_0, LABEL_1 (--model_args)
     ignore_labels   `x|y`: labels of the model that may never be predicted, because the task does not have them (--model_args)
 """
@@ -28,12 +27,11 @@ from transformers import (
 )
 
 from harness.api.errors import UserError, did_you_mean
-from harness.api.protocols import Batch, HeadSpec, ModelSource, Output, Pooling
+from harness.api.protocols import Adapter, Batch, HeadSpec, ModelSource, Output, Pooling
 from models.loading.files import locate
 from models.loading.pretrained import (
     accepts_type_ids,
     choose_dtype,
-    count_sizes,
     input_embeddings,
     load_config,
     load_model,
@@ -80,7 +78,7 @@ class FinetunedNetwork(nn.Module):
         return outputs.logits.index_select(-1, self.orders[head].to(outputs.logits.device))
 
 
-class Finetuned:
+class Finetuned(Adapter):
     """The adapter: see `Adapter` in harness/api/protocols.py."""
 
     def __init__(
@@ -98,18 +96,6 @@ class Finetuned:
         with torch.no_grad():
             outputs = self.module(batch, head=head)
         return split_outputs(outputs, batch, kind=self.heads[head].kind, where=f"head '{head}'")
-
-    def embed(self, batch: Batch, pooling: Pooling) -> list[Output]:
-        """Not offered: raises UserError."""
-        raise UserError("adapter 'finetuned' makes no embeddings", todo="load the same folder with the adapter 'encoder'")
-
-    def save(self, folder: str) -> None:
-        """Not offered: raises UserError."""
-        raise UserError("adapter 'finetuned' is not trained, so there is nothing to save", where=folder)
-
-    def sizes(self) -> dict[str, int]:
-        """Parameters in all and without embeddings, layers and width of the backbone, without its head."""
-        return count_sizes(self.module.model.base_model, self.module.model.config)
 
 
 def load(
@@ -171,9 +157,9 @@ def _kind(config: PretrainedConfig, heads: Mapping[str, HeadSpec], folder: Path)
 
 def _label_order(head: str, spec: HeadSpec, *, config: PretrainedConfig, source: ModelSource) -> list[int]:
     """The model's output index of each of the task's labels; UserError unless names match one to one."""
-    wanted = tuple(source.extra.get("task_labels", {}).get(head, ()))
+    wanted = tuple(source.head_labels.get(head, ()))
     if len(wanted) != spec.num_outputs:
-        raise ValueError(f"extra['task_labels'][{head!r}] has {len(wanted)} labels, the head {spec.num_outputs} outputs")
+        raise ValueError(f"head_labels[{head!r}] has {len(wanted)} labels, the head {spec.num_outputs} outputs")
     names = _model_labels(config, source)
     ignored = {_fold(name) for name in _listed(source, "ignore_labels")}
     unknown = ignored - set(map(_fold, names))

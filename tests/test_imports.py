@@ -1,79 +1,47 @@
 """Which module may import which: one way, without circles, and nothing heavy before it is needed."""
 
 import ast
+import importlib.util
+import subprocess
+import sys
 
 import pytest
 
 from harness.api.registry import ADAPTERS, ROOT
 
-RANKS = [
-    {
-        "harness",
-        "harness.api.errors",
-        "harness.api.registry",
-        "harness.api.randomness",
-        "harness.runtime.provenance",
-    },
-    {
-        "harness.specs",
-        "harness.api.protocols",
-    },
-    {
-        "harness.data",
-        "harness.scoring.metrics",
-        "harness.scoring.bootstrap",
-        "harness.task_types.vectors.nearest_neighbours",
-        "harness.runtime.machine",
-    },
-    {
-        "harness.task_types",
-        "harness.task_types.prompting",
-        "harness.task_types.lm_eval_harness",
-        "harness.prediction.batching",
-        "harness.runtime.stages",
-        "harness.planning.catalog.file_checks",
-    },
-    {
-        "harness.planning.catalog.catalog",
-        "harness.planning.precedence",
-        "harness.planning.backbone.resolve",
-        "harness.scoring.score",
-    },
-    {
-        "harness.planning.resolved_tasks",
-    },
-    {
-        "harness.planning.stage_builder",
-        "harness.planning.request_checks",
-    },
-    {
-        "harness.planning.plan",
-    },
-    {
-        "harness.planning.overlaps",
-        "harness.planning.costs",
-        "harness.report.record.writer",
-    },
-    {
-        "harness.commands",
-        "harness.report",
-        "harness.report.comparison",
-        "harness.report.submission",
-    },
-    {
-        "run_eval",
-    },
+WINGS = [
+    "harness.api",
+    "harness.specs",
+    "harness.scoring",
+    "harness.data",
+    "harness.runtime",
+    "harness.task_types",
+    "harness.prediction",
+    "harness.training",
+    "harness.planning",
+    "harness.executors",
+    "harness.report",
+    "harness.commands",
 ]
-"Lowest first; a module imports its own rank and those below.  Rooms that load models follow below."
-ROOMS = {name: number for number, names in enumerate(RANKS) for name in names}
-HEAVY = {"torch", "transformers", "datasets", "accelerate", "safetensors", "tokenizers", "peft", "vllm"}
+"Each imports itself and those above it in this list, anywhere in its code."
+ROOMS_OF_MODELS = [
+    "models.loading",
+    "models.inference",
+    "models.headed",
+    "models.causal",
+    "models.finetuned",
+    "models.encoder",
+    "models.decoder",
+    "models.vllm",
+]
+"The same for models/; harness.api and harness.specs are all that it imports of harness/."
 LOADS_MODELS = (
-    "harness.training.loop",
+    "harness.training",
     "harness.prediction.loop",
     "harness.executors",
     "harness.runtime.loading",
-    "harness.training.gradients",
 )
+HEAVY = {"torch", "transformers", "datasets", "accelerate", "safetensors", "tokenizers", "peft", "vllm"}
 FILES = sorted([*(ROOT / "harness").rglob("*.py"), *(ROOT / "models").rglob("*.py"), ROOT / "run_eval.py"])
 
 
@@ -103,41 +71,68 @@ def imports(path, *, everywhere):
 
 
 NAMES = {name_of(path): path for path in FILES}
-LOADED = {name: {other for other in imports(path, everywhere=False) if other in NAMES} for name, path in NAMES.items()}
+EVERYWHERE = {name: {other for other in imports(path, everywhere=True) if other in NAMES} for name, path in NAMES.items()}
 
 
-def room(name):
-    """The longest entry of ROOMS that a module lies in; None for rooms that load models."""
-    parts = name.split(".")
-    return next(
-        (found for n in range(len(parts), 0, -1) if (found := ".".join(parts[:n])) in ROOMS and (n > 1 or name == found)), None
-    )
+def room(name, rooms):
+    """Number of the room that a module lies in."""
+    return next((n for n, one in enumerate(rooms) if name == one or name.startswith(f"{one}.")), None)
 
 
-def test_no_module_imports_one_of_a_higher_rank():
+@pytest.mark.parametrize(("top", "rooms"), [("harness", WINGS), ("models", ROOMS_OF_MODELS)])
+def test_every_module_is_in_a_room(top, rooms):
+    assert [name for name in NAMES if name.startswith(f"{top}.") and room(name, rooms) is None] == []
+    assert [one for one in rooms if one not in NAMES] == []
+
+
+@pytest.mark.parametrize(("top", "rooms"), [("harness", WINGS), ("models", ROOMS_OF_MODELS)])
+def test_no_module_imports_one_of_a_higher_room(top, rooms):
+    places = {name: number for name in NAMES if (number := room(name, rooms)) is not None}
     wrong = [
         f"{name} imports {other}"
-        for name, others in LOADED.items()
+        for name, others in EVERYWHERE.items()
         for other in others
-        if room(name) and room(other) and ROOMS[room(other)] > ROOMS[room(name)]
+        if name in places and other in places and places[other] > places[name]
     ]
     assert wrong == []
 
 
-def test_there_is_no_circle():
-    done, circles = set(), []
+def circles(graph):
+    """Paths in a graph (node -> nodes) that come back to where they were, one for each place where that is seen."""
+    done, found = set(), []
 
-    def visit(name, stack):
-        if name in stack:
-            circles.append(" -> ".join((*stack[stack.index(name) :], name)))
-        elif name not in done:
-            for other in sorted(LOADED[name] - {name}):
-                visit(other, (*stack, name))
-            done.add(name)
+    def visit(node, stack):
+        if node in stack:
+            found.append(" -> ".join((*stack[stack.index(node) :], node)))
+        elif node not in done:
+            for other in sorted(graph.get(node, set()) - {node}):
+                visit(other, (*stack, node))
+            done.add(node)
 
-    for name in LOADED:
-        visit(name, ())
-    assert circles == []
+    for node in graph:
+        visit(node, ())
+    return found
+
+
+def test_circles_are_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}) == ["a -> b -> c -> a"]
+
+
+def test_there_is_no_circle_of_files():
+    loaded = {name: {other for other in imports(path, everywhere=False) if other in NAMES} for name, path in NAMES.items()}
+    assert sum(map(len, loaded.values())) > 500
+    assert circles(loaded) == []
+
+
+def test_there_is_no_circle_of_folders():
+    def folder(name):
+        return name if NAMES[name].name == "__init__.py" else name.rpartition(".")[0]
+
+    graph = {}
+    for name, others in EVERYWHERE.items():
+        graph.setdefault(folder(name), set()).update(folder(other) for other in others)
+    assert len(graph) > 30
+    assert circles(graph) == []
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("harness")])
@@ -147,14 +142,34 @@ def test_the_harness_names_no_model(name):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("models")])
 def test_models_import_only_the_contract_and_each_other(name):
-    allowed = ("harness.api", "harness.specs")
     found = {other for other in imports(NAMES[name], everywhere=True) if other.startswith("harness")}
-    assert [other for other in found if not other.startswith(allowed)] == []
+    assert [other for other in found if not other.startswith(("harness.api", "harness.specs"))] == []
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith(("models", *LOADS_MODELS))])
 def test_nothing_else_imports_torch_when_it_is_loaded(name):
     assert {other.split(".")[0] for other in imports(NAMES[name], everywhere=False)} & HEAVY == set()
+
+
+BENCHMARKS = sorted(path for path in (ROOT / "benchmarks").glob("*.py"))
+ELSEWHERE = "lm_eval_driver"
+"The benchmark that runs in the environment of the lm-eval package."
+
+
+@pytest.mark.parametrize("path", [path for path in BENCHMARKS if path.stem != ELSEWHERE], ids=lambda path: path.stem)
+def test_every_benchmark_can_be_imported(path, monkeypatch):
+    """What it measures is still there."""
+    monkeypatch.setattr(sys, "path", [str(path.parent), *sys.path])
+    spec = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.__doc__
+
+
+@pytest.mark.real
+def test_the_benchmark_of_another_environment_can_be_imported_there(lm_eval_python):
+    command = [lm_eval_python, ROOT / "benchmarks" / f"{ELSEWHERE}.py", "--help"]
+    assert "--mirror" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 METHODS = {

@@ -377,7 +377,7 @@ def test_both_arms_of_a_lift_read_the_same_layer(tmp_path):
             model=str(here / "model"), model_args=model_args, tasks="found", intermediate="none,warm", recipe="short"
         )
         made = make_plan(request, catalog=Catalog([here]), place=DataPlace(data_dir=here, offline=True))
-        options = {cell.intermediate: cell.predict.args["options"] for cell in made.cells}
+        options = {cell.intermediate: cell.predict.args.options for cell in made.cells}
         assert set(options) == {"none", "warm"}
         assert options["none"] == options["warm"]
         assert options["none"].get("layer") == (0.5 if model_args else None)

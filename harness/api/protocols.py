@@ -257,6 +257,7 @@ class Adapter(Protocol):
 
     def close(self) -> None:
         """End what was started for it."""
+        return
 
 
 class Trainable(Protocol):

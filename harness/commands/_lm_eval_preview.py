@@ -19,7 +19,7 @@ from harness.runtime.machine import Machine
 from harness.specs.prompt import PromptSettings
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.task_code import TaskCode
-from harness.task_types.lm_eval_harness.templates import Telling
+from harness.task_types.lm_eval_harness.templates import RowRenderer
 
 ROWS = 2
 LOOKED_AT = 1000
@@ -92,7 +92,7 @@ def _doubts(entry: Entry[TaskSpec], rows: Sequence[Any]) -> Iterator[str]:
             yield f"{where}: '{value}' is no column, so it stands for itself; {did_you_mean(value, columns)}"
     if config.output_type == "multiple_choice" and config.process_results is None and not rows[0].inputs:
         code = TaskCode(folder=entry.document.path.parent, trusted=True, task=entry.spec.task)
-        telling = Telling(config=config, code=code, columns=columns)
+        telling = RowRenderer(config=config, code=code, columns=columns)
         chosen = [(example, telling.choices(example.row)) for example in rows[:LOOKED_AT]]
         outside = [example.id for example, choices in chosen if not _is_choice(example.gold, choices)]
         if outside:

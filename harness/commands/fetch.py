@@ -7,7 +7,7 @@ python run_eval.py fetch --tasks xnli --languages de,sw            # data only
 import argparse
 
 from harness.commands._arguments import add_catalog_arguments, catalog_of, out, place_of
-from harness.data.fetch import Backbone, Dataset, dataset_items, fetch
+from harness.data.fetch import BackboneItem, DatasetItem, dataset_items, fetch
 from harness.planning.backbone.resolve import resolve
 from harness.planning.intermediate import NO_INTERMEDIATE, parse_settings
 from harness.runtime.arguments import file_of
@@ -43,10 +43,10 @@ def run(args: argparse.Namespace) -> int:
             specs.append(spec.translated_into(component.lang) if component.lang else spec)
     folders = {spec.task: str(catalog.folder("task", file_of(spec.task))) for spec in specs}
     langs = [part.strip() for part in args.languages.split(",") if part.strip()] or None
-    items: list[Dataset | Backbone] = [*dataset_items(specs, langs=langs, task_folders=folders)]
+    items: list[DatasetItem | BackboneItem] = [*dataset_items(specs, langs=langs, task_folders=folders)]
     if args.model:
         backbone = resolve(args.model, args.model_args, catalog=catalog, use_own_head=False)
         if backbone.knobs.path is not None:
-            items.append(Backbone(path=backbone.knobs.path, revision=backbone.knobs.revision))
+            items.append(BackboneItem(path=backbone.knobs.path, revision=backbone.knobs.revision))
     outcomes = fetch(items, place=place_of(args), say=out)
     return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.commands._arguments import add_catalog_arguments, catalog_of, out, place_of, say
-from harness.report.submission.export import Sources, export
+from harness.report.submission.export import DataFolders, export
 from harness.report.submission.markdown import exported, scored
 from harness.report.submission.score import score_submission
 from harness.report.submission.selection import Wanted
@@ -55,7 +55,7 @@ def _export(args: argparse.Namespace) -> int:
         args.folders,
         args.output,
         wanted=Wanted(model=args.model, intermediate=args.intermediate, recipe=args.recipe, seed=args.seed),
-        sources=Sources(place=place_of(args), task_folders=catalog.task_folders()),
+        sources=DataFolders(place=place_of(args), task_folders=catalog.task_folders()),
         gold=args.gold,
         partial=args.partial,
     )

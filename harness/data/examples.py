@@ -1,7 +1,7 @@
 """Rows -> Examples of a task type, for one split of a task in some languages.
 
     found = load_examples(task, split="test", langs=["de"], place=DataPlace.resolve(None), limit=200)
-    found.examples, found.num_scored, found.num_dropped, found.fingerprint
+    found.examples, found.num_rows, found.num_dropped, found.fingerprint
 
 A raw class number becomes a class name (the name that the data say, else the task's label of that number; -1 drops the row).
 Names become labels in the task type's `build`, by the task's `label_values`.
@@ -43,8 +43,6 @@ class ExampleSet:
     split: Split
     examples: Sequence[Example]
     "By language, then by source, in the order of the rows."
-    num_scored: int
-    "Examples that are asked for an answer: all, or the queries where a limit keeps the rest of the pool to be searched."
     fingerprint: str
     "Of all sources and languages."
     num_rows: int
@@ -73,7 +71,7 @@ def load_examples(
     module = TASK_TYPES.load(task.type)
     key = module.sample_key(task)
     examples: list[Example] = []
-    prints, origins, num_rows, num_dropped, num_scored = [], [], 0, 0, 0
+    prints, origins, num_rows, num_dropped = [], [], 0, 0
     for lang in tqdm(langs, desc=f"load {task.task} {split}", delay=2, leave=False, disable=not progress):
         own: list[Example] = []
         for number, source in enumerate(sources):
@@ -90,13 +88,11 @@ def load_examples(
             origins.append(rows.origin)
         _check_ids(own, task=task.task, lang=lang)
         chosen: Sequence[int] = range(len(own)) if limit is None else sample_ids([example.id for example in own], limit, key=key)
-        num_scored += len(chosen)
         examples += _only_asking(own, chosen) if module.WHOLE_POOL else [own[position] for position in chosen]
     return ExampleSet(
         task=task.task,
         split=split,
         examples=examples,
-        num_scored=num_scored,
         fingerprint=_joined(prints),
         num_rows=num_rows,
         num_dropped=num_dropped,

@@ -1,6 +1,6 @@
 """Downloads what a run needs, for machines that then go offline.
 
-wanted = [*dataset_items([task], langs=["de"]), Backbone(path="FacebookAI/xlm-roberta-base")]
+wanted = [*dataset_items([task], langs=["de"]), BackboneItem(path="FacebookAI/xlm-roberta-base")]
 outcomes = fetch(wanted, place=place, say=print)
 [outcome for outcome in outcomes if outcome.state == "failed"]
 """
@@ -24,7 +24,7 @@ _SMALL_FILES = ("*.json", "*.txt", "*.model", "*.vocab", "*.jinja", "*.tiktoken"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dataset:
+class DatasetItem:
     """A source in one language, its placeholders filled."""
 
     source: Source
@@ -43,7 +43,7 @@ class Dataset:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Backbone:
+class BackboneItem:
     """A pretrained model on the hub, or a local folder, which is only looked at."""
 
     path: str
@@ -57,7 +57,7 @@ class Backbone:
 class Outcome:
     """What became of one item."""
 
-    item: Dataset | Backbone
+    item: DatasetItem | BackboneItem
     state: Literal["there", "fetched", "absent", "failed"]
     detail: str = field(default="")
     "Where it lies, why it failed, or what is absent and can be done without."
@@ -69,16 +69,16 @@ def dataset_items(
     langs: Sequence[str] | None = None,
     splits: Sequence[Literal["train", "validation", "test"]] = ("train", "validation", "test"),
     task_folders: Mapping[str, str] | None = None,
-) -> list[Dataset]:
+) -> list[DatasetItem]:
     """Every source of the tasks, each once; `langs` narrows the test languages, None takes all of each task."""
-    items: dict[str, Dataset] = {}
+    items: dict[str, DatasetItem] = {}
     for task in tasks:
         for split in splits:
             own = task.languages if split == "test" else task.train_languages
             wanted = [lang for lang in own if langs is None or split != "test" or lang in langs]
             sources = [source for source in getattr(task.data, split) if source.world is None]
             for lang, source in [(read, s) for asked in wanted for s in sources for read in languages_read(s, asked)]:
-                item = Dataset(
+                item = DatasetItem(
                     source=filled(source, lang),
                     task=task.task,
                     lang=lang,
@@ -91,11 +91,11 @@ def dataset_items(
     return list(items.values())
 
 
-def fetch(items: Sequence[Dataset | Backbone], *, place: DataPlace, say: Callable[[str], None]) -> list[Outcome]:
+def fetch(items: Sequence[DatasetItem | BackboneItem], *, place: DataPlace, say: Callable[[str], None]) -> list[Outcome]:
     """Fetch each item that is not there; a failure does not stop the others.  Says a line per item, and all failures last."""
     outcomes = []
     for number, item in enumerate(items, start=1):
-        outcome = _fetch_dataset(item, place) if isinstance(item, Dataset) else _fetch_backbone(item, place)
+        outcome = _fetch_dataset(item, place) if isinstance(item, DatasetItem) else _fetch_backbone(item, place)
         say(f"[{number}/{len(items)}] {outcome.state:8} {item}" + (f" ({outcome.detail})" if outcome.detail else ""))
         outcomes.append(outcome)
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
@@ -106,7 +106,7 @@ def fetch(items: Sequence[Dataset | Backbone], *, place: DataPlace, say: Callabl
     return outcomes
 
 
-def _fetch_dataset(item: Dataset, place: DataPlace) -> Outcome:
+def _fetch_dataset(item: DatasetItem, place: DataPlace) -> Outcome:
     source = item.source
     if source.files is not None:
         try:
@@ -139,7 +139,7 @@ def _cached_revision(source: Source) -> str | None:
     return prepared[-1].parent.name if prepared else None
 
 
-def _fetch_backbone(item: Backbone, place: DataPlace) -> Outcome:
+def _fetch_backbone(item: BackboneItem, place: DataPlace) -> Outcome:
     if Path(item.path).expanduser().is_dir():
         return Outcome(item=item, state="there", detail="local folder")
     import huggingface_hub

@@ -25,11 +25,6 @@ def files_fingerprint(paths: Sequence[Path]) -> str:
     return f"file:{joint[:16]}"
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of the file in hex; read again only if its size or time of change is new."""
-    return _digests([path])[0]
-
-
 class _State(NamedTuple):
     """A file as its digest is remembered for."""
 

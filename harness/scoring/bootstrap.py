@@ -2,14 +2,14 @@
 
     interval(stats, metric.combine, seed=seed_of("xnli", "de", seed=0))["accuracy"]      # Interval(value, low, high)
 
-    found = estimates([Cell(name="mnli/de", stats=..., combine=..., items="xnli/de"), ...], seed=0)
+    found = estimates([CellStatistics(name="mnli/de", stats=..., combine=..., items="xnli/de"), ...], seed=0)
     summarise(difference(mean_of([found["mnli/de"], found["mnli/sw"]]), mean_of([found["none/de"], found["none/sw"]])))
 
     holm([p_value(num_extreme(observed, null), len(null)) for observed, null in tests])    # adjusted for many tests
 
 A cell is the additive statistics [n, K] of the examples of one (model, task, language).  Cells with the same `items` see the
-same draws of examples: arms of a comparison (paired), languages of a parallel test set (clustered).  An Estimate carries a
-score with its bootstrap replicates, so that means and differences of scores are means and differences of replicates.  The
+same draws of examples: arms of a comparison (paired), languages of a parallel test set (clustered).  A BootstrapEstimate carries
+a score with its bootstrap replicates, so that means and differences of scores are means and differences of replicates.  The
 draws of a set of items depend on the seed and on `items` alone, never on which other cells are there or on their order.
 Intervals speak of test examples; training seeds are a spread of their own, which the board gives beside them.
 """
@@ -43,7 +43,7 @@ class Interval(NamedTuple):
     high: float
 
 
-class Estimate(NamedTuple):
+class BootstrapEstimate(NamedTuple):
     """A number and its bootstrap replicates [samples]."""
 
     value: float
@@ -51,7 +51,7 @@ class Estimate(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cell:
+class CellStatistics:
     """What is resampled: the examples of one (model, task, language)."""
 
     name: str
@@ -74,37 +74,15 @@ def interval(
     totals = resample(stats, rng=generator("bootstrap", seed=seed), samples=samples)
     values = combined(combine, exact_total(stats))
     replicates = combined(combine, totals)
-    return {key: summarise(Estimate(float(values[key]), replicates[key]), level=level) for key in values}
+    return {key: summarise(BootstrapEstimate(float(values[key]), replicates[key]), level=level) for key in values}
 
 
-def paired_difference(
-    treated: np.ndarray, baseline: np.ndarray, combine: Combine, *, seed: int, samples: int = SAMPLES, level: float = LEVEL
-) -> dict[str, Interval]:
-    """Score of `treated` minus score of `baseline`, stats [n, K] of the same examples in the same order."""
-    treated, baseline = _checked(treated), _checked(baseline)
-    values = {
-        key: (value, combined(combine, exact_total(baseline))[key])
-        for key, value in combined(combine, exact_total(treated)).items()
-    }
-    pair = paired_resample(treated, baseline, rng=generator("bootstrap", seed=seed), samples=samples)
-    high, low = combined(combine, pair[0]), combined(combine, pair[1])
-    return {
-        key: summarise(difference(Estimate(float(a), high[key]), Estimate(float(b), low[key])), level=level)
-        for key, (a, b) in values.items()
-    }
-
-
-def mean_interval(cells: Sequence[Cell], *, seed: int, samples: int = SAMPLES, level: float = LEVEL) -> Interval:
-    """Interval of the unweighted mean over cells; give the languages of a parallel test set the same `items`."""
-    return summarise(mean_of(list(estimates(cells, seed=seed, samples=samples).values())), level=level)
-
-
-def estimates(cells: Sequence[Cell], *, seed: int, samples: int = SAMPLES) -> dict[str, Estimate]:
-    """The Estimate of each cell by name; cells with the same `items` see the same draws."""
-    sets: dict[str, list[Cell]] = {}
+def estimates(cells: Sequence[CellStatistics], *, seed: int, samples: int = SAMPLES) -> dict[str, BootstrapEstimate]:
+    """The BootstrapEstimate of each cell by name; cells with the same `items` see the same draws."""
+    sets: dict[str, list[CellStatistics]] = {}
     for cell in cells:
         sets.setdefault(cell.items or f"\x1f{cell.name}", []).append(cell)
-    found: dict[str, Estimate] = {}
+    found: dict[str, BootstrapEstimate] = {}
     for items, members in sets.items():
         tables = [_checked(cell.stats, cell.name) for cell in members]
         if len({len(table) for table in tables}) > 1:
@@ -116,32 +94,32 @@ def estimates(cells: Sequence[Cell], *, seed: int, samples: int = SAMPLES) -> di
         ends = np.cumsum([table.shape[1] for table in tables])[:-1]
         for cell, table, part in zip(members, tables, np.split(totals, ends, axis=1)):
             value = combined(cell.combine, exact_total(table))[cell.key]
-            found[cell.name] = Estimate(float(value), combined(cell.combine, part)[cell.key])
+            found[cell.name] = BootstrapEstimate(float(value), combined(cell.combine, part)[cell.key])
     if len(found) < len(cells):
         raise ValueError("two cells have one name")
     return {cell.name: found[cell.name] for cell in cells}
 
 
-def mean_of(parts: Sequence[Estimate], *, weights: Sequence[float] | None = None) -> Estimate:
+def mean_of(parts: Sequence[BootstrapEstimate], *, weights: Sequence[float] | None = None) -> BootstrapEstimate:
     """The mean, unweighted unless weights (not all 0) are given; raises UserError if there is nothing to average."""
     if not parts:
         raise UserError("no scores to average", expected="at least one cell")
     if weights is not None:
         total = math.fsum(weights)
         value = math.fsum(part.value * weight for part, weight in zip(parts, weights, strict=True)) / total
-        return Estimate(value, np.sum([part.samples * weight for part, weight in zip(parts, weights)], axis=0) / total)
-    return Estimate(
+        return BootstrapEstimate(value, np.sum([part.samples * weight for part, weight in zip(parts, weights)], axis=0) / total)
+    return BootstrapEstimate(
         math.fsum(part.value for part in parts) / len(parts), np.sum([part.samples for part in parts], axis=0) / len(parts)
     )
 
 
-def difference(treated: Estimate, baseline: Estimate) -> Estimate:
+def difference(treated: BootstrapEstimate, baseline: BootstrapEstimate) -> BootstrapEstimate:
     """Treated minus baseline, replicate by replicate."""
-    return Estimate(treated.value - baseline.value, treated.samples - baseline.samples)
+    return BootstrapEstimate(treated.value - baseline.value, treated.samples - baseline.samples)
 
 
-def summarise(estimate: Estimate, *, level: float = LEVEL) -> Interval:
-    """The percentile interval of an Estimate."""
+def summarise(estimate: BootstrapEstimate, *, level: float = LEVEL) -> Interval:
+    """The percentile interval of a BootstrapEstimate."""
     tail = (1 - level) / 2
     low, high = np.quantile(estimate.samples, [tail, 1 - tail])
     return Interval(estimate.value, float(low), float(high))
@@ -161,17 +139,6 @@ def resample(stats: np.ndarray, *, rng: np.random.Generator, samples: int = SAMP
         weights = rng.multinomial(len(stats), counts / len(stats), size=size)
         totals[start : start + size] = exact_sums(weights, rows, num_drawn=len(stats))
     return totals
-
-
-def paired_resample(
-    treated: np.ndarray, baseline: np.ndarray, *, rng: np.random.Generator, samples: int = SAMPLES
-) -> tuple[np.ndarray, np.ndarray]:
-    """Totals [samples, K] of both, of the same draws of examples; rows are aligned."""
-    treated, baseline = _checked(treated), _checked(baseline)
-    if len(treated) != len(baseline):
-        raise ValueError(f"paired stats differ in length: {len(treated)} and {len(baseline)}")
-    totals = resample(np.concatenate([treated, baseline], axis=1), rng=rng, samples=samples)
-    return totals[:, : treated.shape[1]], totals[:, treated.shape[1] :]
 
 
 def exact_total(stats: np.ndarray) -> np.ndarray:

@@ -85,7 +85,7 @@ class Filter(Spec):
     "Applied in order."
 
 
-class Scored(Spec):
+class LmEvalMetric(Spec):
     """One number of a task."""
 
     metric: str
@@ -119,7 +119,7 @@ class LmEvalTask(Turns):
     "How often the same answer counts."
     filters: tuple[Filter, ...] = (Filter(),)
     "Each gives numbers of its own."
-    metrics: tuple[Scored, ...] = ()
+    metrics: tuple[LmEvalMetric, ...] = ()
     "In the order of the file."
     rows: str = ""
     "Dataset and split: examples of the same number are the same item in every language."

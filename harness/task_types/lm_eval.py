@@ -24,7 +24,7 @@ from harness.task_types.lm_eval_harness.documents import prepared
 from harness.task_types.lm_eval_harness.process_results import plain
 from harness.task_types.lm_eval_harness.route import LmEvalRoute
 from harness.task_types.lm_eval_harness.task_code import TaskCode
-from harness.task_types.lm_eval_harness.templates import Telling
+from harness.task_types.lm_eval_harness.templates import RowRenderer
 
 if TYPE_CHECKING:
     from harness.data.locations import DataPlace
@@ -77,7 +77,7 @@ def documents(
     code = TaskCode(folder=Path(task_folder or "."), trusted=place.trust_task_code, task=task.task)
     asked = split == "test"
     made = prepared(rows, function=config.process_docs if asked else config.shots.process_docs, code=code)
-    telling = Telling(config=config, code=code, columns=made.columns)
+    telling = RowRenderer(config=config, code=code, columns=made.columns)
     inputs = targets = 0
     examples = []
     for number, row in enumerate(made.rows):
@@ -96,7 +96,7 @@ def documents(
     return examples
 
 
-def _shape(telling: Telling, row: Mapping[str, Any], gold: Any) -> tuple[int, int]:
+def _shape(telling: RowRenderer, row: Mapping[str, Any], gold: Any) -> tuple[int, int]:
     """What the first row says of all: choices that are the questions, and several right answers."""
     has_choices = telling.config.doc_to_choice is not None
     inputs = len(telling.choices(row)) if has_choices and isinstance(telling.text(row), int) else 0

@@ -23,7 +23,7 @@ from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
 from harness.task_types._row_fields import by_example, example_id, list_field, num_truncated, text_field
 from harness.task_types.tokens.sequences import room, special_frame, token_ids
-from harness.task_types.tokens.windows import Candidates, best_pair, reachable_answer, tokenize_contexts, top, windows
+from harness.task_types.tokens.windows import SpanCandidates, best_pair, reachable_answer, tokenize_contexts, top, windows
 
 if TYPE_CHECKING:
     import torch
@@ -189,7 +189,7 @@ def reduce(feature: Feature, output: Output, *, task: TaskSpec, options: Options
     """
     start_logits, end_logits = np.asarray(output, dtype=np.float64).T
     info = feature.info
-    among = Candidates(
+    among = SpanCandidates(
         at=info["at"],
         starts=np.array(info["starts"], dtype=np.int64),
         ends=np.array(info["ends"], dtype=np.int64),

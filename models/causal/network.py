@@ -18,7 +18,7 @@ from harness.api.protocols import Batch, Pooling
 from models.headed.heads import LmHead
 from models.headed.hidden_states import hidden_state
 from models.headed.network import HeadedNetwork, head_key
-from models.inference.language_model import Halves, Rows
+from models.inference.language_model import PaddedTokens, SplitModel
 
 
 class DecoderNetwork(HeadedNetwork):
@@ -62,6 +62,6 @@ class DecoderNetwork(HeadedNetwork):
         """Logits [M, V] in fp32 of the M positions whose label, the token that follows, is not -100."""
         if batch.labels is None:
             raise ValueError("an lm head needs labels: they say after which tokens to predict")
-        halves = Halves(self.backbone, device=batch.input_ids.device)
-        hidden_BTH, _ = halves.hidden(Rows(batch.input_ids, batch.attention_mask, [0] * len(batch.input_ids)))
-        return torch.cat([*halves.logits(hidden_BTH[batch.labels != -100])])
+        split_model = SplitModel(self.backbone, device=batch.input_ids.device)
+        hidden_BTH, _ = split_model.hidden(PaddedTokens(batch.input_ids, batch.attention_mask, [0] * len(batch.input_ids)))
+        return torch.cat([*split_model.logits(hidden_BTH[batch.labels != -100])])

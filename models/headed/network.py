@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from harness.api.protocols import Batch, HeadSpec, Output, Pooling
+from harness.api.protocols import Adapter, Batch, HeadSpec, Output, Pooling
 from models.headed.heads import MlmHead, pool
 from models.headed.hidden_states import hidden_state, resolve_layer
 from models.loading.pretrained import count_sizes, model_inputs, position_limit, quiet, split_outputs
@@ -70,7 +70,7 @@ class HeadedNetwork(nn.Module):
         enable({"use_reentrant": False})
 
 
-class HeadedModel:
+class HeadedModel(Adapter):
     """The adapter: see `Adapter` in harness/api/protocols.py."""
 
     def __init__(

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from transformers import PreTrainedTokenizerFast
+from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from harness.api.protocols import Feature
-from models.inference.language_model import Halves, Rows, chosen_rows, evaluating
+from models.inference.language_model import PaddedTokens, SplitModel, chosen_rows, evaluating
 from models.inference.prefix_passes import begin
 from models.inference.prefix_tree import Tokens, batches
 
@@ -22,7 +22,7 @@ SLACK = 8
 "Tokens at the end of a text in which a stop text is looked for, beyond one for each of its bytes."
 
 
-class Request(NamedTuple):
+class GenerationRequest(NamedTuple):
     """What is to be continued, and until when."""
 
     input_ids: Tokens
@@ -41,36 +41,38 @@ def generate(
     """
     asked = [request_of(feature) for feature in features]
     distinct = list(dict.fromkeys(asked))
-    halves, ends = Halves(model, device=device), end_tokens(model, tokenizer)
+    split_model, ends = SplitModel(model, device=device), end_tokens(getattr(model, "generation_config", None), tokenizer)
     # Where prompts are computed in passes of their own, a step computes one token a row: all that counts is what is kept.
-    computed = [1 if halves.keeps_all else len(one.input_ids) for one in distinct]
+    computed = [1 if split_model.keeps_all else len(one.input_ids) for one in distinct]
     sizes = [(size, len(one.input_ids) + one.max_new_tokens) for size, one in zip(computed, distinct)]
-    texts: dict[Request, str] = {}
+    texts: dict[GenerationRequest, str] = {}
     with evaluating(model):
-        for batch in batches(sizes, max_tokens=max_tokens) if halves.can_share else [[n] for n in range(len(distinct))]:
+        for batch in batches(sizes, max_tokens=max_tokens) if split_model.can_share else [[n] for n in range(len(distinct))]:
             requests = [distinct[n] for n in batch]
-            texts |= zip(requests, _run(halves, requests, tokenizer=tokenizer, ends=ends, max_tokens=max_tokens), strict=True)
+            texts |= zip(
+                requests, _run(split_model, requests, tokenizer=tokenizer, ends=ends, max_tokens=max_tokens), strict=True
+            )
     return [texts[one] for one in asked]
 
 
-def request_of(feature: Feature) -> Request:
+def request_of(feature: Feature) -> GenerationRequest:
     """What a feature that is to be continued asks."""
     assert feature.generate is not None, "a feature that is to be continued says until when"
     stop = tuple(str(text) for text in feature.generate.get("stop", ()))
     length, regex = int(feature.generate["max_new_tokens"]), str(feature.generate.get("regex", ""))
-    return Request(tuple(feature.input_ids), length, stop, regex)
+    return GenerationRequest(tuple(feature.input_ids), length, stop, regex)
 
 
-def end_tokens(model: Any, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
+def end_tokens(config: GenerationConfig | None, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
     """The tokens that end a text, as the model's generation settings and the tokenizer have them."""
-    stated: Any = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    stated: Any = config.eos_token_id if config else None
     several = stated if isinstance(stated, list | tuple) else [stated]
     return frozenset(int(token) for token in (*several, tokenizer.eos_token_id) if token is not None)
 
 
 def _run(
-    halves: Halves,
-    requests: Sequence[Request],
+    split_model: SplitModel,
+    requests: Sequence[GenerationRequest],
     *,
     tokenizer: PreTrainedTokenizerFast,
     ends: frozenset[int],
@@ -79,10 +81,10 @@ def _run(
     """Continue the requests of one batch."""
     written: list[list[int]] = [[] for _ in requests]
     texts: list[str | None] = [None] * len(requests)
-    hidden_BTH, cache, mask = begin([one.input_ids for one in requests], halves, max_tokens=max_tokens)
+    hidden_BTH, cache, mask = begin([one.input_ids for one in requests], split_model, max_tokens=max_tokens)
     running = list(range(len(requests)))  # the request of each row, ended ones included until they leave
     while True:
-        tokens = torch.cat([logits.argmax(dim=-1) for logits in halves.logits(hidden_BTH[:, -1])])
+        tokens = torch.cat([logits.argmax(dim=-1) for logits in split_model.logits(hidden_BTH[:, -1])])
         for number, token in zip(running, tokens.tolist(), strict=True):
             if texts[number] is None:
                 texts[number] = ended(written[number], token, requests[number], tokenizer=tokenizer, ends=ends)
@@ -90,15 +92,15 @@ def _run(
         if not left:
             return [text or "" for text in texts]
         if len(left) <= len(running) / 2:
-            chosen = torch.tensor(left, device=halves.device)
+            chosen = torch.tensor(left, device=split_model.device)
             running = [running[row] for row in left]
             cache, mask, tokens = chosen_rows(cache, chosen), mask[chosen], tokens[chosen]
         mask = torch.cat([mask, torch.ones_like(tokens)[:, None]], dim=1)
-        hidden_BTH, cache = halves.hidden(Rows(tokens[:, None], mask, [0] * len(running)), cache=cache, keep=True)
+        hidden_BTH, cache = split_model.hidden(PaddedTokens(tokens[:, None], mask, [0] * len(running)), cache=cache, keep=True)
 
 
 def ended(
-    written: list[int], token: int, request: Request, *, tokenizer: PreTrainedTokenizerFast, ends: frozenset[int]
+    written: list[int], token: int, request: GenerationRequest, *, tokenizer: PreTrainedTokenizerFast, ends: frozenset[int]
 ) -> str | None:
     """Add a token to what was written; the whole text if that is its end, else None."""
     if token not in ends:

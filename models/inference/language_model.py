@@ -1,9 +1,9 @@
-"""A causal language model in two halves: token ids to hidden states, with what came before in a cache; and to logits.
+"""A causal language model split in two: token ids to hidden states, behind the tokens of a cache; hidden states to logits.
 
-    halves = Halves(model, device=torch.device("cpu"))
-    rows = halves.pad([(5, 6, 7), (8,)], left=True)
-    hidden_BTH, cache = halves.hidden(rows, keep=True)
-    for logits_NV in halves.logits(hidden_BTH[:, -1]): ...
+    split_model = SplitModel(model, device=torch.device("cpu"))
+    rows = split_model.pad([(5, 6, 7), (8,)], left=True)
+    hidden_BTH, cache = split_model.hidden(rows, keep=True)
+    for logits_NV in split_model.logits(hidden_BTH[:, -1]): ...
 
 Logits are made by the model's own forward function from hidden states that are put in, so that what a family does to them
 (soft caps, scales) is done, but only for the positions that are asked, and never for more than a bounded number at once.
@@ -28,7 +28,7 @@ CPU_SPARE = 32
 pass takes 50 ms, and 2.6 ms a token in fp32, 1.5 ms in bf16."""
 
 
-class Rows(NamedTuple):
+class PaddedTokens(NamedTuple):
     """Padded token ids."""
 
     input_ids: Tensor
@@ -39,8 +39,8 @@ class Rows(NamedTuple):
     "Column of the first token of each row."
 
 
-class Halves:
-    """The two halves of a model."""
+class SplitModel:
+    """A causal language model as its body (token ids to hidden states) and its output matrix (hidden states to logits)."""
 
     def __init__(self, model: nn.Module, *, device: torch.device) -> None:
         """Takes a ...ForCausalLM of transformers, or one wrapped by peft."""
@@ -71,7 +71,7 @@ class Halves:
         """Tokens of padding that are cheaper than one more pass; None where they hardly cost anything (accelerators)."""
         return CPU_SPARE if self.device.type == "cpu" else None
 
-    def pad(self, rows: Sequence[Tokens], *, left: bool, before: Tensor | None = None) -> Rows:
+    def pad(self, rows: Sequence[Tokens], *, left: bool, before: Tensor | None = None) -> PaddedTokens:
         """Rows of token ids as tensors, padded on one side; `before` is the mask [B, P] of the cache they go on from."""
         width = max(map(len, rows))
         first = [width - len(row) if left else 0 for row in rows]
@@ -80,9 +80,9 @@ class Halves:
         mask = [[*[0] * at, *[1] * len(row), *[0] * (width - at - len(row))] for at, row in zip(first, rows)]
         masks = torch.tensor(mask, dtype=torch.int64, device=self.device)
         masks = masks if before is None else torch.cat([before, masks], dim=1)
-        return Rows(torch.tensor(ids, dtype=torch.int64, device=self.device), masks, first)
+        return PaddedTokens(torch.tensor(ids, dtype=torch.int64, device=self.device), masks, first)
 
-    def hidden(self, rows: Rows, *, cache: Any = None, keep: bool = False) -> tuple[Tensor, Any]:
+    def hidden(self, rows: PaddedTokens, *, cache: Any = None, keep: bool = False) -> tuple[Tensor, Any]:
         """Last hidden states [B, T, H] of rows behind a cache, and the cache with them in it (None unless `keep`)."""
         settings: dict[str, Any] = {}
         if self._takes_positions:

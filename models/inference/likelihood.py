@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from harness.api.errors import UserError
 from harness.api.protocols import Feature, Output
 from models.inference.generation import generate
-from models.inference.language_model import Halves, evaluating
+from models.inference.language_model import SplitModel, evaluating
 from models.inference.prefix_passes import passes
-from models.inference.prefix_tree import Node, Place, Plan, share
+from models.inference.prefix_tree import Node, Place, PrefixTree, share
 
 __all__ = ["generate", "loglikelihood"]
 
@@ -49,15 +49,15 @@ def loglikelihood(model: nn.Module, features: Sequence[Feature], *, device: torc
     """
     pairs = [(tuple(feature.input_ids), ids) for feature in features for ids in feature.continuations or ()]
     inputs = [(*context, *ids[:-1]) for context, ids in pairs if ids]
-    halves = Halves(model, device=device)
-    plan = share(inputs) if halves.can_share else _apart(inputs)
-    reads = _reads(plan, pairs)
+    split_model = SplitModel(model, device=device)
+    tree = share(inputs) if split_model.can_share else _apart(inputs)
+    reads = _reads(tree, pairs)
     logprobs, hits = np.zeros(len(reads.tokens)), np.zeros(len(reads.tokens), dtype=bool)
     with evaluating(model):
-        for places, hidden_NH in _places(plan, halves, reads, max_tokens=max_tokens):
+        for places, hidden_NH in _places(tree, split_model, reads, max_tokens=max_tokens):
             numbers = [number for place in places for number in reads.at[place]]
             rows = [row for row, place in enumerate(places) for _ in reads.at[place]]
-            found = _probabilities(halves, hidden_NH, rows=rows, tokens=[reads.tokens[number] for number in numbers])
+            found = _probabilities(split_model, hidden_NH, rows=rows, tokens=[reads.tokens[number] for number in numbers])
             logprobs[numbers], hits[numbers] = found
     if not np.isfinite(logprobs).all():
         raise UserError(
@@ -66,19 +66,19 @@ def loglikelihood(model: nn.Module, features: Sequence[Feature], *, device: torc
     return _gathered(features, logprobs, hits)
 
 
-def _apart(inputs: Sequence[tuple[int, ...]]) -> Plan:
+def _apart(inputs: Sequence[tuple[int, ...]]) -> PrefixTree:
     """Equal sequences once, and nothing else shared: for models that keep a state instead of tokens."""
     numbers = {sequence: number for number, sequence in enumerate(dict.fromkeys(inputs))}
-    return Plan([Node(sequence, None) for sequence in numbers], [numbers[sequence] for sequence in inputs])
+    return PrefixTree([Node(sequence, None) for sequence in numbers], [numbers[sequence] for sequence in inputs])
 
 
-def _reads(plan: Plan, pairs: Sequence[tuple[tuple[int, ...], list[int]]]) -> Reads:
+def _reads(tree: PrefixTree, pairs: Sequence[tuple[tuple[int, ...], list[int]]]) -> Reads:
     """Where the tokens of all continuations are predicted: each at the place of the token before it."""
     at: dict[Place, list[int]] = {}
     tokens: list[int] = []
     for number, (context, ids) in enumerate((context, ids) for context, ids in pairs if ids):
         for offset, token in enumerate(ids):
-            at.setdefault(plan.place_of(number, len(context) - 1 + offset), []).append(len(tokens))
+            at.setdefault(tree.place_of(number, len(context) - 1 + offset), []).append(len(tokens))
             tokens.append(token)
     return Reads(at, tokens)
 
@@ -96,12 +96,12 @@ def _gathered(features: Sequence[Feature], logprobs: np.ndarray, hits: np.ndarra
     return outputs
 
 
-def _places(plan: Plan, halves: Halves, reads: Reads, *, max_tokens: int) -> Iterator[Computed]:
-    """Compute the plan batch by batch, and give the places that are read with their hidden states."""
+def _places(tree: PrefixTree, split_model: SplitModel, reads: Reads, *, max_tokens: int) -> Iterator[Computed]:
+    """Compute the tree batch by batch, and give the places that are read with their hidden states."""
     wanted: dict[int, list[Place]] = {}
     for place in reads.at:
         wanted.setdefault(place.node, []).append(place)
-    for one in passes(plan, halves, max_tokens=max_tokens):
+    for one in passes(tree, split_model, max_tokens=max_tokens):
         places = [place for node in one.nodes for place in wanted.get(node, ())]
         at = [(row, one.first[row] + place.position) for row, node in enumerate(one.nodes) for place in wanted.get(node, ())]
         index = torch.tensor(at, dtype=torch.int64, device=one.hidden_BTH.device).reshape(-1, 2)
@@ -109,7 +109,7 @@ def _places(plan: Plan, halves: Halves, reads: Reads, *, max_tokens: int) -> Ite
 
 
 def _probabilities(
-    halves: Halves, hidden_NH: Tensor, *, rows: Sequence[int], tokens: Sequence[int]
+    split_model: SplitModel, hidden_NH: Tensor, *, rows: Sequence[int], tokens: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The log-probability of each token at its row of the hidden states, and whether it is the likeliest one there.
 
@@ -118,7 +118,7 @@ def _probabilities(
     row_R = torch.tensor(rows, dtype=torch.int64, device=hidden_NH.device)
     token_R = torch.tensor(tokens, dtype=torch.int64, device=hidden_NH.device)
     logprobs, hits, begin = [], [], 0
-    for logits_nV in halves.logits(hidden_NH):
+    for logits_nV in split_model.logits(hidden_NH):
         own = (row_R >= begin) & (row_R < begin + len(logits_nV))
         at, token = row_R[own] - begin, token_R[own]
         # On CPUs logsumexp would be nearer to the truth by 1e-5 a token, but this is what lm-evaluation-harness computes.

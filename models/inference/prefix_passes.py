@@ -1,7 +1,7 @@
 """Forward passes over sequences that share beginnings: those first, then what follows them; and texts begun, to be gone on with.
 
-for one in passes(plan, halves, max_tokens=4096): one.nodes, one.hidden_BTH, one.first
-begun = begin([(5, 6, 7, 8), (5, 6, 9)], halves, max_tokens=4096)       # begun.hidden_BTH[:, -1], begun.cache, begun.mask
+for one in passes(tree, split_model, max_tokens=4096): one.nodes, one.hidden_BTH, one.first
+begun = begin([(5, 6, 7, 8), (5, 6, 9)], split_model, max_tokens=4096)       # begun.hidden_BTH[:, -1], begun.cache, begun.mask
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from models.inference.language_model import Halves, chosen_rows, copied
-from models.inference.prefix_tree import Place, Plan, Tokens, batches, share
+from models.inference.language_model import SplitModel, chosen_rows, copied
+from models.inference.prefix_tree import Place, PrefixTree, Tokens, batches, share
 
 
 class Pass(NamedTuple):
     """What one forward pass gave."""
 
     nodes: list[int]
-    "Of the plan, one a row."
+    "Of the tree, one a row."
     hidden_BTH: Tensor
     first: list[int]
     "Column of the first token of each row in the hidden states."
@@ -48,39 +48,45 @@ class Begun(NamedTuple):
     mask: Tensor
 
 
-def passes(plan: Plan, halves: Halves, *, max_tokens: int, keep: bool = False) -> Iterator[Pass]:
-    """Compute a plan batch by batch; the caches stay readable with `keep`."""
+def passes(tree: PrefixTree, split_model: SplitModel, *, max_tokens: int, keep: bool = False) -> Iterator[Pass]:
+    """Compute a tree batch by batch; the caches stay readable with `keep`."""
     nothing = Before([None], [0], None, None)
-    yield from _behind(nothing, plan, halves, followers=plan.followers(), max_tokens=max_tokens, keep=keep)
+    yield from _behind(nothing, tree, split_model, followers=tree.followers(), max_tokens=max_tokens, keep=keep)
 
 
 def _behind(
-    before: Before, plan: Plan, halves: Halves, *, followers: Mapping[int | None, list[int]], max_tokens: int, keep: bool
+    before: Before,
+    tree: PrefixTree,
+    split_model: SplitModel,
+    *,
+    followers: Mapping[int | None, list[int]],
+    max_tokens: int,
+    keep: bool,
 ) -> Iterator[Pass]:
     """Compute all that follows some rows: nodes that nothing follows, then the others, each batch with what follows it."""
     owners = [(row, number) for row, node in enumerate(before.nodes) for number in followers.get(node, ())]
     kept = 0 if before.mask is None else before.mask.shape[1]
     for goes_on in (False, True):
         own = [(row, number) for row, number in owners if (number in followers) == goes_on]
-        sizes = [(size, size + kept) for size in (len(plan.nodes[number].tokens) for _, number in own)]
+        sizes = [(size, size + kept) for size in (len(tree.nodes[number].tokens) for _, number in own)]
         # Layers that keep a window of tokens would keep padding in their place, were there any before what is gone on with.
-        padded = halves.keeps_all or before.mask is None or not goes_on
-        for part in batches(sizes, max_tokens=max_tokens, spare=halves.spare if padded else 0):
+        padded = split_model.keeps_all or before.mask is None or not goes_on
+        for part in batches(sizes, max_tokens=max_tokens, spare=split_model.spare if padded else 0):
             at, nodes = [own[n][0] for n in part], [own[n][1] for n in part]
-            tokens = [plan.nodes[number].tokens for number in nodes]
+            tokens = [tree.nodes[number].tokens for number in nodes]
             cache, mask = None, None
             if before.mask is not None:
-                chosen = torch.tensor(at, device=halves.device)
+                chosen = torch.tensor(at, device=split_model.device)
                 cache, mask = chosen_rows(before.cache, chosen), before.mask[chosen]
             # Tokens stand next to each other, as windows and distances of attention need it.
-            rows = halves.pad(tokens, left=goes_on and mask is None, before=mask)
-            hidden_BTH, grown = halves.hidden(rows, cache=cache, keep=goes_on or keep)
+            rows = split_model.pad(tokens, left=goes_on and mask is None, before=mask)
+            hidden_BTH, grown = split_model.hidden(rows, cache=cache, keep=goes_on or keep)
             begins = rows.first if mask is None else [before.begins[row] for row in at]
             yield Pass(nodes, hidden_BTH, rows.first, grown, begins)
             if goes_on:
                 here = Before(nodes, begins, rows.mask, grown)
                 here = here if mask is None or not padded else _moved_right(here)
-                yield from _behind(here, plan, halves, followers=followers, max_tokens=max_tokens, keep=keep)
+                yield from _behind(here, tree, split_model, followers=followers, max_tokens=max_tokens, keep=keep)
 
 
 def _moved_right(rows: Before) -> Before:
@@ -98,21 +104,21 @@ def _moved_right(rows: Before) -> Before:
     return Before(rows.nodes, (width - mask.sum(dim=1)).tolist(), mask, cache)
 
 
-def begin(texts: Sequence[Tokens], halves: Halves, *, max_tokens: int) -> Begun:
+def begin(texts: Sequence[Tokens], split_model: SplitModel, *, max_tokens: int) -> Begun:
     """Compute some texts, beginnings that they share once, in passes of at most max_tokens; one pass where that cannot be."""
-    if not halves.keeps_all or len(texts) == 1:
-        rows = halves.pad(texts, left=True)
-        hidden_BTH, cache = halves.hidden(rows, keep=True)
+    if not split_model.keeps_all or len(texts) == 1:
+        rows = split_model.pad(texts, left=True)
+        hidden_BTH, cache = split_model.hidden(rows, keep=True)
         return Begun(hidden_BTH, cache, rows.mask)
-    plan = share(texts)
+    tree = share(texts)
     wanted: dict[int, list[tuple[int, Place]]] = {}
     for number, text in enumerate(texts):
-        place = plan.place_of(number, len(text) - 1)
+        place = tree.place_of(number, len(text) - 1)
         wanted.setdefault(place.node, []).append((number, place))
-    rows = halves.pad(texts, left=True)
+    rows = split_model.pad(texts, left=True)
     hidden: dict[int, Tensor] = {}
     joined: Any = None
-    for one in passes(plan, halves, max_tokens=max_tokens, keep=True):
+    for one in passes(tree, split_model, max_tokens=max_tokens, keep=True):
         if joined is None:
             joined = _room(one.cache, len(texts), width=rows.mask.shape[1])
         for at, node in enumerate(one.nodes):

@@ -1,8 +1,8 @@
 """Which token sequences are computed together, so that no beginning that several of them share is computed twice.
 
-    plan = share(inputs)                 # inputs: tuples of token ids, any order, repeats allowed
-    plan.nodes                           # [Node(tokens, parent)]: computed once each, behind the tokens of their parents
-    plan.place_of(number, position)      # where the hidden state of a token of inputs[number] is found
+    tree = share(inputs)                 # inputs: tuples of token ids, any order, repeats allowed
+    tree.nodes                           # [Node(tokens, parent)]: computed once each, behind the tokens of their parents
+    tree.place_of(number, position)      # where the hidden state of a token of inputs[number] is found
 
 Sequences that are the beginning of another one are not computed at all.  The others, in order, are a tree: solved examples,
 behind them the questions in several languages, behind each of these its continuations.  A beginning too short to be worth a
@@ -36,7 +36,7 @@ class Node(NamedTuple):
     "The node behind whose tokens they stand; None where nothing stands before them."
 
 
-class Plan(NamedTuple):
+class PrefixTree(NamedTuple):
     """What to compute for some sequences."""
 
     nodes: list[Node]
@@ -70,7 +70,7 @@ class Plan(NamedTuple):
         return sum(len(node.tokens) for node in self.nodes)
 
 
-def share(inputs: Sequence[Tokens]) -> Plan:
+def share(inputs: Sequence[Tokens]) -> PrefixTree:
     """Group sequences (none of them empty) by what they share."""
     kept: list[Tokens] = []
     host_of: dict[Tokens, int] = {}
@@ -80,7 +80,7 @@ def share(inputs: Sequence[Tokens]) -> Plan:
         host_of[sequence] = len(kept) - 1
     shared = [0, *(_num_shared(a, b) for a, b in pairwise(kept))]
     nodes, ends = _tree(kept, shared)
-    return Plan(nodes, [ends[host_of[sequence]] for sequence in inputs])
+    return PrefixTree(nodes, [ends[host_of[sequence]] for sequence in inputs])
 
 
 def _tree(ordered: Sequence[Tokens], shared: Sequence[int]) -> tuple[list[Node], list[int]]:

@@ -1,6 +1,6 @@
 """Adapter that has a causal language model asked by vLLM, in whatever environment that lives: likelihoods, texts, vectors.
 
-    source = ModelSource(path="Qwen/Qwen3-0.6B-Base", adapter="decoder", extra={"vllm": {"python": ..., "log": ...}})
+    source = ModelSource(path="Qwen/Qwen3-0.6B-Base", adapter="decoder", engine=EngineHost(python=..., log=...))
     model = load(source, heads={}, device="cpu", seed=0, inference=True)
     outputs = model.loglikelihood(features)        # as those of the adapter `decoder`
     texts = model.generate(features)
@@ -8,12 +8,12 @@
 
 It is chosen with engine=vllm, for inference without heads (harness/runtime/engines.py); training and heads belong to `decoder`,
 whose checkpoints it loads: whole ones, and low-rank adapters, which vLLM serves beside their base.  vLLM starts when it is first
-asked; likelihoods and texts come from one engine, vectors from another that takes its place.  `extra["vllm"]`:
-    python, log, versions    interpreter that has vLLM; file for what it prints; what is installed there
+asked; likelihoods and texts come from one engine, vectors from another that takes its place.  `EngineHost.share`:
     tensor_parallel_size, pipeline_parallel_size, gpu_memory_utilization, max_num_seqs, kv_cache_gib      as vLLM has them
     data_parallel_size       as many engines, each on devices (or cores) of its own, with a share of the requests
 """
 
+import dataclasses
 import json
 import os
 import shutil
@@ -28,16 +28,17 @@ import torch
 from transformers import GenerationConfig, PretrainedConfig, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
-from harness.api.protocols import Batch, Feature, HeadSpec, ModelSource, Output, Pooling
+from harness.api.protocols import Adapter, Batch, EngineHost, Feature, HeadSpec, ModelSource, Output, Pooling
 from models.causal.lora import CONFIG_FILE, adapter_folders, combine_adapters
 from models.causal.pretrained import causal_config, first_token
 from models.decoder import find_origin
 from models.headed.checkpoint import checkpoint_folder
 from models.headed.hidden_states import resolve_layer
-from models.inference.generation import Request, end_tokens, ended, request_of, text_of
+from models.inference.generation import GenerationRequest, end_tokens, ended, request_of, text_of
 from models.loading.pretrained import UNLIMITED, load_config, load_tokenizer, quiet
 from models.vllm.likelihood import Scores
 from models.vllm.process import Worker
+from models.vllm.requests import ContinuationRequest, ScoringRequest
 
 CAPABILITIES = ("loglikelihood", "generate", "embed")
 USUAL_LENGTH = 2048
@@ -51,7 +52,7 @@ RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 ENGINE_ARGS = ("tensor_parallel_size", "pipeline_parallel_size", "gpu_memory_utilization", "max_num_seqs")
 
 
-class VllmModel:
+class VllmModel(Adapter):
     """The adapter: see `Adapter` in harness/api/protocols.py."""
 
     batch_device = "cpu"
@@ -63,18 +64,18 @@ class VllmModel:
         tokenizer: PreTrainedTokenizerFast,
         *,
         config: PretrainedConfig,
-        knobs: Mapping[str, Any],
+        host: EngineHost,
     ) -> None:
         """Takes arguments of vllm.LLM that belong to the model, and what belongs to the machine."""
         self.tokenizer = tokenizer
-        self.versions: Mapping[str, str] = knobs["versions"]
+        self.versions = host.versions
         vocab_size, limit = int(config.vocab_size), getattr(config, "max_position_embeddings", None)
         self.first = first_token(tokenizer, vocab_size=vocab_size)
         self.limit = int(limit) if limit else UNLIMITED
         self.max_positions = self.limit - 1 if self.first is not None and limit else self.limit
         on_cpu = self.versions.get("vllm", "").endswith("cpu")
-        self.budget = CPU_TOKENS if on_cpu else DEVICE_TOKENS * knobs.get("data_parallel_size", 1)
-        self._settings, self._config, self._knobs, self._on_cpu = dict(settings), config, knobs, on_cpu
+        self.budget = CPU_TOKENS if on_cpu else DEVICE_TOKENS * host.share.get("data_parallel_size", 1)
+        self._settings, self._config, self._host, self._on_cpu = dict(settings), config, host, on_cpu
         self._workers: list[Worker] = []
         self._running: tuple[str, int] = ("", 0)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -87,9 +88,9 @@ class VllmModel:
     def generate(self, features: Sequence[Feature], *, max_tokens: int = 0) -> list[str]:
         """What the model writes after each feature's tokens, greedily, until its `generate` says stop."""
         requests = [request_of(feature) for feature in features]
-        ends = end_tokens(self, self.tokenizer)
-        written: dict[Request, list[int]] = {one: [] for one in dict.fromkeys(requests)}
-        texts: dict[Request, str] = {}
+        ends = end_tokens(self._generation_config(), self.tokenizer)
+        written: dict[GenerationRequest, list[int]] = {one: [] for one in dict.fromkeys(requests)}
+        texts: dict[GenerationRequest, str] = {}
         waiting = list(written)
         while waiting:
             asked = [_generation(one, written[one], ends) for one in waiting]
@@ -118,8 +119,7 @@ class VllmModel:
         method = "mean" if before and pooling.method == "mean_no_first" else pooling.method
         return self._vectors(requests, method=method, skip=len(before))
 
-    @property
-    def generation_config(self) -> GenerationConfig:
+    def _generation_config(self) -> GenerationConfig:
         """What the model's own settings say of generation: the tokens that end a text."""
         try:
             return GenerationConfig.from_pretrained(self._settings["model"])
@@ -135,12 +135,12 @@ class VllmModel:
             self._folder.cleanup()
             self._folder = None
 
-    def _answers(self, do: str, requests: Sequence[Mapping[str, Any]]) -> list[Any]:
+    def _answers(self, do: str, requests: Sequence[ScoringRequest] | Sequence[ContinuationRequest]) -> list[Any]:
         """One answer a request."""
-        longest = max(len(one["ids"]) + one.get("max_tokens", 1) for one in requests)
-        parts = self._share(requests, [len(one["ids"]) for one in requests], runner="generate", longest=longest)
+        longest = max(one.num_tokens for one in requests)
+        parts = self._share(requests, [len(one.ids) for one in requests], runner="generate", longest=longest)
         for worker, part in parts:
-            worker.post({"do": do, "requests": part})
+            worker.post({"do": do, "requests": [dataclasses.asdict(one) for one in part]})
         return [answer for worker, _ in parts for answer in worker.wait()[0]["answers"]]
 
     def _vectors(self, requests: Sequence[list[int]], *, method: str, skip: int) -> list[Output]:
@@ -185,17 +185,17 @@ class VllmModel:
         # vLLM looks for the model's configuration there as well, twice if it is not there, with a pause between.
         shutil.copy(Path(self._settings["model"]) / "config.json", folder / "tokenizer")
         settings = {**self._settings, "tokenizer": str(folder / "tokenizer"), "runner": runner, "max_model_len": length}
-        settings |= {key: self._knobs[key] for key in ENGINE_ARGS if key in self._knobs}
-        if cache := self._knobs.get("kv_cache_gib", CPU_CACHE_GIB if self._on_cpu else None):
+        settings |= {key: self._host.share[key] for key in ENGINE_ARGS if key in self._host.share}
+        if cache := self._host.share.get("kv_cache_gib", CPU_CACHE_GIB if self._on_cpu else None):
             settings["kv_cache_memory_bytes"] = int(cache * 2**30)
         adapter = _served(settings.pop("adapters"), folder / "adapter")
         settings |= _lora_settings(adapter)
-        of = self._knobs.get("data_parallel_size", 1)
-        log = Path(self._knobs["log"])
+        of = self._host.share.get("data_parallel_size", 1)
+        log = Path(self._host.log)
         for number in range(of):
             own = log.with_suffix(f".{number}.log") if of > 1 else log
-            devices = _devices(number, of, each=_devices_of(self._knobs))
-            worker = Worker(self._knobs["python"], log=own, folder=folder, environment=devices)
+            devices = _devices(number, of, each=_devices_of(self._host.share))
+            worker = Worker(self._host.python, log=own, folder=folder, environment=devices)
             self._workers.append(worker)
             worker.post({"do": "start", "settings": settings, "adapter": str(adapter or ""), "share": [number, of]})
         try:
@@ -222,6 +222,7 @@ def load(
     """
     assert inference, "vLLM does not train"
     assert not heads, "vLLM has no heads"
+    assert source.engine is not None, "vLLM has an environment of its own"
     checkpoint = checkpoint_folder(source, with_base=True)
     origin = find_origin(source, checkpoint)
     config = causal_config(load_config(origin.folder, origin.source), bidirectional=False)
@@ -238,18 +239,18 @@ def load(
         "seed": 0,
         "adapters": [str(folder) for folder in adapter_folders(checkpoint)],
     }
-    return VllmModel(settings, tokenizer, config=config, knobs=source.extra["vllm"])
+    return VllmModel(settings, tokenizer, config=config, host=source.engine)
 
 
-def _generation(one: Request, written: Sequence[int], ends: frozenset[int]) -> dict[str, Any]:
+def _generation(one: GenerationRequest, written: Sequence[int], ends: frozenset[int]) -> ContinuationRequest:
     """A request to go on behind what is written."""
-    return {
-        "ids": [*one.input_ids, *written],
-        "max_tokens": one.max_new_tokens - len(written),
-        "stop": list(one.stop),
-        "ends": sorted(ends),
-        "regex": one.regex,
-    }
+    return ContinuationRequest(
+        ids=(*one.input_ids, *written),
+        max_tokens=one.max_new_tokens - len(written),
+        stop=one.stop,
+        ends=tuple(sorted(ends)),
+        regex=one.regex,
+    )
 
 
 def _served(adapters: Sequence[str], folder: Path) -> Path | None:
@@ -279,9 +280,9 @@ def _lora_settings(adapter: Path | None) -> dict[str, Any]:
     return {"enable_lora": True, "max_loras": 1, "max_lora_rank": room, "lora_target_modules": modules}
 
 
-def _devices_of(knobs: Mapping[str, Any]) -> int:
+def _devices_of(share: Mapping[str, Any]) -> int:
     """Devices that one engine runs on."""
-    return int(knobs.get("tensor_parallel_size", 1)) * int(knobs.get("pipeline_parallel_size", 1))
+    return int(share.get("tensor_parallel_size", 1)) * int(share.get("pipeline_parallel_size", 1))
 
 
 def _devices(number: int, of: int, *, each: int) -> dict[str, str]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from harness.api.errors import UserError
 from harness.api.protocols import Feature, Output
+from models.vllm.requests import ScoringRequest
 
 Tokens = tuple[int, ...]
 MOST_NEXT = 128
@@ -39,7 +40,7 @@ class Scores:
                     following.setdefault(prompt, {})[continuation[-1]] = None
                     if len(continuation) > 2:
                         contexts[prompt] = min(contexts.get(prompt, len(prompt)), len(context))
-        self.requests: list[dict[str, Any]] = []
+        self.requests: list[ScoringRequest] = []
         self._places: dict[tuple[Tokens, int], tuple[int, int]] = {}  # (prompt, id behind it) -> request, place in `next`
         self._first: dict[Tokens, int] = {}  # prompt -> its first request, which has the rows
         # In order: what begins alike stands together, the shorter first, and is computed once.
@@ -51,7 +52,7 @@ class Scores:
                 self._places |= {(prompt, token): (len(self.requests), at) for at, token in enumerate(part)}
                 read = len(prompt) - contexts.get(prompt, len(prompt)) - 1 if not begin else 0
                 rows = max(read, 0)
-                self.requests.append({"ids": prompt, "next": part, "rows": rows, "context": len(prompt) - 1 - rows})
+                self.requests.append(ScoringRequest(ids=prompt, next=tuple(part), rows=rows, context=len(prompt) - 1 - rows))
 
     def outputs(self, answers: Sequence[dict[str, Any]]) -> list[Output]:
         """For each feature [N, 3]: sum of log-probabilities, number of ids and 1.0 if each is the likeliest."""

@@ -49,7 +49,7 @@ def _read(connection: socket.socket, size: int) -> bytes:
     return bytes(parts)
 
 
-class Engine:
+class VllmEngine:
     """One vLLM engine and what it is asked."""
 
     def __init__(self, order: dict[str, Any]) -> None:
@@ -204,7 +204,7 @@ def _end_with_parent(folder: str) -> None:
 
 def serve(connection: socket.socket) -> None:
     """Carry out orders until the other side is gone."""
-    engine: Engine | None = None
+    engine: VllmEngine | None = None
     while True:
         answer: dict[str, Any]
         try:
@@ -213,7 +213,7 @@ def serve(connection: socket.socket) -> None:
             return
         try:
             if order["do"] == "start":
-                engine = Engine(order)
+                engine = VllmEngine(order)
                 answer, blob = {}, b""
             else:
                 answer, blob = getattr(engine, order["do"])(order)

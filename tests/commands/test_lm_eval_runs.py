@@ -14,8 +14,8 @@ from harness.data.examples import load_examples
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.plan import make_plan
-from harness.planning.precedence import prompt_settings, prompt_settings_of
 from harness.planning.request import RunRequest
+from harness.planning.routes import parse_prompt_args, prompt_of
 from harness.runtime.machine import Machine
 
 TRUSTED = DataPlace(trust_task_code=True, offline=True)
@@ -31,7 +31,7 @@ def asked(folder, task, *, args="", place=TRUSTED):
     catalog = Catalog([folder])
     spec = catalog.task(task).spec
     beside = catalog.folder("task", spec.task)
-    settings = prompt_settings_of(spec, prompt_settings(args))
+    settings = prompt_of(spec, parse_prompt_args(args))
     rows = [
         load_examples(spec, split=split, langs=spec.languages, place=place, task_folder=beside).examples
         for split in ("test", *(("train",) if settings.num_fewshot else ()))

@@ -10,7 +10,7 @@ from small_mirrors import NliMirror, nli_task, pair, source
 
 from harness.api.registry import ROOT
 from harness.data.examples import data_fingerprint, load_examples
-from harness.data.file_hashes import file_sha256
+from harness.data.file_hashes import files_fingerprint
 from harness.data.rows import fingerprint, load_rows
 
 
@@ -19,8 +19,12 @@ def mirror(tmp_path):
     return NliMirror(tmp_path / "mirror")
 
 
+def fingerprint_of(content):
+    return f"file:{hashlib.sha256(content).hexdigest()[:16]}"
+
+
 def hash_of_another_process(path):
-    lines = "import sys, pathlib, harness.data.file_hashes as h; print(h.file_sha256(pathlib.Path(sys.argv[1])))"
+    lines = "import sys, pathlib, harness.data.file_hashes as h; print(h.files_fingerprint([pathlib.Path(sys.argv[1])]))"
     said = subprocess.run([sys.executable, "-c", lines, path], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     return said.strip()
 
@@ -47,14 +51,14 @@ def test_hashes_are_remembered_until_size_or_time_changes(tmp_path, monkeypatch)
         os.utime(path, ns=(time, time))
 
     change("aaaa", 1)
-    first = file_sha256(path)
-    assert first == hashlib.sha256(b"aaaa").hexdigest()
+    first = files_fingerprint([path])
+    assert first == fingerprint_of(b"aaaa")
     change("bbbb", 1)  # same size and time: not read again, here or in a process that starts later
-    assert file_sha256(path) == hash_of_another_process(path) == first
+    assert files_fingerprint([path]) == hash_of_another_process(path) == first
     change("bbbb", 2)
-    assert file_sha256(path) == hash_of_another_process(path) == hashlib.sha256(b"bbbb").hexdigest()
+    assert files_fingerprint([path]) == hash_of_another_process(path) == fingerprint_of(b"bbbb")
     change("ccccc", 2)
-    assert file_sha256(path) == hash_of_another_process(path) == hashlib.sha256(b"ccccc").hexdigest()
+    assert files_fingerprint([path]) == hash_of_another_process(path) == fingerprint_of(b"ccccc")
 
 
 def test_the_fingerprint_of_a_split_covers_every_source_and_language(mirror):

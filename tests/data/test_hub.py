@@ -15,7 +15,7 @@ from harness.data.fetch import backbone_files
 
 SCRIPT = """
 import json, sys
-from harness.data.fetch import Backbone, Dataset, fetch
+from harness.data.fetch import BackboneItem, DatasetItem, fetch
 from harness.data.locations import DataPlace
 from harness.data.rows import fingerprint, load_rows
 from harness.api.errors import MissingData
@@ -37,8 +37,8 @@ result["no config"] = attempt(source, "fr")
 result["no split"] = attempt(source.model_copy(update={"split": "dev"}), "de")
 result["other pin"] = attempt(source.model_copy(update={"revision": "f" * 40}), "de")
 result["script"] = attempt(Source(hub="org/script", config="de", split="test"), "de")
-wanted = [Dataset(source=source.model_copy(update={"config": "de"}), task="nli", lang="de"),
-          Backbone(path="org/tiny"), Backbone(path="org/none"), Backbone(path=sys.argv[1])]
+wanted = [DatasetItem(source=source.model_copy(update={"config": "de"}), task="nli", lang="de"),
+          BackboneItem(path="org/tiny"), BackboneItem(path="org/none"), BackboneItem(path=sys.argv[1])]
 result["fetch"] = [outcome.state for outcome in fetch(wanted, place=place, say=said.append)]
 result["said"] = said
 print(json.dumps(result))

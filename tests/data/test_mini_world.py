@@ -15,7 +15,7 @@ from harness.api.errors import UserError
 from harness.data.languages import languages, xtreme_languages
 from harness.data.worlds.mini import fingerprint, rows
 from harness.data.worlds.miniature.data_sets import DATA_SETS
-from harness.data.worlds.miniature.items import SIZES, Exchange, items, split_of
+from harness.data.worlds.miniature.items import SIZES, ClausePair, items, split_of
 from harness.data.worlds.miniature.language import Clause, bare, lexicon, words, world
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -149,7 +149,7 @@ def test_no_clause_of_a_test_set_is_training_data_of_any_config() -> None:
     def clauses(item: object) -> list[Clause]:
         if isinstance(item, Clause):
             return [item]
-        return [item.first, item.second] if isinstance(item, Exchange) else list(item.clauses)  # type: ignore[attr-defined]
+        return [item.first, item.second] if isinstance(item, ClausePair) else list(item.clauses)  # type: ignore[attr-defined]
 
     for config in CONFIGS:
         for split in SIZES[config]:

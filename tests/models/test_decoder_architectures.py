@@ -24,8 +24,8 @@ from harness.planning.backbone.resolve import MODEL_ARGS, Backbone, resolve
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.precedence import task_options
 from harness.prediction.batching import collate
-from harness.prediction.cell import Question
-from harness.prediction.loop import Asked, evaluate
+from harness.prediction.loop import AskedTask, evaluate
+from harness.prediction.questions import question_of
 from harness.runtime.machine import Machine
 from models.decoder import ARGUMENTS, init_scratch, load, read_sizes, train_tokenizer
 
@@ -95,8 +95,8 @@ def test_an_architecture_trains_predicts_and_scores_with_every_head(
     again = dataclasses.replace(source, checkpoint=str(tmp_path / "checkpoint"))
     predicting = load(again, heads=heads, keep_heads={name: name for name in TASKS}, device="cpu", seed=0, inference=True)
     for name in TASKS:
-        question = Question.of(types[name], options[name], head=name, task=specs[name])
-        asked = Asked(specs[name], types[name], options[name], question)
+        question = question_of(types[name], options[name], head=name, asks=None)
+        asked = AskedTask(specs[name], types[name], options[name], question)
         both = (trained, predicting)
         scores = [evaluate(model, examples[name], features[name], asked=asked, machine=MACHINE) for model in both]
         assert 0 <= scores[0] <= 100
@@ -150,9 +150,9 @@ def test_a_run_chooses_the_adapter_and_goes_on_with_the_low_rank_adapters_of_eac
     assert not list((tmp_path / "runs").rglob("checkpoint/backbone"))
     # A checkpoint is a model by itself: it knows its base, and answers with its own head.
     backbone = preset(str(by_task["tagging"]), use_own_head=True)
-    assert (backbone.adapter, backbone.knobs["path"]) == ("decoder", str((tmp_path / "model").resolve()))
+    assert (backbone.adapter, backbone.knobs.path) == ("decoder", str((tmp_path / "model").resolve()))
     whole = preset(str(tmp_path / "model"))
-    assert backbone.arguments["fingerprint"].endswith("+" + whole.arguments["fingerprint"])
+    assert backbone.arguments.fingerprint.endswith("+" + whole.arguments.fingerprint)
     assert backbone.facts["parameters"] == whole.facts["parameters"]
     shutil.rmtree(tmp_path / "model")
     with pytest.raises(UserError, match=r"base.json: the model that .* is not here"):
@@ -233,7 +233,7 @@ def preset(name: str, args: str = "", *, use_own_head: bool = False) -> Backbone
 
 def test_presets_and_what_all_decoders_need() -> None:
     backbone = preset("qwen3-0.6b-base", "lora_rank=4,label_subword=first")
-    assert backbone.arguments["extra"] == {"lora": {"rank": 4, "alpha": 8}}
+    assert backbone.arguments.extra == {"lora": {"rank": 4, "alpha": 8}}
     assert backbone.capabilities() == ("fit", "forward_head", "embed", "loglikelihood", "generate")
     for name, key, value, origin in (
         ("panx", "label_subword", "last", "adapter decoder"),

@@ -42,8 +42,8 @@ def finetuned(folder: Path, kind, labels: tuple[str, ...], *, model_type: str = 
 
 
 def opened(folder: Path, *, heads=NLI, inference: bool = True, wanted=XNLI, **extra):
-    known = {"task_labels": dict.fromkeys(heads, wanted), **extra}
-    source = ModelSource(path=str(folder), adapter="finetuned", dtype="float32", extra=known)
+    known = dict.fromkeys(heads, wanted)
+    source = ModelSource(path=str(folder), adapter="finetuned", dtype="float32", extra=extra, head_labels=known)
     return load(source, heads=heads, device="cpu", seed=0, inference=inference)
 
 
@@ -80,7 +80,7 @@ def test_tags_and_spans(tmp_path):
 def test_two_tasks_may_order_the_labels_differently(tmp_path):
     finetuned(tmp_path, AutoModelForSequenceClassification, XNLI)
     heads = {"xnli": NLI["xnli"], "other": NLI["xnli"]}
-    source = ModelSource(path=str(tmp_path), dtype="float32", extra={"task_labels": {"xnli": XNLI, "other": XNLI[::-1]}})
+    source = ModelSource(path=str(tmp_path), dtype="float32", head_labels={"xnli": XNLI, "other": XNLI[::-1]})
     model = load(source, heads=heads, device="cpu", seed=0, inference=True)
     np.testing.assert_array_equal(
         model.forward_head(batch_of(), "xnli"), [v[::-1] for v in model.forward_head(batch_of(), "other")]
@@ -142,10 +142,3 @@ def test_a_head_whose_weights_are_missing_is_not_made_up(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(UserError, match=r"do not fit XLMRobertaForSequenceClassification(.|\n)*classifier"):
         opened(tmp_path)
-
-
-def test_sizes_are_those_of_the_backbone(tmp_path):
-    finetuned(tmp_path, AutoModelForSequenceClassification, XNLI)
-    sizes = opened(tmp_path).sizes()
-    assert (sizes["layers"], sizes["hidden_size"]) == (3, 32)
-    assert sizes["non_embedding_parameters"] < sizes["parameters"]

@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from harness.api.errors import UserError
 from harness.api.protocols import Feature
-from models.inference.language_model import Halves
+from models.inference.language_model import SplitModel
 from models.inference.likelihood import generate, loglikelihood
 from models.inference.prefix_tree import batches, share
 
@@ -325,6 +325,6 @@ def test_equal_requests_are_answered_once(models):
 
 
 def test_models_that_keep_a_state_cannot_generate(models):
-    assert not Halves(models("mamba"), device=CPU).can_share
+    assert not SplitModel(models("mamba"), device=CPU).can_share
     with pytest.raises(UserError, match="keeps"):
         generate(models("mamba"), [ask([5, 6], 2)], tokenizer=byte_bpe(prefix_space=False), device=CPU, max_tokens=4096)

@@ -59,21 +59,21 @@ def test_the_engine_is_part_of_what_it_answers_and_of_nothing_else(model, has_vl
     usual, served = plan_of(model, **asked), plan_of(model, VLLM, **asked)
     changed = {stage.name for stage in served.stages} ^ {stage.name for stage in usual.stages}
     assert {(name.split("/")[0], "retrieval" in name) for name in changed} == {("predict", True), ("score", True)}
-    with_engine = {stage.args["task"] for stage in served.stages if stage.args.get("model", {}).get("engine")}
+    with_engine = {stage.args.task for stage in served.stages if stage.verb == "predict" and stage.args.model.engine}
     assert with_engine == {"mini/retrieval"}
     flags = {"--intermediate": asked["intermediate"], "--tasks": asked["tasks"], "--model_args": VLLM, "--recipe": "mini"}
     words = [word for flag in flags.items() for word in flag]
     assert run_eval.main(["plan", "--model", model, "--languages", "de", *words]) == 0
     assert "vllm answers mini/retrieval; mini/xnli, mini/panx: heads are transformers'" in capsys.readouterr().out
     prompted = plan_of(model, VLLM)
-    assert {s.args["model"].get("engine") for s in prompted.stages if s.verb == "predict"} == {"vllm"}
+    assert {s.args.model.engine for s in prompted.stages if s.verb == "predict"} == {"vllm"}
 
 
 def test_how_much_of_the_machine_it_gets_is_in_no_key(model, has_vllm):
     knobs = "tensor_parallel_size=2,pipeline_parallel_size=2,data_parallel_size=2,gpu_memory_utilization=0.5"
     plain, sized = plan_of(model, VLLM), plan_of(model, f"{VLLM},{knobs},max_num_seqs=8,kv_cache_gib=2.5")
     assert [stage.key for stage in plain.stages] == [stage.key for stage in sized.stages]
-    assert sized.stages[0].knobs["vllm"]["kv_cache_gib"] == 2.5
+    assert sized.stages[0].knobs.engine["kv_cache_gib"] == 2.5
     assert plan_of(model, "engine=transformers").stages[0].key == plan_of(model).stages[0].key
 
 
@@ -140,12 +140,12 @@ def answered_by(decoder, requests):
     answers = []
     for one in requests:
         with torch.no_grad():
-            logits = decoder.module.backbone(input_ids=torch.tensor([one["ids"]])).logits[0].float()
+            logits = decoder.module.backbone(input_ids=torch.tensor([one.ids])).logits[0].float()
         logprobs = logits.log_softmax(dim=-1)
-        places = range(len(one["ids"]) - one["rows"] - 1, len(one["ids"]) - 1)
-        rows = [(logprobs[at, one["ids"][at + 1]].item(), logits[at].argmax().item() == one["ids"][at + 1]) for at in places]
+        places = range(len(one.ids) - one.rows - 1, len(one.ids) - 1)
+        rows = [(logprobs[at, one.ids[at + 1]].item(), logits[at].argmax().item() == one.ids[at + 1]) for at in places]
         answers.append(
-            {"next": logprobs[-1, list(one["next"])].tolist(), "top": logits[-1].argmax().item(), "rows": [list(r) for r in rows]}
+            {"next": logprobs[-1, list(one.next)].tolist(), "top": logits[-1].argmax().item(), "rows": [list(r) for r in rows]}
         )
     return answers
 
@@ -164,7 +164,7 @@ def test_likelihoods_are_those_of_transformers(model):
         Feature(example=3, input_ids=ids[:3], continuations=[]),
     ]
     scores = Scores(features)
-    asked = [tuple(one["ids"]) for one in scores.requests]
+    asked = [tuple(one.ids) for one in scores.requests]
     assert asked == sorted(asked)
     assert len(set(asked)) == 5  # the first context with 0, 1, 2, 4 and 5 ids behind it: the third context is one of them
     found = scores.outputs(answered_by(decoder, scores.requests))
@@ -175,7 +175,7 @@ def test_likelihoods_are_those_of_transformers(model):
 
 def test_one_request_gives_no_more_ids_than_vllm_takes():
     scores = Scores([Feature(example=0, input_ids=[1, 2], continuations=[[n] for n in range(2 * MOST_NEXT + 5)])])
-    assert [len(one["next"]) for one in scores.requests] == [MOST_NEXT, MOST_NEXT, 5]
+    assert [len(one.next) for one in scores.requests] == [MOST_NEXT, MOST_NEXT, 5]
 
 
 # --- the process

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import run_eval
-from harness.api.protocols import ModelSource, Pooling
+from harness.api.protocols import EngineHost, ModelSource, Pooling
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.plan import make_plan
@@ -115,8 +115,8 @@ def cell_of(smol, shared, task, root, **asked):
 
 def test_adapters_are_served_as_transformers_merges_them(vllm_interpreter, smol, shared, adapted, tmp_path):
     """Likelihoods, texts (held to entities of the sentence, too) and vectors of low-rank adapters beside their base."""
-    knobs = {"python": vllm_interpreter, "versions": versions(vllm_interpreter), "log": str(tmp_path / "vllm.log")}
-    source = ModelSource(path=smol, adapter="decoder", dtype="float32", checkpoint=adapted, extra={"vllm": knobs})
+    host = EngineHost(python=vllm_interpreter, versions=versions(vllm_interpreter), log=str(tmp_path / "vllm.log"))
+    source = ModelSource(path=smol, adapter="decoder", dtype="float32", checkpoint=adapted, engine=host)
     merged = decoder.load(source, heads={}, device="cpu", seed=0, inference=True)
     plain = decoder.load(ModelSource(path=smol, dtype="float32"), heads={}, device="cpu", seed=0, inference=True)
     served = vllm.load(source, heads={}, device="cpu", seed=0, inference=True)

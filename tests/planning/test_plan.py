@@ -44,17 +44,17 @@ def test_targets_with_the_same_training_rows_share_one_checkpoint(here):
     assert len(keys(made, "train")) == 1
     assert len(keys(made, "predict")) == 4
     assert len({id(cell.train[0]) for cell in made.cells if cell.score}) == 1
-    assert all(cell.predict.args["head"] == "source" for cell in made.cells if cell.score)
+    assert all(cell.predict.args.head == "source" for cell in made.cells if cell.score)
 
 
 @pytest.mark.real
 def test_xquad_and_mlqa_share_one_squad_checkpoint(shared, here):
     request = RunRequest(model=str(here / "model"), tasks="xquad,tydiqa", intermediate="none,qqp")
     made = make_plan(request, catalog=Catalog(), place=DataPlace(data_dir=shared / "hub", offline=True))
-    assert {cell.train[-1].args["tasks"][0]["task"] for cell in made.cells if cell.task == "xquad"} == {"squad_v1"}
+    assert {cell.train[-1].args.tasks[0].task for cell in made.cells if cell.task == "xquad"} == {"squad_v1"}
     assert len(keys(made, "train")) == 5
     assert all(
-        "validation" not in stage.args["tasks"][0] for stage in made.stages if stage.verb == "train" and "+squad_v1" in stage.name
+        stage.args.tasks[0].validation is None for stage in made.stages if stage.verb == "train" and "+squad_v1" in stage.name
     )
 
 
@@ -145,7 +145,7 @@ def test_impossible_pairs_of_task_and_adapter_come_in_one_error(here):
 def test_languages_and_limit(here):
     made = plan(here, languages=("de",), limit=2)
     assert {cell.lang for cell in made.cells} == {"de"}
-    assert {stage.args["limit"] for stage in made.stages if stage.verb == "predict"} == {2}
+    assert {stage.args.limit for stage in made.stages if stage.verb == "predict"} == {2}
     assert keys(made, "train") == keys(plan(here), "train")
     assert not keys(made, "predict") & keys(plan(here), "predict")
 
@@ -179,13 +179,13 @@ def test_rows_and_settings_that_train_change_everything_after_them(here):
     write(here, {**RECIPE, "defaults": {"max_steps": 3}, "save_every": 7})
     fourth = plan(here, tasks="right")
     assert keys(third, "train") == keys(fourth, "train")
-    assert {stage.knobs["save_every"] for stage in fourth.stages if stage.verb == "train"} == {7}
+    assert {stage.knobs.save_every for stage in fourth.stages if stage.verb == "train"} == {7}
 
 
 def test_paths_are_in_no_key(here, tmp_path_factory):
     other = write_tasks(tmp_path_factory.mktemp("elsewhere"))
     assert [stage.key for stage in plan(here).stages] == [stage.key for stage in plan(other).stages]
-    assert all(str(here) not in json.dumps(stage.args) for stage in plan(here).stages)
+    assert all(str(here) not in json.dumps(stage.args.json()) for stage in plan(here).stages)
 
 
 def test_another_tokenizer_is_another_model(here):
@@ -200,7 +200,7 @@ def test_remove_overlap_is_in_the_keys_of_training_whatever_the_order_of_tasks(h
     assert not keys(plain, "train") & keys(one, "train")
     assert keys(one, "train") == keys(two, "train")
     (train,) = [stage for stage in one.stages if stage.verb == "train"]
-    assert [(test["task"], list(test["data"])) for test in train.args["tasks"][0]["exclude"]] == [
+    assert [(test.task, list(test.data)) for test in train.args.tasks[0].exclude] == [
         ("left", ["en", "de"]),
         ("right", ["en", "de"]),
     ]

@@ -288,7 +288,10 @@ def test_the_board_names_what_it_rests_on_and_nothing_of_this_machine(tmp_path):
     assert first["facts"]["steps"] == 1250
     assert first["data"] == {"model.fingerprint": "f00d", "tasks.0.data.en": "abc"}
     assert first["settings"] == {"training": {"batch_size": 8}, "seed": 1}
-    assert board["stages"][row["stages"]["predict"]]["data"] == {"data": f"rows-xnli-{row['lang']}"}
+    assert board["stages"][row["stages"]["predict"]]["data"] == {
+        "data": f"rows-xnli-{row['lang']}",
+        "model.fingerprint": "f00d",
+    }
     assert board["environments"][first["environments"][0]] == {"commit": "c0ffee", "versions": {"torch": "2.13.0"}}
     assert board["models"]["tiny"]["path"] == "tiny"
     assert row["metrics"]["accuracy.accuracy"]["signature"].startswith("accuracy|")

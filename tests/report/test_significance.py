@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harness.report.comparison.items import Items
-from harness.report.comparison.paired_scores import Unit
+from harness.report.comparison.paired_scores import SeedPairs
 from harness.report.comparison.significance import EXACT_ITEMS, findings
 from harness.scoring.score import score_table
 
@@ -30,7 +30,7 @@ def unit(items, *pairs, places=None):
             items.places[folder] = np.arange(items.size) if places is None else places
             items.add(folder, np.asarray(stats, dtype=float))
         folders.append(own)
-    return Unit(items=items, pairs=folders)
+    return SeedPairs(items=items, pairs=folders)
 
 
 def tagging(rng, n, rate=0.7):

@@ -11,10 +11,11 @@ from harness.api.errors import UserError
 from harness.api.registry import TASK_TYPES
 from harness.data.examples import load_examples
 from harness.data.locations import DataPlace
-from harness.report.submission.export import Sources, export
+from harness.report.submission.export import DataFolders, export
 from harness.report.submission.score import score_submission
 from harness.report.submission.selection import Wanted
 from harness.report.submission.xtreme_format import TASKS
+from harness.runtime.arguments import ModelArguments, PredictArguments, ScoreArguments
 from harness.runtime.stages import Stage, begin, mark_done, write_json, write_text
 from harness.scoring.score import score_cell, write_score
 from harness.specs.portable import portable
@@ -47,7 +48,7 @@ class FinishedRun:
     def __init__(self, root: Path) -> None:
         self.root, self.data = root / "run", root / "data"
         self.data.mkdir(parents=True)
-        self.sources = Sources(place=DataPlace(data_dir=self.data))
+        self.sources = DataFolders(place=DataPlace(data_dir=self.data))
         self.cells: list[dict[str, object]] = []
 
     def spec(self, name: str) -> TaskSpec:
@@ -61,8 +62,17 @@ class FinishedRun:
         spec = self.spec(name)
         (self.data / f"{name}-{lang}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS[name]))
         loaded = load_examples(spec, split="test", langs=[lang], place=self.sources.place)
-        args = {"task": name, "spec": portable(spec, split="test"), "lang": lang, "data": loaded.fingerprint, "seed": seed}
-        predict = Stage(verb="predict", label=f"{intermediate}-{name}-{lang}", args={**args, **how})
+        args = PredictArguments(
+            model=ModelArguments(adapter="encoder", fingerprint=f"{seed}"),
+            task=name,
+            spec=portable(spec, split="test"),
+            lang=lang,
+            data=loaded.fingerprint,
+            options={},
+            head=name,
+            limit=how.get("limit"),
+        )
+        predict = Stage(label=f"{intermediate}-{name}-{lang}", args=args)
         if name == "bucc2018":
             lines = [
                 {"id": "1", "gold": PAIRS[:1], "prediction": PAIRS[:1]},
@@ -76,7 +86,8 @@ class FinishedRun:
         write_text(folder / "predictions.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
         mark_done(predict, self.root, {"examples": len(lines)})
         metrics = SPECS[name][2]
-        score = Stage(verb="score", label=predict.label, args={"metrics": metrics, "lang": lang}, inputs=(predict,))
+        scored = ScoreArguments(metrics=tuple(metrics), signatures=(), score=(), lang=lang, seed=0)
+        score = Stage(label=predict.label, args=scored, inputs=(predict,))
         begin(score, self.root)
         done = score_cell(lines, metrics=metrics, score=(), lang=lang, num_expected=len(lines))
         write_score(done, score.folder(self.root))

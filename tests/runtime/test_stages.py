@@ -1,22 +1,55 @@
 """Stage keys, folders, locks: the keys below are literal, so that no change of them goes unseen."""
 
 import multiprocessing
+from dataclasses import replace
 
 import pytest
 
-from harness.runtime.stages import Stage, begin, canonical, in_order, lock, mark_done, read_json, write_text
-
-INIT = Stage(verb="init", label="tiny", args={"config": {"model_type": "bert"}, "vocab_size": 100, "seed": 0})
-TRAIN = Stage(
-    verb="train",
-    label="tiny+mnli-seed1",
-    args={"model": {"adapter": "encoder", "fingerprint": "file:0"}, "tasks": [{"task": "mnli"}], "training": {}, "seed": 1},
-    inputs=(INIT,),
+from harness.api.errors import UserError
+from harness.runtime.arguments import (
+    ComponentArguments,
+    InitArguments,
+    Knobs,
+    ModelArguments,
+    PredictArguments,
+    ScoreArguments,
+    SplitRows,
+    TrainArguments,
+    read_arguments,
 )
-PREDICT = Stage(verb="predict", label="tiny-xnli-de", args={"task": "xnli", "lang": "de", "data": "file:1"}, inputs=(TRAIN,))
-SCORE = Stage(verb="score", label="tiny-xnli-de", args={"metrics": ["accuracy"], "lang": "de", "seed": 0}, inputs=(PREDICT,))
+from harness.runtime.stages import Stage, TrainingPhase, begin, canonical, in_order, lock, mark_done, read_json, write_text
+from harness.specs.recipe import Training
 
-GOLDEN = ["8843fc47af", "fd2dd9e79d", "81258792c0", "0a70184b55"]
+MODEL = ModelArguments(adapter="encoder", fingerprint="file:0")
+ROWS = SplitRows(task="mnli", spec={"type": "classification", "data": {"train": []}}, data={"en": "file:2"})
+INIT = Stage(label="tiny", args=InitArguments(config={"model_type": "bert"}, vocab_size=100, texts=ROWS, seed=0))
+COMPONENT = ComponentArguments(task="mnli", spec=ROWS.spec, data=ROWS.data, options={})
+TRAIN = Stage(
+    label="tiny+mnli-seed1",
+    args=TrainArguments(model=MODEL, tasks=(COMPONENT,), training={}, seed=1),
+    inputs=(INIT,),
+    phase=TrainingPhase.INTERMEDIATE,
+)
+PREDICT = Stage(
+    label="tiny-xnli-de",
+    args=PredictArguments(
+        model=MODEL,
+        task="xnli",
+        lang="de",
+        options={},
+        spec={"type": "classification", "data": {"test": []}},
+        data="file:1",
+        head="mnli",
+    ),
+    inputs=(TRAIN,),
+)
+SCORE = Stage(
+    label="tiny-xnli-de",
+    args=ScoreArguments(metrics=("accuracy",), signatures=("accuracy|1",), score=("accuracy.accuracy",), lang="de", seed=0),
+    inputs=(PREDICT,),
+)
+
+GOLDEN = ["5a0550ba3f", "c5360ccdbe", "7c71c63651", "9387cea4b6"]
 "Change them only together with VERSIONS: every finished stage of every user is made again."
 
 
@@ -24,22 +57,54 @@ def test_golden_keys():
     assert [stage.key for stage in (INIT, TRAIN, PREDICT, SCORE)] == GOLDEN
 
 
-def test_neither_label_nor_knobs_nor_order_of_keys_are_part_of_a_key():
-    args = dict(reversed(PREDICT.args.items()))
-    other = Stage(verb="predict", label="else", args=args, inputs=(TRAIN,), knobs={"path": "/x", "save_every": 3})
-    assert other.key == PREDICT.key
+def test_what_cannot_change_a_result_is_not_part_of_a_key():
+    knobs = Knobs(path="/x", save_every=3)
+    assert replace(PREDICT, label="else", knobs=knobs).key == PREDICT.key
+    assert replace(TRAIN, phase=TrainingPhase.TARGET).key == TRAIN.key
+    turned = ModelArguments(adapter="encoder", fingerprint="file:0", extra={"b": 1, "a": 2})
+    other = ModelArguments(adapter="encoder", fingerprint="file:0", extra={"a": 2, "b": 1})
+    assert len({replace(PREDICT, args=replace(PREDICT.args, model=model)).key for model in (turned, other)}) == 1
 
 
-@pytest.mark.parametrize("change", [{"lang": "fr"}, {"data": "file:2"}, {"limit": 3}])
+@pytest.mark.parametrize("change", [{"lang": "fr"}, {"data": "file:2"}, {"limit": 3}, {"prompt": {}}, {"head": None}])
 def test_each_argument_is_part_of_a_key_and_of_those_of_its_readers(change):
-    predict = Stage(verb="predict", label="x", args={**PREDICT.args, **change}, inputs=(TRAIN,))
+    predict = replace(PREDICT, args=replace(PREDICT.args, **change))
     assert predict.key != PREDICT.key
-    assert Stage(verb="score", label="x", args=SCORE.args, inputs=(predict,)).key != SCORE.key
+    assert replace(SCORE, inputs=(predict,)).key != SCORE.key
 
 
-def test_verb_and_inputs_are_part_of_a_key():
-    keys = {Stage(verb=verb, label="x", args={}, inputs=inputs).key for verb in ("train", "predict") for inputs in ((), (INIT,))}
-    assert len(keys) == 4
+def test_inputs_are_part_of_a_key():
+    assert replace(PREDICT, inputs=()).key != PREDICT.key
+
+
+def test_a_field_at_its_default_is_not_part_of_a_key():
+    assert PREDICT.args.json() == {
+        "model": {"adapter": "encoder", "fingerprint": "file:0"},
+        "task": "xnli",
+        "lang": "de",
+        "options": {},
+        "spec": {"type": "classification", "data": {"test": []}},
+        "data": "file:1",
+        "head": "mnli",
+    }
+
+
+def test_what_a_recipe_sets_apart_for_a_task_of_a_mixture_stands_by_itself():
+    component = replace(COMPONENT, own={"batch_size": 8, "max_examples": None})
+    assert {"batch_size": 8, "max_examples": None}.items() <= component.json().items()
+    assert (component.batch_size(Training()), component.max_examples(Training(max_examples=5))) == (8, None)
+    assert (COMPONENT.batch_size(Training()), COMPONENT.max_examples(Training(max_examples=5))) == (32, 5)
+    args = TrainArguments(model=MODEL, tasks=(component, COMPONENT), training={}, seed=1)
+    assert read_arguments("train", args.json()) == args
+
+
+def test_arguments_of_another_version_are_refused():
+    content = SCORE.args.json()
+    assert read_arguments("score", content) == SCORE.args
+    with pytest.raises(UserError, match="not the arguments of a stage 'score'"):
+        read_arguments("score", {key: value for key, value in content.items() if key != "lang"})
+    with pytest.raises(UserError, match="not the arguments of a stage 'guess'"):
+        read_arguments("guess", content)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), {1, 2}, b"x"])
@@ -47,11 +112,11 @@ def test_what_has_no_stable_text_is_refused(value):
     with pytest.raises((TypeError, ValueError)):
         canonical({"x": value})
     with pytest.raises((TypeError, ValueError)):
-        _ = Stage(verb="score", label="x", args={"x": value}).key
+        _ = replace(PREDICT, args=replace(PREDICT.args, options={"x": value})).key
 
 
 def test_in_order_gives_each_stage_once_and_inputs_first():
-    again = Stage(verb="score", label="other name", args=SCORE.args, inputs=(PREDICT,))
+    again = replace(SCORE, label="other name")
     assert in_order([SCORE, again, INIT]) == [INIT, TRAIN, PREDICT, SCORE]
 
 
@@ -68,7 +133,7 @@ def test_done_is_written_last(tmp_path):
 
 
 def test_names_are_safe_as_folders():
-    assert Stage(verb="predict", label="a/b c:d-mini/pairs-de", args={}).name.startswith("predict/a-b-c-d-mini-pairs-de-")
+    assert replace(PREDICT, label="a/b c:d-mini/pairs-de").name.startswith("predict/a-b-c-d-mini-pairs-de-")
 
 
 def test_a_written_file_is_whole_or_old(tmp_path):

@@ -7,20 +7,17 @@ import pytest
 
 from harness.api.errors import UserError
 from harness.scoring.bootstrap import (
-    Cell,
-    Estimate,
+    BootstrapEstimate,
+    CellStatistics,
     difference,
     estimates,
     exact_sums,
     exact_total,
     holm,
     interval,
-    mean_interval,
     mean_of,
     num_extreme,
     p_value,
-    paired_difference,
-    paired_resample,
     resample,
     summarise,
 )
@@ -42,7 +39,19 @@ def coins(n, correct):
 
 
 def cell(name, stats, items="", combine=accuracy, key="accuracy"):
-    return Cell(name=name, stats=stats, combine=combine, key=key, items=items)
+    return CellStatistics(name=name, stats=stats, combine=combine, key=key, items=items)
+
+
+def paired(treated, baseline, combine=accuracy, key="accuracy", *, seed=0, samples=1000):
+    """Interval of the difference of two cells of the same examples."""
+    cells = [cell(name, stats, "items", combine, key) for name, stats in (("treated", treated), ("baseline", baseline))]
+    found = estimates(cells, seed=seed, samples=samples)
+    return summarise(difference(found["treated"], found["baseline"]))
+
+
+def mean(*cells, samples=1000):
+    """Interval of the mean over cells."""
+    return summarise(mean_of(list(estimates(cells, seed=0, samples=samples).values())))
 
 
 def binomial_quantile(n, p, level):
@@ -97,7 +106,7 @@ def test_no_examples_is_a_user_error():
     with pytest.raises(UserError, match="xnli/de: no examples"):
         estimates([cell("xnli/de", np.empty((0, 2)))], seed=0)
     with pytest.raises(UserError, match="no scores"):
-        mean_interval([], seed=0)
+        mean_of([])
 
 
 def test_a_score_that_is_no_number_is_not_passed_on():
@@ -112,21 +121,13 @@ def test_a_score_that_is_no_number_is_not_passed_on():
         interval(stats, lambda totals: {"f1": totals}, seed=0)
 
 
-def test_paired_resampling_draws_the_same_examples_of_both():
-    treated, baseline = coins(300, 200), coins(300, 200)
-    a, b = paired_resample(treated, baseline, rng=np.random.default_rng(0), samples=500)
-    np.testing.assert_array_equal(a, b)
-    with pytest.raises(ValueError, match="differ in length"):
-        paired_resample(treated, baseline[:10], rng=np.random.default_rng(0))
-
-
 def test_paired_difference_is_that_of_the_examples_that_changed():
     """30 of 1000 mended, 10 broken: the difference is 2 points, its sd sqrt(p+q-(p-q)^2)/sqrt(n), whatever both got right."""
     baseline = coins(1000, 600)
     treated = baseline.copy()
     treated[600:630, 0] = 1
     treated[:10, 0] = 0
-    found = paired_difference(treated, baseline, accuracy, seed=0, samples=20_000)["accuracy"]
+    found = paired(treated, baseline, samples=20_000)
     half = 1.96 * 100 * math.sqrt((0.04 - 0.02**2) / 1000)
     assert found.value == pytest.approx(2.0)
     assert found.low == pytest.approx(2 - half, abs=0.15)
@@ -146,14 +147,14 @@ def test_cells_of_the_same_items_are_paired_and_others_are_not():
 def test_parallel_languages_give_a_wider_mean_than_independent_ones():
     """Two languages right on the very same items: clustered sd = that of one language; independent: smaller by sqrt(2)."""
     stats = coins(1000, 500)
-    clustered = mean_interval([cell("de", stats, "items"), cell("fr", stats, "items")], seed=0, samples=4000)
-    independent = mean_interval([cell("de", stats), cell("fr", stats)], seed=0, samples=4000)
+    clustered = mean(cell("de", stats, "items"), cell("fr", stats, "items"), samples=4000)
+    independent = mean(cell("de", stats), cell("fr", stats), samples=4000)
     assert clustered.value == independent.value == 50
     assert (clustered.high - clustered.low) / (independent.high - independent.low) == pytest.approx(math.sqrt(2), rel=0.06)
 
 
 def test_mean_weighs_cells_equally_whatever_their_size():
-    assert mean_interval([cell("a", coins(10, 10)), cell("b", coins(1000, 0))], seed=0).value == 50
+    assert mean(cell("a", coins(10, 10)), cell("b", coins(1000, 0))).value == 50
 
 
 def test_an_estimate_depends_on_seed_and_items_alone():
@@ -183,7 +184,7 @@ def test_sums_do_not_depend_on_the_order_of_the_examples():
 
 
 def test_means_and_differences_are_made_replicate_by_replicate():
-    a, b = Estimate(1.0, np.array([0.0, 2.0])), Estimate(3.0, np.array([5.0, 1.0]))
+    a, b = BootstrapEstimate(1.0, np.array([0.0, 2.0])), BootstrapEstimate(3.0, np.array([5.0, 1.0]))
     np.testing.assert_array_equal(mean_of([a, b]).samples, [2.5, 1.5])
     np.testing.assert_array_equal(difference(a, b).samples, [-5, 1])
     assert (mean_of([a, b]).value, difference(a, b).value) == (2.0, -2.0)
@@ -199,7 +200,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
         low, high = interval(stats, f1, seed=trial, samples=400)["f1"][1:]
         hits += low <= 70 <= high
         better = np.stack([rng.binomial(gold, 0.75), gold, gold], axis=1).astype(float)
-        low, high = paired_difference(better, stats, f1, seed=trial, samples=400)["f1"][1:]
+        low, high = paired(better, stats, f1, "f1", seed=trial, samples=400)[1:]
         lifts += low <= 5 <= high
     assert 0.90 <= hits / trials <= 0.985
     assert 0.90 <= lifts / trials <= 0.985

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.specs.lm_eval import LmEvalTask
 from harness.task_types.lm_eval_harness.task_code import TaskCode
-from harness.task_types.lm_eval_harness.templates import Telling
+from harness.task_types.lm_eval_harness.templates import RowRenderer
 
 CODE = TaskCode(folder=Path("."))
 
@@ -20,4 +20,4 @@ def write(folder, **files):
 
 
 def telling(*columns, **values):
-    return Telling(config=LmEvalTask(**values), code=CODE, columns=frozenset(columns))
+    return RowRenderer(config=LmEvalTask(**values), code=CODE, columns=frozenset(columns))

@@ -5,18 +5,13 @@ task, examples = examples_of("tagging", [{"tokens": ["the", "cat"], "tags": ["X"
 
 import inspect
 
-from harness.api.protocols import TaskType
+from harness.api.protocols import Asks, Trains
+from harness.api.registry import TASK_TYPES
 from harness.specs.task import TaskSpec
-from harness.task_types import classification, masked_lm, multiple_choice, retrieval, span_qa, tagging
+from harness.task_types._protocol import ReadsRows, TaskType
 
-TYPES = {
-    "classification": classification,
-    "multiple_choice": multiple_choice,
-    "tagging": tagging,
-    "span_qa": span_qa,
-    "retrieval": retrieval,
-    "masked_lm": masked_lm,
-}
+KINDS = ("classification", "multiple_choice", "tagging", "span_qa", "retrieval", "masked_lm")
+TYPES = {kind: TASK_TYPES.load(kind) for kind in KINDS}
 LABELS = {
     "classification": ("contradiction", "entailment", "neutral"),
     "multiple_choice": ("A", "B", "C", "D"),
@@ -36,15 +31,18 @@ def examples_of(kind: str, rows, **changes):
 
 
 def assert_keeps_contract(module):
-    """A task type has all that its protocol names, functions with the very same parameters, and says what its options mean."""
-    methods = {name: member for name, member in inspect.getmembers(TaskType, inspect.isfunction) if not name.startswith("_")}
-    assert {"build", "encode", "decode"} <= set(methods)
-    for name, member in methods.items():
-        wanted = [(p.name, p.kind) for p in inspect.signature(member).parameters.values()][1:]  # without self
-        assert [(p.name, p.kind) for p in inspect.signature(getattr(module, name)).parameters.values()] == wanted, name
-    assert [name for name in TaskType.__annotations__ if getattr(module, name, None) is None] == []
+    """A task type has all that its protocols name, functions with the very same parameters, and says what its options mean."""
+    protocols = [TaskType, *([] if module.documents else [ReadsRows])]
+    protocols += [Asks] if module.ROUTES[0] != "prompt" else []
+    protocols += [Trains] if module.TRAINS and module.ROUTES[0] != "prompt" else []
+    for protocol in protocols:
+        methods = [pair for pair in inspect.getmembers(protocol, inspect.isfunction) if not pair[0].startswith("_")]
+        assert methods
+        for name, member in methods:
+            wanted = [(p.name, p.kind) for p in inspect.signature(member).parameters.values()][1:]  # without self
+            assert [(p.name, p.kind) for p in inspect.signature(getattr(module, name)).parameters.values()] == wanted, name
+        assert [name for name in protocol.__annotations__ if getattr(module, name, None) is None] == []
     assert [name for name, field in module.Options.model_fields.items() if not field.description] == []
     assert module.ROUTES
-    assert module.SAMPLES
     fields = {key.rstrip("?") for key in module.FIELDS}
     assert [row for row in module.SAMPLES if not fields >= set(row)] == []

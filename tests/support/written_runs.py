@@ -8,10 +8,14 @@ run.write()
 import random
 from dataclasses import dataclass, field
 
+from harness.report.record.schema import SCHEMA, RequestFile, write_record
+from harness.runtime.arguments import ComponentArguments, ModelArguments, PredictArguments, ScoreArguments, TrainArguments
 from harness.runtime.stages import Stage, begin, mark_done, write_json
 from harness.scoring.score import score_cell, write_score
 
 LABELS = ("yes", "no", "perhaps")
+SPEC = {"type": "classification", "data": {"test": []}}
+MODEL = ModelArguments(adapter="encoder", fingerprint="f00d")
 
 
 def task(*languages, kind="classification", score=("accuracy.accuracy",), chance=33.3, trained=True, **more):
@@ -57,13 +61,9 @@ class WrittenRun:
     synthetic: bool = False
 
     def train_stage(self, label, *, parent=None, seed=1, **facts):
-        args = {
-            "model": {"fingerprint": "f00d"},
-            "training": {"batch_size": 8},
-            "seed": seed,
-            "tasks": [{"task": label, "data": {"en": "abc"}}],
-        }
-        stage = Stage(verb="train", label=f"{self.model}+{label}-seed{seed}", args=args, inputs=(parent,) if parent else ())
+        rows = ComponentArguments(task=label, spec=SPEC, data={"en": "abc"}, options={})
+        args = TrainArguments(model=MODEL, training={"batch_size": 8}, seed=seed, tasks=(rows,))
+        stage = Stage(label=f"{self.model}+{label}-seed{seed}", args=args, inputs=(parent,) if parent else ())
         begin(stage, self.root)
         told = {
             "examples": 20_000,
@@ -99,11 +99,19 @@ class WrittenRun:
             chain = [self.train_stage(intermediate, seed=seed)] if intermediate != "none" else []
             chain += [self.train_stage(name, parent=chain[0] if chain else None, seed=seed)] if spec["trained"] else []
         label = f"{self.model}+{intermediate}-{name}-{lang}-{seed}"
-        args = {"task": name, "lang": lang, "data": f"rows-{name}-{lang}", "options": {}, "limit": self.limit}
-        predict = Stage(verb="predict", label=label, args=args, inputs=tuple(chain[-1:]))
-        score = Stage(
-            verb="score", label=label, args={"metrics": metrics, "score": list(spec["score"]), "lang": lang}, inputs=(predict,)
+        args = PredictArguments(
+            model=MODEL,
+            task=name,
+            lang=lang,
+            options={},
+            spec=SPEC,
+            data=f"rows-{name}-{lang}",
+            head=name if route == "head" else None,
+            limit=self.limit,
         )
+        predict = Stage(label=label, args=args, inputs=tuple(chain[-1:]))
+        how_scored = ScoreArguments(metrics=tuple(metrics), signatures=(), score=tuple(spec["score"]), lang=lang, seed=0)
+        score = Stage(label=label, args=how_scored, inputs=(predict,))
         if finished:
             draw = how.pop("draw", f"{intermediate}/{name}/{lang}/{seed}")
             found = lines(total, right, seed=draw, answers=spec["type"] == "span_qa", **how)
@@ -141,7 +149,7 @@ class WrittenRun:
             **self.sizes,
         }
         content = {
-            "schema": 1,
+            "schema_": SCHEMA,
             "request": {"output_path": str(self.root)},
             "models": {self.model: model},
             "tasks": {name: spec for name, (spec, _) in self.tasks.items()},
@@ -151,7 +159,7 @@ class WrittenRun:
             "commit": "c0ffee",
             **self.extra,
         }
-        write_json(self.root / "requests" / f"{name}.json", content)
+        write_record(RequestFile.model_validate(content), self.root / "requests" / f"{name}.json")
         return self.root
 
 

@@ -6,7 +6,7 @@ from small_lm_eval_parts import CODE, telling, write
 from harness.api.errors import UserError
 from harness.planning.catalog.lm_eval_files.conversion import convert
 from harness.planning.catalog.lm_eval_files.yaml_reader import read_file
-from harness.specs.lm_eval import Filter, Scored, Step
+from harness.specs.lm_eval import Filter, LmEvalMetric, Step
 from harness.task_types.lm_eval_harness.filters import apply_filter
 from harness.task_types.lm_eval_harness.process_results import score
 from harness.task_types.lm_eval_harness.task_code import TaskCode
@@ -69,7 +69,7 @@ def test_choices_are_scored_by_sum_characters_and_bytes():
         output_type="multiple_choice",
         doc_to_target="gold",
         doc_to_choice=["ab", "\u4e2d"],
-        metrics=(Scored(metric="acc"),),
+        metrics=(LmEvalMetric(metric="acc"),),
     )
     said = [(-3.0, False), (-2.0, True)]
     values = score(made, {"gold": 0}, said, inputs=0, targets=0)
@@ -86,7 +86,10 @@ def test_choices_are_scored_by_sum_characters_and_bytes():
 def test_texts_are_equal_but_for_what_is_ignored():
     def equal(given, gold, targets=0, **options):
         made = telling(
-            "gold", doc_to_target="gold", output_type="generate_until", metrics=(Scored(metric="exact_match", options=options),)
+            "gold",
+            doc_to_target="gold",
+            output_type="generate_until",
+            metrics=(LmEvalMetric(metric="exact_match", options=options),),
         )
         return score(made, {"gold": gold}, [given], inputs=0, targets=targets)["exact_match"]
 

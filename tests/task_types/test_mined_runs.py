@@ -10,17 +10,16 @@ from small_task_types import assert_keeps_contract
 from small_tokenizers import word_level, word_piece
 
 from harness.api.errors import UserError
+from harness.api.registry import TASK_TYPES
 from harness.prediction.fakes import character_tokenizer
 from harness.task_types import bitext_mining
 
 
 def test_the_module_keeps_the_contract():
-    assert_keeps_contract(bitext_mining)
+    assert_keeps_contract(TASK_TYPES.load("bitext_mining"))
     assert bitext_mining.CALIBRATES
     assert bitext_mining.pools(bitext_mining.Options(layer=0.583)).layer == 0.583
-    assert bitext_mining.head(TASK, bitext_mining.Options()) is None
-    with pytest.raises(UserError, match="not trained"):
-        bitext_mining.loss(None, None, bitext_mining.Options())
+    assert not bitext_mining.TRAINS
 
 
 def test_runs_hold_every_pair_once_and_do_not_depend_on_the_model():

@@ -114,7 +114,7 @@ def test_the_oracle_is_right_in_every_task_and_a_stage_knows_its_prompt(name, bp
         for feature, example in zip(features, examples, strict=True):
             output = route.oracle(feature, example, task=spec, options=options)
             partials.append(route.reduce(feature, output, task=spec, options=options))
-            assert (feature.continuations is None) == (route.asks(spec) == "generate")
+            assert (feature.continuations is None) == (spec.asks == "generate")
         bare = [dataclasses.replace(feature, input_ids=[], continuations=None) for feature in features]
         found = route.decode(examples, bare, partials, task=spec, options=options)
         records = [{key: getattr(one, key) for key in ("id", "lang", "prediction", "gold")} for one in found]

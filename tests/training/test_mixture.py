@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from harness.api.randomness import generator, seed_of
-from harness.training.mixture import CAP, Component, Schedule, rates, shares
+from harness.training.mixture import CAP, Mixture, SampledTask, rates, shares
 
 SEED = 6564275157354722495
 # Rows of the training splits on the hub, and the probabilities that min(rows, 2^17) gives them.
@@ -19,11 +19,11 @@ GOLDEN = {
 
 
 def component(name, *strata, batch_size=4, alpha=None):
-    return Component(name=name, strata=strata, num_examples=sum(strata), batch_size=batch_size, alpha=alpha)
+    return SampledTask(name=name, strata=strata, num_examples=sum(strata), batch_size=batch_size, alpha=alpha)
 
 
 def alone(name, size, *, batch_size, seed=1):
-    return Schedule(components=[component(name, size, batch_size=batch_size)], seed=seed)
+    return Mixture(components=[component(name, size, batch_size=batch_size)], seed=seed)
 
 
 def test_each_epoch_sees_every_item_once_in_another_order():
@@ -78,7 +78,7 @@ def test_other_samplings():
 
 
 def mixture(**how):
-    return Schedule(components=[component("a", 30), component("b", 10, batch_size=2)], seed=3, **how)
+    return Mixture(components=[component("a", 30), component("b", 10, batch_size=2)], seed=3, **how)
 
 
 def test_a_mixture_draws_each_task_at_its_rate_and_goes_through_its_items():
@@ -118,7 +118,7 @@ def test_small_languages_get_more_than_their_share():
 
 
 def test_languages_are_gone_through_in_turn_whatever_their_share():
-    schedule = Schedule(components=[component("mlm", 90, 10, batch_size=20, alpha=0.3)], seed=1)
+    schedule = Mixture(components=[component("mlm", 90, 10, batch_size=20, alpha=0.3)], seed=1)
     per_epoch = shares([90, 10], 0.3)
     seen = [np.concatenate([schedule.step(5 * epoch + n).items for n in range(5)]) for epoch in range(6)]
     for items in seen:

@@ -14,9 +14,9 @@ from harness.api.errors import UserError
 from harness.runtime.processes import together
 from harness.specs.recipe import Training
 from harness.training.gradients import batch_gradients
-from harness.training.items import label_entropy
-from harness.training.loop import _augmented, _step, train
+from harness.training.loop import augmented, take_step, train
 from harness.training.optimizer import freeze, parameter_groups, rate_factor
+from harness.training.outcome import label_entropy
 from harness.training.setup import prepare
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -37,14 +37,19 @@ def stage_of(project, name):
     """The stage that trains on a task, and the machine."""
     is_target = name != "cloze"
     plan, machine = project.plan(tasks=name if is_target else "pairs", intermediate="none" if is_target else name)
-    return next(s for s in plan.stages if s.verb == "train" and s.args["tasks"][0]["task"] == name), machine
+    return next(s for s in plan.stages if s.verb == "train" and s.args.tasks[0].task == name), machine
+
+
+def with_training(args, **changes):
+    """The arguments with other hyper-parameters."""
+    return replace(args, training={**args.training, **changes})
 
 
 def trained(project, root, name, **changes):
     """Train one stage; its folder.  `changes` of the recipe's values give the stage another key."""
     stage, machine = stage_of(project, name)
     if changes:
-        stage = replace(stage, args={**stage.args, "training": {**stage.args["training"], **changes}})
+        stage = replace(stage, args=with_training(stage.args, **changes))
     facts = train(stage, root=root, machine=machine)
     return stage.folder(root), facts
 
@@ -67,28 +72,28 @@ def losses(folder):
     return [line["loss"] for line in log_of(folder) if "loss" in line]
 
 
-def data_of(trainer):
-    (data,) = trainer.data.values()
+def data_of(run):
+    (data,) = run.data.values()
     return data
 
 
-def work_of(trainer):
-    (work,) = trainer.works.values()
+def work_of(run):
+    (work,) = run.works.values()
     return work
 
 
 def gradients(project, root, name, *, batch_tokens=None, module=None):
     """Gradients of the first recipe batch, and its loss."""
     stage, machine = stage_of(project.with_machine(batch_tokens=batch_tokens), name)
-    trainer = prepare(stage, root=root, machine=machine)
-    ((task, data),) = trainer.data.items()
-    groups = [data.items[i] for i in trainer.schedule.step(0).items]
+    run = prepare(stage, root=root, machine=machine)
+    ((task, data),) = run.data.items()
+    groups = [data.items[i] for i in run.mixture.step(0).items]
     if name == "cloze":
-        groups = [_augmented(trainer, task, i, 0) for i in trainer.schedule.step(0).items]
+        groups = [augmented(run, task, i, 0) for i in run.mixture.step(0).items]
     if module:
-        module(trainer)
-    loss = batch_gradients(trainer.works[task], groups, step=0)
-    return {n: p.grad.clone() for n, p in trainer.module.named_parameters() if p.grad is not None}, loss, trainer
+        module(run)
+    loss = batch_gradients(run.works[task], groups, step=0)
+    return {n: p.grad.clone() for n, p in run.module.named_parameters() if p.grad is not None}, loss, run
 
 
 @pytest.mark.parametrize(("name", "threads", "steps"), [("pairs", 1, 9), ("nearest", 1, 9), ("cloze", 1, 9), ("pairs", 2, 2)])
@@ -121,34 +126,34 @@ def test_training_in_other_pieces_agrees(still, tmp_path, name):
 def test_loss_is_a_mean_over_tokens_not_over_pieces(still, tmp_path):
     """Sentences of 3 to 8 words: a mean of means over pieces of one sentence would be another number."""
     stage, machine = stage_of(still.with_machine(batch_tokens=1), "tags")
-    trainer = prepare(stage, root=tmp_path, machine=machine)
-    groups = [data_of(trainer).items[i] for i in trainer.schedule.step(0).items]
+    run = prepare(stage, root=tmp_path, machine=machine)
+    groups = [data_of(run).items[i] for i in run.mixture.step(0).items]
     with torch.no_grad():
-        sums = [data_of(trainer).module.loss(*_outputs(trainer, group), data_of(trainer).options).item() for group in groups]
-    counts = [data_of(trainer).module.num_targets(group) for group in groups]
-    assert batch_gradients(work_of(trainer), groups, step=0) == pytest.approx(sum(sums) / sum(counts), abs=1e-5)
+        sums = [data_of(run).module.loss(*_outputs(run, group), data_of(run).options).item() for group in groups]
+    counts = [data_of(run).module.num_targets(group) for group in groups]
+    assert batch_gradients(work_of(run), groups, step=0) == pytest.approx(sum(sums) / sum(counts), abs=1e-5)
     assert abs(sum(sums) / sum(counts) - np.mean([s / c for s, c in zip(sums, counts)])) > 1e-4
 
 
-def _outputs(trainer, features):
+def _outputs(run, features):
     from harness.prediction.batching import collate
 
-    batch = collate(features, pad_id=work_of(trainer).adapter.tokenizer.pad_token_id)
-    return trainer.module(batch, head=work_of(trainer).question.head), batch
+    batch = collate(features, pad_id=work_of(run).adapter.tokenizer.pad_token_id)
+    return run.module(batch, head=work_of(run).question.head), batch
 
 
 @pytest.mark.parametrize("name", ["nearest", "pairs"])
 def test_gradients_of_pieces_carry_the_dropout_of_the_pieces(project, tmp_path, name):
     """Each piece keeps its dropout between the two passes of gradient caching: numeric and cached gradients agree."""
-    grads, _, trainer = gradients(project, tmp_path, name, batch_tokens=60)
-    parameter = trainer.module.get_parameter("backbone.encoder.layer.1.output.dense.bias")
+    grads, _, run = gradients(project, tmp_path, name, batch_tokens=60)
+    parameter = run.module.get_parameter("backbone.encoder.layer.1.output.dense.bias")
     place = int(grads["backbone.encoder.layer.1.output.dense.bias"].abs().argmax())
-    groups = [data_of(trainer).items[i] for i in trainer.schedule.step(0).items]
+    groups = [data_of(run).items[i] for i in run.mixture.step(0).items]
     found = []
     for shift in (1e-2, -1e-2):
         with torch.no_grad():
             parameter[place] += shift
-        found.append(batch_gradients(work_of(trainer), groups, step=0))
+        found.append(batch_gradients(work_of(run), groups, step=0))
         with torch.no_grad():
             parameter[place] -= shift
     numeric = (found[0] - found[1]) / 2e-2
@@ -156,21 +161,21 @@ def test_gradients_of_pieces_carry_the_dropout_of_the_pieces(project, tmp_path, 
 
 
 def test_dropout_is_a_function_of_the_step(project, tmp_path):
-    _, first, trainer = gradients(project, tmp_path, "pairs")
-    groups = [data_of(trainer).items[i] for i in trainer.schedule.step(0).items]
-    again = [batch_gradients(work_of(trainer), groups, step=step) for step in (0, 1)]
+    _, first, run = gradients(project, tmp_path, "pairs")
+    groups = [data_of(run).items[i] for i in run.mixture.step(0).items]
+    again = [batch_gradients(work_of(run), groups, step=step) for step in (0, 1)]
     assert again[0] == first != again[1]
 
 
 def raise_above(limit):
     """Makes the module run out of memory for more padded tokens than `limit`."""
 
-    def change(trainer):
+    def change(run):
         def check(module, args, kwargs):
             if args[0].input_ids.numel() > limit:
                 raise torch.OutOfMemoryError(f"{args[0].input_ids.numel()} tokens")
 
-        trainer.module.register_forward_pre_hook(check, with_kwargs=True)
+        run.module.register_forward_pre_hook(check, with_kwargs=True)
 
     return change
 
@@ -178,10 +183,10 @@ def raise_above(limit):
 @pytest.mark.parametrize("name", ["pairs", "nearest"])
 def test_out_of_memory_cuts_the_batch_and_keeps_the_gradients(still, tmp_path, name):
     whole, loss, _ = gradients(still, tmp_path, name)
-    cut, cut_loss, trainer = gradients(still, tmp_path, name, module=raise_above(60))
+    cut, cut_loss, run = gradients(still, tmp_path, name, module=raise_above(60))
     assert cut_loss == pytest.approx(loss, abs=1e-5)
     assert far(cut, whole) < 2e-6
-    assert trainer.machine.budget(train=True) <= 64
+    assert run.machine.budget(train=True) <= 64
 
 
 def test_out_of_memory_with_one_sequence_is_the_users_to_solve(still, tmp_path):
@@ -250,12 +255,12 @@ def test_rates_rise_and_fall():
 
 def test_the_rates_are_those_of_the_optimizer(project, tmp_path):
     stage, machine = stage_of(project, "pairs")
-    args = {**stage.args, "training": {**stage.args["training"], "warmup_steps": 2, "head_learning_rate": 0.5}}
-    trainer = prepare(replace(stage, args=args), root=tmp_path, machine=machine)
-    groups = trainer.optimizer.param_groups
+    args = with_training(stage.args, warmup_steps=2, head_learning_rate=0.5)
+    run = prepare(replace(stage, args=args), root=tmp_path, machine=machine)
+    groups = run.optimizer.param_groups
     assert {group["lr"] for group in groups} == {0.0}
-    trainer.optimizer.step()
-    trainer.scheduler.step()
+    run.optimizer.step()
+    run.scheduler.step()
     assert sorted({group["lr"] for group in groups}) == pytest.approx([0.0005, 0.25])
 
 
@@ -277,10 +282,10 @@ def test_gradients_are_clipped(still, tmp_path):
     moments = {}
     for limit in (0.0, 0.01):
         stage, machine = stage_of(still, "pairs")
-        args = {**stage.args, "training": {**stage.args["training"], "max_grad_norm": limit, "max_steps": 1}}
-        trainer = prepare(replace(stage, args=args), root=tmp_path, machine=machine)
-        _step(trainer, 0)
-        first = [state["exp_avg"] / 0.1 for state in trainer.optimizer.state.values()]
+        args = with_training(stage.args, max_grad_norm=limit, max_steps=1)
+        run = prepare(replace(stage, args=args), root=tmp_path, machine=machine)
+        take_step(run, 0)
+        first = [state["exp_avg"] / 0.1 for state in run.optimizer.state.values()]
         moments[limit] = float(torch.cat([m.flatten() for m in first]).norm())
     assert moments[0.01] == pytest.approx(0.01, rel=1e-3)
     assert moments[0.0] > 0.1
@@ -321,7 +326,7 @@ def test_entropy_is_that_of_the_labels(project, tmp_path):
 
 def test_the_log_grows_while_training_and_forgets_what_is_done_again(project, tmp_path, monkeypatch):
     stage, machine = stage_of(project, "pairs")
-    args = {**stage.args, "training": {**stage.args["training"], "max_steps": 25, "eval_every": 7}}
+    args = with_training(stage.args, max_steps=25, eval_every=7)
     stage = replace(stage, args=args)
     import harness.training.loop as module
 

@@ -98,35 +98,33 @@ def test_a_mixture_is_one_stage_whose_key_does_not_depend_on_the_order(project):
     first, target = stages(project, "pairs+tags")
     again, _ = stages(project, "tags+pairs")
     assert first.key == again.key
-    assert [c["task"] for c in first.args["tasks"]] == ["pairs", "tags"]
+    assert [c.task for c in first.args.tasks] == ["pairs", "tags"]
     assert target.inputs == (first,)
-    assert first.args["training"]["max_steps"] == 12
-    assert "sampling" not in target.args["training"]
+    assert first.args.training["max_steps"] == 12
+    assert "sampling" not in target.args.training
 
 
 def test_a_mixture_takes_its_own_values_and_each_task_its_batch(project):
     first, _ = stages(project, "pairs+words~temperature=2")
-    assert {"sampling": "temperature", "sampling_temperature": 2.0, "learning_rate": 5e-4}.items() <= first.args[
-        "training"
-    ].items()
-    assert [c.get("batch_size") for c in first.args["tasks"]] == [None, 4]
-    assert [c["spec"].get("language_alpha") for c in first.args["tasks"]] == [None, 0.3]
+    assert {"sampling": "temperature", "sampling_temperature": 2.0, "learning_rate": 5e-4}.items() <= first.args.training.items()
+    assert [c.own.get("batch_size") for c in first.args.tasks] == [None, 4]
+    assert [c.spec.get("language_alpha") for c in first.args.tasks] == [None, 0.3]
 
 
 def test_phases_follow_each_other_and_share_what_they_begin_with(project):
     one = stages(project, "words:pairs", task="tags")
-    assert [[c["task"] for c in stage.args["tasks"]] for stage in one] == [["words"], ["pairs"], ["tags"]]
+    assert [[c.task for c in stage.args.tasks] for stage in one] == [["words"], ["pairs"], ["tags"]]
     assert one[1].inputs == (one[0],)
     assert one[0].key == stages(project, "words", task="tags")[0].key
 
 
 def test_translated_rows_stand_in_for_the_english_ones(project):
-    (component,) = stages(project, "pairs@de", task="tags")[0].args["tasks"]
-    assert (component["task"], component["head"], component["spec"]["train_languages"]) == ("pairs@de", "pairs", ["de"])
-    assert component["validation"]["spec"].get("train_languages", ["en"]) == ["en"]
+    (component,) = stages(project, "pairs@de", task="tags")[0].args.tasks
+    assert (component.task, component.head, component.spec["train_languages"]) == ("pairs@de", "pairs", ["de"])
+    assert component.validation.spec.get("train_languages", ["en"]) == ["en"]
     plan, _ = project.plan(tasks="tags", intermediate="pairs@de+pairs")
-    mixed = plan.cells[0].train[0].args["tasks"]
-    assert [c["task"] for c in mixed if "validation" in c] == ["pairs"]
+    mixed = plan.cells[0].train[0].args.tasks
+    assert [c.task for c in mixed if c.validation] == ["pairs"]
 
 
 def test_heads_are_fresh_unless_the_recipe_says_otherwise(project, tmp_path):
@@ -134,10 +132,10 @@ def test_heads_are_fresh_unless_the_recipe_says_otherwise(project, tmp_path):
     (project.folder / "again.yaml").write_text(json.dumps({**recipe, "recipe": "again", "target": {"reuse_head": True}}))
     fresh = stages(project, "pairs")[1]
     reused = stages(project, "pairs", recipe="again")[1]
-    assert "reuse_head" not in fresh.args["tasks"][0]
-    assert reused.args["tasks"][0]["reuse_head"] == "pairs"
-    assert stages(project, "copies", recipe="again")[1].args["tasks"][0]["reuse_head"] == "copies"
-    assert "reuse_head" not in stages(project, "tags", recipe="again")[1].args["tasks"][0]
+    assert fresh.args.tasks[0].reuse_head is None
+    assert reused.args.tasks[0].reuse_head == "pairs"
+    assert stages(project, "copies", recipe="again")[1].args.tasks[0].reuse_head == "copies"
+    assert stages(project, "tags", recipe="again")[1].args.tasks[0].reuse_head is None
     from harness.training.loop import train
     from harness.training.setup import prepare
 

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.api.errors import UserError, did_you_mean
+from harness.data.worlds.miniature.columns import squad
 from harness.data.worlds.miniature.data_sets import DATA_SETS, data_set_rows
-from harness.data.worlds.miniature.items import SIZES, Exchange, Reading, items
+from harness.data.worlds.miniature.items import SIZES, ClausePair, PassageQuestion, items
 from harness.data.worlds.miniature.language import LEXICON, SEED, VERSION, Clause, world
 from harness.data.worlds.miniature.speech import Say, entity_tags, retold, speaker, text, told
 
@@ -64,11 +65,11 @@ def fingerprint(*, config: str, split: str, lang: str) -> str:
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
-def _nli_row(item: Exchange, say: Say) -> Row:
+def _nli_row(item: ClausePair, say: Say) -> Row:
     return {"premise": text(say(item.first)), "hypothesis": text(say(item.second)), "label": item.label}
 
 
-def _paraphrase_row(item: Exchange, say: Say) -> Row:
+def _paraphrase_row(item: ClausePair, say: Say) -> Row:
     return {"sentence1": text(say(item.first)), "sentence2": text(say(item.second)), "label": item.label}
 
 
@@ -77,17 +78,10 @@ def _tagging_row(item: Clause, say: Say) -> Row:
     return {"tokens": [spoken.form for spoken in said], "tags": entity_tags(said)}
 
 
-def _qa_row(item: Reading, say: Say) -> Row:
+def _qa_row(item: PassageQuestion, say: Say) -> Row:
     """A context, a question on one of its clauses, and the one word that answers with the character it begins at."""
-    context, answer = "", {"text": [""], "answer_start": [-1]}
-    for number, clause in enumerate(item.clauses):
-        for spoken in [*(say("and") if number else []), *say(clause)]:
-            context += " " if context else ""
-            if number == item.number and spoken.role == item.asked:
-                answer = {"text": [spoken.form], "answer_start": [len(context)]}
-            context += spoken.form
-    question = text(say(item.clauses[item.number], asked=item.asked))
-    return {"question": question, "context": context, "answers": answer}
+    row = squad(item, say, 0)
+    return {name: row[name] for name in ("question", "context", "answers")}
 
 
 _ROW: dict[str, Callable[[Any, Say], Row]] = {

@@ -15,14 +15,14 @@ from harness.api.errors import UserError
 from harness.api.protocols import Json
 from harness.api.registry import TASK_TYPES
 from harness.report.board.language_groups import cut_entries
-from harness.report.board.lifts import NONE, SEED, Scored, score_cells
+from harness.report.board.lifts import NONE, SEED, ScoredCell, score_cells
 from harness.report.board.means import Arm, GroupNumbers, TaskNumbers, arms_of, group_numbers, prompt_of, task_numbers
 from harness.report.board.references import reference_entries
 from harness.report.board.seeds import degenerate_seeds, degenerate_stages, over_seeds
-from harness.report.record.gather import Asked, CellKey, Material, gather
+from harness.report.record.gather import CellKey, CellRecord, Material, gather
 from harness.report.record.stage_facts import portable
 from harness.runtime.stages import read_json, write_json
-from harness.scoring.bootstrap import LEVEL, SAMPLES, Estimate, summarise
+from harness.scoring.bootstrap import LEVEL, SAMPLES, BootstrapEstimate, summarise
 from harness.specs.model import Spec
 
 SCHEMA_VERSION = 1
@@ -114,10 +114,10 @@ def _arm_order(arm: Arm, material: Material) -> tuple[Any, ...]:
     return size, arm.model, arm.prompt, arm.recipe or "", arm.limit or 0, arm.intermediate != NONE, arm.intermediate
 
 
-def _in_order(material: Material, task_order: Sequence[str]) -> list[Asked]:
+def _in_order(material: Material, task_order: Sequence[str]) -> list[CellRecord]:
     """The cells as the board lists them."""
 
-    def place(cell: Asked) -> tuple[Any, ...]:
+    def place(cell: CellRecord) -> tuple[Any, ...]:
         key, task = cell.key, material.tasks[cell.key.task]
         lang = task.languages.index(key.lang) if key.lang in task.languages else len(task.languages)
         arm = Arm(key.model, key.intermediate, key.recipe, key.limit, prompt_of(key))
@@ -138,7 +138,7 @@ def _names(key: CellKey) -> dict[str, Json]:
     return dict(key._asdict())
 
 
-def _interval(estimate: Estimate | None) -> Json:
+def _interval(estimate: BootstrapEstimate | None) -> Json:
     return None if estimate is None else summarise(estimate)._asdict()
 
 
@@ -147,7 +147,7 @@ def _centred(score: float, chance: float) -> float | None:
     return None if chance >= 100 else (score - chance) / (100 - chance) * 100
 
 
-def _row(cell: Scored, material: Material) -> Json:
+def _row(cell: ScoredCell, material: Material) -> Json:
     """One (model, intermediate, task, language, seed)."""
     asked, result, chance = cell.asked, cell.result, material.tasks[cell.asked.key.task].chance
     return {

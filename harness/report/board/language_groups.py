@@ -15,7 +15,7 @@ from harness.report.board.number_format import INCOMPLETE, NONE, NOTHING, marks,
 from harness.report.board.table_rows import Lines, arm_key
 from harness.report.board.tables import Column, in_blocks
 from harness.report.record.schema import RequestedTask
-from harness.scoring.bootstrap import Estimate, mean_of, summarise
+from harness.scoring.bootstrap import BootstrapEstimate, mean_of, summarise
 
 ABOUT = {
     "family": "Mean over the languages of a family, English left out.",
@@ -54,7 +54,7 @@ def _numbers(members: Sequence[str], found: TaskNumbers) -> dict[str, Json]:
     }
 
 
-def _interval(estimates: Sequence[Estimate]) -> Json:
+def _interval(estimates: Sequence[BootstrapEstimate]) -> Json:
     return summarise(mean_of(estimates))._asdict() if estimates else None
 
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from harness.api.errors import UserError, raise_all
-from harness.report.record.gather import Asked, CellKey
+from harness.report.record.gather import CellKey, CellRecord
 from harness.report.record.schema import RequestedTask
 from harness.runtime.stages import read_json
-from harness.scoring.bootstrap import Cell, Estimate, difference, estimates
+from harness.scoring.bootstrap import BootstrapEstimate, CellStatistics, difference, estimates
 from harness.scoring.score import SCORE_FILE, read_stats, score_table
 
 NONE = "none"
@@ -26,21 +26,21 @@ SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scored:
+class ScoredCell:
     """A finished cell."""
 
-    asked: Asked
+    asked: CellRecord
     result: Mapping[str, Any]
     "Content of score.json."
-    estimate: Estimate
+    estimate: BootstrapEstimate
     "The task's score."
-    lift: Estimate | None
+    lift: BootstrapEstimate | None
     "Score minus that of the baseline; None for a baseline itself or where there is none."
     unpaired: str = ""
     "Why there is no lift."
 
 
-def score_cells(cells: Sequence[Asked], tasks: Mapping[str, RequestedTask]) -> dict[CellKey, Scored]:
+def score_cells(cells: Sequence[CellRecord], tasks: Mapping[str, RequestedTask]) -> dict[CellKey, ScoredCell]:
     """Read and resample every finished cell; raises UserError where stats and score.json disagree."""
     finished = [cell for cell in cells if cell.folder is not None]
     prepared = {cell.key: _prepare(cell, tasks[cell.key.task]) for cell in finished}
@@ -59,11 +59,11 @@ def score_cells(cells: Sequence[Asked], tasks: Mapping[str, RequestedTask]) -> d
             if abs(found[prepared[cell.key].name].value - results[cell.key]["score"]["value"]) > 1e-6
         ]
     )
-    baselines: dict[tuple[object, ...], list[Asked]] = {}
+    baselines: dict[tuple[object, ...], list[CellRecord]] = {}
     for cell in cells:
         if cell.key.intermediate == NONE:
             baselines.setdefault(_pairing(cell.key), []).append(cell)
-    scored: dict[CellKey, Scored] = {}
+    scored: dict[CellKey, ScoredCell] = {}
     for cell in finished:
         estimate = found[prepared[cell.key].name]
         lift, unpaired = None, ""
@@ -72,11 +72,11 @@ def score_cells(cells: Sequence[Asked], tasks: Mapping[str, RequestedTask]) -> d
             unpaired = _obstacle(cell, baseline, prepared)
             if baseline and not unpaired:
                 lift = difference(estimate, found[prepared[baseline.key].name])
-        scored[cell.key] = Scored(asked=cell, result=results[cell.key], estimate=estimate, lift=lift, unpaired=unpaired)
+        scored[cell.key] = ScoredCell(asked=cell, result=results[cell.key], estimate=estimate, lift=lift, unpaired=unpaired)
     return scored
 
 
-def _prepare(cell: Asked, task: RequestedTask) -> Cell:
+def _prepare(cell: CellRecord, task: RequestedTask) -> CellStatistics:
     """The cell's score as something to resample: rows in the order of the ids, so that equal sets of ids are aligned."""
     assert cell.folder is not None
     stats = read_stats(cell.folder)
@@ -87,20 +87,20 @@ def _prepare(cell: Asked, task: RequestedTask) -> Cell:
     # Languages with the same ids are resampled together: right for parallel test sets, and harmless for others, whose
     # scores do not vary together.
     items = f"{cell.key.task}/{digest}"
-    return Cell(name=repr(tuple(cell.key)), stats=table[order], combine=combine, items=items)
+    return CellStatistics(name=repr(tuple(cell.key)), stats=table[order], combine=combine, items=items)
 
 
 def _pairing(key: CellKey) -> tuple[object, ...]:
     return key.model, key.task, key.lang, key.route, key.limit
 
 
-def _baseline(cell: Asked, candidates: Sequence[Asked]) -> Asked | None:
+def _baseline(cell: CellRecord, candidates: Sequence[CellRecord]) -> CellRecord | None:
     """The cell without intermediate phase: of the same seed and recipe, or untrained."""
     same = [c for c in candidates if (c.key.seed, c.key.recipe) == (cell.key.seed, cell.key.recipe)]
     return next(iter([*same, *(c for c in candidates if not c.train and c.key.seed is None)]), None)
 
 
-def _obstacle(cell: Asked, baseline: Asked | None, prepared: Mapping[CellKey, Cell]) -> str:
+def _obstacle(cell: CellRecord, baseline: CellRecord | None, prepared: Mapping[CellKey, CellStatistics]) -> str:
     if baseline is None:
         return "no run without intermediate task"
     if baseline.folder is None:

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from harness.report.board.lifts import Scored
-from harness.report.record.gather import Asked, CellKey
+from harness.report.board.lifts import ScoredCell
+from harness.report.record.gather import CellKey, CellRecord
 from harness.report.record.schema import RequestedGroup, RequestedTask
-from harness.scoring.bootstrap import Estimate, difference, mean_of
+from harness.scoring.bootstrap import BootstrapEstimate, difference, mean_of
 
 ENGLISH = "en"
 
@@ -34,10 +34,10 @@ class Arm(NamedTuple):
 class LanguageNumbers:
     """A language of a task, mean over seeds."""
 
-    score: Estimate
+    score: BootstrapEstimate
     seeds: Mapping[int | None, float]
     "Score of each seed."
-    lift: Estimate | None
+    lift: BootstrapEstimate | None
     lift_seeds: Sequence[int | None]
     "Seeds behind the lift."
 
@@ -46,18 +46,18 @@ class LanguageNumbers:
 class TaskNumbers:
     """A task of an arm, mean over languages."""
 
-    cells: Sequence[Scored]
+    cells: Sequence[ScoredCell]
     languages: Mapping[str, LanguageNumbers]
-    score: Estimate | None
+    score: BootstrapEstimate | None
     missing: Sequence[str]
     "Languages of the task without a score."
     complete: bool
     "Every language is there and nothing asked for is unfinished."
-    gap: Estimate | None
+    gap: BootstrapEstimate | None
     "English minus the mean of the other languages."
     seeds: Mapping[int | None, float]
     "Mean over languages of each seed that has all languages that any seed has."
-    lift: Estimate | None
+    lift: BootstrapEstimate | None
     lift_missing: Sequence[str]
     "Scored languages without a lift."
 
@@ -66,17 +66,17 @@ class TaskNumbers:
 class GroupNumbers:
     """A group of tasks of an arm; `score` only if nothing is missing."""
 
-    score: Estimate | None = None
-    lift: Estimate | None = None
+    score: BootstrapEstimate | None = None
+    lift: BootstrapEstimate | None = None
     seeds: Mapping[int | None, float] = field(default_factory=dict)
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
     "Task -> languages that it lacks; empty lists where only seeds are unfinished."
 
 
-def arms_of(cells: Sequence[Asked]) -> dict[Arm, list[Asked]]:
+def arms_of(cells: Sequence[CellRecord]) -> dict[Arm, list[CellRecord]]:
     """The cells of each arm; what is not trained has no recipe and stands in every arm of its backbone and intermediate."""
-    arms: dict[Arm, list[Asked]] = {}
-    loose: list[Asked] = []
+    arms: dict[Arm, list[CellRecord]] = {}
+    loose: list[CellRecord] = []
     for cell in cells:
         if cell.key.recipe is None:
             loose.append(cell)
@@ -101,7 +101,7 @@ def _arm(key: CellKey) -> Arm:
     return Arm(key.model, key.intermediate, key.recipe, key.limit, prompt_of(key))
 
 
-def task_numbers(task: RequestedTask, *, asked: Sequence[Asked], scored: Mapping[CellKey, Scored]) -> TaskNumbers:
+def task_numbers(task: RequestedTask, *, asked: Sequence[CellRecord], scored: Mapping[CellKey, ScoredCell]) -> TaskNumbers:
     """Average the cells of one task of one arm."""
     cells = [scored[cell.key] for cell in asked if cell.key in scored]
     names = [*task.languages, *sorted({cell.asked.key.lang for cell in cells} - set(task.languages))]
@@ -128,7 +128,7 @@ def task_numbers(task: RequestedTask, *, asked: Sequence[Asked], scored: Mapping
     )
 
 
-def _language(cells: Sequence[Scored]) -> LanguageNumbers:
+def _language(cells: Sequence[ScoredCell]) -> LanguageNumbers:
     cells = sorted(cells, key=lambda cell: _seed_order(cell.asked.key.seed))
     lifted = [cell for cell in cells if cell.lift]
     lifts = [cell.lift for cell in lifted if cell.lift]

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Mapping
 
 from harness.api.protocols import Json
-from harness.report.board.lifts import Scored
+from harness.report.board.lifts import ScoredCell
 from harness.report.board.means import TaskNumbers
 from harness.report.board.number_format import NOTHING, arm_text, listed
 from harness.report.board.table_rows import Lines
@@ -35,7 +35,7 @@ def over_seeds(seeds: Mapping[int | None, float]) -> Json:
 
 def degenerate_seeds(found: TaskNumbers, material: Material) -> list[int]:
     """Seeds of a task whose training learnt nothing, or that predict one class in every language."""
-    by_seed: dict[int, list[Scored]] = {}
+    by_seed: dict[int, list[ScoredCell]] = {}
     for cell in found.cells:
         if cell.asked.key.seed is not None:
             by_seed.setdefault(cell.asked.key.seed, []).append(cell)
@@ -51,7 +51,7 @@ def _learnt_nothing(stage: str, material: Material) -> bool:
     return stage in material.stages and bool(material.stages[stage]["facts"].get("degenerate"))
 
 
-def degenerate_stages(material: Material, scored: Mapping[CellKey, Scored]) -> list[Json]:
+def degenerate_stages(material: Material, scored: Mapping[CellKey, ScoredCell]) -> list[Json]:
     """Training that learnt nothing, and cells in which one label was predicted throughout."""
     found: list[Json] = []
     for name, stage in material.stages.items():

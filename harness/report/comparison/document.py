@@ -15,9 +15,9 @@ from harness.api.protocols import Json
 from harness.api.registry import METRICS, TASK_TYPES
 from harness.report.board.lifts import NONE
 from harness.report.comparison.items import Stock
-from harness.report.comparison.paired_scores import Unit as Resampled
-from harness.report.comparison.pairing import Arm, Contrast, Pairs, Unit, Unpaired, pair_up
-from harness.report.comparison.rows import Row, cut, language_groups
+from harness.report.comparison.paired_scores import SeedPairs
+from harness.report.comparison.pairing import Contrast, ContrastSide, PairedCell, Pairs, Unpaired, pair_up
+from harness.report.comparison.rows import ComparisonRow, cut, language_groups
 from harness.report.comparison.significance import Finding, findings
 from harness.report.comparison.systems import System
 from harness.report.record.schema import RequestedModel, RequestedTask
@@ -89,7 +89,7 @@ def write_comparison(document: Mapping[str, Json], path: Path) -> None:
 
 def _drop_other_examples(pairs: Pairs, stock: Stock) -> None:
     """Move pairs of cells with different examples to those that cannot be compared."""
-    kept: list[Unit] = []
+    kept: list[PairedCell] = []
     for unit in pairs.units:
         same = []
         for pair in unit.pairs:
@@ -102,12 +102,18 @@ def _drop_other_examples(pairs: Pairs, stock: Stock) -> None:
             reason = f"other test examples ({numbers[0]:,} in A, {numbers[1]:,} in B)"
             pairs.unpaired.append(Unpaired(contrast=unit.contrast, side="A, B", cell=pair.b, reason=reason))
         if same:
-            kept.append(Unit(contrast=unit.contrast, task=unit.task, lang=unit.lang, pairs=same))
+            kept.append(PairedCell(contrast=unit.contrast, task=unit.task, lang=unit.lang, pairs=same))
     pairs.units = kept
 
 
 def _findings(
-    rows: Sequence[Row], units: Sequence[Unit], stock: Stock, tasks: Mapping[str, RequestedTask], *, samples: int, seed: int
+    rows: Sequence[ComparisonRow],
+    units: Sequence[PairedCell],
+    stock: Stock,
+    tasks: Mapping[str, RequestedTask],
+    *,
+    samples: int,
+    seed: int,
 ) -> list[Finding]:
     """Test all rows; raises UserError where statistics and score.json of a cell disagree."""
     folders = [folder for unit in units for pair in unit.pairs for cell in pair if (folder := cell.folder)]
@@ -126,7 +132,7 @@ def _findings(
     resampled = []
     for unit in units:
         both = [(a, b) for pair in unit.pairs if (a := pair.a.folder) and (b := pair.b.folder)]
-        resampled.append(Resampled(items=items[both[0][0]], pairs=both))
+        resampled.append(SeedPairs(items=items[both[0][0]], pairs=both))
     return findings([row.contents for row in rows], resampled, samples=samples, seed=seed)
 
 
@@ -153,7 +159,7 @@ def _expected(a: System, b: System, tasks: Mapping[str, RequestedTask]) -> dict[
     return found
 
 
-def _order(unit: Unit, a: System, b: System) -> tuple[Any, ...]:
+def _order(unit: PairedCell, a: System, b: System) -> tuple[Any, ...]:
     """Small backbones first, `none` before the intermediate tasks, tasks as the run lists them, languages as the task does."""
     tasks = {**b.material.tasks, **a.material.tasks}
     ranks = {**b.material.task_ranks, **a.material.task_ranks}
@@ -162,7 +168,7 @@ def _order(unit: Unit, a: System, b: System) -> tuple[Any, ...]:
     return *(_arm_order(arm, s) for arm, s in zip(unit.contrast, (a, b))), ranks.get(unit.task, 0), unit.task, place, unit.lang
 
 
-def _arm_order(arm: Arm, system: System) -> tuple[Any, ...]:
+def _arm_order(arm: ContrastSide, system: System) -> tuple[Any, ...]:
     model = system.material.models.get(str(arm.model))
     size = (model.non_embedding_parameters or model.parameters or 0) if model else 0
     rest = tuple("" if value is None else str(value) for value in arm)
@@ -192,7 +198,7 @@ def _task(task: RequestedTask) -> Json:
     }
 
 
-def _row(row: Row, units: Sequence[Unit], stock: Stock, finding: Finding, adjusted: Sequence[float]) -> Json:
+def _row(row: ComparisonRow, units: Sequence[PairedCell], stock: Stock, finding: Finding, adjusted: Sequence[float]) -> Json:
     own = [units[number] for number, _ in row.contents]
     pairs = [pair for unit in own for pair in unit.pairs]
     seeds = [[(pair.a.key.seed, pair.b.key.seed) for pair in unit.pairs] for unit in own]

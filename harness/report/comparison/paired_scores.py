@@ -1,6 +1,6 @@
 """Scores of many cells over the same items at once, with items weighted (bootstrap) or swapped between the sides (randomisation).
 
-    part = Part([Unit(items=items, pairs=[(folder_a, folder_b)]), ...])
+    part = PairedScores([SeedPairs(items=items, pairs=[(folder_a, folder_b)]), ...])
     low, high = part.bootstrap(weights)              # scores of A and B [2, U, S] for weights [S, items]
     part.swapped(swaps, np.arange(items.size))       # B minus A [U, S]
 
@@ -21,7 +21,7 @@ _TOTALS = 2_000_000  # entries of one array of totals given to a metric
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Unit:
+class SeedPairs:
     """What is averaged over seeds: the pairs of cells (one a seed) of a contrast in one language of one task."""
 
     items: Items
@@ -29,10 +29,10 @@ class Unit:
     "Score folders of A and B, cells of `items`."
 
 
-class Part:
-    """Units of one set of items, and their cells."""
+class PairedScores:
+    """The scores of all pairs of cells whose test examples are one set of items."""
 
-    def __init__(self, units: Sequence[Unit]) -> None:
+    def __init__(self, units: Sequence[SeedPairs]) -> None:
         self.items = units[0].items
         folders = list(dict.fromkeys(folder for unit in units for pair in unit.pairs for folder in pair))
         place = {folder: number for number, folder in enumerate(folders)}

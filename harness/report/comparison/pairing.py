@@ -15,14 +15,14 @@ from typing import NamedTuple, TypeAlias
 
 from harness.api.errors import UserError
 from harness.report.comparison.systems import System, arm_value
-from harness.report.record.gather import Asked
+from harness.report.record.gather import CellRecord
 
 ARM_FIELDS = ("model", "intermediate", "recipe", "limit", "route")
 Value: TypeAlias = str | int | None
 _TASK_IDENTITY = ("type", "version", "score")
 
 
-class Arm(NamedTuple):
+class ContrastSide(NamedTuple):
     """What one side of a contrast is; None in recipe and route = any."""
 
     model: Value
@@ -35,19 +35,19 @@ class Arm(NamedTuple):
 class Contrast(NamedTuple):
     """An arm of A against an arm of B."""
 
-    a: Arm
-    b: Arm
+    a: ContrastSide
+    b: ContrastSide
 
 
 class Pair(NamedTuple):
     """Two cells of the same examples."""
 
-    a: Asked
-    b: Asked
+    a: CellRecord
+    b: CellRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Unit:
+class PairedCell:
     """One contrast in one language of one task; its seeds are averaged."""
 
     contrast: Contrast
@@ -63,7 +63,7 @@ class Unpaired:
     contrast: Contrast
     side: str
     "Where it was asked for: 'A', 'B' or 'A, B'."
-    cell: Asked
+    cell: CellRecord
     "Of two, that of B."
     reason: str
 
@@ -72,7 +72,7 @@ class Unpaired:
 class Pairs:
     """All that two systems have in common, and all that they have not."""
 
-    units: list[Unit] = field(default_factory=list)
+    units: list[PairedCell] = field(default_factory=list)
     unpaired: list[Unpaired] = field(default_factory=list)
 
 
@@ -104,8 +104,8 @@ class _Place(NamedTuple):
 
     a: System
     b: System
-    cells_a: Sequence[Asked]
-    cells_b: Sequence[Asked]
+    cells_a: Sequence[CellRecord]
+    cells_b: Sequence[CellRecord]
     wanted: Sequence[Mapping[str, Value]]
 
 
@@ -117,7 +117,7 @@ def _crossed(name: str, a: System, b: System) -> tuple[list[Value], list[Value]]
     return values if most <= 1 or (chosen and least <= 1) else None
 
 
-def _is(cell: Asked, wanted: Mapping[str, Value]) -> bool:
+def _is(cell: CellRecord, wanted: Mapping[str, Value]) -> bool:
     return all(_agree(name, arm_value(cell.key, name), value) for name, value in wanted.items())
 
 
@@ -125,8 +125,8 @@ def _agree(name: str, one: Value, other: Value) -> bool:
     return one == other or (name in ("recipe", "route") and None in (one, other))
 
 
-def _by_place(cells: Iterable[Asked], strict: Sequence[str]) -> dict[tuple[Value, ...], list[Asked]]:
-    found: dict[tuple[Value, ...], list[Asked]] = {}
+def _by_place(cells: Iterable[CellRecord], strict: Sequence[str]) -> dict[tuple[Value, ...], list[CellRecord]]:
+    found: dict[tuple[Value, ...], list[CellRecord]] = {}
     for cell in cells:
         place = (cell.key.task, cell.key.lang, *(arm_value(cell.key, name) for name in strict))
         found.setdefault(place, []).append(cell)
@@ -138,10 +138,12 @@ def _is_one(pair: Pair) -> bool:
     return pair.a is pair.b
 
 
-def _matches(cells_a: Sequence[Asked], cells_b: Sequence[Asked], *, loose: Sequence[str], across_seeds: bool) -> list[Pair]:
+def _matches(
+    cells_a: Sequence[CellRecord], cells_b: Sequence[CellRecord], *, loose: Sequence[str], across_seeds: bool
+) -> list[Pair]:
     """Each cell with that of the other side that has its seed and recipe, or else with the one that serves all."""
 
-    def closeness(a: Asked, b: Asked) -> int:
+    def closeness(a: CellRecord, b: CellRecord) -> int:
         """0 = no pair."""
         fields = [(arm_value(a.key, name), arm_value(b.key, name)) for name in loose]
         fields += [] if across_seeds else [(a.key.seed, b.key.seed)]
@@ -170,7 +172,7 @@ def _sort_out(found: Pairs, place: _Place, pairs: Sequence[Pair]) -> None:
             units.setdefault(contrast, []).append(pair)
     for contrast, members in units.items():
         key = members[0].a.key
-        found.units.append(Unit(contrast=contrast, task=key.task, lang=key.lang, pairs=members))
+        found.units.append(PairedCell(contrast=contrast, task=key.task, lang=key.lang, pairs=members))
     paired = {id(cell) for pair in pairs for cell in pair}
     sides = (("A", place.cells_a, place.b, place.cells_b), ("B", place.cells_b, place.a, place.cells_a))
     for side, cells, other, partners in sides:
@@ -189,7 +191,7 @@ def _contrast(pair: Pair, wanted: Sequence[Mapping[str, Value]]) -> Contrast:
         for name in ARM_FIELDS:
             own = [arm_value(cell.key, name) for cell in pair]
             values.append(chosen[name] if name in chosen else own[0] if own[0] is not None else own[1])
-        arms.append(Arm(*values))
+        arms.append(ContrastSide(*values))
     return Contrast(*arms)
 
 
@@ -208,7 +210,7 @@ def _obstacle(pair: Pair, place: _Place) -> str:
     return ""
 
 
-def _lack(cell: Asked, other: System, partners: Sequence[Asked], *, crossed: Collection[str]) -> str:
+def _lack(cell: CellRecord, other: System, partners: Sequence[CellRecord], *, crossed: Collection[str]) -> str:
     """Why the other side has no partner for a cell."""
     if partners:
         seeds = sorted({str(partner.key.seed) for partner in partners})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from harness.data.languages import GROUPINGS, groups
 from harness.report.board.means import ENGLISH
-from harness.report.comparison.pairing import Contrast, Unit
+from harness.report.comparison.pairing import Contrast, PairedCell
 
 LANGUAGE, TASK = "language", "task"
 CUTS = (LANGUAGE, TASK, *GROUPINGS)
@@ -21,7 +21,7 @@ Grouping = Callable[[Contrast, Sequence[str]], Mapping[str, Sequence[str]]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class ComparisonRow:
     """One line of the table: one test of each kind."""
 
     contrast: Contrast
@@ -35,16 +35,18 @@ class Row:
     "Task -> languages of the group that are in no pair."
 
 
-def cut(units: Sequence[Unit], *, by: str, grouping: Grouping, expected: Mapping[str, Sequence[str]]) -> list[Row]:
+def cut(
+    units: Sequence[PairedCell], *, by: str, grouping: Grouping, expected: Mapping[str, Sequence[str]]
+) -> list[ComparisonRow]:
     """Rows in the order of the units: contrast, task, group; after the tasks of a contrast the means over them.
 
     `expected` are the languages each task should have.
     """
-    rows: list[Row] = []
+    rows: list[ComparisonRow] = []
     for contrast in dict.fromkeys(unit.contrast for unit in units):
         own = [number for number, unit in enumerate(units) if unit.contrast == contrast]
         tasks = {task: [n for n in own if units[n].task == task] for task in dict.fromkeys(units[n].task for n in own)}
-        of_tasks: list[Row] = []
+        of_tasks: list[ComparisonRow] = []
         for task, members in tasks.items():
             langs = list(dict.fromkeys([*expected[task], *(units[n].lang for n in members)]))
             for group, names in _groups(langs, by=by, contrast=contrast, grouping=grouping).items():
@@ -53,7 +55,7 @@ def cut(units: Sequence[Unit], *, by: str, grouping: Grouping, expected: Mapping
                 if chosen:
                     missing = {task: left} if (left := [name for name in names if name not in found]) else {}
                     contents = [(number, 1 / len(chosen)) for number in chosen]
-                    of_tasks.append(Row(contrast=contrast, task=task, group=group, contents=contents, missing=missing))
+                    of_tasks.append(ComparisonRow(contrast=contrast, task=task, group=group, contents=contents, missing=missing))
         rows += of_tasks + (_over_tasks(of_tasks) if by != LANGUAGE else [])
     return rows
 
@@ -64,7 +66,7 @@ def _groups(langs: Sequence[str], *, by: str, contrast: Contrast, grouping: Grou
     return {None: langs} if by == TASK else dict(grouping(contrast, [lang for lang in langs if lang != ENGLISH]).items())
 
 
-def _over_tasks(rows: Sequence[Row]) -> list[Row]:
+def _over_tasks(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
     """The mean over tasks of each group that several tasks have."""
     found = []
     for group in sorted({row.group for row in rows}, key=lambda group: group or ""):
@@ -72,7 +74,7 @@ def _over_tasks(rows: Sequence[Row]) -> list[Row]:
         if len(parts) > 1:
             contents = [(unit, weight / len(parts)) for part in parts for unit, weight in part.contents]
             missing = {task: langs for part in parts for task, langs in part.missing.items()}
-            found.append(Row(contrast=parts[0].contrast, task=None, group=group, contents=contents, missing=missing))
+            found.append(ComparisonRow(contrast=parts[0].contrast, task=None, group=group, contents=contents, missing=missing))
     return found
 
 

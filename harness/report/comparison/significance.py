@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.api.randomness import generator
-from harness.report.comparison.paired_scores import Part, Unit
+from harness.report.comparison.paired_scores import PairedScores, SeedPairs
 from harness.scoring.bootstrap import LEVEL, Interval, draw_counts, num_extreme, p_value
 
 EXACT_ITEMS = 12
@@ -58,7 +58,7 @@ Contents = Sequence[tuple[int, float]]
 "The units of a row: (number, weight)."
 
 
-def findings(rows: Sequence[Contents], units: Sequence[Unit], *, samples: int, seed: int) -> list[Finding]:
+def findings(rows: Sequence[Contents], units: Sequence[SeedPairs], *, samples: int, seed: int) -> list[Finding]:
     """Test each row; the draws depend on the seed and the items alone.  Raises ValueError if a metric gives no finite score."""
     if not rows:
         return []
@@ -97,11 +97,11 @@ def findings(rows: Sequence[Contents], units: Sequence[Unit], *, samples: int, s
 class _Table:
     """Rows, the parts that their units lie in, and the observed numbers."""
 
-    def __init__(self, rows: Sequence[Contents], units: Sequence[Unit]) -> None:
+    def __init__(self, rows: Sequence[Contents], units: Sequence[SeedPairs]) -> None:
         sets: dict[int, list[int]] = {}
         for number, unit in enumerate(units):
             sets.setdefault(id(unit.items), []).append(number)
-        self.parts = [Part([units[number] for number in members]) for members in sets.values()]
+        self.parts = [PairedScores([units[number] for number in members]) for members in sets.values()]
         place = {number: (part, k) for part, members in enumerate(sets.values()) for k, number in enumerate(members)}
         self._links = [(row, *place[unit], weight) for row, contents in enumerate(rows) for unit, weight in contents]
         self._members = [[place[unit] for unit, _ in contents] for contents in rows]
@@ -158,13 +158,13 @@ def _resample(table: _Table, counts: _Counts, generators: Sequence[Sequence[np.r
     counts.far_swapped += num_extreme(table.difference, table.summed(swapped))
 
 
-def _drawn(part: Part, rng: np.random.Generator, *, size: int) -> np.ndarray:
+def _drawn(part: PairedScores, rng: np.random.Generator, *, size: int) -> np.ndarray:
     """Scores [2, U, S] of A and B with items drawn with replacement, S times."""
     n = part.items.size
     return np.concatenate([part.bootstrap(draw_counts(rng, samples=s, n=n)) for s in _few(size, n)], axis=2)
 
 
-def _swapped(part: Part, rng: np.random.Generator, *, size: int) -> np.ndarray:
+def _swapped(part: PairedScores, rng: np.random.Generator, *, size: int) -> np.ndarray:
     """B minus A [U, S] with items swapped at random, S times."""
     items = np.flatnonzero(part.differing.any(axis=0))
     found = []
@@ -181,7 +181,7 @@ def _few(size: int, num_items: int) -> list[int]:
     return [min(step, size - start) for start in range(0, size, step)]
 
 
-def _enumerated(contents: Contents, units: Sequence[Unit], *, observed: float) -> float:
+def _enumerated(contents: Contents, units: Sequence[SeedPairs], *, observed: float) -> float:
     """The exact p-value of a row: the share of all swaps of the items in which its sides differ."""
     table = _Table([[(place, weight) for place, (_, weight) in enumerate(contents)]], [units[number] for number, _ in contents])
     items = [np.flatnonzero(part.differing.any(axis=0)) for part in table.parts]

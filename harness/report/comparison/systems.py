@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 from harness.api.errors import UserError, did_you_mean
 from harness.report.board.lifts import NONE
-from harness.report.record.gather import Asked, CellKey, Material, gather
+from harness.report.record.gather import CellKey, CellRecord, Material, gather
 
 FIELDS = ("model", "intermediate", "recipe", "route", "limit", "seed")
 "What a selector can name."
@@ -39,7 +39,7 @@ class System:
     "A or B."
     run: Path
     material: Material
-    cells: Sequence[Asked]
+    cells: Sequence[CellRecord]
     selectors: Selectors
     narrowed: bool = False
     "Whether the user asked for some languages only."
@@ -122,9 +122,9 @@ def _joined(first: Selectors, second: Selectors) -> Selectors:
     return {field: (*first.get(field, ()), *second.get(field, ())) for field in {**first, **second}}
 
 
-def _in_scope(material: Material, scope: Scope | None) -> Sequence[Asked]:
+def _in_scope(material: Material, scope: Scope | None) -> Sequence[CellRecord]:
     """The cells of the tasks (names, globs, groups of the run) and languages asked for; each name must fit something."""
-    cells: Sequence[Asked] = material.cells
+    cells: Sequence[CellRecord] = material.cells
     for field, patterns in (("task", scope.tasks if scope else ()), ("lang", scope.languages if scope else ())):
         wanted = set()
         for pattern in patterns:
@@ -140,7 +140,7 @@ def _in_scope(material: Material, scope: Scope | None) -> Sequence[Asked]:
     return cells
 
 
-def _chosen(cells: Sequence[Asked], selectors: Selectors, *, where: str) -> Sequence[Asked]:
+def _chosen(cells: Sequence[CellRecord], selectors: Selectors, *, where: str) -> Sequence[CellRecord]:
     """The cells that fit every selector; each must fit some cell."""
     for field, patterns in selectors.items():
         known = {_text(getattr(cell.key, field)) for cell in cells}

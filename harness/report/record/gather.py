@@ -46,7 +46,7 @@ class CellKey(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class CellRecord:
     """One cell that was asked for."""
 
     key: CellKey
@@ -71,7 +71,7 @@ class Material:
     tasks: Mapping[str, RequestedTask]
     groups: Mapping[str, RequestedGroup]
     declared: Mapping[str, str]
-    cells: Sequence[Asked]
+    cells: Sequence[CellRecord]
     task_ranks: Mapping[str, int]
     "Task -> its first place among the tasks of any request."
     stages: Mapping[str, Json]
@@ -139,9 +139,9 @@ def _done(stage: str, roots: Iterable[Path]) -> bool:
     return any((root / stage / "done.json").is_file() for root in roots)
 
 
-def _cells(found: Sequence[tuple[Path, Path, RequestFile]], roots: Sequence[Path], errors: list[UserError]) -> list[Asked]:
+def _cells(found: Sequence[tuple[Path, Path, RequestFile]], roots: Sequence[Path], errors: list[UserError]) -> list[CellRecord]:
     """Each cell once; the same cell with another score stage is a contradiction."""
-    cells: dict[CellKey, Asked] = {}
+    cells: dict[CellKey, CellRecord] = {}
     origin: dict[CellKey, Path] = {}
     failed = {failure.stage: failure.error for _, _, request in found for failure in request.failures}
     for _, path, request in found:
@@ -155,7 +155,7 @@ def _cells(found: Sequence[tuple[Path, Path, RequestFile]], roots: Sequence[Path
     return [cells[key] for key in sorted(cells, key=lambda key: canonical(list(key)))]
 
 
-def _contradiction(cell: Asked, other: Asked, path: Path, other_path: Path) -> UserError:
+def _contradiction(cell: CellRecord, other: CellRecord, path: Path, other_path: Path) -> UserError:
     key = cell.key
     named = ", ".join(f"{name} {value}" for name, value in key._asdict().items() if value is not None)
     return UserError(
@@ -167,7 +167,7 @@ def _contradiction(cell: Asked, other: Asked, path: Path, other_path: Path) -> U
     )
 
 
-def _asked(cell: RequestedCell, roots: Sequence[Path], failed: Mapping[str, str]) -> Asked:
+def _asked(cell: RequestedCell, roots: Sequence[Path], failed: Mapping[str, str]) -> CellRecord:
     """A cell with its finished folder or the reason why there is none; without training, seed and recipe mean nothing."""
     trained = bool(cell.train) or (cell.score is None and cell.seed is not None)
     key = CellKey(
@@ -187,7 +187,7 @@ def _asked(cell: RequestedCell, roots: Sequence[Path], failed: Mapping[str, str]
         broken = next((stage for stage in path if stage in failed and not _done(stage, roots)), None)
         reason = f"{broken} failed: {failed[broken]}" if broken else cell.blocked or "not finished"
         reason = portable(reason).splitlines()[0]
-    return Asked(
+    return CellRecord(
         key=key,
         same_task=cell.same_task,
         synthetic=cell.synthetic,

@@ -19,14 +19,14 @@ from harness.prediction.loop import read_predictions
 from harness.report.submission.files import json_text, lines_text, sentences_text, squad_content
 from harness.report.submission.selection import PickedCell, PickedTask, Wanted, by_reason, choose
 from harness.report.submission.xtreme_format import TASKS, OfficialTask
+from harness.runtime.arguments import PredictArguments, read_arguments
 from harness.runtime.stages import read_json, write_text
-from harness.specs.portable import revive
 
 Side = Literal["prediction", "gold"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sources:
+class DataFolders:
     """Where test rows are looked for."""
 
     place: DataPlace
@@ -35,7 +35,7 @@ class Sources:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Written:
+class SubmissionExport:
     """What was written."""
 
     tasks: Mapping[str, PickedTask]
@@ -45,7 +45,7 @@ class Written:
     "What a reader must know of the files."
 
 
-class Row(NamedTuple):
+class PredictedRow(NamedTuple):
     """A prediction, with the example that it is about where the file needs it."""
 
     line: Mapping[str, Any]
@@ -57,10 +57,10 @@ def export(
     output: Path,
     *,
     wanted: Wanted,
-    sources: Sources,
+    sources: DataFolders,
     gold: Path | None = None,
     partial: bool = False,
-) -> Written:
+) -> SubmissionExport:
     """Write `output` (and `gold`), which must be new or empty folders.
 
     Raises UserError with everything that is missing, ambiguous or does not fit, before anything is written.
@@ -83,7 +83,7 @@ def export(
     raise_all(errors)
     for path, text in texts.items():
         write_text(path, text)
-    return Written(tasks=picked, num_rows=num_rows, notes=tuple(_notes(picked, num_rows)))
+    return SubmissionExport(tasks=picked, num_rows=num_rows, notes=tuple(_notes(picked, num_rows)))
 
 
 def _check_folders(output: Path, gold: Path | None) -> None:
@@ -101,41 +101,43 @@ def _check_folders(output: Path, gold: Path | None) -> None:
     raise_all(errors)
 
 
-def _rows(task: OfficialTask, cell: PickedCell, sources: Sources, *, with_gold: bool) -> list[Row]:
+def _rows(task: OfficialTask, cell: PickedCell, sources: DataFolders, *, with_gold: bool) -> list[PredictedRow]:
     """The predictions of a cell in the order of its rows."""
     lines = list(read_predictions(cell.folder))
     if not (task.kind == "positions" or (task.kind == "answers" and with_gold)):
-        return [Row(line, None) for line in lines]
-    args = read_json(cell.folder / "args.json")["args"]
-    spec, lang = revive(args["task"], args["spec"]), args["lang"]
+        return [PredictedRow(line, None) for line in lines]
+    held = read_json(cell.folder / "args.json")
+    args = read_arguments(held["verb"], held["args"])
+    assert isinstance(args, PredictArguments), cell.folder
+    spec, lang = args.task_spec, args.lang
     folder = sources.task_folders.get(spec.task)
     found = load_examples(spec, split="test", langs=[lang], place=sources.place, task_folder=folder)
-    if found.fingerprint != args["data"] or [example.id for example in found.examples] != [line["id"] for line in lines]:
+    if found.fingerprint != args.data or [example.id for example in found.examples] != [line["id"] for line in lines]:
         raise UserError(
             "the test rows are not those that were predicted",
             where=f"task {spec.task}, language {lang}",
-            expected=f"{args['data']}, as in {cell.folder}",
+            expected=f"{args.data}, as in {cell.folder}",
             found=f"{found.fingerprint}, {len(found.examples)} rows from {found.origin}",
             todo="give the --data_dir of the run, or predict again",
         )
-    return [Row(line, example) for line, example in zip(lines, found.examples, strict=True)]
+    return [PredictedRow(line, example) for line, example in zip(lines, found.examples, strict=True)]
 
 
-def _labels(task: OfficialTask, rows: Sequence[Row], side: Side) -> str:
+def _labels(task: OfficialTask, rows: Sequence[PredictedRow], side: Side) -> str:
     """A label a line; an empty line, which is never right, where there is no prediction."""
     labels = ["" if row.line[side] is None else str(row.line[side]) for row in rows]
     _check_values(task, (label for label in labels if label))
     return lines_text(labels)
 
 
-def _tags(task: OfficialTask, rows: Sequence[Row], side: Side) -> str:
+def _tags(task: OfficialTask, rows: Sequence[PredictedRow], side: Side) -> str:
     """A tag for every word of the gold; O, which names nothing, where there is no prediction."""
     sentences = [["O"] * len(row.line["gold"]) if row.line[side] is None else row.line[side] for row in rows]
     _check_values(task, (tag for sentence in sentences for tag in sentence if tag != "O"))
     return sentences_text(sentences)
 
 
-def _positions(task: OfficialTask, rows: Sequence[Row], side: Side) -> str:
+def _positions(task: OfficialTask, rows: Sequence[PredictedRow], side: Side) -> str:
     """For each English sentence, in alphabetical order, the place of the foreign sentence found.
 
     XTREME sorts the English file by code points, stably, and leaves the foreign file as it is, so that the answer to line k of
@@ -146,7 +148,7 @@ def _positions(task: OfficialTask, rows: Sequence[Row], side: Side) -> str:
     return lines_text(["" if row.line[side] is None else places[row.line[side]] for row in in_order])
 
 
-def _answers(task: OfficialTask, rows: Sequence[Row], side: Side) -> str:
+def _answers(task: OfficialTask, rows: Sequence[PredictedRow], side: Side) -> str:
     """{id: text} of what was answered, or the questions with their paragraphs in SQuAD's shape."""
     if side == "prediction":
         return json_text({row.line["id"]: row.line[side] for row in rows if row.line[side] is not None})
@@ -160,7 +162,7 @@ def _answers(task: OfficialTask, rows: Sequence[Row], side: Side) -> str:
     return json_text(squad_content(paragraphs))
 
 
-def _pairs(task: OfficialTask, rows: Sequence[Row], side: Side) -> str:
+def _pairs(task: OfficialTask, rows: Sequence[PredictedRow], side: Side) -> str:
     """The pairs of all predictions; how they are shared out among these means nothing here."""
     return lines_text([pair for row in rows for pair in row.line[side] or ()])
 
@@ -172,7 +174,7 @@ def _check_values(task: OfficialTask, values: Any) -> None:
         raise UserError(f"labels that XTREME's {task.name} does not have", expected=", ".join(task.values), found=found)
 
 
-_TEXT: Mapping[str, Callable[[OfficialTask, Sequence[Row], Side], str]] = {
+_TEXT: Mapping[str, Callable[[OfficialTask, Sequence[PredictedRow], Side], str]] = {
     "labels": _labels,
     "tags": _tags,
     "positions": _positions,

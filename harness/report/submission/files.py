@@ -3,7 +3,7 @@
 read_lines(path)           # ['entailment', ...]            the text of each line, stripped
 read_sentences(path)       # Sentences([['DET', 'NOUN'], ...], ...)
 read_answers(path)         # {'56beb4...': '308'}
-read_questions(path)       # [Question('56beb4...', ['308'])]
+read_questions(path)       # [GoldQuestion('56beb4...', ['308'])]
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from harness.api.errors import UserError
 
 
-class Question(NamedTuple):
+class GoldQuestion(NamedTuple):
     """A question of a label file."""
 
     id: str
@@ -70,13 +70,13 @@ def read_answers(path: Path) -> dict[str, str]:
     return content
 
 
-def read_questions(path: Path) -> list[Question]:
+def read_questions(path: Path) -> list[GoldQuestion]:
     """The questions of a SQuAD file in their order; raises UserError for another shape and for questions without an answer."""
     content = _json(path)
     try:
         articles = content["data"] if isinstance(content, dict) else content
         questions = [
-            Question(str(asked["id"]), [str(answer["text"]) for answer in asked["answers"]])
+            GoldQuestion(str(asked["id"]), [str(answer["text"]) for answer in asked["answers"]])
             for article in articles
             for paragraph in article["paragraphs"]
             for asked in paragraph["qas"]

@@ -1,14 +1,14 @@
 """Markdown of what was exported and of what was scored: `exported(written)`, `scored(scores)`."""
 
 from harness.report.board.tables import Column, in_blocks
-from harness.report.submission.export import Written
+from harness.report.submission.export import SubmissionExport
 from harness.report.submission.score import SubmissionScores, TaskScore
 from harness.report.submission.xtreme_format import CATEGORIES, TASKS
 
 NONE = "-"
 
 
-def exported(written: Written) -> str:
+def exported(written: SubmissionExport) -> str:
     """One line a task: where it came from, languages, rows."""
     tasks = list(written.tasks.values())
     keys = [Column("folder", [task.task.name for task in tasks], left=True)]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.api.errors import UserError, did_you_mean, raise_all
-from harness.report.record.gather import Asked, gather
+from harness.report.record.gather import CellRecord, gather
 from harness.report.record.stage_facts import portable
 from harness.report.submission.xtreme_format import TASKS, OfficialTask
 
@@ -34,7 +34,7 @@ class Wanted:
 class PickedCell:
     """The predictions of one language."""
 
-    asked: Asked
+    asked: CellRecord
     folder: Path
     "The finished predict stage."
 
@@ -91,7 +91,7 @@ def _shown(runs: Sequence[Path]) -> str:
     return ", ".join(map(str, runs))
 
 
-def _narrowed(cells: Sequence[Asked], wanted: Wanted) -> list[Asked]:
+def _narrowed(cells: Sequence[CellRecord], wanted: Wanted) -> list[CellRecord]:
     """The cells of one model, setting, recipe and seed; what was not trained belongs to every recipe and seed."""
     errors: list[UserError] = []
     kept = list(cells)
@@ -114,7 +114,7 @@ def _narrowed(cells: Sequence[Asked], wanted: Wanted) -> list[Asked]:
     return kept
 
 
-def _pick(task: OfficialTask, cells: Sequence[Asked], runs: Sequence[Path], errors: list[UserError]) -> PickedTask | None:
+def _pick(task: OfficialTask, cells: Sequence[CellRecord], runs: Sequence[Path], errors: list[UserError]) -> PickedTask | None:
     """The cells of one task, of the first of its sources that has any finished; None if it was not asked for."""
     found: list[PickedTask] = []
     for source in _sources(task):
@@ -125,7 +125,7 @@ def _pick(task: OfficialTask, cells: Sequence[Asked], runs: Sequence[Path], erro
 
 
 def _of_source(
-    task: OfficialTask, source: str, cells: Sequence[Asked], runs: Sequence[Path], errors: list[UserError]
+    task: OfficialTask, source: str, cells: Sequence[CellRecord], runs: Sequence[Path], errors: list[UserError]
 ) -> PickedTask:
     picked: dict[str, PickedCell] = {}
     missing: dict[str, str] = {}
@@ -147,7 +147,7 @@ def _of_source(
     return PickedTask(task=task, source=source, cells=picked, missing=missing)
 
 
-def _finished(cell: Asked, runs: Sequence[Path]) -> Path | None:
+def _finished(cell: CellRecord, runs: Sequence[Path]) -> Path | None:
     """The folder of a cell's predictions, if they are complete in one of the runs."""
     folders = [run / cell.predict for run in runs if cell.predict]
     return next((folder for folder in folders if (folder / "done.json").is_file()), None)

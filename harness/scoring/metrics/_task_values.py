@@ -77,18 +77,18 @@ def number(value: Any, name: str) -> float:
     return float(value)
 
 
-class Written(NamedTuple):
+class TextWithReferences(NamedTuple):
     """A text with what it should have been."""
 
     text: str
     references: tuple[str, ...]
 
 
-def written(value: Any, name: str) -> Written:
+def written(value: Any, name: str) -> TextWithReferences:
     """A value that is the pair of one reference or several and a text; raises UserError for anything else."""
     pair = value if isinstance(value, list | tuple) and len(value) == 2 else (None, None)
     references = (pair[0],) if isinstance(pair[0], str) else pair[0]
     text = pair[1][0] if isinstance(pair[1], list | tuple) and len(pair[1]) == 1 else pair[1]
     if not isinstance(text, str) or not isinstance(references, list | tuple) or not all(isinstance(r, str) for r in references):
         raise UserError(f"'{name}' is no pair of a reference and a text", found=f"{value!r:.80}")
-    return Written(text, tuple(references))
+    return TextWithReferences(text, tuple(references))

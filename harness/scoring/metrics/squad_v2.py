@@ -25,7 +25,7 @@ KEYS = ("best_f1", "best_exact", "exact", "f1", "HasAns_exact", "HasAns_f1", "No
 SIGNATURE = "squad_v2|max over golds|threshold 0, best thresholds given|evaluate-v2.0 at huggingface/datasets:02bb18c"
 
 
-class Answered(NamedTuple):
+class ScoredQuestion(NamedTuple):
     """One question with its prediction."""
 
     has_answer: bool
@@ -49,13 +49,13 @@ class Answered(NamedTuple):
         return float(not self.has_answer and not self.missing)
 
 
-def _read(prediction: Mapping[str, Any] | None, gold: Sequence[str]) -> Answered:
+def _read(prediction: Mapping[str, Any] | None, gold: Sequence[str]) -> ScoredQuestion:
     """Hold a prediction against the gold texts; raises UserError for anything but {"text", "null_odds"}."""
     if isinstance(gold, str) or not gold:
         raise UserError("no gold answers", expected="a list of answer texts, [''] where there is no answer", found=repr(gold))
     has_answer = list(gold) != [""]
     if prediction is None:
-        return Answered(has_answer, True, True, math.inf, 0.0, 0.0)
+        return ScoredQuestion(has_answer, True, True, math.inf, 0.0, 0.0)
     text, odds = (prediction.get("text"), prediction.get("null_odds")) if isinstance(prediction, Mapping) else (None, None)
     if not isinstance(text, str) or not isinstance(odds, int | float) or not math.isfinite(odds):
         raise UserError(
@@ -67,7 +67,7 @@ def _read(prediction: Mapping[str, Any] | None, gold: Sequence[str]) -> Answered
     given = tokens(text)
     wanted = [words for words in map(tokens, gold) if words] or [[]]
     f1 = max(overlap(given, words) if given and words else float(given == words) for words in wanted)
-    return Answered(has_answer, False, text == "", float(odds), float(given in wanted), f1)
+    return ScoredQuestion(has_answer, False, text == "", float(odds), float(given in wanted), f1)
 
 
 def settle(predictions: Sequence[Any], golds: Sequence[Any], *, lang: str) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def settle(predictions: Sequence[Any], golds: Sequence[Any], *, lang: str) -> di
     return settings
 
 
-def _best(name: str, by_odds: Sequence[Answered]) -> dict[str, Any]:
+def _best(name: str, by_odds: Sequence[ScoredQuestion]) -> dict[str, Any]:
     """The threshold of one score; the questions come by their odds, equal ones in the order of the data."""
     score = best = sum(question.unanswered for question in by_odds)  # as the script adds up, so that equal sums stay equal
     number = 0
@@ -126,7 +126,7 @@ def stats(prediction: Mapping[str, Any] | None, gold: Sequence[str], *, lang: st
     ]
 
 
-def _at_best(question: Answered, name: str, settings: Mapping[str, Any]) -> float:
+def _at_best(question: ScoredQuestion, name: str, settings: Mapping[str, Any]) -> float:
     """Credit at the best threshold of a score."""
     threshold = settings[f"best_{name}_thresh"]
     if not settings[f"best_{name}_answered"] or question.odds > threshold:

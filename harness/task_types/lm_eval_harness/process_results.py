@@ -17,7 +17,7 @@ import numpy as np
 from harness.api.errors import UserError
 from harness.specs.lm_eval import Function
 from harness.task_types.lm_eval_harness.filters import apply_filter
-from harness.task_types.lm_eval_harness.templates import Row, Telling
+from harness.task_types.lm_eval_harness.templates import Row, RowRenderer
 
 NONE = -100
 "Stands for a gold answer that is none of the choices."
@@ -29,7 +29,7 @@ def value_name(metric: str, filter_name: str) -> str:
 
 
 def score_rows(
-    telling: Telling, rows: Sequence[Row], answers: Sequence[Sequence[Any]], *, inputs: int, targets: int
+    telling: RowRenderer, rows: Sequence[Row], answers: Sequence[Sequence[Any]], *, inputs: int, targets: int
 ) -> list[dict[str, Any]]:
     """The values of each row under every filter; `answers` are those of each row's requests, each a list of repetitions."""
     config = telling.config
@@ -45,7 +45,7 @@ def score_rows(
     return found
 
 
-def score(telling: Telling, row: Row, results: Sequence[Any], *, inputs: int, targets: int) -> Mapping[str, Any]:
+def score(telling: RowRenderer, row: Row, results: Sequence[Any], *, inputs: int, targets: int) -> Mapping[str, Any]:
     """The values of one row; raises UserError where the task's own function gives no mapping of them."""
     config = telling.config
     if isinstance(config.process_results, Function):
@@ -61,7 +61,7 @@ def score(telling: Telling, row: Row, results: Sequence[Any], *, inputs: int, ta
     return _generated(telling, row, results[0], several=bool(targets))
 
 
-def _choice(telling: Telling, row: Row, results: Sequence[Any], *, inputs: int, several: bool) -> dict[str, Any]:
+def _choice(telling: RowRenderer, row: Row, results: Sequence[Any], *, inputs: int, several: bool) -> dict[str, Any]:
     """The values of the likeliest choice: as it is, by its characters and by its bytes."""
     choices = telling.choices(row)
     likelihoods = np.array([one for one, _ in results], dtype=np.float64)
@@ -101,7 +101,7 @@ def _gold(gold: Any, choices: Sequence[str]) -> Any:
     raise UserError("the right choice is neither a number nor a text", found=f"{type(gold).__name__} {gold!r:.60}")
 
 
-def _generated(telling: Telling, row: Row, result: Any, *, several: bool) -> dict[str, Any]:
+def _generated(telling: RowRenderer, row: Row, result: Any, *, several: bool) -> dict[str, Any]:
     """The values of a text that was written."""
     config, gold = telling.config, telling.target(row)
     if config.doc_to_choice is not None:

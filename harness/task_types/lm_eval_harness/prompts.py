@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
-from harness.task_types.lm_eval_harness.templates import Row, Telling
+from harness.task_types.lm_eval_harness.templates import Row, RowRenderer
 
 Chat = Callable[[Sequence[Mapping[str, str]], bool], str]
 "Puts messages into a chat template; the flag says whether the model's turn is opened, or its last message goes on."
@@ -39,7 +39,9 @@ def joined(first: str | None, second: str | None, between: str) -> str:
     return first + second if first[-1].isspace() or second[0].isspace() else first + between + second
 
 
-def requests(telling: Telling, row: Row, *, shots: Sequence[Row], chat: Chat | None, system: str, inputs: int) -> list[Request]:
+def requests(
+    telling: RowRenderer, row: Row, *, shots: Sequence[Row], chat: Chat | None, system: str, inputs: int
+) -> list[Request]:
     """The requests of a row behind its solved examples; `inputs` are the choices of a task whose choices are the questions.
 
     Raises UserError for a row that gives no text.
@@ -58,7 +60,7 @@ def requests(telling: Telling, row: Row, *, shots: Sequence[Row], chat: Chat | N
     return _asked(telling, row, contexts, chat=chat, inputs=inputs)
 
 
-def _asked(telling: Telling, row: Row, contexts: Sequence[str], *, chat: Chat | None, inputs: int) -> list[Request]:
+def _asked(telling: RowRenderer, row: Row, contexts: Sequence[str], *, chat: Chat | None, inputs: int) -> list[Request]:
     """The requests behind some contexts, as the task's output type has them."""
     config, context = telling.config, contexts[0]
     if config.output_type == "generate_until":
@@ -78,7 +80,7 @@ def _asked(telling: Telling, row: Row, contexts: Sequence[str], *, chat: Chat | 
     return found
 
 
-def _solved(telling: Telling, shot: Row, *, inputs: int) -> list[Piece]:
+def _solved(telling: RowRenderer, shot: Row, *, inputs: int) -> list[Piece]:
     """The messages of a solved example."""
     turns = telling.config.shots
     question, answer = telling.text(shot, turns), telling.target(shot, turns)
@@ -119,7 +121,7 @@ def _written(pieces: Sequence[Piece], chat: Chat | None, prefix: str | None) -> 
     return chat([{"role": piece.role, "content": piece.text} for piece in pieces], not prefix)
 
 
-def answered(telling: Telling, row: Row) -> str:
+def answered(telling: RowRenderer, row: Row) -> str:
     """The right answer as a text: what an oracle writes."""
     target = telling.target(row)
     if telling.config.doc_to_choice is not None and isinstance(target, int):

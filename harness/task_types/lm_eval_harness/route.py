@@ -29,7 +29,7 @@ from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.process_results import plain, score_rows
 from harness.task_types.lm_eval_harness.prompts import Chat, Request, answered, requests
 from harness.task_types.lm_eval_harness.task_code import TaskCode
-from harness.task_types.lm_eval_harness.templates import Telling
+from harness.task_types.lm_eval_harness.templates import RowRenderer
 from harness.task_types.prompting.encoding import Ask, encode_pairs
 from harness.task_types.prompting.rendering import render_chat
 
@@ -77,9 +77,9 @@ class LmEvalRoute(RouteDefaults):
             samples = self.code.function(samples)()
         return list(samples) if samples is not None else self.pool
 
-    def telling(self, columns: frozenset[str]) -> Telling:
+    def telling(self, columns: frozenset[str]) -> RowRenderer:
         """How the task's rows are told."""
-        return Telling(config=self.config, code=self.code, columns=columns)
+        return RowRenderer(config=self.config, code=self.code, columns=columns)
 
     def requests(self, example: Any, *, task: str, tokenizer: PreTrainedTokenizerFast | None = None) -> list[Request]:
         """What is asked for an example; raises UserError, with its number, for one that gives no text."""

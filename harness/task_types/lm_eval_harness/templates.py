@@ -1,6 +1,6 @@
 """Rows of a task of lm-evaluation-harness -> texts, choices and answers, with the coercions that lm-eval makes.
 
-    telling = Telling(config=spec.lm_eval, code=code, columns=frozenset(rows[0]))
+    telling = RowRenderer(config=spec.lm_eval, code=code, columns=frozenset(rows[0]))
     telling.text(row), telling.choices(row), telling.target(row)       # a text or a number; a list; a text, number or list
 
 A text that is the name of a column is that column, whatever else it could be; any other is a Jinja2 template over the row, in
@@ -95,7 +95,7 @@ def literal(text: str) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Telling:
+class RowRenderer:
     """How the rows of a task are told."""
 
     config: LmEvalTask

@@ -38,7 +38,7 @@ class Turn(NamedTuple):
     "Empty for the question that the model is to answer."
 
 
-class Written(NamedTuple):
+class RenderedPrompt(NamedTuple):
     """A prompt up to the place where the answer begins."""
 
     text: str
@@ -52,22 +52,22 @@ class Written(NamedTuple):
 
 def write_prompt(
     asked: Turn, shots: Sequence[Turn], *, settings: PromptSettings, shot_delimiter: str, tokenizer: PreTrainedTokenizerFast
-) -> Written:
+) -> RenderedPrompt:
     """Put a question behind its solved examples; raises UserError where the tokenizer has no fitting chat template."""
     if not settings.chat_template:
         told = [text for text in (settings.system, asked.instruction) if text]
         shown = [shot.context + shot.delimiter + shot.answer for shot in shots]
-        return Written(shot_delimiter.join([*told, *shown, asked.context]), asked.delimiter, special=True)
+        return RenderedPrompt(shot_delimiter.join([*told, *shown, asked.context]), asked.delimiter, special=True)
     turns = [{"role": "system", "content": settings.system}] if settings.system else []
     for number, turn in enumerate((*shots, asked)):
         told = [asked.instruction] if asked.instruction and number == 0 else []
         turns.append({"role": "user", "content": shot_delimiter.join([*told, turn.context])})
         turns.append({"role": "assistant", "content": turn.answer})
     turns.pop()
-    return Written(render_chat(tokenizer, turns, answer=True), "", special=False, turns=tuple(turns))
+    return RenderedPrompt(render_chat(tokenizer, turns, answer=True), "", special=False, turns=tuple(turns))
 
 
-def answered_prompt(written: Written, answer: str, *, tokenizer: PreTrainedTokenizerFast) -> str:
+def answered_prompt(written: RenderedPrompt, answer: str, *, tokenizer: PreTrainedTokenizerFast) -> str:
     """What a model is trained to write after a prompt: the answer, and in a chat the end of its turn.
 
     Where the template tells a finished conversation differently from one that goes on, the end-of-text token ends it.

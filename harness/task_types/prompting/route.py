@@ -28,7 +28,7 @@ from harness.task_types.prompting.answer_parsing import choose, read_answer
 from harness.task_types.prompting.encoding import Ask, encode_pairs
 from harness.task_types.prompting.few_shot import draw_shots
 from harness.task_types.prompting.guided_regex import CLOSED_FORMS, answer_regex
-from harness.task_types.prompting.rendering import Turn, Written, answered_prompt, write_prompt
+from harness.task_types.prompting.rendering import RenderedPrompt, Turn, answered_prompt, write_prompt
 from harness.task_types.prompting.templates import Wording, wording_of
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class PromptRoute(RouteDefaults):
         langs = dict.fromkeys(example.lang for example in examples)
         return {lang: wording_of(task, settings=self.settings, lang=lang) for lang in langs}
 
-    def written(self, example: Any, wording: Wording, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast) -> Written:
+    def written(self, example: Any, wording: Wording, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast) -> RenderedPrompt:
         """The prompt of an example: what is shown before it is told in the same words, whatever its language."""
         if self.settings.num_fewshot and not self.pool:
             raise UserError(f"task '{task.task}' has no examples to show before a question", todo="leave --num_fewshot out")

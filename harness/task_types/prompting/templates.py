@@ -1,7 +1,7 @@
 """The words of one task in one language: contexts, continuations and the answers of solved examples.
 
     wording = wording_of(task, settings=PromptSettings(), lang="de")
-    wording.context(example), wording.continuations(example), wording.answer(example)
+    wording.parts(example).context, wording.continuations(example), wording.answer(example)
 
 Templates see the fields of the task type without the gold ones, and `language`, the English name of the example's language.
 """
@@ -46,10 +46,6 @@ class Wording:
     def parts(self, example: Any) -> Parts:
         """The prompt of an example, in pieces."""
         return self.render(visible(example))
-
-    def context(self, example: Any) -> str:
-        """What the answer to an example follows."""
-        return self.parts(example).context
 
     def continuations(self, example: Any) -> list[str]:
         """The answers among which the likeliest is taken, in the order of the labels."""

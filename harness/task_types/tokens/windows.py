@@ -49,7 +49,7 @@ class Gold(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-class Answered(Protocol):
+class HasAnswers(Protocol):
     """The part of an example that says where its answers are."""
 
     @property
@@ -128,7 +128,7 @@ def locate(context: str, answer: str, start: int) -> int | None:
     return min(found, key=lambda place: abs(place - start), default=None)
 
 
-def reachable_answer(context: Context, example: Answered, *, limit: int) -> Gold:
+def reachable_answer(context: Context, example: HasAnswers, *, limit: int) -> Gold:
     """The answer to train on, as a token span: one that can be predicted exactly if there is one, the first among equals.
 
     Notes say why none can: all have more than `limit` tokens, or none within the limit begins and ends with a token.
@@ -151,7 +151,7 @@ def reachable_answer(context: Context, example: Answered, *, limit: int) -> Gold
     return Gold(span, notes)
 
 
-class Candidates(NamedTuple):
+class SpanCandidates(NamedTuple):
     """What a window offers as answers."""
 
     at: int
@@ -170,7 +170,7 @@ def top(logits: np.ndarray, n: int) -> np.ndarray:
 
 
 def best_pair(
-    start_logits: np.ndarray, end_logits: np.ndarray, *, firsts: np.ndarray, lasts: np.ndarray, among: Candidates
+    start_logits: np.ndarray, end_logits: np.ndarray, *, firsts: np.ndarray, lasts: np.ndarray, among: SpanCandidates
 ) -> tuple[float, int, int] | None:
     """Score and characters [start, end) of the best answer that begins at one of `firsts` and ends at one of `lasts`.
 

@@ -19,7 +19,7 @@ from harness.task_types.vectors.margin import best_threshold, mine
 _HALF_KEY = "bitext mining half"
 
 
-class Candidates(NamedTuple):
+class CandidatePairs(NamedTuple):
     """Mined pairs of sentences, best first."""
 
     lines: list[str]
@@ -31,10 +31,10 @@ class Candidates(NamedTuple):
     correct: np.ndarray
     "bool [n], whether the pair is gold."
 
-    def only(self, chosen: np.ndarray) -> "Candidates":
+    def only(self, chosen: np.ndarray) -> "CandidatePairs":
         """The candidates of a mask [n]."""
         lines = [line for line, keep in zip(self.lines, chosen.tolist()) if keep]
-        return Candidates(lines, self.places[chosen], self.scores[chosen], self.correct[chosen])
+        return CandidatePairs(lines, self.places[chosen], self.scores[chosen], self.correct[chosen])
 
 
 class Believed(NamedTuple):
@@ -55,7 +55,7 @@ class Run(NamedTuple):
     num_truncated: int
 
 
-def candidates_of(example: Example, vectors: np.ndarray) -> Candidates:
+def candidates_of(example: Example, vectors: np.ndarray) -> CandidatePairs:
     """Mine the vectors [N + M, D] of the distinct sentences; pairs with a sentence that occurs twice are dropped afterwards."""
     num_sources = len(distinct(example.sources))
     found = mine(vectors[:num_sources], vectors[num_sources:])
@@ -64,7 +64,7 @@ def candidates_of(example: Example, vectors: np.ndarray) -> Candidates:
     left, right = left[kept], right[kept]
     lines = [f"{example.source_ids[i]}\t{example.target_ids[j]}" for i, j in zip(left.tolist(), right.tolist())]
     gold = frozenset(example.gold)
-    return Candidates(lines, left, found.scores[kept], np.array([line in gold for line in lines], dtype=bool))
+    return CandidatePairs(lines, left, found.scores[kept], np.array([line in gold for line in lines], dtype=bool))
 
 
 def _places(texts: Sequence[str]) -> np.ndarray:
@@ -76,7 +76,7 @@ def _places(texts: Sequence[str]) -> np.ndarray:
     return np.array([place if counts[text.strip()] == 1 else -1 for text, place in places.items()], dtype=np.int64)
 
 
-def believe(examples: Sequence[Example], found: Sequence[Candidates], *, rule: str) -> Believed:
+def believe(examples: Sequence[Example], found: Sequence[CandidatePairs], *, rule: str) -> Believed:
     """Choose thresholds by a rule (auto = dev where an example calibrates, else split_half) and apply them with >=."""
     dev = [number for number, example in enumerate(examples) if example.calibrates]
     if rule == "auto":
@@ -102,7 +102,7 @@ def no_dev_corpus(why: str) -> UserError:
     return UserError("no development corpus for the threshold", where="option threshold: dev", found=why, todo=todo)
 
 
-def _threshold(found: Sequence[Candidates], num_gold: int) -> float:
+def _threshold(found: Sequence[CandidatePairs], num_gold: int) -> float:
     """The best threshold of several sets of candidates together."""
     scores = np.concatenate([one.scores for one in found])
     order = np.argsort(-scores, kind="stable")
@@ -121,7 +121,7 @@ def _gold_sources(example: Example) -> list[str]:
     return [texts[line.split("\t")[0]] for line in example.gold]
 
 
-def runs_of(example: Example, believed: Candidates, truncated: Sequence[int]) -> list[Run]:
+def runs_of(example: Example, believed: CandidatePairs, truncated: Sequence[int]) -> list[Run]:
     """The sentences cut after each source that has gold, the rest with the last run; all are one run where there is no gold.
 
     `truncated` counts tokens by distinct sentence, sources first.  Targets belong to no run: those cut are spread by their place.

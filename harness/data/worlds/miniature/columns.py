@@ -9,9 +9,9 @@ originals: class numbers where they have numbers, texts where they have texts, n
 from functools import cache
 from typing import Any
 
-from harness.data.worlds.miniature.items import Exchange, Telling
-from harness.data.worlds.miniature.language import Clause, Word, world
-from harness.data.worlds.miniature.questions import Argument, Choice, Question
+from harness.data.worlds.miniature.items import ClausePair, Utterance
+from harness.data.worlds.miniature.language import Clause, MiniWord, world
+from harness.data.worlds.miniature.questions import Argument, Choice, PassageQuestion
 from harness.data.worlds.miniature.speech import Say, entity_tags, text, told
 
 Row = dict[str, Any]
@@ -44,9 +44,9 @@ def _no_label(place: int) -> bool:
     return place % 17 == 16
 
 
-def _joined(clauses: tuple[Clause, ...], say: Say) -> list[Word]:
+def _joined(clauses: tuple[Clause, ...], say: Say) -> list[MiniWord]:
     """Clauses with the word for `and` between them."""
-    return told(Telling(clauses=clauses), say)
+    return told(Utterance(clauses=clauses), say)
 
 
 def nli(item: Argument, say: Say, place: int) -> Row:
@@ -64,18 +64,18 @@ def snli(item: Argument, say: Say, place: int) -> Row:
     return {**row, "label": -1} if _no_label(place) else row
 
 
-def pawsx(item: Exchange, say: Say, place: int) -> Row:
+def pawsx(item: ClausePair, say: Say, place: int) -> Row:
     """An exchange as PAWS-X has it."""
     return {"id": place + 1, "sentence1": text(say(item.first)), "sentence2": text(say(item.second)), "label": int(item.label)}
 
 
-def qqp(item: Exchange, say: Say, place: int) -> Row:
+def qqp(item: ClausePair, say: Say, place: int) -> Row:
     """An exchange of questions as QQP has it."""
     first, second = (text(say(clause, asked="subject")) for clause in (item.first, item.second))
     return {"question1": first, "question2": second, "label": int(item.label), "idx": place}
 
 
-def udpos(item: Telling, say: Say, place: int) -> Row:
+def udpos(item: Utterance, say: Say, place: int) -> Row:
     """A telling with its parts of speech."""
     said = told(item, say)
     return {"tokens": [word.form for word in said], "tags": [_parts_of_speech()[word.concept] for word in said]}
@@ -105,7 +105,7 @@ def panx_by_character(item: Clause, say: Say, place: int) -> Row:
     return {"tokens": tokens, "ner_tags": tags}
 
 
-def ccg(item: Telling, say: Say, place: int) -> Row:
+def ccg(item: Utterance, say: Say, place: int) -> Row:
     """A telling with the categories of its words."""
     said = told(item, say)
     following = [*said[1:], None]
@@ -116,7 +116,7 @@ def ccg(item: Telling, say: Say, place: int) -> Row:
     return {"tokens": [word.form for word in said], "tags": tags}
 
 
-def squad(item: Question, say: Say, place: int) -> Row:
+def squad(item: PassageQuestion, say: Say, place: int) -> Row:
     """The answer is a name or a noun; where the passage does not have it both lists are empty."""
     context = ""
     texts: list[str] = []
@@ -136,7 +136,7 @@ def squad(item: Question, say: Say, place: int) -> Row:
     }
 
 
-def stripped(item: Question, say: Say, place: int) -> Row:
+def stripped(item: PassageQuestion, say: Say, place: int) -> Row:
     """Of one row of twenty the context began with two spaces that are gone, while its offsets still count them."""
     row = squad(item, say, place)
     if place % 20 == 10:

@@ -17,7 +17,7 @@ from harness.api.errors import UserError
 from harness.data.languages import language
 from harness.data.worlds.miniature import columns, questions
 from harness.data.worlds.miniature.columns import Row
-from harness.data.worlds.miniature.items import Telling, distinct, encounter, sense, telling, without
+from harness.data.worlds.miniature.items import Utterance, distinct, encounter, sense, telling, without
 from harness.data.worlds.miniature.language import seeded, world
 from harness.data.worlds.miniature.speech import retold, speaker, text, told
 
@@ -113,7 +113,7 @@ def _ccg(split: Split, called: str, lang: str) -> list[Row]:
     return _each(make, columns.ccg, name="ccg")(split, called, lang)
 
 
-def _statement(rng: random.Random, split: str, number: int) -> Telling:
+def _statement(rng: random.Random, split: str, number: int) -> Utterance:
     """A telling that asks nothing."""
     return telling(rng, split, 8 * (number // 8) + (0, 2, 3, 4, 5, 6, 7, 7)[number % 8])
 
@@ -144,7 +144,7 @@ def _translations(split: Split, name: str, lang: str) -> tuple[list[str], list[s
     return foreign, english
 
 
-def _told_sense(item: Telling) -> object:
+def _told_sense(item: Utterance) -> object:
     """What two texts have in common that may be worded alike in some language."""
     first = item.clauses[0]
     if item.asked:

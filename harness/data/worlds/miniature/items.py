@@ -1,6 +1,6 @@
 """What the rows of the miniature world mean, before any language: clauses, pairs of clauses and questions on them.
 
-    items(name="nli", split="test")            # (Exchange(first=Clause(...), second=Clause(...), label='neutral'), ...)
+    items(name="nli", split="test")            # (ClausePair(first=Clause(...), second=Clause(...), label='neutral'), ...)
 
 Every clause belongs to one split by a hash of its meaning, so that no sentence of a test set occurs in training data of any
 config.  Two clauses of a pair differ in exactly one word: neither their length nor the words they share tell the label.
@@ -31,7 +31,7 @@ ROLES = ("subject", "object", "place")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Exchange:
+class ClausePair:
     """Two clauses and how the second follows from the first."""
 
     first: Clause
@@ -40,7 +40,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Telling:
+class Utterance:
     """One clause, two clauses, or a question for one role of a clause."""
 
     clauses: tuple[Clause, ...]
@@ -48,11 +48,11 @@ class Telling:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
-    """Some clauses, and a question for one role of one of them."""
+class PassageQuestion:
+    """A passage and a question for one role of a clause, which the passage may lack."""
 
     clauses: tuple[Clause, ...]
-    number: int
+    about: Clause
     asked: str
 
 
@@ -166,16 +166,16 @@ def encounter(rng: random.Random, split: str, number: int = 0) -> Clause:
             return clause
 
 
-def telling(rng: random.Random, split: str, number: int) -> Telling:
+def telling(rng: random.Random, split: str, number: int) -> Utterance:
     """Of eight texts one is a question, one has two clauses, and six have one; events and encounters by turns."""
     make = event if number % 2 else encounter
     if number % 8 == 0:
-        return Telling(clauses=(make(rng, split), make(rng, split)))
+        return Utterance(clauses=(make(rng, split), make(rng, split)))
     asked = rng.choice(ROLES) if number % 8 == 1 else ""
     while True:
         clause = make(rng, split)
         if not asked or (clause.place and split_of(without(clause, asked)) == split):
-            return Telling(clauses=(clause,), asked=asked)
+            return Utterance(clauses=(clause,), asked=asked)
 
 
 def _meaning(word: str, *, among: str) -> tuple[int, int]:
@@ -214,7 +214,7 @@ def changed(clause: Clause, role: str, word: str) -> Clause:
     return replace(clause, **changes)
 
 
-def exchange(rng: random.Random, split: str, *, label: str, among: str) -> Exchange:
+def exchange(rng: random.Random, split: str, *, label: str, among: str) -> ClausePair:
     """A pair that differs in the role `among`, such that the label holds."""
     while True:
         first = event(rng, split)
@@ -222,7 +222,7 @@ def exchange(rng: random.Random, split: str, *, label: str, among: str) -> Excha
         if choices := fitting(old, among=among, label=label):
             second = changed(first, among, rng.choice(choices))
             if split_of(second) == split:
-                return Exchange(first=first, second=second, label=label)
+                return ClausePair(first=first, second=second, label=label)
 
 
 def _role(rng: random.Random) -> str:
@@ -230,13 +230,13 @@ def _role(rng: random.Random) -> str:
     return rng.choices(("object", "certainty", "verb", "adjective"), weights=(2, 2, 1, 1))[0]
 
 
-def nli(rng: random.Random, split: str, number: int) -> Exchange:
+def nli(rng: random.Random, split: str, number: int) -> ClausePair:
     """Entailment, neutral and contradiction by turns."""
     label = ("entailment", "neutral", "contradiction")[number % 3]
     return exchange(rng, split, label=label, among=_role(rng))
 
 
-def _paraphrase(rng: random.Random, split: str, number: int) -> Exchange:
+def _paraphrase(rng: random.Random, split: str, number: int) -> ClausePair:
     """Other words for the same - a synonym, a kind for a thing - and pairs that say something else, by turns."""
     if number % 2:
         return replace(exchange(rng, split, label="entailment", among=_role(rng)), label="same")
@@ -244,7 +244,7 @@ def _paraphrase(rng: random.Random, split: str, number: int) -> Exchange:
     return replace(exchange(rng, split, label=label, among=_role(rng)), label="different")
 
 
-def _reading(rng: random.Random, split: str, number: int) -> Reading:
+def _reading(rng: random.Random, split: str, number: int) -> PassageQuestion:
     """Three clauses that share no word, and a question for the subject, the object or the place of one."""
     concepts = world().concepts
     asked, about = ROLES[number % 3], rng.randrange(3)
@@ -263,7 +263,7 @@ def _reading(rng: random.Random, split: str, number: int) -> Reading:
             clauses.append(clause)
             for role, (word,) in drawn.items():
                 pools[role].remove(word)
-    return Reading(clauses=tuple(clauses), number=about, asked=asked)
+    return PassageQuestion(clauses=tuple(clauses), about=clauses[about], asked=asked)
 
 
 _MAKERS: dict[str, Callable[[random.Random, str, int], Any]] = {

@@ -33,7 +33,7 @@ class Clause:
     certainty: tuple[str, ...] = ()
 
 
-class Word(NamedTuple):
+class MiniWord(NamedTuple):
     """One written word, the concept behind it, and its role in the clause."""
 
     form: str
@@ -42,7 +42,7 @@ class Word(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Language:
+class MiniLanguage:
     """Word order and syllables of a language; see the comments of mini_lexicon.yaml."""
 
     order: str
@@ -61,7 +61,7 @@ class World:
 
     concepts: dict[str, list[str]]
     kinds: dict[str, str]
-    languages: dict[str, Language]
+    languages: dict[str, MiniLanguage]
     kind_of: dict[str, str] = field(default_factory=dict)
     "Thing -> its kind word: dog -> creature."
 
@@ -71,7 +71,7 @@ def world() -> World:
     """Read mini_lexicon.yaml."""
     text = LEXICON.read_text(encoding="utf-8")
     raw: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    languages = {lang: Language(**rules) for lang, rules in raw["languages"].items()}
+    languages = {lang: MiniLanguage(**rules) for lang, rules in raw["languages"].items()}
     kind_of = {thing: kind for name, kind in raw["kinds"].items() for thing in raw["concepts"][name]}
     return World(concepts=raw["concepts"], kinds=raw["kinds"], languages=languages, kind_of=kind_of)
 
@@ -101,7 +101,7 @@ def _lexicons() -> dict[str, dict[str, str]]:
     return lexicons
 
 
-def _new_form(language: Language, *, rng: random.Random, taken: set[str]) -> str:
+def _new_form(language: MiniLanguage, *, rng: random.Random, taken: set[str]) -> str:
     """A word of two or three syllables that no lexicon has yet; adds it to `taken`."""
     onsets, vowels, codas = (part.replace("_", "").split(" ") for part in (language.onsets, language.vowels, language.codas))
     while True:
@@ -126,16 +126,16 @@ def lexicon(lang: str, *, shuffled: bool = False) -> dict[str, str]:
     return {concept: forms[other] for concept, other in zip(concepts, [*concepts[1:], concepts[0]], strict=True)}
 
 
-def words(clause: Clause, *, lang: str, shuffled: bool = False, asked: str = "") -> list[Word]:
+def words(clause: Clause, *, lang: str, shuffled: bool = False, asked: str = "") -> list[MiniWord]:
     """The clause in the order of a language; `asked` is a role to be replaced by its question word."""
     language, forms = world().languages[lang], lexicon(lang, shuffled=shuffled)
 
-    def said(role: str, *concepts: str) -> list[Word]:
-        return [Word(forms[concept], concept, role) for concept in concepts]
+    def said(role: str, *concepts: str) -> list[MiniWord]:
+        return [MiniWord(forms[concept], concept, role) for concept in concepts]
 
     question = {"subject": "who", "object": "what", "place": "where"}
     fronted = said("question", question[asked]) if asked and language.question == "first" else []
-    parts: dict[str, list[Word]] = {}
+    parts: dict[str, list[MiniWord]] = {}
     for role, concepts in (("subject", clause.subject), ("object", clause.object), ("place", clause.place)):
         parts[role] = said(role, *concepts)
         if role == asked:
@@ -156,6 +156,6 @@ def words(clause: Clause, *, lang: str, shuffled: bool = False, asked: str = "")
     return [*fronted, *(word for part in ordered for word in part)]
 
 
-def word(concept: str, *, lang: str, shuffled: bool = False) -> Word:
+def word(concept: str, *, lang: str, shuffled: bool = False) -> MiniWord:
     """A single word, outside of any clause."""
-    return Word(form=lexicon(lang, shuffled=shuffled)[concept], concept=concept, role="")
+    return MiniWord(form=lexicon(lang, shuffled=shuffled)[concept], concept=concept, role="")

@@ -1,7 +1,7 @@
 """Meanings of the miniature world that ask something: of a pair of texts, of a passage, or of several options; no language yet.
 
     argument(rng, "train", 0, num_premises=2)      # Argument(premises=..., hypothesis=Clause(...), label='entailment')
-    passage(rng, "train", 0)                       # Question(clauses=..., about=Clause(...), asked='object')
+    passage(rng, "train", 0)                       # PassageQuestion(clauses=..., about=Clause(...), asked='object')
     going_on(rng, "train", 0)                      # Choice(clauses=..., options=(Clause(...), ...), right=0)
 
 All clauses of an item belong to its split, what a question tells included.
@@ -15,7 +15,8 @@ from itertools import islice
 from harness.data.worlds.miniature.items import (
     ROLES,
     THINGS,
-    Exchange,
+    ClausePair,
+    PassageQuestion,
     any_event,
     changed,
     event,
@@ -42,20 +43,6 @@ class Argument:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
-    """A passage and a question for one role of a clause, which the passage may lack."""
-
-    clauses: tuple[Clause, ...]
-    about: Clause
-    asked: str
-
-    @property
-    def has_answer(self) -> bool:
-        """Whether the passage tells it."""
-        return self.about in self.clauses
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
     """What is told, a question on it or none, and options: clauses, or concepts one after the other."""
 
@@ -74,7 +61,7 @@ def argument(rng: random.Random, split: str, number: int, *, num_premises: int) 
     return Argument(premises=tuple(premises), hypothesis=pair.second, label=pair.label)
 
 
-def swapped(rng: random.Random, split: str, number: int) -> Exchange:
+def swapped(rng: random.Random, split: str, number: int) -> ClausePair:
     """Other words for the same (label 1), and the same with who does it and whom exchanged (label 0), by turns."""
     concepts = world().concepts
     while True:
@@ -83,20 +70,20 @@ def swapped(rng: random.Random, split: str, number: int) -> Exchange:
         first = Clause(subject=one, verb=(rng.choice(concepts["verb"]),), object=other, place=place)
         second = reworded(first if number % 2 else replace(first, subject=other, object=one), rng=rng)
         if one[0] != other[0] and second != first and split_of(first) == split_of(second) == split:
-            return Exchange(first=first, second=second, label=str(number % 2))
+            return ClausePair(first=first, second=second, label=str(number % 2))
 
 
-def asked_twice(rng: random.Random, split: str, number: int) -> Exchange:
+def asked_twice(rng: random.Random, split: str, number: int) -> ClausePair:
     """Clauses without a subject that say the same (label 1), and that say something else (label 0), by turns."""
     labels = ("entailment",) if number % 2 else ("neutral", "contradiction")
     while True:
         first = without(any_event(rng), "subject")
         others = _variations(first, rng, split, labels=labels, count=1) if split_of(first) == split else []
         if others:
-            return Exchange(first=first, second=others[0], label=str(number % 2))
+            return ClausePair(first=first, second=others[0], label=str(number % 2))
 
 
-def passage(rng: random.Random, split: str, number: int) -> Question:
+def passage(rng: random.Random, split: str, number: int) -> PassageQuestion:
     """Three clauses that share no word, names of one or two words, and a question for the subject, object or place of one."""
     asked, about = ROLES[number % 3], rng.randrange(3)
     pools = {name: list(members) for name, members in world().concepts.items()}
@@ -114,14 +101,14 @@ def passage(rng: random.Random, split: str, number: int) -> Question:
             for role, said in words.items():
                 for name, word in zip((_PASSAGE[role], _SECOND.get(role, "")), said, strict=False):
                     pools[name].remove(word)
-    return Question(clauses=tuple(clauses), about=clauses[about], asked=asked)
+    return PassageQuestion(clauses=tuple(clauses), about=clauses[about], asked=asked)
 
 
 _PASSAGE = {"subject": "given_name", "verb": "verb", "object": "thing", "place": "place"}
 _SECOND = {"subject": "surname", "place": "place_kind"}
 
 
-def perhaps_answered(rng: random.Random, split: str, number: int) -> Question:
+def perhaps_answered(rng: random.Random, split: str, number: int) -> PassageQuestion:
     """A passage that answers its question, and one in which nobody does what the question says, by turns."""
     while True:
         told = passage(rng, split, number)

@@ -9,8 +9,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Protocol
 
-from harness.data.worlds.miniature.items import Telling, reworded
-from harness.data.worlds.miniature.language import Clause, Word, seeded, word, words, world
+from harness.data.worlds.miniature.items import Utterance, reworded
+from harness.data.worlds.miniature.language import Clause, MiniWord, seeded, word, words, world
 
 ENTITIES = {"PER": ("given_name", "surname"), "LOC": ("place", "place_kind"), "ORG": ("company", "company_kind")}
 "Entity types and the classes of concepts that name them."
@@ -19,14 +19,14 @@ ENTITIES = {"PER": ("given_name", "surname"), "LOC": ("place", "place_kind"), "O
 class Say(Protocol):
     """Puts a clause, or a single concept, into words of one language."""
 
-    def __call__(self, meaning: Clause | str, *, asked: str = "") -> list[Word]:
+    def __call__(self, meaning: Clause | str, *, asked: str = "") -> list[MiniWord]:
         """The words, with a question word in place of the role `asked`."""
 
 
 def speaker(lang: str, *, shuffled: bool = False) -> Say:
     """What puts meanings into words of a language, or into those of its shuffled control."""
 
-    def say(meaning: Clause | str, *, asked: str = "") -> list[Word]:
+    def say(meaning: Clause | str, *, asked: str = "") -> list[MiniWord]:
         if isinstance(meaning, str):
             return [word(meaning, lang=lang, shuffled=shuffled)]
         return words(meaning, lang=lang, shuffled=shuffled, asked=asked)
@@ -34,26 +34,26 @@ def speaker(lang: str, *, shuffled: bool = False) -> Say:
     return say
 
 
-def retold(told: Sequence[Telling], *, split: str, lang: str) -> list[Telling]:
+def retold(told: Sequence[Utterance], *, split: str, lang: str) -> list[Utterance]:
     """The texts with a translator's choice of synonyms: every language has its own."""
     rng = seeded("synonyms", split, lang)
     return [replace(item, clauses=tuple(reworded(clause, rng=rng) for clause in item.clauses)) for item in told]
 
 
-def told(item: Telling, say: Say) -> list[Word]:
+def told(item: Utterance, say: Say) -> list[MiniWord]:
     """The clauses with the word for `and` between them; the first one as a question if a role is asked for."""
-    said: list[Word] = []
+    said: list[MiniWord] = []
     for number, clause in enumerate(item.clauses):
         said += [*(say("and") if number else []), *say(clause, asked="" if number else item.asked)]
     return said
 
 
-def text(said: Sequence[Word]) -> str:
+def text(said: Sequence[MiniWord]) -> str:
     """Words with spaces between them, in every script."""
     return " ".join(word.form for word in said)
 
 
-def entity_tags(said: Sequence[Word]) -> list[str]:
+def entity_tags(said: Sequence[MiniWord]) -> list[str]:
     """A tag in BIO for each word: B- on the first word of a name, I- on the second."""
     tags, before = [], ""
     for spoken in said:

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from harness.data.languages import UNDETERMINED
-from harness.planning.catalog.lm_eval_files.sources import Sources
+from harness.planning.catalog.lm_eval_files.sources import RowSources
 from harness.specs.lm_eval import Function, LmEvalTask
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.task_code import file_of
 
 if TYPE_CHECKING:
-    from harness.planning.catalog.lm_eval_files.task_file import File
+    from harness.planning.catalog.lm_eval_files.task_file import TaskFile
 
 XTREME_TEST = {"xnli": "test", "paws-x": "test", "xquad": "validation", "mlqa": "test"}
 "Last part of a dataset's name -> the split on which XTREME reports it."
@@ -26,7 +26,7 @@ BY_LANGUAGE = re.compile(r"\blang(uage)?\b\s*==")
 "Code that asks for the language."
 
 
-def remarks_on(file: File, config: LmEvalTask, sources: Sources, *, language: str) -> list[str]:
+def remarks_on(file: TaskFile, config: LmEvalTask, sources: RowSources, *, language: str) -> list[str]:
     """Every remark, the weightiest first."""
     return [*_rows(file, sources), *_answers(file, config, language), *_choices(config), *_lang(language)]
 
@@ -37,7 +37,7 @@ def remarks_on_shots(spec: TaskSpec) -> list[str]:
     return list(_examples(spec.lm_eval, spec))
 
 
-def _rows(file: File, sources: Sources) -> Iterator[str]:
+def _rows(file: TaskFile, sources: RowSources) -> Iterator[str]:
     """Splits."""
     name = str(file.get("dataset_path")).rpartition("/")[2].lower()
     reported = XTREME_TEST.get(name)
@@ -48,7 +48,7 @@ def _rows(file: File, sources: Sources) -> Iterator[str]:
         yield f"scored on the split '{sources.asked_split}'; XTREME reports {reported}"
 
 
-def _answers(file: File, config: LmEvalTask, language: str) -> Iterator[str]:
+def _answers(file: TaskFile, config: LmEvalTask, language: str) -> Iterator[str]:
     """How answers are compared."""
     scoring = config.process_results
     if not isinstance(scoring, Function):

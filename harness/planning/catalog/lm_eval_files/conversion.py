@@ -27,8 +27,8 @@ from harness.planning.catalog.lm_eval_files.known_keys import (
 )
 from harness.planning.catalog.lm_eval_files.languages import language_of
 from harness.planning.catalog.lm_eval_files.sources import sources_of
-from harness.planning.catalog.lm_eval_files.task_file import File, check_template, value_of
-from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName, Reading
+from harness.planning.catalog.lm_eval_files.task_file import TaskFile, check_template, value_of
+from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName, LoadedFile
 from harness.specs.lm_eval import LmEvalTask, Shots, Turns
 from harness.specs.loader import KeyPath
 from harness.specs.task import Data, MetricUse, TaskSpec
@@ -58,10 +58,10 @@ class Converted:
         return [*self.notes, *self.warnings]
 
 
-def convert(reading: Reading, *, name: str, overrides: Mapping[str, Any]) -> Converted:
+def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any]) -> Converted:
     """Make a spec; `overrides` are the keys that a group sets for the task."""
     values = {**reading.document.values, **{key: value for key, value in overrides.items() if key != "task"}}
-    file = File(name=name, values=values, document=reading.document, remarks=list(reading.remarks))
+    file = TaskFile(name=name, values=values, document=reading.document, remarks=list(reading.remarks))
     _check_keys(file)
     config = _config(file)
     sources = sources_of(file)
@@ -96,7 +96,7 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _description(file: File, config: LmEvalTask, version: Any) -> str:
+def _description(file: TaskFile, config: LmEvalTask, version: Any) -> str:
     """One sentence for `ls`."""
     alias = file.get("task_alias")
     dataset = " ".join(str(file.get(key)) for key in ("dataset_path", "dataset_name") if file.get(key))
@@ -123,7 +123,7 @@ def _chance(config: LmEvalTask) -> float:
     return 100 / number if number else 0.0
 
 
-def _check_keys(file: File) -> None:
+def _check_keys(file: TaskFile) -> None:
     """Keys that lm-eval does not know, and those that ask for what is not here."""
     for key, value in file.values.items():
         if key in REFUSED and value not in (None, False):
@@ -141,7 +141,7 @@ def _check_keys(file: File) -> None:
             file.wrong(f"'{key}' is missing", ())
 
 
-def _turns(file: File, values: Mapping[str, Any], path: KeyPath, inherited: Mapping[str, Any]) -> dict[str, Any]:
+def _turns(file: TaskFile, values: Mapping[str, Any], path: KeyPath, inherited: Mapping[str, Any]) -> dict[str, Any]:
     """How rows are told, with what is inherited where the file says nothing; templates are checked."""
     found = dict(inherited)
     for key in TURNS:
@@ -152,7 +152,7 @@ def _turns(file: File, values: Mapping[str, Any], path: KeyPath, inherited: Mapp
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _config(file: File) -> LmEvalTask | None:
+def _config(file: TaskFile) -> LmEvalTask | None:
     """The part of a task that decides its results; None where it does not come out right."""
     told = _turns(file, file.values, (), {})
     description = file.get("description", "")
@@ -183,7 +183,7 @@ def _config(file: File) -> LmEvalTask | None:
         return None
 
 
-def _shots(file: File, told: Mapping[str, Any]) -> dict[str, Any]:
+def _shots(file: TaskFile, told: Mapping[str, Any]) -> dict[str, Any]:
     """Where solved examples come from and how they are told."""
     own = file.get("fewshot_config", {})
     if not isinstance(own, Mapping):
@@ -217,7 +217,7 @@ def _shots(file: File, told: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _generation(file: File) -> tuple[tuple[str, ...], int]:
+def _generation(file: TaskFile) -> tuple[tuple[str, ...], int]:
     """Texts that end an answer, and its longest length; notes what would not be greedy."""
     own = file.get("generation_kwargs", {})
     delimiter = file.get("fewshot_delimiter", "\n\n")

@@ -20,13 +20,13 @@ from harness.planning.catalog.lm_eval_files.known_keys import (
     METRIC_KEYS,
     METRIC_RULES,
 )
-from harness.planning.catalog.lm_eval_files.task_file import File, value_of
+from harness.planning.catalog.lm_eval_files.task_file import TaskFile, value_of
 from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName
-from harness.specs.lm_eval import Filter, Scored, Step
+from harness.specs.lm_eval import Filter, LmEvalMetric, Step
 from harness.specs.loader import KeyPath
 
 
-def filters_of(file: File) -> tuple[Filter, ...]:
+def filters_of(file: TaskFile) -> tuple[Filter, ...]:
     """The filters of the file, or the one that takes the first answer."""
     found: list[Filter] = []
     given = file.get("filter_list", [])
@@ -40,7 +40,7 @@ def filters_of(file: File) -> tuple[Filter, ...]:
     return tuple(found) or (Filter(),)
 
 
-def _step(file: File, step: Any, path: KeyPath) -> Step | None:
+def _step(file: TaskFile, step: Any, path: KeyPath) -> Step | None:
     own = step.get("function") if isinstance(step, Mapping) else None
     if isinstance(own, FunctionName):  # a class whose `apply` takes and gives what a filter does
         options = {key: value for key, value in step.items() if key != "function"}
@@ -59,7 +59,7 @@ def _step(file: File, step: Any, path: KeyPath) -> Step | None:
     return Step(function=function, options=value_of(file, options, path))
 
 
-def metrics_of(file: File) -> tuple[Scored, ...]:
+def metrics_of(file: TaskFile) -> tuple[LmEvalMetric, ...]:
     """The metrics of the file, or those of its output type."""
     kind = file.get("output_type", "generate_until")
     given = file.get("metric_list")
@@ -75,7 +75,7 @@ def metrics_of(file: File) -> tuple[Scored, ...]:
     return made
 
 
-def _scored(file: File, entry: Any, path: KeyPath, kind: str) -> Scored | None:
+def _scored(file: TaskFile, entry: Any, path: KeyPath, kind: str) -> LmEvalMetric | None:
     """One entry of metric_list; None, with a mistake or a remark, for one that cannot be computed."""
     name = entry.get("metric") if isinstance(entry, Mapping) else None
     if isinstance(name, FunctionName) or not isinstance(name, str):
@@ -99,12 +99,12 @@ def _scored(file: File, entry: Any, path: KeyPath, kind: str) -> Scored | None:
             todo = did_you_mean(str(aggregation), [*AGGREGATIONS, *AGGREGATIONS_ELSEWHERE])
             file.wrong(f"unknown aggregation '{aggregation}'", (*path, "aggregation"), todo=todo)
         return None
-    return Scored(
+    return LmEvalMetric(
         metric=name, aggregation=aggregation, options=_options(file, entry, path, () if own or not rule else rule.options)
     )
 
 
-def _options(file: File, entry: Mapping[str, Any], path: KeyPath, known: Sequence[str]) -> Any:
+def _options(file: TaskFile, entry: Mapping[str, Any], path: KeyPath, known: Sequence[str]) -> Any:
     """The options that a metric has here; one that it has not stops lm-eval where the metric takes options, else does nothing."""
     options = {key: value for key, value in entry.items() if key not in METRIC_KEYS}
     for key in options:

@@ -19,7 +19,7 @@ from harness.api.errors import UserError, did_you_mean
 from harness.planning.catalog.lm_eval_files.conversion import PREFIX, Converted, convert
 from harness.planning.catalog.lm_eval_files.index import Index
 from harness.planning.catalog.lm_eval_files.known_keys import GROUP_KEYS
-from harness.planning.catalog.lm_eval_files.yaml_reader import Reading, read_file
+from harness.planning.catalog.lm_eval_files.yaml_reader import LoadedFile, read_file
 from harness.specs.loader import Document
 from harness.specs.task import GroupSpec
 
@@ -37,7 +37,7 @@ class Group(NamedTuple):
 class Inline(NamedTuple):
     """A task as a group has it."""
 
-    reading: Reading
+    reading: LoadedFile
     overrides: Mapping[str, Any]
 
 
@@ -165,7 +165,7 @@ class Names:
             near = did_you_mean(base, [*self.index.tasks, *self.index.groups, *self.index.tags])
             raise UserError(f"group '{group}' names '{base}', which is no task, group or tag", where=where, todo=near)
         if not known:
-            return [self._inline_task(group, base, Reading(document=_bare(document)), changed)]
+            return [self._inline_task(group, base, LoadedFile(document=_bare(document)), changed)]
         if not changed:
             return [PREFIX + base]
         return [self._changed(group, task, changed) for task in self.leaves(base)]
@@ -177,7 +177,7 @@ class Names:
             return self._inline_task(group, task, reading, {**before, **changed})
         return self._inline_task(group, task, read_file(self.index.tasks[task].path), changed)
 
-    def _inline_task(self, group: str, task: str, reading: Reading, overrides: Mapping[str, Any]) -> str:
+    def _inline_task(self, group: str, task: str, reading: LoadedFile, overrides: Mapping[str, Any]) -> str:
         name = f"{group}{WITHIN}{task}"
         self._inline[name] = Inline(reading, overrides)
         return PREFIX + name

@@ -32,8 +32,6 @@ class Listed(NamedTuple):
 
     name: str
     path: Path
-    is_class: bool = False
-    "A Python class stands behind it."
 
 
 class Sketch(NamedTuple):
@@ -82,7 +80,7 @@ class Index:
             if name in known:
                 self.remarks.append(f"{shown(path)}: {kind} '{name}' stands in place of that of {shown(known.pop(name).path)}")
         own[name] = path
-        (self.groups if kind == "group" else self.tasks)[name] = Listed(name, path, "class" in values)
+        (self.groups if kind == "group" else self.tasks)[name] = Listed(name, path)
         for tag in _names(_inherited(path, "tag")) if kind == "task" else ():
             self.tags[tag] = sorted({*self.tags.get(tag, ()), name})
 

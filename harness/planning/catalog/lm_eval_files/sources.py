@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from harness.specs.task import Source
 
 if TYPE_CHECKING:
-    from harness.planning.catalog.lm_eval_files.task_file import File
+    from harness.planning.catalog.lm_eval_files.task_file import TaskFile
 
 BUILDERS = ("json", "csv", "parquet", "text")
 "Dataset paths of `datasets` that mean files."
@@ -24,17 +24,16 @@ IGNORED = ("trust_remote_code", "download_mode", "cache_dir")
 "Arguments of load_dataset that change no row."
 
 
-class Sources(NamedTuple):
+class RowSources(NamedTuple):
     """The rows of a task."""
 
     asked: Source
     asked_split: str
     shown: Source | None
     "None where the solved examples stand in the file or come from a function."
-    shown_split: str | None
 
 
-def sources_of(file: File) -> Sources | None:
+def sources_of(file: TaskFile) -> RowSources | None:
     """The sources of a task; None, with mistakes in the file, where it names none."""
     asked = file.get("test_split") or file.get("validation_split")
     if asked is None:
@@ -53,10 +52,10 @@ def sources_of(file: File) -> Sources | None:
         )
     first = _source(file, str(asked))
     second = _source(file, str(shown)) if shown is not None else None
-    return Sources(first, str(asked), second, None if shown is None else str(shown)) if first else None
+    return RowSources(first, str(asked), second) if first else None
 
 
-def _source(file: File, split: str) -> Source | None:
+def _source(file: TaskFile, split: str) -> Source | None:
     """The source of one split."""
     path, name = str(file.get("dataset_path")), file.get("dataset_name")
     kwargs = {key: value for key, value in dict(file.get("dataset_kwargs", {})).items() if key not in IGNORED}
@@ -69,7 +68,7 @@ def _source(file: File, split: str) -> Source | None:
     return Source(hub=path, config="default" if name is None else str(name), split=split, revision=revision)
 
 
-def _files(file: File, path: str, data_files: Any, kwargs: Mapping[str, Any], split: str) -> Source | None:
+def _files(file: TaskFile, path: str, data_files: Any, kwargs: Mapping[str, Any], split: str) -> Source | None:
     """Files as `datasets` reads them; those of a hub dataset lie in its folder of the mirror."""
     by_split = data_files if isinstance(data_files, Mapping) else {"train": data_files}
     names = by_split.get(split)

@@ -18,7 +18,7 @@ from harness.task_types.lm_eval_harness.templates import parsed
 
 
 @dataclass(kw_only=True)
-class File:
+class TaskFile:
     """The values of a task, where they stand, and what is wrong with them."""
 
     name: str
@@ -48,7 +48,7 @@ class File:
         return self.document.path.parent
 
 
-def value_of(file: File, value: Any, path: KeyPath) -> Any:
+def value_of(file: TaskFile, value: Any, path: KeyPath) -> Any:
     """A value as the spec holds it: functions with their hash, templates checked."""
     if isinstance(value, FunctionName):
         return _function(file, value, path)
@@ -59,7 +59,7 @@ def value_of(file: File, value: Any, path: KeyPath) -> Any:
     return value
 
 
-def _function(file: File, value: FunctionName, path: KeyPath) -> dict[str, str]:
+def _function(file: TaskFile, value: FunctionName, path: KeyPath) -> dict[str, str]:
     """What the spec says of a function, looked up once; one that is not there is a mistake."""
     key = (value.reference, value.folder)
     if key not in file.functions:
@@ -76,7 +76,7 @@ def _relative(folder: Path, to: Path) -> str:
     return "." if folder == to else os.path.relpath(folder.resolve(), to.resolve())
 
 
-def check_template(file: File, text: str, path: KeyPath) -> None:
+def check_template(file: TaskFile, text: str, path: KeyPath) -> None:
     """Note a template that does not parse."""
     try:
         parsed(text)

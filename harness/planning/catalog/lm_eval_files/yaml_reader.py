@@ -36,7 +36,7 @@ class FunctionName(str):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class LoadedFile:
     """A file with its includes."""
 
     document: Document
@@ -53,7 +53,7 @@ class _File:
     remarks: list[str] = field(default_factory=list)
 
 
-def read_file(path: Path, *, _stack: tuple[Path, ...] = ()) -> Reading:
+def read_file(path: Path, *, _stack: tuple[Path, ...] = ()) -> LoadedFile:
     """Read a file; raises UserError for bad YAML, missing includes and circles, with the chain that leads there."""
     path = Path(os.path.abspath(path))
     if path in _stack:
@@ -77,7 +77,7 @@ def read_file(path: Path, *, _stack: tuple[Path, ...] = ()) -> Reading:
         _lay_over(values, marks, base.document.values, base.document.marks, without=("task_list",))
         remarks += base.remarks
     _lay_over(values, marks, own.values, own.marks, without=("include",))
-    return Reading(document=Document(path=path, values=values, marks=marks), remarks=tuple(dict.fromkeys(remarks)))
+    return LoadedFile(document=Document(path=path, values=values, marks=marks), remarks=tuple(dict.fromkeys(remarks)))
 
 
 def own_values(path: Path) -> dict[Any, Any]:
