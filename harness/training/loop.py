@@ -51,7 +51,7 @@ def train(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> dict
         for step in range(start, run.total_steps):
             if run.progress.stopped_early:
                 break
-            run.progress.losses.append(take_step(run, step))
+            run.progress.losses.append(_step(run, step))
             bar.update()
             _after_step(run, step + 1, bar)
     return from_first(lambda: _finish(run))
@@ -84,14 +84,14 @@ def _save_state(run: TrainingRun, step: int) -> None:
             remove_folder(old)
 
 
-def take_step(run: TrainingRun, number: int) -> float:
+def _step(run: TrainingRun, number: int) -> float:
     """One optimizer step; returns the loss (mean over targets)."""
     with together():
         items = run.mixture.step(number)
         # A language that gets more than its share of an epoch may bring an item twice: as its own negative it would mislead.
         whole = run.data[items.task].module.EXAMPLES_ARE_ITEMS
         chosen = dict.fromkeys(items.items.tolist()) if whole else items.items.tolist()
-        groups = [augmented(run, items.task, item, items.epoch) for item in chosen]
+        groups = [_augmented(run, items.task, item, items.epoch) for item in chosen]
     loss = batch_gradients(run.works[items.task], groups, step=number)
     with together():
         if not math.isfinite(loss):
@@ -108,7 +108,7 @@ def take_step(run: TrainingRun, number: int) -> float:
     return loss
 
 
-def augmented(run: TrainingRun, task: str, item: int, epoch: int) -> list[Feature]:
+def _augmented(run: TrainingRun, task: str, item: int, epoch: int) -> list[Feature]:
     """The features of an item, with the type's per-epoch randomness drawn for (seed, task, example, epoch)."""
     data, work = run.data[task], run.works[task]
     features = data.items[item]

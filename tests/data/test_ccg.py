@@ -120,7 +120,7 @@ def test_labels_are_read_once_and_remembered(tmp_path: Path) -> None:
     known = rows.stat()
     rows.write_bytes(b"?" * known.st_size)
     os.utime(rows, ns=(known.st_atime_ns, known.st_mtime_ns))  # so that its hash is remembered
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="no sentence with CCG categories"):
         load_examples(spec, split="train", langs=["en"], place=place)
     assert label_set(spec, place=place) == labels
     assert label_set(spec.model_copy(update={"labels": labels}), place=place) == labels

@@ -1,3 +1,5 @@
+"""Languages are those of XTREME and XTREME-R under one code each, grouped by what the table and pretraining say of them."""
+
 import pytest
 
 from harness.api.errors import UserError

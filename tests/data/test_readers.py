@@ -1,3 +1,5 @@
+"""Readers give the rows of a file as they stand there, and name file and line of what does not fit."""
+
 import gzip
 import json
 

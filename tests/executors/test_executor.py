@@ -5,6 +5,7 @@ import multiprocessing
 
 import pytest
 import torch
+from listening import before_each_step
 from small_runs import Project, contents, differences, run_in_child
 
 from harness.runtime.stages import lock
@@ -39,14 +40,11 @@ def test_a_failed_stage_stops_its_descendants_only(tmp_path):
     assert "Traceback" in error.read_text()
 
 
-def test_the_error_file_goes_when_the_stage_succeeds(project, tmp_path, monkeypatch):
-    import harness.training.loop as training
-
-    def fail(*args, **kwargs):
+def test_the_error_file_goes_when_the_stage_succeeds(project, tmp_path):
+    def fail():
         raise RuntimeError("the disk is on fire")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "batch_gradients", fail)
+    with before_each_step(fail):
         report = project.run(tmp_path, tasks="pairs", languages=("de",))
     assert [text for _, text in report.failed] == ["RuntimeError: the disk is on fire"]
     assert len(list(tmp_path.glob("train/*/error.txt"))) == 1

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from small_runs import Project, differences, run_in_child, steps_of
+from small_runs import Project, differences, num_steps, run_in_child
 
 from harness.prediction.partials import open_partials
 from harness.runtime.stages import lock
@@ -20,7 +20,7 @@ def project(tmp_path_factory):
 
 def uninterrupted(project, root, **request):
     assert run_in_child(project, root, **request) == 0
-    return steps_of(root.with_suffix(".trace"))
+    return num_steps(root.with_suffix(".trace"))
 
 
 @pytest.mark.parametrize(("tasks", "intermediate", "kills"), [("pairs,tags", "none", 6), ("quiz,nearest", "cloze", 4)])
@@ -31,17 +31,17 @@ def test_killed_at_changes_of_files_it_ends_with_the_same_bytes(project, tmp_pat
     rng = random.Random(tasks)
     killed = 0
     while killed < kills:
-        before = len(steps_of(tmp_path / "cut.trace"))
+        before = num_steps(tmp_path / "cut.trace")
         code = run_in_child(project, tmp_path / "cut", die_at=rng.randrange(3, 60), **request)
         assert code in (0, -9)
         if code == 0:
             break
         killed += 1
-        assert len(steps_of(tmp_path / "cut.trace")) >= before
+        assert num_steps(tmp_path / "cut.trace") >= before
     assert killed >= 4
     assert run_in_child(project, tmp_path / "cut", **request) == 0
     assert differences(tmp_path / "whole", tmp_path / "cut") == []
-    assert len(steps_of(tmp_path / "cut.trace")) <= len(steps) + killed * SAVE_EVERY
+    assert 0 < steps <= num_steps(tmp_path / "cut.trace") <= steps + killed * SAVE_EVERY
 
 
 def test_prompts_go_on_where_they_were(project, tmp_path):

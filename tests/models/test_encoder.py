@@ -192,6 +192,7 @@ def test_positions_are_counted_as_each_family_does(folders):
 def test_the_encoder_half_alone_is_loaded(folders):
     for kind in ("mt5", "umt5"):
         names = [name for name, _ in loaded(folders[kind], heads={}).module.named_parameters()]
+        assert [name for name in names if "encoder" in name]
         assert not [name for name in names if "decoder" in name]
 
 

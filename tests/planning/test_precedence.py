@@ -59,7 +59,7 @@ def test_training_defaults_then_phase_then_the_task_of_the_rows_then_the_target(
         write(tmp_path, pairs("t", train=False, train_on="s"))
         write(tmp_path, {**RECIPE, **blocks, "tasks": {key: {"batch_size": 4 + n} for n, key in enumerate(order[:count])}})
         found = training(["s", "t"], phase="target", recipe=Catalog([tmp_path]).recipe("short"))
-        assert found.values.batch_size == 3 + count if count else 2
+        assert found.values.batch_size == (3 + count if count else 2)
         assert found.origin["batch_size"] == f"recipe short {'tasks.' + order[count - 1] if count else 'target'}"
         assert found.origin["epochs"] == "recipe short defaults"
         assert found.origin["weight_decay"] == "default"

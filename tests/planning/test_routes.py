@@ -197,7 +197,9 @@ def test_what_an_adapter_cannot_do_is_one_clear_error(asked: Asked, folder: Path
 
 
 def test_hidden_words_are_not_asked_of_a_model_that_sees_only_what_comes_before(folder: Path, catalog: Catalog) -> None:
-    for asked in [asked for asked in ALL if asked.hides]:
+    hidden = [asked for asked in ALL if asked.hides]
+    assert hidden
+    for asked in hidden:
         with pytest.raises(UserError, match="hides words") as caught:
             plan_of(asked, folder, catalog)
         assert "bidirectional=true" in caught.value.todo

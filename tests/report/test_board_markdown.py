@@ -23,7 +23,7 @@ def test_partial_degenerate_truncated_missing_and_overlapping_are_told(tmp_path)
     run.extra["overlaps"] = [{"train": "mnli train", "test": "xnli", "lang": "de", "n": 37}]
     board = build_board([run.write()])
     assert board["synthetic"]
-    assert all(row["partial"] and row["limit"] == 90 for row in board["rows"])
+    assert [(row["partial"], row["limit"]) for row in board["rows"]] == [(True, 90)] * 2
     assert board["degenerate"] == [
         {"stage": chain[0].name, "why": "final loss 1.0986 is that of guessing", "cells": 2},
         {"stage": one_class.name, "why": "one class is predicted throughout", "cells": 1},

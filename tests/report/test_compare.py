@@ -50,6 +50,7 @@ def test_one_run_sets_none_against_each_other_setting(tmp_path):
     assert over["difference"]["value"] == pytest.approx((10 + 6.5) / 2)
     assert over["tasks"] == ["xnli", "pairs"]
     lifts = {e["task"]: e["lift"] for e in build_board([run])["task_scores"] if e["intermediate"] == "mnli"}
+    assert set(lifts) == {"xnli", "pairs"}
     for name, lift in lifts.items():
         interval = row(document, name, intermediate="mnli")["difference"]
         assert interval["value"] == pytest.approx(lift["value"])

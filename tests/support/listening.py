@@ -1,7 +1,12 @@
-"""What a model is asked: methods of an adapter, as its contract has them, that tell a test before they answer.
+"""What a model is asked, and when it learns: a test is told before an adapter's method answers, and before an optimizer steps.
 
 listen(monkeypatch, Encoder, "forward_head", lambda batch, head: seen.append(batch))
+with before_each_step(lambda: steps.append(len(steps))): ...
 """
+
+from contextlib import contextmanager
+
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 
 def listen(monkeypatch, adapter, name, hear):
@@ -13,3 +18,13 @@ def listen(monkeypatch, adapter, name, hear):
         return answer(self, *args, **kwargs)
 
     monkeypatch.setattr(adapter, name, heard)
+
+
+@contextmanager
+def before_each_step(hear):
+    """Call `hear` before each step of any optimizer of this process; what it raises ends the training there."""
+    handle = register_optimizer_step_pre_hook(lambda *_: hear())
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from listening import before_each_step
 
 from harness.data.locations import DataPlace
 from harness.executors.local import Report, execute
@@ -187,8 +188,9 @@ def differences(one: Path, other: Path) -> list[str]:
     return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
 
 
-def steps_of(trace: Path) -> list[int]:
-    return [int(line) for line in trace.read_text().split()] if trace.exists() else []
+def num_steps(trace: Path) -> int:
+    """How many optimizer steps were taken, those done again included."""
+    return trace.read_text().count("\n") if trace.exists() else 0
 
 
 CHANGES = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate"}
@@ -214,18 +216,14 @@ def _count_changes(root: Path, at: int | None) -> None:
 
 def _child(project: Project, root: Path, request: dict[str, Any], die_at: int | None, trace: Path) -> None:
     torch.set_num_threads(1)
-    import harness.training.loop as training
 
-    gradients = training.batch_gradients
-
-    def traced(work, groups, *, step):  # counts what is done again; the gradients are the real ones
+    def write_down() -> None:  # counts what is done again
         with trace.open("a") as file:
-            file.write(f"{step}\n")
-        return gradients(work, groups, step=step)
+            file.write("step\n")
 
-    training.batch_gradients = traced
     _count_changes(root, die_at)
-    report = project.run(root, **request)
+    with before_each_step(write_down):
+        report = project.run(root, **request)
     sys.exit(1 if report.failed or report.not_run else 0)
 
 

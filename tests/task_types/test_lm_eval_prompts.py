@@ -97,15 +97,20 @@ def test_tokens_are_cut_as_lm_eval_cuts_them(with_first, longest):
         tokenizer.bos_token = FIRST
     config = LmEvalTask(output_type="multiple_choice", doc_to_text="q", doc_to_target=0, doc_to_choice="c")
     route = LmEvalRoute(config=config, code=CODE, settings=PromptSettings(max_length=longest))
+    compared, shortened = 0, 0
     for context in CONTEXTS:
-        wanted = [cut_by_length(tokenizer, context, f" {text}", longest) for text in CONTINUATIONS]
-        if any(len(after) >= longest or not before for before, after in wanted):
-            continue  # lm-eval stops there
-        example = SimpleNamespace(id="0", row={"q": context, "c": CONTINUATIONS}, columns=frozenset("qc"), inputs=0)
+        cut = {text: cut_by_length(tokenizer, context, f" {text}", longest) for text in CONTINUATIONS}
+        # lm-eval stops at a continuation as long as that, and at one before which nothing is left.
+        wanted = {text: (before, after) for text, (before, after) in cut.items() if before and len(after) < longest}
+        example = SimpleNamespace(id="0", row={"q": context, "c": list(wanted)}, columns=frozenset("qc"), inputs=0)
         features = route.encode([example], task=SimpleNamespace(task="t"), tokenizer=tokenizer, options=None, train=False)
         found = [(feature.input_ids, ids) for feature in features for ids in feature.continuations]
-        assert found == wanted
-        assert [number for feature in features for number in feature.info] == [0, 1, 2, 3, 4]
+        assert found == list(wanted.values())
+        assert [number for feature in features for number in feature.info] == list(range(len(wanted)))
+        compared += len(wanted)
+        shortened += sum(feature.num_truncated > 0 for feature in features)
+    assert compared > 15
+    assert (shortened > 0) == (longest == 6)
 
 
 def test_every_tokenizer_has_a_first_token_for_an_empty_context():

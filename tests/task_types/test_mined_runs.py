@@ -31,6 +31,7 @@ def test_runs_hold_every_pair_once_and_do_not_depend_on_the_model():
     assert len(one) == 12
     assert sorted(line for p in one for line in p.gold) == sorted(example.gold)
     assert [p.id for p in one] == sorted(line.split("\t")[0] for line in example.gold)
+    assert sum(len(p.prediction) for p in one) > 6
     ends = [int(p.id[3:]) for p in one]
     for prediction, begin, end in zip(one, [0, *ends], [*ends[:-1], 10**9]):
         assert all(begin < int(line[3:12]) <= end for line in prediction.prediction)

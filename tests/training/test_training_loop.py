@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from listening import before_each_step
 from safetensors.torch import load_file
 from small_runs import Project, differences
 
@@ -14,10 +15,11 @@ from harness.api.errors import UserError
 from harness.runtime.processes import together
 from harness.specs.recipe import Training
 from harness.training.gradients import batch_gradients
-from harness.training.loop import augmented, take_step, train
+from harness.training.loop import train
 from harness.training.optimizer import freeze, parameter_groups, rate_factor
 from harness.training.outcome import label_entropy
 from harness.training.setup import prepare
+from harness.training.states import States
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -89,7 +91,8 @@ def gradients(project, root, name, *, batch_tokens=None, module=None):
     ((task, data),) = run.data.items()
     groups = [data.items[i] for i in run.mixture.step(0).items]
     if name == "cloze":
-        groups = [augmented(run, task, i, 0) for i in run.mixture.step(0).items]
+        how = {"rng": np.random.default_rng(0), "tokenizer": run.works[task].adapter.tokenizer, "options": data.options}
+        groups = [[data.module.augment(feature, **how) for feature in group] for group in groups]
     if module:
         module(run)
     loss = batch_gradients(run.works[task], groups, step=0)
@@ -282,10 +285,12 @@ def test_gradients_are_clipped(still, tmp_path):
     moments = {}
     for limit in (0.0, 0.01):
         stage, machine = stage_of(still, "pairs")
-        args = with_training(stage.args, max_grad_norm=limit, max_steps=1)
-        run = prepare(replace(stage, args=args), root=tmp_path, machine=machine)
-        take_step(run, 0)
-        first = [state["exp_avg"] / 0.1 for state in run.optimizer.state.values()]
+        args = with_training(stage.args, max_grad_norm=limit, max_steps=2)
+        stage = replace(stage, args=args)
+        train(stage, root=tmp_path, machine=replace(machine, save_every=1))
+        saved = States(folder=stage.folder(tmp_path)).newest()
+        assert saved.step == 1
+        first = [state["exp_avg"] / 0.1 for state in saved.tensors["optimizer"]["state"].values()]
         moments[limit] = float(torch.cat([m.flatten() for m in first]).norm())
     assert moments[0.01] == pytest.approx(0.01, rel=1e-3)
     assert moments[0.0] > 0.1
@@ -324,22 +329,18 @@ def test_entropy_is_that_of_the_labels(project, tmp_path):
     assert label_entropy(items) < math.log(3)
 
 
-def test_the_log_grows_while_training_and_forgets_what_is_done_again(project, tmp_path, monkeypatch):
+def test_the_log_grows_while_training_and_forgets_what_is_done_again(project, tmp_path):
     stage, machine = stage_of(project, "pairs")
     args = with_training(stage.args, max_steps=25, eval_every=7)
     stage = replace(stage, args=args)
-    import harness.training.loop as module
+    seen = []
 
-    seen, gradients = [], module.batch_gradients
-
-    def stop_at_16(work, groups, *, step):
+    def stop_at_17th():
         seen.append((stage.folder(tmp_path) / "log.jsonl").read_text().count('"loss"'))
-        if step == 16 and len(seen) == 17:
+        if len(seen) == 17:
             raise KeyboardInterrupt
-        return gradients(work, groups, step=step)
 
-    monkeypatch.setattr(module, "batch_gradients", stop_at_16)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), before_each_step(stop_at_17th):
         train(stage, root=tmp_path, machine=replace(machine, save_every=15))
     assert sorted(set(seen)) == [0, 7, 10, 14, 15]
     train(stage, root=tmp_path, machine=replace(machine, save_every=15))
