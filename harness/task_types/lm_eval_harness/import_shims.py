@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from harness.api.errors import UserError
-from harness.scoring.metrics._answers import overlap
+from harness.scoring.metrics._answers import overlap_or_equal
 from harness.scoring.metrics.squad import tokens
 
 SQUAD = "transformers.data.metrics.squad_metrics"
@@ -97,8 +97,7 @@ def weighted_f1_score(items: Sequence[tuple[Any, Any]]) -> float:
 
 def compute_f1(gold: str, predicted: str) -> float:
     """SQuAD 2.0's F1 of two texts: of two empty ones 1, of an empty and another 0."""
-    wanted, given = tokens(gold), tokens(predicted)
-    return overlap(given, wanted) if wanted and given else float(wanted == given)
+    return overlap_or_equal(tokens(predicted), tokens(gold))
 
 
 def compute_exact(gold: str, predicted: str) -> int:
