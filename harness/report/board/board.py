@@ -11,17 +11,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.api.errors import UserError
 from harness.api.protocols import Json
 from harness.api.registry import TASK_TYPES
 from harness.report.board.language_groups import cut_entries
-from harness.report.board.lifts import NONE, SEED, ScoredCell, score_cells
+from harness.report.board.lifts import SEED, ScoredCell, score_cells
 from harness.report.board.means import Arm, GroupNumbers, TaskNumbers, arms_of, group_numbers, prompt_of, task_numbers
+from harness.report.board.number_format import NONE
 from harness.report.board.references import reference_entries
 from harness.report.board.seeds import degenerate_seeds, degenerate_stages, over_seeds
 from harness.report.record.gather import CellKey, CellRecord, Material, gather
 from harness.report.record.stage_facts import portable
-from harness.runtime.stages import read_json, write_json
+from harness.report.schema_check import check_schema
+from harness.runtime.stages import write_json
 from harness.scoring.bootstrap import LEVEL, SAMPLES, BootstrapEstimate, summarise
 from harness.specs.model import Spec
 
@@ -82,16 +83,8 @@ def write_board(board: Mapping[str, Json], path: Path) -> None:
 
 def check_board(board: Mapping[str, Json]) -> None:
     """Raise UserError at the first place where a board does not fit the published schema."""
-    from jsonschema import Draft202012Validator
-
-    errors = sorted(Draft202012Validator(read_json(SCHEMA_FILE)).iter_errors(board), key=lambda error: error.json_path)
-    if errors:
-        raise UserError(
-            errors[0].message[:300],
-            where=f"leaderboard {errors[0].json_path}",
-            expected=f"a board as {SCHEMA_FILE.name} describes it",
-            todo="if a run wrote it, this is a mistake of the harness: report it with this message",
-        )
+    todo = "if a run wrote it, this is a mistake of the harness: report it with this message"
+    check_schema(board, SCHEMA_FILE, name="leaderboard", expected="a board", todo=todo)
 
 
 def _plain(specs: Mapping[str, Spec]) -> dict[str, Json]:

@@ -13,7 +13,8 @@ from typing import Any
 from harness.api.errors import UserError
 from harness.api.protocols import Json
 from harness.api.registry import METRICS, TASK_TYPES
-from harness.report.board.lifts import NONE
+from harness.report.board.lifts import score_mismatch
+from harness.report.board.number_format import NONE
 from harness.report.comparison.items import Stock
 from harness.report.comparison.paired_scores import SeedPairs
 from harness.report.comparison.pairing import Contrast, ContrastSide, PairedCell, Pairs, Unpaired, pair_up
@@ -22,6 +23,7 @@ from harness.report.comparison.significance import Finding, findings
 from harness.report.comparison.systems import System
 from harness.report.record.schema import RequestedModel, RequestedTask
 from harness.report.record.stage_facts import portable
+from harness.report.schema_check import check_schema
 from harness.runtime.stages import read_json, write_json
 from harness.scoring.bootstrap import LEVEL, holm
 from harness.scoring.score import SCORE_FILE
@@ -74,16 +76,8 @@ def compare(a: System, b: System, *, by: str = "task", samples: int | None = Non
 
 def write_comparison(document: Mapping[str, Json], path: Path) -> None:
     """Write the JSON, by rename; raises UserError if it does not fit the schema."""
-    from jsonschema import Draft202012Validator
-
-    errors = sorted(Draft202012Validator(read_json(SCHEMA_FILE)).iter_errors(document), key=lambda error: error.json_path)
-    if errors:
-        raise UserError(
-            errors[0].message[:300],
-            where=f"comparison {errors[0].json_path}",
-            expected=f"a comparison as {SCHEMA_FILE.name} describes it",
-            todo="this is a mistake of the harness: report it with this message",
-        )
+    todo = "this is a mistake of the harness: report it with this message"
+    check_schema(document, SCHEMA_FILE, name="comparison", expected="a comparison", todo=todo)
     write_json(path, dict(document))
 
 
@@ -120,15 +114,8 @@ def _findings(
     loaded = stock.load(folders, {name: task.score for name, task in tasks.items()})
     items = {folder: own for own in loaded for folder in own.cells}
     for folder, own in items.items():
-        value, told = own.score(folder), read_json(folder / SCORE_FILE)["score"]["value"]
-        if abs(value - told) > 1e-6:
-            raise UserError(
-                "score and statistics do not belong together",
-                where=str(folder),
-                expected=str(value),
-                found=str(told),
-                todo="the metric or the file was changed: remove the folder and run again",
-            )
+        if error := score_mismatch(folder, computed=own.score(folder), recorded=read_json(folder / SCORE_FILE)):
+            raise error
     resampled = []
     for unit in units:
         both = [(a, b) for pair in unit.pairs if (a := pair.a.folder) and (b := pair.b.folder)]

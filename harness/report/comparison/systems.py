@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from harness.api.errors import UserError, did_you_mean
-from harness.report.board.lifts import NONE
+from harness.report.board.number_format import NONE
 from harness.report.record.gather import CellKey, CellRecord, Material, gather
 
 FIELDS = ("model", "intermediate", "recipe", "route", "limit", "seed")
