@@ -132,7 +132,7 @@ def request_of(args: argparse.Namespace) -> RunRequest:
         intermediate=args.intermediate,
         recipe=args.recipe,
         seeds=seeds,
-        languages=tuple(dict.fromkeys(part.strip() for part in args.languages.split(",") if part.strip())),
+        languages=tuple(dict.fromkeys(comma_separated(args.languages))),
         limit=args.limit,
         no_train=args.no_train,
         remove_overlap=args.remove_overlap,
@@ -156,6 +156,11 @@ def machine_of(args: argparse.Namespace, catalog: Catalog) -> Machine:
         progress=not args.quiet,
         task_folders=catalog.task_folders(),
     )
+
+
+def comma_separated(text: str) -> list[str]:
+    """The words of a flag that takes several; none of an empty text."""
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def say(text: str) -> None:

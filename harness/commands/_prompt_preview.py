@@ -9,10 +9,11 @@ from typing import Any
 from harness.api.errors import MissingData
 from harness.api.registry import TASK_TYPES
 from harness.commands._table import on_one_line
-from harness.data.examples import Split, load_examples
+from harness.data.examples import load_examples
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.precedence import route_name
+from harness.specs.portable import Split
 from harness.specs.prompt import PromptSettings
 from harness.specs.task import TaskSpec
 from harness.task_types.prompting.route import PromptRoute

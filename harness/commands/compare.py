@@ -25,7 +25,7 @@ import argparse
 from pathlib import Path
 
 from harness.api.errors import UserError
-from harness.commands._arguments import out, say
+from harness.commands._arguments import comma_separated, out, say
 from harness.report.comparison import Scope, compare, find_systems, markdown, write_comparison
 from harness.report.comparison.document import SAMPLES
 from harness.report.comparison.rows import CUTS
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("more than two systems", expected="one run, or two", found=" ".join(args.systems))
     if args.samples is not None and args.samples < 1:
         raise UserError("must be at least 1", where="--samples", found=str(args.samples))
-    scope = Scope(tasks=_words(args.tasks), languages=_words(args.languages))
+    scope = Scope(tasks=comma_separated(args.tasks), languages=comma_separated(args.languages))
     a, b = find_systems(args.systems, a=args.a, b=args.b, scope=scope)
     document = compare(a, b, by=args.by, samples=args.samples, seed=args.seed)
     if args.output:
@@ -65,7 +65,3 @@ def run(args: argparse.Namespace) -> int:
         say(f"comparison: {args.output}")
     out(markdown(document))
     return 0
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.api.errors import MissingData, UserError
-from harness.commands._arguments import add_catalog_arguments, add_trust_argument, out, place_of, say
+from harness.commands._arguments import add_catalog_arguments, add_trust_argument, comma_separated, out, place_of, say
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.specs.portable import Split
 from harness.specs.task import TaskSpec
@@ -79,7 +79,7 @@ def _render(entry: Entry[TaskSpec], args: argparse.Namespace, catalog: Catalog) 
     spec = entry.spec
     place = place_of(args)
     folder = catalog.folder("task", spec.task)
-    wanted = [part.strip() for part in args.languages.split(",") if part.strip()]
+    wanted = comma_separated(args.languages)
     errors: list[UserError] = []
     splits: tuple[Split, ...] = ("train", "validation", "test")
     for split in splits:
