@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from harness.api.errors import MissingData, UserError
+from harness.specs.loader import load_yaml
 
 DATA_DIR_VARIABLE = "HARNESS_DATA_DIR"
 _YES = {"1", "ON", "YES", "TRUE"}
@@ -153,7 +154,7 @@ def _configs(readme: Path, mtime_ns: int) -> tuple[dict[str, Any], ...]:
     if not text.startswith("---"):
         return ()
     try:
-        header = yaml.load(text.split("\n---", 1)[0].removeprefix("---"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        header = load_yaml(text.split("\n---", 1)[0].removeprefix("---"))
     except yaml.YAMLError as error:
         raise UserError("the YAML header cannot be read", where=str(readme), found=str(error)) from None
     entries = header.get("configs", []) if isinstance(header, dict) else []

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+from harness.specs.loader import load_yaml
 
 LEXICON = Path(__file__).with_name("mini_lexicon.yaml")
 "Syllables and word order of the languages; its bytes are part of every fingerprint."
@@ -69,8 +69,7 @@ class World:
 @cache
 def world() -> World:
     """Read mini_lexicon.yaml."""
-    text = LEXICON.read_text(encoding="utf-8")
-    raw: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    raw: dict[str, Any] = load_yaml(LEXICON.read_text(encoding="utf-8"))
     languages = {lang: MiniLanguage(**rules) for lang, rules in raw["languages"].items()}
     kind_of = {thing: kind for name, kind in raw["kinds"].items() for thing in raw["concepts"][name]}
     return World(concepts=raw["concepts"], kinds=raw["kinds"], languages=languages, kind_of=kind_of)
