@@ -14,8 +14,8 @@ from harness.planning.intermediate import NO_INTERMEDIATE
 from harness.planning.request import RunRequest
 from harness.runtime.machine import Machine
 
-MOST_TOLD = 5
-"Names that two files have, on stderr."
+MAX_REMARKS = 5
+"Remarks on names that two files have which are printed at most."
 
 
 def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,11 +106,11 @@ def catalog_of(args: argparse.Namespace) -> Catalog:
     return catalog
 
 
-def tell_remarks(catalog: Catalog) -> None:
-    """Say on stderr which names mean two things."""
-    doubled = catalog.theirs.index.remarks
-    more = [f"... and {len(doubled) - MOST_TOLD} more"] if len(doubled) > MOST_TOLD else []
-    for remark in (*catalog.remarks, *doubled[:MOST_TOLD], *more):
+def print_remarks(catalog: Catalog) -> None:
+    """Print on stderr which names mean two things."""
+    doubled = catalog.lm_eval.index.remarks
+    more = [f"... and {len(doubled) - MAX_REMARKS} more"] if len(doubled) > MAX_REMARKS else []
+    for remark in (*catalog.remarks, *doubled[:MAX_REMARKS], *more):
         say(f"note: {remark}")
 
 

@@ -87,7 +87,7 @@ def _task(plan: Plan, name: str) -> dict[str, Any]:
 def _groups(plan: Plan, catalog: Catalog) -> dict[str, Any]:
     """The groups that the request names or that lie wholly within its tasks, with the groups inside them."""
     asked = {part.strip() for part in plan.request.tasks.split(",")}
-    theirs = {catalog.group(part).spec.group for part in asked - {*catalog.names("group")} if catalog.is_their_group(part)}
+    theirs = {catalog.group(part).spec.group for part in asked - {*catalog.names("group")} if catalog.is_lm_eval_group(part)}
     asked |= theirs
     groups: dict[str, Any] = {}
     for name in (*catalog.names("group"), *sorted(theirs)):
@@ -101,7 +101,7 @@ def _groups(plan: Plan, catalog: Catalog) -> dict[str, Any]:
 
 def _members(member: str, catalog: Catalog) -> list[str]:
     """A member of a group, globs expanded."""
-    known = member in catalog.names("task") or member in catalog.names("group") or catalog.theirs.knows(member)
+    known = member in catalog.names("task") or member in catalog.names("group") or catalog.lm_eval.knows(member)
     return [member] if known else fnmatch.filter(catalog.names("task"), member)
 
 

@@ -192,8 +192,8 @@ def _notes(picked: Mapping[str, PickedTask], num_rows: Mapping[str, Mapping[str,
         official = task.task.num_rows
         other = {lang: n for lang, n in num_rows[name].items() if n != official.get(lang, n)}
         if other:
-            told = ", ".join(f"{lang} {n:,} (XTREME: {official[lang]:,})" for lang, n in other.items())
-            notes.append(f"{name}: not XTREME's test set, whose labels these files do not fit: {told}")
+            counts = ", ".join(f"{lang} {n:,} (XTREME: {official[lang]:,})" for lang, n in other.items())
+            notes.append(f"{name}: not XTREME's test set, whose labels these files do not fit: {counts}")
         if task.source != name:
             notes.append(f"{name} is filled by the task {task.source}, whose rows need not be XTREME's")
     absent = [name for name in TASKS if name not in picked]

@@ -158,7 +158,7 @@ def _score_tags(task: OfficialTask, lang: str, predictions: Path, gold: Path) ->
         empty = f"; blank lines too many at line {_listed(given.empty_at)}" if given.empty_at else ""
         expected, found = f"{len(wanted.tags)} sentences", f"{len(given.tags)} sentences{empty}"
         raise _misaligned(predictions, gold, expected, found, "put one blank line between sentences")
-    other = [n for n, (ours, theirs) in enumerate(zip(given.tags, wanted.tags)) if len(ours) != len(theirs)]
+    other = [n for n, (tags, gold_tags) in enumerate(zip(given.tags, wanted.tags)) if len(tags) != len(gold_tags)]
     if other:
         n = other[0]
         more = f" (and {len(other) - 1} more sentences of another length)" if len(other) > 1 else ""
