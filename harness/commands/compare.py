@@ -28,7 +28,7 @@ from harness.api.errors import UserError
 from harness.commands._arguments import comma_separated, out, say
 from harness.report.comparison import Scope, compare, find_systems, markdown, write_comparison
 from harness.report.comparison.document import SAMPLES
-from harness.report.comparison.rows import CUTS
+from harness.report.comparison.rows import BREAKDOWNS
 
 HELP = "set one system against another, with tests"
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("systems", nargs="+", metavar="RUN[:FIELD=VALUE,...]", help="one run, or two: A and then B")
     parser.add_argument("--a", default="", metavar="FIELD=VALUE,...", help="the cells that are A (of one run: intermediate=none)")
     parser.add_argument("--b", default="", metavar="FIELD=VALUE,...", help="the cells that are B (of one run: all others)")
-    parser.add_argument("--by", choices=CUTS, default="task", help="one row for each of these (default: task)")
+    parser.add_argument("--by", choices=BREAKDOWNS, default="task", help="one row for each of these (default: task)")
     parser.add_argument("--tasks", default="", help="only these tasks, globs or groups of the run, e.g. xnli,xquad")
     parser.add_argument("--languages", default="", help="only these languages, e.g. de,sw")
     parser.add_argument(

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.api.protocols import Json
 from harness.api.registry import TASK_TYPES
-from harness.report.board.language_groups import cut_entries
+from harness.report.board.language_groups import language_group_entries
 from harness.report.board.lifts import SEED, ScoredCell, score_cells
 from harness.report.board.means import Arm, GroupNumbers, TaskNumbers, arms_of, group_numbers, prompt_of, task_numbers
 from harness.report.board.number_format import NONE
@@ -61,7 +61,7 @@ def build_board(
         "rows": [_row(scored[cell.key], material) for cell in _in_order(material, task_order) if cell.key in scored],
         "task_scores": [_task_entry(arm, task, found, material) for arm in numbers for task, found in numbers[arm].items()],
         "group_scores": [entry for arm in numbers for entry in _group_entries(arm, numbers[arm], material)],
-        "cuts": [entry for arm in numbers for entry in _cuts(arm, numbers[arm], material)],
+        "cuts": [entry for arm in numbers for entry in _language_groups(arm, numbers[arm], material)],
         "references": _references(references, numbers, material, task_order),
         "missing": [{**_names(c.key), "reason": c.reason} for c in _in_order(material, task_order) if c.key not in scored],
         "degenerate": degenerate_stages(material, scored),
@@ -252,14 +252,14 @@ def _group_entries(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Mater
     return entries
 
 
-def _cuts(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Material) -> list[Json]:
+def _language_groups(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Material) -> list[Json]:
     """Means over families, scripts, word orders and (not) covered languages of each task of an arm."""
     coverage = material.models[arm.model].coverage if arm.model in material.models else None
     covered = coverage.languages if coverage else None
     return [
         {**_arm_names(arm), "task": task, **entry}
         for task, found in numbers.items()
-        for entry in cut_entries(material.tasks[task], found, covered=covered)
+        for entry in language_group_entries(material.tasks[task], found, covered=covered)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The finished cells with their bootstrap replicates, each set against the same cell without the intermediate phase.
+"""Lifts: the bootstrap estimate of each finished cell minus that of the same cell without the intermediate phase.
 
     scored = score_cells(material.cells, material.tasks)
     scored[key].estimate, scored[key].lift       # lift: same backbone, target, language, recipe and seed, same draws of examples
