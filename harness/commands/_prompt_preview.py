@@ -41,10 +41,10 @@ def own_prompts(
         for lang in langs:
             example = _rows(spec, split, [lang], catalog, place)[0]
             wording = wording_of(spec, settings=settings, lang=lang)
-            written = route.written(example, wording, task=spec, tokenizer=tokenizer)
+            prompt = route.rendered(example, wording, task=spec, tokenizer=tokenizer)
             yield f"{lang}, row {example.id}, right: {on_one_line(wording.answer(example))}"
-            yield f"  prompt: {on_one_line(written.text)}"
-            yield from (f"  then: {on_one_line(written.delimiter + text)}" for text in wording.continuations(example))
+            yield f"  prompt: {on_one_line(prompt.text)}"
+            yield from (f"  then: {on_one_line(prompt.delimiter + text)}" for text in wording.continuations(example))
             if generate := spec.prompt.generate:
                 yield f"  then at most {generate.max_new_tokens} tokens, until {on_one_line(list(generate.stop))}"
     except MissingData as error:

@@ -36,7 +36,7 @@ def write(folder, **files):
     return folder
 
 
-def telling(*columns, **values):
+def renderer(*columns, **values):
     return RowRenderer(config=LmEvalTask(**values), code=CODE, columns=frozenset(columns))
 
 
@@ -150,24 +150,24 @@ def test_files_of_rows_are_those_of_the_split(tmp_path):
 
 
 def test_columns_come_before_templates_and_digits_are_numbers():
-    made = telling("q", "4", doc_to_text="4", doc_to_target="{{a}}", doc_to_choice=["x", "y"])
+    made = renderer("q", "4", doc_to_text="4", doc_to_target="{{a}}", doc_to_choice=["x", "y"])
     row = {"q": "?", "4": "a column", "a": "1"}
     assert (made.text(row), made.target(row), made.choices(row)) == ("a column", 1, ["x", "y"])
-    assert telling("q", doc_to_text="q", doc_to_target="{{a}}").target(row) == "1"
-    assert telling(doc_to_text="q", doc_to_target="[{{a}}, 'b']").target(row) == [1, "b"]
-    assert telling(doc_to_text="q", doc_to_target="[{{q}}]").target(row) == "[?]"
-    assert telling(doc_to_text="{{a}}", doc_to_target=0, doc_to_choice={"k": "x", "l": "y"}).text(row) == 1
-    assert telling(doc_to_choice="{{[q, a + '\\n']}}").choices(row) == ["?", "1\n"]
-    assert telling(doc_to_text="{{ q | regex_replace('[?]', '!') }}\n").text(row) == "!\n"
+    assert renderer("q", doc_to_text="q", doc_to_target="{{a}}").target(row) == "1"
+    assert renderer(doc_to_text="q", doc_to_target="[{{a}}, 'b']").target(row) == [1, "b"]
+    assert renderer(doc_to_text="q", doc_to_target="[{{q}}]").target(row) == "[?]"
+    assert renderer(doc_to_text="{{a}}", doc_to_target=0, doc_to_choice={"k": "x", "l": "y"}).text(row) == 1
+    assert renderer(doc_to_choice="{{[q, a + '\\n']}}").choices(row) == ["?", "1\n"]
+    assert renderer(doc_to_text="{{ q | regex_replace('[?]', '!') }}\n").text(row) == "!\n"
     with pytest.raises(UserError, match="'absent' is undefined"):
-        telling(doc_to_text="{{absent}}").text(row)
+        renderer(doc_to_text="{{absent}}").text(row)
     with pytest.raises(UserError, match="should give a Python list"):
-        telling(doc_to_choice="{{q}}").choices(row)
+        renderer(doc_to_choice="{{q}}").choices(row)
 
 
 def test_what_an_answer_begins_with_and_chats_decide_the_delimiters():
     shots = Shots(doc_to_text="Q {{q}}", doc_to_target="{{a}}", gen_prefix="A:", target_delimiter=" ", fewshot_delimiter="\n\n")
-    made = telling(
+    made = renderer(
         "q", "a", doc_to_text="Q {{q}}", doc_to_target="{{a}}", doc_to_choice=["x", " y"], output_type="multiple_choice",
         description="Told. ", gen_prefix="A:", shots=shots,
     )  # fmt: skip
@@ -294,7 +294,7 @@ metric_list: [{metric: exact_match}]
 
 
 def test_choices_are_scored_by_sum_characters_and_bytes():
-    made = telling(
+    made = renderer(
         "gold",
         output_type="multiple_choice",
         doc_to_target="gold",
@@ -315,7 +315,7 @@ def test_choices_are_scored_by_sum_characters_and_bytes():
 
 def test_texts_are_equal_but_for_what_is_ignored():
     def equal(given, gold, targets=0, **options):
-        made = telling(
+        made = renderer(
             "gold",
             doc_to_target="gold",
             output_type="generate_until",
