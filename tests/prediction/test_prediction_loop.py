@@ -11,7 +11,7 @@ from small_runs import Project, contents
 import harness.prediction.loop as predicting
 from harness.api.errors import UserError
 from harness.prediction.fakes import load_fake
-from models.inference.prefix_tree import share
+from models.inference.prefix_tree import build_tree
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -74,7 +74,7 @@ def test_what_begins_alike_is_asked_together(project, tmp_path, monkeypatch, num
     apart, together = [run("en"), run("de"), run("sw")], run("en", "de", "sw")
     assert together == [prompt for row in (zip(*apart) if num_fewshot else apart) for prompt in row]
     if num_fewshot:
-        assert share(together).num_tokens < 0.8 * sum(share(row).num_tokens for row in apart)
+        assert build_tree(together).num_tokens < 0.8 * sum(build_tree(row).num_tokens for row in apart)
 
 
 def outputs(project, root, monkeypatch, *, limit=None, starved=None, **knobs):
