@@ -90,7 +90,7 @@ ATTENTION_FILE = "decoder.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where the weights of a loaded model come from."""
+    """The folders from which the weights of a model are loaded."""
 
     source: ModelSource
     "Its path is that of a backbone, not of a checkpoint."

@@ -40,7 +40,7 @@ def add_trust_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def add_request_arguments(parser: argparse.ArgumentParser) -> None:
-    """What a run asks for."""
+    """The flags that say what a run does."""
     add_catalog_arguments(parser)
     add_trust_argument(parser)
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""What `show` and `validate` say of a task of lm-evaluation-harness: its first prompts, and whether its rows give some.
+"""First prompts of a task of lm-evaluation-harness, for `show` and `validate`, and what looks like a mistake in its rows.
 
 for line in first_prompts(entry, catalog=catalog, place=place): out(line)
 """

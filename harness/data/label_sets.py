@@ -48,6 +48,6 @@ def _labels(golds: Iterable[Any]) -> Iterable[str]:
 
 
 def _key(spec: TaskSpec, fingerprint: str) -> str:
-    """16 hex digits of what the labels depend on: the rows, and how the task reads them."""
+    """The cache key, 16 hex digits: the rows, and how the task reads them."""
     content = json.dumps([fingerprint, portable(spec.model_copy(update={"labels": ()}), split="train")], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -23,7 +23,7 @@ _YES = {"1", "ON", "YES", "TRUE"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What a look at one place gave."""
+    """The files found at one place, or where they were looked for."""
 
     paths: tuple[Path, ...]
     "The files, in the order of their rows; empty if there are none."

@@ -25,7 +25,7 @@ from harness.specs.task import Source, Where
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """What a source gave."""
+    """The rows of a source in one language, with their fingerprint and origin."""
 
     rows: Sequence[Mapping[str, Any]]
     "Column -> value, after `where` and `rename`; values are not changed otherwise, class numbers stay numbers."
@@ -73,7 +73,7 @@ def _filled_test(test: Where, lang: str) -> Where:
 
 
 def languages_read(source: Source, lang: str) -> tuple[str, ...]:
-    """The languages in which a source is read for the rows of one: that one, and the one beside it."""
+    """The languages in which a source is read for the rows of one: that one, and the parallel language where there is one."""
     return (lang, source.beside.lang) if source.beside else (lang,)
 
 

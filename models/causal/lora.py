@@ -40,7 +40,7 @@ def _old_names() -> Iterator[None]:
 
 @dataclass(frozen=True, kw_only=True)
 class LoraSettings:
-    """What is trained in place of the backbone."""
+    """The low-rank adapter that is trained in place of the backbone."""
 
     rank: int
     alpha: float

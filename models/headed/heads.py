@@ -33,7 +33,7 @@ LM_HEAD_NAMES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class HeadShape:
-    """What a head must know of its backbone."""
+    """The sizes and settings of the backbone that a head is built for."""
 
     hidden_size: int
     "Width of the hidden states."

@@ -29,7 +29,7 @@ from harness.prediction.partials import open_partials
 from harness.specs.task import TaskSpec
 from harness.task_types import bitext_mining
 from harness.task_types.vectors.margin import best_threshold, mine, mining_memory
-from harness.task_types.vectors.mined_pairs import _halves, candidates_of
+from harness.task_types.vectors.mined_pairs import _hash_halves, candidates_of
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_mining.json").read_text())
 FIELDS = {"sources": "sentence1", "targets": "sentence2", "gold": "gold"}
@@ -133,8 +133,8 @@ def test_each_half_has_the_threshold_of_the_other():
     example = example_of(made)
     found = candidates_of(example, np.stack(vectors_of([example], made.vectors)[1]))
     text = dict(zip(example.source_ids, example.sources, strict=True))
-    half = _halves([text[line.split("\t")[0]] for line in found.lines])
-    gold_half = _halves([text[line.split("\t")[0]] for line in example.gold])
+    half = _hash_halves([text[line.split("\t")[0]] for line in found.lines])
+    gold_half = _hash_halves([text[line.split("\t")[0]] for line in example.gold])
     assert 10 <= gold_half.sum() <= 30
     expected = []
     for own in (0, 1):
@@ -153,10 +153,10 @@ def test_a_half_does_not_see_its_own_gold():
     made = corpus("blind", pairs=40, alone=60, likeness=1)
     example = example_of(made)
     text = dict(zip(example.source_ids, example.sources, strict=True))
-    first = [line for line in example.gold if not _halves([text[line.split("\t")[0]]])[0]]
+    first = [line for line in example.gold if not _hash_halves([text[line.split("\t")[0]]])[0]]
     less = dataclasses.replace(example, gold=tuple(line for line in example.gold if line not in first))
     own = [pairs(decode([e], made.vectors)) for e in (example, less)]
-    of_first = [[line for line in lines if not _halves([text[line.split("\t")[0]]])[0]] for lines in own]
+    of_first = [[line for line in lines if not _hash_halves([text[line.split("\t")[0]]])[0]] for lines in own]
     assert of_first[0] == of_first[1]
     assert own[0] != own[1]
 

@@ -218,7 +218,7 @@ class Catalog:
         return (Entry(spec=spec, document=document) if spec else None), errors
 
     def _check_lm_eval(self, kind: str, name: str) -> tuple[Entry[Any] | None, list[UserError]]:
-        """The same of a task or group of lm-eval's files."""
+        """Convert and check a task or group of lm-eval's files."""
         errors: list[UserError] = []
         with collecting(errors):
             if kind == "group":

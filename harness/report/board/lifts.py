@@ -28,7 +28,7 @@ SEED = 0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoredCell:
-    """A finished cell."""
+    """A finished cell with its estimate and lift."""
 
     asked: CellRecord
     result: Mapping[str, Any]

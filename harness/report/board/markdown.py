@@ -54,7 +54,7 @@ def markdown(board: Mapping[str, Json], *, by: Sequence[str] = ()) -> str:
 
 
 def _legend(board: Mapping[str, Json]) -> str:
-    """What the numbers and the marks mean."""
+    """The legend: the meaning of the numbers and of the marks that are used."""
     level = round(board["bootstrap"]["level"] * 100)
     chances = ", ".join(
         f"{task} {board['tasks'][task]['chance']:.3g}" for task in board["task_order"] if board["tasks"][task]["chance"]

@@ -33,7 +33,7 @@ ABOUT = (
 
 
 class PublishedTask(Spec):
-    """What a paper prints of one task."""
+    """The numbers that a paper prints for one task."""
 
     evidence: Evidence
     "How the numbers are known."

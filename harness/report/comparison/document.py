@@ -174,7 +174,7 @@ def _system(system: System) -> Json:
 
 
 def _task(task: RequestedTask) -> Json:
-    """What of a task a reader of the numbers must know."""
+    """The entry of a task: how its score is made."""
     names = dict.fromkeys(key.split(".")[0] for key in task.score)
     calibrated = bool(getattr(TASK_TYPES.load(task.type), "CALIBRATES", False))
     return {

@@ -28,7 +28,7 @@ Side = Literal["prediction", "gold"]
 
 @dataclass(frozen=True, kw_only=True)
 class DataFolders:
-    """Where test rows are looked for."""
+    """The folders in which test rows are looked for."""
 
     place: DataPlace
     task_folders: Mapping[str, Path] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class DataFolders:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubmissionExport:
-    """What was written."""
+    """The tasks and rows that were written, and notes on them."""
 
     tasks: Mapping[str, PickedTask]
     num_rows: Mapping[str, Mapping[str, int]]

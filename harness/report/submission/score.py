@@ -23,7 +23,7 @@ from harness.report.submission.xtreme_format import CATEGORIES, TASKS, OfficialT
 
 
 class LanguageScore(NamedTuple):
-    """What one pair of files gave."""
+    """The scores of one pair of files."""
 
     scores: Mapping[str, float]
     "Key of the metric -> 0-100."
@@ -57,7 +57,7 @@ class TaskScore:
         return _mean([self.mean[key] for key in self.task.score])
 
     def report(self) -> dict[str, Any]:
-        """What the script writes of a task."""
+        """The entry of a task in the script's JSON."""
         by_key = {key: {lang: one.scores[key] for lang, one in self.languages.items()} for key in self.mean}
         return {**by_key, **{f"avg_{key}": value for key, value in self.mean.items()}, "avg_metric": self.value}
 
@@ -239,7 +239,7 @@ def _folder_notes(predictions: Path, gold: Path) -> list[str]:
 
 
 def _task_notes(tasks: Mapping[str, TaskScore]) -> list[str]:
-    """What is incomplete or unanswered."""
+    """Notes on missing languages and unanswered questions."""
     notes = []
     for name, task in tasks.items():
         if task.missing:

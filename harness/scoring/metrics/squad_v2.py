@@ -26,7 +26,7 @@ SIGNATURE = "squad_v2|max over golds|threshold 0, best thresholds given|evaluate
 
 
 class ScoredQuestion(NamedTuple):
-    """One question with its prediction."""
+    """A question, and how its predicted answer compares with the gold ones."""
 
     has_answer: bool
     missing: bool

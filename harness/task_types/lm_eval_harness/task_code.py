@@ -61,7 +61,7 @@ def _collect(path: Path, files: dict[Path, str]) -> None:
 
 
 class _Facts(NamedTuple):
-    """What the text of a Python file says."""
+    """Facts read off a Python file without running it."""
 
     digest: str
     imports: tuple[str, ...]

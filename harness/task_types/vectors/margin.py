@@ -1,4 +1,4 @@
-"""Translations found in two collections of sentences by the ratio margin, and the score from which a pair is believed (BUCC).
+"""Translations found in two collections of sentences by the ratio margin, and the score from which a pair is accepted (BUCC).
 
     found = mine(foreign_vectors, english_vectors)           # one-to-one, best first
     threshold = best_threshold(found.scores, is_gold, num_gold=len(gold))

@@ -64,7 +64,7 @@ class LmEvalNames:
         return bare in self.index.tasks or bare in self.index.groups or bare in self.index.tags or self._is_inline(bare)
 
     def is_task(self, name: str) -> bool:
-        """Whether it is that of a task."""
+        """Whether a name, with or without the prefix, is that of a task."""
         bare = name.removeprefix(PREFIX)
         return bare in self.index.tasks or self._is_inline(bare)
 
