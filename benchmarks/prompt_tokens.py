@@ -25,7 +25,7 @@ from harness.planning.request import RunRequest
 from harness.prediction.cell import Cell, asked_in_order
 from harness.runtime.machine import CPU_PREDICT_TOKENS, Machine
 from harness.task_types.prompting.encoding import plan_requests
-from models.inference.prefix_tree import Tokens, share
+from models.inference.prefix_tree import Tokens, build_tree
 from models.loading.pretrained import load_config, load_tokenizer
 
 
@@ -65,7 +65,7 @@ def counted(task: str, shots: int, *, args: argparse.Namespace, tokenizer: Any) 
     after = sum(len(ids) for feature in features for ids in feature.continuations or ())
     once = sum(len(feature.input_ids) for feature in features) + after
     runs = plan_requests(lengths, max_tokens=CPU_PREDICT_TOKENS)
-    computed = sum(share([ids for n in run for ids in sequences(features[n])]).num_tokens for run in runs)
+    computed = sum(build_tree([ids for n in run for ids in sequences(features[n])]).num_tokens for run in runs)
     ratios = [f"{count / computed:.2f}" for count in (asked, once)]
     return [task, str(shots), f"{len(cells)} x {args.limit}", *(f"{count:,}" for count in (asked, once, computed)), *ratios]
 

@@ -14,7 +14,7 @@ leaves out a beginning-of-text token for every model, and no word for any.  Like
 A token sees what comes before it only: taggers read a word at its last subword, and a span head does not know the answer's
 end at its start.  Keys of `ModelSource.extra`:
     bidirectional   True: tokens see those that come after them, too, where the architecture can (not with ALiBi: BLOOM)
-    lora            rank, alpha, dropout, targets: the backbone is frozen and a low-rank adapter trained (see _lora.py)
+    lora            rank, alpha, dropout, targets: the backbone is frozen and a low-rank adapter trained (see causal/lora.py)
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
 from harness.api.protocols import Feature, HeadSpec, ModelSource, Output
@@ -50,11 +50,19 @@ from models.causal.pretrained import (
     load_causal,
 )
 from models.headed.checkpoint import BASE_FILE, checkpoint_folder, has_backbone, head_shape, load_heads
-from models.headed.network import HeadedModel
+from models.headed.network import HeadedModel, settle
 from models.inference.likelihood import generate, loglikelihood
 from models.loading.architectures import make_model
 from models.loading.files import locate
-from models.loading.pretrained import UNLIMITED, choose_dtype, count_sizes, input_embeddings, load_config, load_tokenizer
+from models.loading.pretrained import (
+    UNLIMITED,
+    choose_dtype,
+    count_sizes,
+    find_config,
+    input_embeddings,
+    load_config,
+    load_tokenizer,
+)
 from models.loading.scratch import init_scratch, train_tokenizer
 
 __all__ = ["CAPABILITIES", "Decoder", "init_scratch", "load", "read_sizes", "train_tokenizer"]
@@ -82,7 +90,7 @@ ATTENTION_FILE = "decoder.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where the weights of a loaded model come from."""
+    """The folders from which the weights of a model are loaded."""
 
     source: ModelSource
     "Its path is that of a backbone, not of a checkpoint."
@@ -184,12 +192,7 @@ def load(
     shape = head_shape(lm, pooling="last")
     modules = load_heads(heads, keep_heads or {}, checkpoint=checkpoint, shape=shape, seed=seed)
     network = DecoderNetwork(lm, modules, first=first_token(tokenizer, vocab_size=embeddings.num_embeddings))
-    # With a device_map batches go where the first layer lies (or runs, where its weights are offloaded).
-    place = torch.device(device) if embeddings.weight.is_meta else embeddings.weight.device
-    network.heads.to(place)
-    network.train(not inference)
-    if inference:
-        network.requires_grad_(False)
+    place = settle(network, embeddings, device=device, inference=inference)
     if trained is not None:
         save_trained_only(network)
     return Decoder(network, tokenizer, heads=heads, device=place, origin=origin, trained=trained)
@@ -197,13 +200,7 @@ def load(
 
 def read_sizes(model: str | Mapping[str, Any]) -> dict[str, int]:
     """Sizes of a model folder or hub id (its config.json alone), or of a configuration with `model_type`; no weights are made."""
-    if isinstance(model, str):
-        folder = Path(model).expanduser()
-        inner = folder / "backbone"
-        found = load_config(inner if inner.is_dir() else folder if folder.is_dir() else locate(model), ModelSource(path=model))
-    else:
-        found = AutoConfig.for_model(**model)
-    config = causal_config(found, bidirectional=False)
+    config = causal_config(find_config(model), bidirectional=False)
     with torch.device("meta"):
         return count_sizes(make_model(config), config)
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
 from harness.api.protocols import HeadSpec, ModelSource
 from models.headed.checkpoint import checkpoint_folder, head_shape, load_heads
 from models.headed.heads import MlmHead, lm_head_names
-from models.headed.network import HeadedModel, HeadedNetwork
+from models.headed.network import HeadedModel, HeadedNetwork, settle
 from models.loading.architectures import encoder_class, make_model
 from models.loading.files import locate, read_tensors
 from models.loading.pretrained import (
@@ -29,6 +29,7 @@ from models.loading.pretrained import (
     adds_first_token,
     choose_dtype,
     count_sizes,
+    find_config,
     input_embeddings,
     load_config,
     load_model,
@@ -87,23 +88,13 @@ def load(
         for module in fresh_mlm:
             module.load_pretrained(tensors)
     network = HeadedNetwork(backbone, modules, type_ids=accepts_type_ids(backbone, tokenizer))
-    # With a device_map batches go where the first layer lies (or runs, where its weights are offloaded).
-    place = torch.device(device) if embeddings.weight.is_meta else embeddings.weight.device
-    network.heads.to(place)
-    network.train(not inference)
-    if inference:
-        network.requires_grad_(False)
+    place = settle(network, embeddings, device=device, inference=inference)
     return Encoder(network, tokenizer, heads=heads, device=place)
 
 
 def read_sizes(model: str | Mapping[str, Any]) -> dict[str, int]:
     """Sizes of a model folder or hub id (its config.json alone), or of a configuration with `model_type`; no weights are made."""
-    if isinstance(model, str):
-        folder = Path(model).expanduser()
-        inner = folder / "backbone"
-        config = load_config(inner if inner.is_dir() else folder if folder.is_dir() else locate(model), ModelSource(path=model))
-    else:
-        config = AutoConfig.for_model(**model)
+    config = find_config(model)
     with torch.device("meta"):
         return count_sizes(make_model(config), config)
 

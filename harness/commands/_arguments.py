@@ -14,8 +14,8 @@ from harness.planning.intermediate import NO_INTERMEDIATE
 from harness.planning.request import RunRequest
 from harness.runtime.machine import Machine
 
-MOST_TOLD = 5
-"Names that two files have, on stderr."
+MAX_REMARKS = 5
+"Remarks on names that two files have which are printed at most."
 
 
 def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def add_trust_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def add_request_arguments(parser: argparse.ArgumentParser) -> None:
-    """What a run asks for."""
+    """The flags that say what a run does."""
     add_catalog_arguments(parser)
     add_trust_argument(parser)
     parser.add_argument(
@@ -106,11 +106,11 @@ def catalog_of(args: argparse.Namespace) -> Catalog:
     return catalog
 
 
-def tell_remarks(catalog: Catalog) -> None:
-    """Say on stderr which names mean two things."""
-    doubled = catalog.theirs.index.remarks
-    more = [f"... and {len(doubled) - MOST_TOLD} more"] if len(doubled) > MOST_TOLD else []
-    for remark in (*catalog.remarks, *doubled[:MOST_TOLD], *more):
+def print_remarks(catalog: Catalog) -> None:
+    """Print on stderr which names mean two things."""
+    doubled = catalog.lm_eval.index.remarks
+    more = [f"... and {len(doubled) - MAX_REMARKS} more"] if len(doubled) > MAX_REMARKS else []
+    for remark in (*catalog.remarks, *doubled[:MAX_REMARKS], *more):
         say(f"note: {remark}")
 
 
@@ -132,7 +132,7 @@ def request_of(args: argparse.Namespace) -> RunRequest:
         intermediate=args.intermediate,
         recipe=args.recipe,
         seeds=seeds,
-        languages=tuple(dict.fromkeys(part.strip() for part in args.languages.split(",") if part.strip())),
+        languages=tuple(dict.fromkeys(comma_separated(args.languages))),
         limit=args.limit,
         no_train=args.no_train,
         remove_overlap=args.remove_overlap,
@@ -156,6 +156,11 @@ def machine_of(args: argparse.Namespace, catalog: Catalog) -> Machine:
         progress=not args.quiet,
         task_folders=catalog.task_folders(),
     )
+
+
+def comma_separated(text: str) -> list[str]:
+    """The words of a flag that takes several; none of an empty text."""
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""What `show` and `validate` say of a task of lm-evaluation-harness: its first prompts, and whether its rows give some.
+"""First prompts of a task of lm-evaluation-harness, for `show` and `validate`, and what looks like a mistake in its rows.
 
 for line in first_prompts(entry, catalog=catalog, place=place): out(line.text)
 """
@@ -92,8 +92,8 @@ def _doubts(entry: Entry[TaskSpec], rows: Sequence[Any]) -> Iterator[str]:
             yield f"{where}: '{value}' is no column, so it stands for itself; {did_you_mean(value, columns)}"
     if config.output_type == "multiple_choice" and config.process_results is None and not rows[0].inputs:
         code = TaskCode(folder=entry.document.path.parent, trusted=True, task=entry.spec.task)
-        telling = RowRenderer(config=config, code=code, columns=columns)
-        chosen = [(example, telling.choices(example.row)) for example in rows[:LOOKED_AT]]
+        renderer = RowRenderer(config=config, code=code, columns=columns)
+        chosen = [(example, renderer.choices(example.row)) for example in rows[:LOOKED_AT]]
         outside = [example.id for example, choices in chosen if not _is_choice(example.gold, choices)]
         if outside:
             yield f"the right answer of {len(outside)} of {len(chosen)} rows is none of their choices, row {outside[0]} for one"

@@ -9,10 +9,11 @@ from typing import Any
 from harness.api.errors import MissingData
 from harness.api.registry import TASK_TYPES
 from harness.commands._table import on_one_line
-from harness.data.examples import Split, load_examples
+from harness.data.examples import load_examples
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.routes import prompt_name
+from harness.specs.portable import Split
 from harness.specs.prompt import PromptSettings
 from harness.specs.task import TaskSpec
 from harness.task_types.prompting.route import PromptRoute
@@ -40,10 +41,10 @@ def own_prompts(
         for lang in langs:
             example = _rows(spec, split, [lang], catalog, place)[0]
             wording = wording_of(spec, settings=settings, lang=lang)
-            written = route.written(example, wording, task=spec, tokenizer=tokenizer)
+            prompt = route.rendered(example, wording, task=spec, tokenizer=tokenizer)
             yield f"{lang}, row {example.id}, right: {on_one_line(wording.answer(example))}"
-            yield f"  prompt: {on_one_line(written.text)}"
-            yield from (f"  then: {on_one_line(written.delimiter + text)}" for text in wording.continuations(example))
+            yield f"  prompt: {on_one_line(prompt.text)}"
+            yield from (f"  then: {on_one_line(prompt.delimiter + text)}" for text in wording.continuations(example))
             if generate := spec.prompt.generate:
                 yield f"  then at most {generate.max_new_tokens} tokens, until {on_one_line(list(generate.stop))}"
     except MissingData as error:

@@ -25,10 +25,10 @@ import argparse
 from pathlib import Path
 
 from harness.api.errors import UserError
-from harness.commands._arguments import out, say
+from harness.commands._arguments import comma_separated, out, say
 from harness.report.comparison import Scope, compare, find_systems, markdown, write_comparison
 from harness.report.comparison.document import SAMPLES
-from harness.report.comparison.rows import CUTS
+from harness.report.comparison.rows import BREAKDOWNS
 
 HELP = "set one system against another, with tests"
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("systems", nargs="+", metavar="RUN[:FIELD=VALUE,...]", help="one run, or two: A and then B")
     parser.add_argument("--a", default="", metavar="FIELD=VALUE,...", help="the cells that are A (of one run: intermediate=none)")
     parser.add_argument("--b", default="", metavar="FIELD=VALUE,...", help="the cells that are B (of one run: all others)")
-    parser.add_argument("--by", choices=CUTS, default="task", help="one row for each of these (default: task)")
+    parser.add_argument("--by", choices=BREAKDOWNS, default="task", help="one row for each of these (default: task)")
     parser.add_argument("--tasks", default="", help="only these tasks, globs or groups of the run, e.g. xnli,xquad")
     parser.add_argument("--languages", default="", help="only these languages, e.g. de,sw")
     parser.add_argument(
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("more than two systems", expected="one run, or two", found=" ".join(args.systems))
     if args.samples is not None and args.samples < 1:
         raise UserError("must be at least 1", where="--samples", found=str(args.samples))
-    scope = Scope(tasks=_words(args.tasks), languages=_words(args.languages))
+    scope = Scope(tasks=comma_separated(args.tasks), languages=comma_separated(args.languages))
     a, b = find_systems(args.systems, a=args.a, b=args.b, scope=scope)
     document = compare(a, b, by=args.by, samples=args.samples, seed=args.seed)
     if args.output:
@@ -65,7 +65,3 @@ def run(args: argparse.Namespace) -> int:
         say(f"comparison: {args.output}")
     out(markdown(document))
     return 0
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]

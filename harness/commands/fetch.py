@@ -6,7 +6,7 @@ python run_eval.py fetch --tasks xnli --languages de,sw            # data only
 
 import argparse
 
-from harness.commands._arguments import add_catalog_arguments, catalog_of, out, place_of
+from harness.commands._arguments import add_catalog_arguments, catalog_of, comma_separated, out, place_of
 from harness.data.fetch import BackboneItem, DatasetItem, dataset_items, fetch
 from harness.planning.backbone.resolve import resolve
 from harness.planning.intermediate import NO_INTERMEDIATE, parse_settings
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             spec = catalog.task(component.task).spec
             specs.append(spec.translated_into(component.lang) if component.lang else spec)
     folders = {spec.task: str(catalog.folder("task", file_of(spec.task))) for spec in specs}
-    langs = [part.strip() for part in args.languages.split(",") if part.strip()] or None
+    langs = comma_separated(args.languages) or None
     items: list[DatasetItem | BackboneItem] = [*dataset_items(specs, langs=langs, task_folders=folders)]
     if args.model:
         backbone = resolve(args.model, args.model_args, catalog=catalog, use_own_head=False)

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from harness.api.errors import UserError, did_you_mean, raise_all
-from harness.commands._arguments import out, say
+from harness.commands._arguments import comma_separated, out, say
 from harness.data.languages import GROUPINGS
 from harness.report import build_board, markdown, write_board
 from harness.report.board.references import named_references, unused_references
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build, write and print the board."""
-    by = [name.strip() for name in args.by.split(",") if name.strip()]
+    by = comma_separated(args.by)
     raise_all(
         [
             UserError(f"languages cannot be grouped by '{name}'", where="--by", todo=did_you_mean(name, GROUPINGS))

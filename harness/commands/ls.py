@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if args.what not in listings:
         raise UserError(f"cannot list '{args.what}'", todo=did_you_mean(args.what, listings))
     out(listings[args.what](catalog))
-    for error in catalog.theirs.index.errors:
+    for error in catalog.lm_eval.index.errors:
         say(f"note: {error}")
     errors = catalog.errors
     if errors:
@@ -58,9 +58,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _tasks(catalog: Catalog) -> str:
     rows = []
-    for name in (*catalog.names("task"), *catalog.their_names("task")):
+    for name in (*catalog.names("task"), *catalog.lm_eval_names("task")):
         if name.startswith(PREFIX):
-            rows.append(_their_task(name, catalog))
+            rows.append(_lm_eval_task(name, catalog))
             continue
         spec = catalog.task(name).spec
         train = spec.train_on or (", ".join(spec.train_languages) if spec.data.train else "-")
@@ -77,7 +77,7 @@ def _tasks(catalog: Catalog) -> str:
     return table(["task", "type", "test languages", "trained on", "metrics", "what"], rows)
 
 
-def _their_task(name: str, catalog: Catalog) -> list[str]:
+def _lm_eval_task(name: str, catalog: Catalog) -> list[str]:
     """A task of lm-eval's files; one that cannot be had says why."""
     try:
         spec = catalog.task(name).spec
@@ -109,7 +109,7 @@ def _metrics(catalog: Catalog) -> str:
 
 
 def _groups(catalog: Catalog) -> str:
-    names = [*catalog.names("group"), *catalog.their_names("group")]
+    names = [*catalog.names("group"), *catalog.lm_eval_names("group")]
     rows = [[name, catalog.group(name).spec.aggregate, " ".join(catalog.group_tasks(name))] for name in names]
     return table(["group", "number", "tasks"], rows)
 

@@ -15,8 +15,8 @@ from harness.commands._arguments import (
     machine_of,
     out,
     place_of,
+    print_remarks,
     request_of,
-    tell_remarks,
 )
 from harness.commands._table import table
 from harness.planning.costs import Estimate, estimate
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the plan; 1 if some scores are blocked."""
     catalog = catalog_of(args)
     plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
-    tell_remarks(catalog)
+    print_remarks(catalog)
     machine = machine_of(args, catalog)
     root = Path(args.output_path)
     numbers = estimate(plan, root=root, machine=machine)

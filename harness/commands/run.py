@@ -18,9 +18,9 @@ from harness.commands._arguments import (
     machine_of,
     out,
     place_of,
+    print_remarks,
     request_of,
     say,
-    tell_remarks,
 )
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.overlaps import find_overlaps
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     references = named_references(args.references)
     catalog = catalog_of(args)
     plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
-    tell_remarks(catalog)
+    print_remarks(catalog)
     machine = machine_of(args, catalog)
     root = Path(args.output_path)
     replaced: list[dict[str, object]] = []

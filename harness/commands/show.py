@@ -44,16 +44,16 @@ def run(args: argparse.Namespace) -> int:
     """Print the spec."""
     catalog = Catalog([Path(folder) for folder in args.include_path])
     kinds = [kind for kind in KINDS if args.name in catalog.names(kind)]
-    if not kinds and catalog.theirs.knows(args.name):
-        kinds = ["task" if catalog.theirs.is_task(args.name) else "group"]
-    elif catalog.theirs.knows(args.name):
+    if not kinds and catalog.lm_eval.knows(args.name):
+        kinds = ["task" if catalog.lm_eval.is_task(args.name) else "group"]
+    elif catalog.lm_eval.knows(args.name):
         say(f"note: lm-eval's '{args.name}' is {PREFIX}{args.name}")
     if not kinds and args.name in METRICS.names():
         module = METRICS.load(args.name)
         out(f"{(module.__doc__ or '').strip()}\n\nkeys: {', '.join(module.KEYS)}\nsignature: {module.SIGNATURE}")
         return 0
     if not kinds:
-        known = [name for kind in KINDS for name in (*catalog.names(kind), *catalog.their_names(kind))]
+        known = [name for kind in KINDS for name in (*catalog.names(kind), *catalog.lm_eval_names(kind))]
         raise UserError(f"nothing is called '{args.name}'", todo=did_you_mean(args.name, [*known, *METRICS.names()]))
     for kind in kinds:
         entry: Entry[Any] = getattr(catalog, kind)(args.name)
@@ -135,7 +135,7 @@ def _show_theirs(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Namesp
     chance = f", chance {spec.chance:.1f}" if spec.chance else ""
     out(f"\nrun as {spec.task}: {spec.description}; language {spec.languages[0]}; {metrics}{chance}")
     out("\n" + "\n".join(line.text for line in first_prompts(entry, catalog=catalog, place=place_of(args))))
-    remarks = catalog.theirs.task(spec.task).remarks
+    remarks = catalog.lm_eval.task(spec.task).remarks
     if remarks:
         out("\n" + "\n".join(f"note: {remark}" for remark in remarks))
 

@@ -51,16 +51,16 @@ def _export(args: argparse.Namespace) -> int:
     if args.output is None:
         raise UserError("say where to write", where="submission export", expected="--output DIR")
     catalog = catalog_of(args)
-    written = export(
+    result = export(
         args.folders,
         args.output,
         wanted=Wanted(model=args.model, intermediate=args.intermediate, recipe=args.recipe, seed=args.seed),
-        sources=DataFolders(place=place_of(args), task_folders=catalog.task_folders()),
+        folders=DataFolders(place=place_of(args), task_folders=catalog.task_folders()),
         gold=args.gold,
         partial=args.partial,
     )
-    out(exported(written))
-    for note in written.notes:
+    out(exported(result))
+    for note in result.notes:
         say(f"note: {note}")
     say(f"submission: {args.output}" + (f", labels: {args.gold}" if args.gold else ""))
     return 0

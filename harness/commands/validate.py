@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.api.errors import MissingData, UserError
-from harness.commands._arguments import add_catalog_arguments, add_trust_argument, out, place_of, say
+from harness.commands._arguments import add_catalog_arguments, add_trust_argument, comma_separated, out, place_of, say
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.specs.portable import Split
 from harness.specs.task import TaskSpec
@@ -41,16 +41,16 @@ def run(args: argparse.Namespace) -> int:
         if under
         else [(kind, name) for kind in ("task", "group", "recipe", "preset") for name in catalog.names(kind)]
     )
-    theirs = catalog.find_theirs(under=under) if under else []
-    errors += catalog.theirs.index.errors
-    for remark in catalog.theirs.index.remarks if under else ():
+    from_lm_eval = catalog.find_lm_eval(under=under) if under else []
+    errors += catalog.lm_eval.index.errors
+    for remark in catalog.lm_eval.index.remarks if under else ():
         say(f"warning: {remark}")
-    for kind, name in theirs:
-        errors += _theirs(kind, name, args, catalog)
-    names += theirs
+    for kind, name in from_lm_eval:
+        errors += _lm_eval_mistakes(kind, name, args, catalog)
+    names += from_lm_eval
     if not args.specs_only:
         for kind, name in names:
-            if kind == "task" and (kind, name) not in theirs and not catalog.check("task", name)[1]:
+            if kind == "task" and (kind, name) not in from_lm_eval and not catalog.check("task", name)[1]:
                 errors += _render(catalog.task(name), args, catalog)
     for error in errors:
         say(str(error))
@@ -58,12 +58,12 @@ def run(args: argparse.Namespace) -> int:
     return 2 if errors else 0
 
 
-def _theirs(kind: str, name: str, args: argparse.Namespace, catalog: Catalog) -> list[UserError]:
+def _lm_eval_mistakes(kind: str, name: str, args: argparse.Namespace, catalog: Catalog) -> list[UserError]:
     """The mistakes of a task or group of lm-eval's files; what lm-eval runs over is said, no error."""
     errors = catalog.check(kind, name)[1]
     if errors or kind == "group":
         return errors
-    for remark in catalog.theirs.task(name).warnings:
+    for remark in catalog.lm_eval.task(name).warnings:
         say(f"warning: {remark}")
     if args.specs_only:
         return []
@@ -79,7 +79,7 @@ def _render(entry: Entry[TaskSpec], args: argparse.Namespace, catalog: Catalog) 
     spec = entry.spec
     place = place_of(args)
     folder = catalog.folder("task", spec.task)
-    wanted = [part.strip() for part in args.languages.split(",") if part.strip()]
+    wanted = comma_separated(args.languages)
     errors: list[UserError] = []
     splits: tuple[Split, ...] = ("train", "validation", "test")
     for split in splits:

@@ -8,11 +8,11 @@ Names become labels in the task type's `build`, by the task's `label_values`.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tqdm import tqdm
 
@@ -20,11 +20,12 @@ from harness.api.errors import MissingData, UserError
 from harness.api.protocols import Example
 from harness.api.registry import TASK_TYPES
 from harness.data.field_mapping import column_of, compile_fields
+from harness.data.file_hashes import combined_fingerprint
 from harness.data.locations import DataPlace
 from harness.data.rows import Rows, fingerprint, load_rows, mentions_languages
+from harness.specs.portable import Split
 from harness.specs.task import Source, TaskSpec
 
-Split = Literal["train", "validation", "test"]
 LABEL_FIELDS = ("label", "tags")
 "Fields that hold a class of the task's `labels`, or a list of them."
 _NO_LABEL = -1
@@ -71,7 +72,7 @@ def load_examples(
     module = TASK_TYPES.load(task.type)
     key = module.sample_key(task)
     examples: list[Example] = []
-    prints, origins, num_rows, num_dropped = [], [], 0, 0
+    fingerprints, origins, num_rows, num_dropped = [], [], 0, 0
     for lang in tqdm(langs, desc=f"load {task.task} {split}", delay=2, leave=False, disable=not progress):
         own: list[Example] = []
         for number, source in enumerate(sources):
@@ -84,7 +85,7 @@ def load_examples(
             own += [example for example in built if example is not None]
             num_rows += len(built)
             num_dropped += sum(example is None for example in built)
-            prints.append(rows.fingerprint)
+            fingerprints.append(rows.fingerprint)
             origins.append(rows.origin)
         _check_ids(own, task=task.task, lang=lang)
         chosen: Sequence[int] = range(len(own)) if limit is None else sample_ids([example.id for example in own], limit, key=key)
@@ -93,7 +94,7 @@ def load_examples(
         task=task.task,
         split=split,
         examples=examples,
-        fingerprint=_joined(prints),
+        fingerprint=combined_fingerprint("all", list(dict.fromkeys(fingerprints))),
         num_rows=num_rows,
         num_dropped=num_dropped,
         origin=", ".join(dict.fromkeys(origins)),
@@ -106,11 +107,12 @@ def data_fingerprint(
     """The fingerprint that `load_examples` would give, without reading rows; raises MissingData."""
     sources = _sources(task, split, langs)
     with _advice(task):
-        return _joined(
+        found = dict.fromkeys(
             fingerprint(source, lang=lang, place=place, task=task.task, task_folder=task_folder)
             for lang in langs
             for source in sources
         )
+    return combined_fingerprint("all", list(found))
 
 
 @contextmanager
@@ -220,10 +222,3 @@ def _check_ids(examples: Sequence[Example], *, task: str, lang: str) -> None:
                 todo="leave `id` out of the task's fields: rows are then numbered",
             )
         seen.add(example.id)
-
-
-def _joined(prints: Iterable[str]) -> str:
-    distinct: Mapping[str, None] = dict.fromkeys(prints)
-    if len(distinct) == 1:
-        return next(iter(distinct))
-    return "all:" + hashlib.sha256("\n".join(distinct).encode()).hexdigest()[:16]

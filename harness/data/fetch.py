@@ -55,7 +55,7 @@ class BackboneItem:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one item."""
+    """The outcome of fetching one item."""
 
     item: DatasetItem | BackboneItem
     state: Literal["there", "fetched", "absent", "failed"]

@@ -5,17 +5,11 @@ files_fingerprint([path])       # 'file:4f53cda18c2baa0c'
 
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-
-def cache_folder() -> Path:
-    """The user's cache folder of this project: $XDG_CACHE_HOME/xlift, by default ~/.cache/xlift."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "xlift"
+from harness.api.cache import cache_folder, remember
 
 
 def files_fingerprint(paths: Sequence[Path]) -> str:
@@ -23,6 +17,13 @@ def files_fingerprint(paths: Sequence[Path]) -> str:
     digests = _digests(paths)
     joint = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     return f"file:{joint[:16]}"
+
+
+def combined_fingerprint(kind: str, fingerprints: Sequence[str]) -> str:
+    """One fingerprint for several: that of one alone stays as it is, more get `kind:` and 16 hex digits over all of them."""
+    if len(fingerprints) == 1:
+        return fingerprints[0]
+    return f"{kind}:" + hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()[:16]
 
 
 class _State(NamedTuple):
@@ -52,7 +53,8 @@ def _digests(paths: Sequence[Path]) -> list[str]:
                 fresh[state.path] = entry
             _SEEN[state] = str(entry[2])
     if fresh:
-        _remember(store, fresh)
+        # When two processes do so at once, entries of one are lost and hashed again later.
+        remember(store, {**_known(store), **fresh})
     return [_SEEN[state] for state in states]
 
 
@@ -62,14 +64,3 @@ def _known(store: Path) -> dict[str, list[int | str]]:
     except (FileNotFoundError, json.JSONDecodeError):  # none yet, or from a machine that stopped while writing: hash again
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _remember(store: Path, entries: Mapping[str, list[int | str]]) -> None:
-    """Replace the store in one step; when two processes do so at once, entries of one are lost and hashed again later."""
-    try:
-        store.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=store.parent, delete=False, encoding="utf-8") as file:
-            json.dump({**_known(store), **entries}, file)
-        os.replace(file.name, store)
-    except PermissionError:  # a read-only home: the hash is still right, only not remembered
-        return

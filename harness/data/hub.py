@@ -6,6 +6,8 @@ found.revision                  # the commit that was used, also where none was 
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
@@ -102,6 +104,20 @@ def _builder(hub: str, *, config: str, revision: str | None, offline: bool) -> A
         # Offline, `datasets` takes the newest version in its cache, whatever revision was asked for.
         raise NotOnHub(f"the local cache holds commit {builder.hash}, not the pinned {revision}")
     return builder
+
+
+@contextmanager
+def without_progress_bars() -> Iterator[None]:
+    """Silence the progress bars of `datasets`, where what it does is a detail of a step that has a bar of its own."""
+    import datasets
+
+    shown = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
 
 
 def one_line(error: Exception) -> str:

@@ -8,15 +8,13 @@ Read again only if the rows are others (their fingerprint) or are read in anothe
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from harness.api.cache import cache_folder, remember
 from harness.api.errors import UserError
 from harness.data.examples import data_fingerprint, load_examples
-from harness.data.file_hashes import cache_folder
 from harness.data.locations import DataPlace
 from harness.specs.portable import portable
 from harness.specs.task import TaskSpec
@@ -30,8 +28,8 @@ def label_set(spec: TaskSpec, *, place: DataPlace, task_folder: str | Path | Non
     if not spec.labels_from:
         return spec.labels
     langs = spec.train_languages
-    print_ = data_fingerprint(spec, split="train", langs=langs, place=place, task_folder=task_folder)
-    store = cache_folder() / "label_sets" / f"{_key(spec, print_)}.json"
+    fingerprint = data_fingerprint(spec, split="train", langs=langs, place=place, task_folder=task_folder)
+    store = cache_folder() / "label_sets" / f"{_key(spec, fingerprint)}.json"
     if store.is_file():
         return tuple(json.loads(store.read_text(encoding="utf-8")))
     unlabelled = spec.model_copy(update={"labels": ()})
@@ -39,7 +37,7 @@ def label_set(spec: TaskSpec, *, place: DataPlace, task_folder: str | Path | Non
     labels = sorted(set(_labels(example.gold for example in found.examples)))
     if not labels:
         raise UserError(f"the training rows of task '{spec.task}' hold no label", where="labels_from: train", found=found.origin)
-    _remember(store, labels)
+    remember(store, labels)
     return tuple(labels)
 
 
@@ -49,18 +47,7 @@ def _labels(golds: Iterable[Any]) -> Iterable[str]:
         yield from gold if isinstance(gold, list) else () if gold is None else (gold,)
 
 
-def _key(spec: TaskSpec, print_: str) -> str:
-    """16 hex digits of what the labels depend on: the rows, and how the task reads them."""
-    content = json.dumps([print_, portable(spec.model_copy(update={"labels": ()}), split="train")], sort_keys=True)
+def _key(spec: TaskSpec, fingerprint: str) -> str:
+    """The cache key, 16 hex digits: the rows, and how the task reads them."""
+    content = json.dumps([fingerprint, portable(spec.model_copy(update={"labels": ()}), split="train")], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-def _remember(store: Path, labels: list[str]) -> None:
-    """Write the file in one step."""
-    try:
-        store.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=store.parent, delete=False, encoding="utf-8") as file:
-            json.dump(labels, file, ensure_ascii=False)
-        os.replace(file.name, store)
-    except PermissionError:  # a read-only home: the labels are still right, only not remembered
-        return

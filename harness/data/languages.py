@@ -12,9 +12,8 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-import yaml
-
 from harness.api.errors import UserError, did_you_mean
+from harness.specs.loader import load_yaml
 
 TABLE = Path(__file__).with_suffix(".yaml")
 PLACEHOLDERS = ("lang", "iso3", "name", "name_lower")
@@ -49,7 +48,7 @@ class Language:
 @cache
 def languages() -> Mapping[str, Language]:
     """The whole table by code, in the order of the file."""
-    rows = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    rows = load_yaml(TABLE.read_text(encoding="utf-8"))
     optional = ("order", "benchmark")
     found = {}
     for code, row in rows.items():

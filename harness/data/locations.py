@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from harness.api.errors import MissingData, UserError
+from harness.specs.loader import load_yaml
 
 DATA_DIR_VARIABLE = "HARNESS_DATA_DIR"
 _YES = {"1", "ON", "YES", "TRUE"}
@@ -22,7 +23,7 @@ _YES = {"1", "ON", "YES", "TRUE"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What a look at one place gave."""
+    """The files found at one place, or where they were looked for."""
 
     paths: tuple[Path, ...]
     "The files, in the order of their rows; empty if there are none."
@@ -154,7 +155,7 @@ def _configs(readme: Path, mtime_ns: int) -> tuple[dict[str, Any], ...]:
     if not text.startswith("---"):
         return ()
     try:
-        header = yaml.load(text.split("\n---", 1)[0].removeprefix("---"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        header = load_yaml(text.split("\n---", 1)[0].removeprefix("---"))
     except yaml.YAMLError as error:
         raise UserError("the YAML header cannot be read", where=str(readme), found=str(error)) from None
     entries = header.get("configs", []) if isinstance(header, dict) else []

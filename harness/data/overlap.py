@@ -15,7 +15,7 @@ from harness.api.registry import TASK_TYPES
 
 
 def text_hash(texts: Sequence[str]) -> str:
-    """16 hex digits for texts as one item."""
+    """16 hex digits: the hash of several texts as one item."""
     plain = "\0".join(" ".join(unicodedata.normalize("NFC", text).split()) for text in texts)
     return hashlib.blake2b(plain.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 

@@ -1,6 +1,6 @@
 """Rows of a parallel set in two languages, side by side.
 
-both = side_by_side(thai, german, beside=Beside(lang="de", match="id"), where="XQuAD.th/validation")
+both = side_by_side(thai, german, beside=ParallelLanguage(lang="de", match="id"), where="XQuAD.th/validation")
 both[0]     # the Thai row, with the German one under `other` and 'de' under `other_lang`
 """
 
@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.api.errors import UserError
-from harness.specs.task import Beside
+from harness.specs.task import ParallelLanguage
 
 Row = Mapping[str, Any]
 
 
-def side_by_side(rows: Sequence[Row], others: Sequence[Row], *, beside: Beside, where: str) -> list[dict[str, Any]]:
+def side_by_side(rows: Sequence[Row], others: Sequence[Row], *, beside: ParallelLanguage, where: str) -> list[dict[str, Any]]:
     """Each row with that of the same item in the other language; raises UserError if an item has none, or several."""
     if beside.match is None:
         if len(rows) != len(others):

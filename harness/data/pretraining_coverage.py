@@ -10,9 +10,8 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-import yaml
-
 from harness.api.errors import UserError, did_you_mean
+from harness.specs.loader import load_yaml
 from harness.specs.preset import Coverage, Evidence
 
 FILE = Path(__file__).with_name("corpora.yaml")
@@ -33,7 +32,7 @@ class Covered:
 @cache
 def corpora() -> Mapping[str, Covered]:
     """The corpora of corpora.yaml by name."""
-    rows = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    rows = load_yaml(FILE.read_text(encoding="utf-8"))
     return MappingProxyType(
         {
             name: Covered(languages=tuple(row["languages"]), source=row["source"], evidence=row["evidence"])

@@ -5,7 +5,6 @@ rows.rows[0], rows.fingerprint, rows.origin
 fingerprint(source, lang="de", place=place, task="xnli")     # the same fingerprint; the rows are not read
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ import pyarrow as pa
 from harness.api.errors import UserError
 from harness.api.registry import READERS, WORLDS
 from harness.data.arrow import class_names, keep, missing_column, read_parquet, rename, to_rows
-from harness.data.file_hashes import files_fingerprint
+from harness.data.file_hashes import combined_fingerprint, files_fingerprint
 from harness.data.hub import NotOnHub, find_revision, load_split
 from harness.data.languages import fill, mentions_language
 from harness.data.locations import DataPlace, Found, missing_hub_data
@@ -26,7 +25,7 @@ from harness.specs.task import Source, Where
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """What a source gave."""
+    """The rows of a source in one language, with their fingerprint and origin."""
 
     rows: Sequence[Mapping[str, Any]]
     "Column -> value, after `where` and `rename`; values are not changed otherwise, class numbers stay numbers."
@@ -74,7 +73,7 @@ def _filled_test(test: Where, lang: str) -> Where:
 
 
 def languages_read(source: Source, lang: str) -> tuple[str, ...]:
-    """The languages in which a source is read for the rows of one: that one, and the one beside it."""
+    """The languages in which a source is read for the rows of one: that one, and the parallel language where there is one."""
     return (lang, source.beside.lang) if source.beside else (lang,)
 
 
@@ -85,12 +84,7 @@ def load_rows(source: Source, *, lang: str, place: DataPlace, task: str = "", ta
         return found[0]
     own, other = found
     both = side_by_side(own.rows, other.rows, beside=source.beside, where=f"{own.origin} beside {other.origin}")
-    return replace(own, rows=both, table=None, fingerprint=_joined([own.fingerprint, other.fingerprint]))
-
-
-def _joined(prints: Sequence[str]) -> str:
-    """The fingerprint of rows side by side; of one source its own."""
-    return prints[0] if len(prints) == 1 else "beside:" + hashlib.sha256("\n".join(prints).encode()).hexdigest()[:16]
+    return replace(own, rows=both, table=None, fingerprint=combined_fingerprint("beside", [own.fingerprint, other.fingerprint]))
 
 
 def _load(source: Source, lang: str, *, place: DataPlace, task: str, task_folder: str | Path | None) -> Rows:
@@ -107,7 +101,8 @@ def _load(source: Source, lang: str, *, place: DataPlace, task: str, task_folder
     assert source.hub is not None
     found = place.mirror_files(source.hub, config=source.config, split=source.split)
     if found.paths:
-        table, print_, origin = read_parquet(found.paths), files_fingerprint(found.paths), f"mirror:{source.hub}/{source.config}"
+        table, data_version = read_parquet(found.paths), files_fingerprint(found.paths)
+        origin = f"mirror:{source.hub}/{source.config}"
     else:
         try:
             got = load_split(
@@ -115,7 +110,8 @@ def _load(source: Source, lang: str, *, place: DataPlace, task: str, task_folder
             )
         except NotOnHub as error:
             raise _missing(source, found, error, task=task, lang=lang, place=place) from error
-        table, print_, origin = got.table, f"hub:{got.revision}", f"hub:{source.hub}@{got.revision}/{source.config}"
+        table, data_version = got.table, f"hub:{got.revision}"
+        origin = f"hub:{source.hub}@{got.revision}/{source.config}"
     where = f"{origin}/{source.split}"
     names = class_names(table.schema)
     back = {old: new for new, old in source.rename.items()}
@@ -123,13 +119,14 @@ def _load(source: Source, lang: str, *, place: DataPlace, task: str, task_folder
     renamed = {
         ".".join([back.get(head, head), *rest]): values for key, values in names.items() for head, *rest in [key.split(".")]
     }
-    return Rows(rows=to_rows(table), fingerprint=print_, origin=where, class_names=renamed, table=table)
+    return Rows(rows=to_rows(table), fingerprint=data_version, origin=where, class_names=renamed, table=table)
 
 
 def fingerprint(source: Source, *, lang: str, place: DataPlace, task: str = "", task_folder: str | Path | None = None) -> str:
     """What `load_rows` would record as fingerprint, without reading the rows; raises MissingData if the source is nowhere."""
     langs = languages_read(source, lang)
-    return _joined([_fingerprint(source, one, place=place, task=task, task_folder=task_folder) for one in langs])
+    found = [_fingerprint(source, one, place=place, task=task, task_folder=task_folder) for one in langs]
+    return combined_fingerprint("beside", found)
 
 
 def _fingerprint(source: Source, lang: str, *, place: DataPlace, task: str, task_folder: str | Path | None) -> str:

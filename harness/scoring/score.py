@@ -211,7 +211,7 @@ def _check(lines: Sequence[Mapping[str, Any]], num_expected: int) -> None:
 
 
 def _settings(name: str, lines: Sequence[Mapping[str, Any]], lang: str) -> dict[str, Any] | None:
-    """What a metric settles on all examples before it looks at each; None if it settles nothing."""
+    """The settings (thresholds) that a metric chooses on all examples before it scores each; None if it has none."""
     settle = METRICS.load(name).settle
     if settle is None:
         return None
@@ -236,7 +236,7 @@ def _stats(name: str, lines: Sequence[Mapping[str, Any]], lang: str, settings: M
 
 
 def _counts(lines: Sequence[Mapping[str, Any]]) -> Counts:
-    """Count what is missing, cut or remarked on."""
+    """Count missing and truncated predictions, and the notes of the task type."""
     truncated = [line["num_truncated"] for line in lines if line["num_truncated"]]
     notes = Counter(note for line in lines for note in dict.fromkeys(line["notes"]))
     return Counts(

@@ -22,6 +22,8 @@ from harness.api.errors import UserError, did_you_mean
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
 KeyPath = tuple[Hashable, ...]
+SAFE_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"The safe loader, the fast one of libyaml where PyYAML was built with it."
 DEEPEST = 50
 "Levels of a YAML file; an alias that contains itself has no end."
 
@@ -80,6 +82,11 @@ def value_at(values: Any, path: KeyPath) -> Any:
     return values
 
 
+def load_yaml(text: str) -> Any:
+    """The plain values of a YAML text that is read without its line numbers; raises yaml.YAMLError."""
+    return yaml.load(text, Loader=SAFE_LOADER)
+
+
 def read_document(path: Path, *, _stack: tuple[Path, ...] = ()) -> Document:
     """Read a file with its includes; raises UserError for bad YAML, missing and circular includes."""
     path = path.resolve()
@@ -124,7 +131,7 @@ def _plain_document(text: str, path: Path, errors: list[UserError]) -> tuple[dic
 @contextlib.contextmanager
 def top_mapping(text: str, path: Path) -> Iterator[tuple[Any, yaml.MappingNode]]:
     """A safe loader and the node at the top of a file's text; what is no YAML, also below it, is a UserError with its line."""
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    loader = SAFE_LOADER(text)
     try:
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):

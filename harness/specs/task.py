@@ -37,7 +37,7 @@ FileNames = Annotated[Annotated[str, Tag("name")] | Annotated[tuple[str, ...], T
 "The name or glob of a local file, or a list of them."
 
 
-class Beside(Spec):
+class ParallelLanguage(Spec):
     """Puts the rows of another language beside those of each language: a parallel set, row by row."""
 
     lang: str
@@ -76,7 +76,7 @@ class Source(Spec):
     "Only rows that pass every test."
     rename: dict[str, str] = {}
     "Column as the task's `fields` call it -> column of this source, where several sources spell it differently."
-    beside: Beside | None = None
+    beside: ParallelLanguage | None = None
     "The same rows in another language, for translation from any language of a parallel set into any other."
 
     @model_validator(mode="after")

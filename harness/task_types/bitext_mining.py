@@ -30,7 +30,7 @@ from harness.task_types.tokens.sequences import fit_pairs
 from harness.task_types.vectors.corpora import Example as Example
 from harness.task_types.vectors.corpora import distinct, gold_numbers, gold_pairs, same_corpus, sentences
 from harness.task_types.vectors.margin import mining_memory
-from harness.task_types.vectors.mined_pairs import Run, believe, candidates_of, no_dev_corpus, runs_of
+from harness.task_types.vectors.mined_pairs import SentenceRun, accept_pairs, candidates_of, no_dev_corpus, runs_of
 from harness.task_types.vectors.pooling import VectorOptions
 from harness.task_types.vectors.pooling import pools as pools
 
@@ -183,17 +183,17 @@ def decode(
         assert features[start].part == 0
         assert features[end - 1].part == end - start - 1
         found.append(candidates_of(example, vectors[start:end]))
-    rule, believed = believe(examples, found, rule=options.threshold)
+    rule, accepted = accept_pairs(examples, found, rule=options.threshold)
     predictions = []
     asked = [number for number, example in enumerate(examples) if not example.calibrates]
     for number in asked:
-        example, own = examples[number], found[number].only(believed[number])
+        example, own = examples[number], found[number].only(accepted[number])
         truncated = [feature.num_truncated for feature in features[starts[number] : starts[number + 1]]]
         predictions += [_prediction(run, example, rule, alone=len(asked) == 1) for run in runs_of(example, own, truncated)]
     return predictions
 
 
-def _prediction(run: Run, example: Example, rule: str, *, alone: bool) -> Prediction:
+def _prediction(run: SentenceRun, example: Example, rule: str, *, alone: bool) -> Prediction:
     """The line of a run; where there are several examples its id names the one it belongs to."""
     return Prediction(
         id=run.id if alone else f"{example.id}:{run.id}",

@@ -10,7 +10,6 @@ Each `adapters/<number>` is an ordinary peft folder.  A phase trains a fresh one
 into it, so the weights of a checkpoint are its base and the sum of its adapters, in order.
 """
 
-import hashlib
 import json
 import shutil
 import warnings
@@ -26,6 +25,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from harness.api.errors import UserError
+from models.loading.seeds import torch_seed
 
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 
@@ -40,7 +40,7 @@ def _old_names() -> Iterator[None]:
 
 @dataclass(frozen=True, kw_only=True)
 class LoraSettings:
-    """What is trained in place of the backbone."""
+    """The low-rank adapter that is trained in place of the backbone."""
 
     rank: int
     alpha: float
@@ -71,10 +71,9 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings, *, seed: int) -> nn
         lora_dropout=settings.dropout,
         target_modules="all-linear" if settings.targets == ("all-linear",) else list(settings.targets),
     )
-    digest = hashlib.sha256(f"{seed}\0lora".encode()).digest()
     # peft draws from the global generator; what it held is put back.
     with torch.random.fork_rng(devices=[]), _old_names():
-        torch.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        torch.manual_seed(torch_seed("lora", seed=seed))
         try:
             return get_peft_model(model, config)
         except ValueError as error:

@@ -8,7 +8,6 @@ linear layer with two outputs, `mlm` is dense-gelu-norm with the decoder tied to
 Shape suffixes: B features, T tokens, H width, C outputs, M masked positions, E width of the input embeddings, V vocabulary.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from torch.nn import functional
 
 from harness.api.errors import UserError, did_you_mean
 from harness.api.protocols import HeadSpec
+from models.loading.seeds import torch_seed
 
 LM_HEAD_NAMES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("lm_head.dense", "lm_head.layer_norm", ("lm_head.bias", "lm_head.decoder.bias")),
@@ -33,7 +33,7 @@ LM_HEAD_NAMES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class HeadShape:
-    """What a head must know of its backbone."""
+    """The sizes and settings of the backbone that a head is built for."""
 
     hidden_size: int
     "Width of the hidden states."
@@ -176,8 +176,7 @@ def build_head(spec: HeadSpec, shape: HeadShape, *, seed: int, name: str) -> nn.
         head = HEADS[spec.kind](spec, shape)
     head.to_empty(device="cpu")
     # Name and seed alone decide: the same head comes out whatever other heads are built, and in whatever order.
-    digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    generator = torch.Generator().manual_seed(torch_seed(name, seed=seed))
     with torch.no_grad():
         for module in head.modules():
             if isinstance(module, nn.Linear):

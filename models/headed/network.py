@@ -70,6 +70,19 @@ class HeadedNetwork(nn.Module):
         enable({"use_reentrant": False})
 
 
+def settle(network: HeadedNetwork, embeddings: nn.Embedding, *, device: str, inference: bool) -> torch.device:
+    """Put the heads where batches go, set the mode of training or inference, and return that device.
+
+    With a device_map batches go where the first layer lies (or runs, where its weights are offloaded).
+    """
+    place = torch.device(device) if embeddings.weight.is_meta else embeddings.weight.device
+    network.heads.to(place)
+    network.train(not inference)
+    if inference:
+        network.requires_grad_(False)
+    return place
+
+
 class HeadedModel(Adapter):
     """The adapter: see `Adapter` in harness/api/protocols.py."""
 

@@ -1,4 +1,4 @@
-"""Greedy generation with a causal language model: whatever a model's own settings say, the likeliest token is taken.
+"""Greedy generation with a causal language model, whatever its own generation settings say.
 
     texts = generate(model, features, tokenizer=tokenizer, device=torch.device("cpu"), max_tokens=4096)
 
@@ -15,7 +15,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from harness.api.protocols import Feature
 from models.inference.language_model import PaddedTokens, SplitModel, chosen_rows, evaluating
-from models.inference.prefix_passes import begin
+from models.inference.prefix_passes import prefill
 from models.inference.prefix_tree import Tokens, batches
 
 SLACK = 8
@@ -23,13 +23,13 @@ SLACK = 8
 
 
 class GenerationRequest(NamedTuple):
-    """What is to be continued, and until when."""
+    """A sequence to continue, and where to stop."""
 
     input_ids: Tokens
     max_new_tokens: int
     stop: tuple[str, ...]
     regex: str = ""
-    "What the text must match, where the adapter can see to that."
+    "Regular expression that the text must match, where the adapter supports guided generation."
 
 
 def generate(
@@ -56,7 +56,7 @@ def generate(
 
 
 def request_of(feature: Feature) -> GenerationRequest:
-    """What a feature that is to be continued asks."""
+    """The generation request of a feature."""
     assert feature.generate is not None, "a feature that is to be continued says until when"
     stop = tuple(str(text) for text in feature.generate.get("stop", ()))
     length, regex = int(feature.generate["max_new_tokens"]), str(feature.generate.get("regex", ""))
@@ -81,13 +81,13 @@ def _run(
     """Continue the requests of one batch."""
     written: list[list[int]] = [[] for _ in requests]
     texts: list[str | None] = [None] * len(requests)
-    hidden_BTH, cache, mask = begin([one.input_ids for one in requests], split_model, max_tokens=max_tokens)
+    hidden_BTH, cache, mask = prefill([one.input_ids for one in requests], split_model, max_tokens=max_tokens)
     running = list(range(len(requests)))  # the request of each row, ended ones included until they leave
     while True:
         tokens = torch.cat([logits.argmax(dim=-1) for logits in split_model.logits(hidden_BTH[:, -1])])
         for number, token in zip(running, tokens.tolist(), strict=True):
             if texts[number] is None:
-                texts[number] = ended(written[number], token, requests[number], tokenizer=tokenizer, ends=ends)
+                texts[number] = finished_text(written[number], token, requests[number], tokenizer=tokenizer, ends=ends)
         left = [row for row, number in enumerate(running) if texts[number] is None]
         if not left:
             return [text or "" for text in texts]
@@ -99,10 +99,10 @@ def _run(
         hidden_BTH, cache = split_model.hidden(PaddedTokens(tokens[:, None], mask, [0] * len(running)), cache=cache, keep=True)
 
 
-def ended(
+def finished_text(
     written: list[int], token: int, request: GenerationRequest, *, tokenizer: PreTrainedTokenizerFast, ends: frozenset[int]
 ) -> str | None:
-    """Add a token to what was written; the whole text if that is its end, else None."""
+    """Add a token to those written; returns the text if it is finished by that, else None."""
     if token not in ends:
         written.append(token)
         tail = max((len(stop.encode()) for stop in request.stop), default=0) + SLACK

@@ -5,8 +5,8 @@
     hidden_BTH, cache = split_model.hidden(rows, keep=True)
     for logits_NV in split_model.logits(hidden_BTH[:, -1]): ...
 
-Logits are made by the model's own forward function from hidden states that are put in, so that what a family does to them
-(soft caps, scales) is done, but only for the positions that are asked, and never for more than a bounded number at once.
+Logits are made by the model's own forward function, which is handed finished hidden states: so whatever a family does to logits
+(soft caps, scales) is done, but only at the positions asked for, and only for a bounded number at once.
 """
 
 import copy
@@ -53,7 +53,7 @@ class SplitModel:
 
     @property
     def can_share(self) -> bool:
-        """Whether what came before is kept token by token, so that it can be gone on with in several ways."""
+        """Whether the cache is kept token by token, so that several continuations can start from it."""
         kinds = getattr(self.model.config.get_text_config(), "layer_types", None) or ()
         return not getattr(self.model, "_is_stateful", False) and all(
             "attention" in kind and "linear" not in kind for kind in kinds
@@ -106,13 +106,13 @@ class SplitModel:
         """Logits [n, V] in fp32 of hidden states [N, H], a bounded number at a time, in order."""
         size = max(1, LOGITS_AT_ONCE // int(self.model.config.get_text_config().vocab_size))
         for piece_nH in hidden_NH.split(size):
-            with self._put_in(piece_nH.unsqueeze(0)):
+            with self._fixed_hidden(piece_nH.unsqueeze(0)):
                 ids = torch.zeros((1, len(piece_nH)), dtype=torch.int64, device=self.device)
                 yield self.model(input_ids=ids, use_cache=False).logits[0].float()
 
     @contextmanager
-    def _put_in(self, hidden_BTH: Tensor) -> Iterator[None]:
-        """Let the body give these hidden states, whatever it is asked."""
+    def _fixed_hidden(self, hidden_BTH: Tensor) -> Iterator[None]:
+        """Let the body return these hidden states, whatever its input is."""
         own = vars(self.body).get("forward")  # there where weights are spread over devices
         self.body.forward = lambda *_, **__: self._outputs(last_hidden_state=hidden_BTH)
         try:
@@ -125,7 +125,7 @@ class SplitModel:
 
 
 def copied(cache: Any) -> Any:
-    """A cache whose layers can be given other states, which are not copied themselves."""
+    """A shallow copy of a cache: its layers can be given other states, the states themselves are shared."""
     found = copy.copy(cache)
     found.layers = [copy.copy(layer) for layer in cache.layers]
     return found

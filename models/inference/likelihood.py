@@ -20,7 +20,7 @@ from harness.api.protocols import Feature, Output
 from models.inference.generation import generate
 from models.inference.language_model import SplitModel, evaluating
 from models.inference.prefix_passes import passes
-from models.inference.prefix_tree import Node, Place, PrefixTree, share
+from models.inference.prefix_tree import Node, Place, PrefixTree, build_tree
 
 __all__ = ["generate", "loglikelihood"]
 
@@ -32,8 +32,8 @@ class Computed(NamedTuple):
     hidden_NH: Tensor
 
 
-class Reads(NamedTuple):
-    """The tokens whose probabilities are asked, by the place where they are predicted."""
+class TokenReads(NamedTuple):
+    """The tokens whose probabilities are wanted, by the place where each is predicted."""
 
     at: dict[Place, list[int]]
     "Numbers of the tokens that are predicted at a place."
@@ -50,7 +50,7 @@ def loglikelihood(model: nn.Module, features: Sequence[Feature], *, device: torc
     pairs = [(tuple(feature.input_ids), ids) for feature in features for ids in feature.continuations or ()]
     inputs = [(*context, *ids[:-1]) for context, ids in pairs if ids]
     split_model = SplitModel(model, device=device)
-    tree = share(inputs) if split_model.can_share else _apart(inputs)
+    tree = build_tree(inputs) if split_model.can_share else _apart(inputs)
     reads = _reads(tree, pairs)
     logprobs, hits = np.zeros(len(reads.tokens)), np.zeros(len(reads.tokens), dtype=bool)
     with evaluating(model):
@@ -67,12 +67,12 @@ def loglikelihood(model: nn.Module, features: Sequence[Feature], *, device: torc
 
 
 def _apart(inputs: Sequence[tuple[int, ...]]) -> PrefixTree:
-    """Equal sequences once, and nothing else shared: for models that keep a state instead of tokens."""
+    """A tree in which only equal sequences are shared: for models that keep a recurrent state instead of tokens."""
     numbers = {sequence: number for number, sequence in enumerate(dict.fromkeys(inputs))}
     return PrefixTree([Node(sequence, None) for sequence in numbers], [numbers[sequence] for sequence in inputs])
 
 
-def _reads(tree: PrefixTree, pairs: Sequence[tuple[tuple[int, ...], list[int]]]) -> Reads:
+def _reads(tree: PrefixTree, pairs: Sequence[tuple[tuple[int, ...], list[int]]]) -> TokenReads:
     """Where the tokens of all continuations are predicted: each at the place of the token before it."""
     at: dict[Place, list[int]] = {}
     tokens: list[int] = []
@@ -80,7 +80,7 @@ def _reads(tree: PrefixTree, pairs: Sequence[tuple[tuple[int, ...], list[int]]])
         for offset, token in enumerate(ids):
             at.setdefault(tree.place_of(number, len(context) - 1 + offset), []).append(len(tokens))
             tokens.append(token)
-    return Reads(at, tokens)
+    return TokenReads(at, tokens)
 
 
 def _gathered(features: Sequence[Feature], logprobs: np.ndarray, hits: np.ndarray) -> list[Output]:
@@ -96,7 +96,7 @@ def _gathered(features: Sequence[Feature], logprobs: np.ndarray, hits: np.ndarra
     return outputs
 
 
-def _places(tree: PrefixTree, split_model: SplitModel, reads: Reads, *, max_tokens: int) -> Iterator[Computed]:
+def _places(tree: PrefixTree, split_model: SplitModel, reads: TokenReads, *, max_tokens: int) -> Iterator[Computed]:
     """Compute the tree batch by batch, and give the places that are read with their hidden states."""
     wanted: dict[int, list[Place]] = {}
     for place in reads.at:

@@ -1,6 +1,6 @@
-"""Which token sequences are computed together, so that no beginning that several of them share is computed twice.
+"""A tree of token sequences by their shared beginnings (prefixes), so that none of these is computed twice.
 
-    tree = share(inputs)                 # inputs: tuples of token ids, any order, repeats allowed
+    tree = build_tree(inputs)                 # inputs: tuples of token ids, any order, repeats allowed
     tree.nodes                           # [Node(tokens, parent)]: computed once each, behind the tokens of their parents
     tree.place_of(number, position)      # where the hidden state of a token of inputs[number] is found
 
@@ -21,7 +21,7 @@ LEAST_SAVED = 16
 
 
 class Place(NamedTuple):
-    """Where a hidden state comes about."""
+    """Where the hidden state of a token is computed."""
 
     node: int
     position: int
@@ -37,7 +37,7 @@ class Node(NamedTuple):
 
 
 class PrefixTree(NamedTuple):
-    """What to compute for some sequences."""
+    """The rows of tokens to compute for some sequences."""
 
     nodes: list[Node]
     "Parents before those that follow them."
@@ -70,8 +70,8 @@ class PrefixTree(NamedTuple):
         return sum(len(node.tokens) for node in self.nodes)
 
 
-def share(inputs: Sequence[Tokens]) -> PrefixTree:
-    """Group sequences (none of them empty) by what they share."""
+def build_tree(inputs: Sequence[Tokens]) -> PrefixTree:
+    """The prefix tree of sequences, none of which is empty."""
     kept: list[Tokens] = []
     host_of: dict[Tokens, int] = {}
     for sequence in sorted(set(inputs), reverse=True):  # a beginning of other sequences stands right behind the last of them
@@ -84,24 +84,24 @@ def share(inputs: Sequence[Tokens]) -> PrefixTree:
 
 
 def _tree(ordered: Sequence[Tokens], shared: Sequence[int]) -> tuple[list[Node], list[int]]:
-    """Nodes, and the one in which each sequence ends; `shared` says what each has in common with the one before it."""
+    """Nodes, and the one in which each sequence ends; `shared` is how many tokens each has in common with the one before it."""
     nodes: list[Node] = []
     ends = [0] * len(ordered)
     waiting: list[tuple[int, int, int, int | None]] = [(0, len(ordered), 0, None)] if ordered else []
     while waiting:
         begin, end, start, parent = waiting.pop()  # sequences from begin to end, of which the first `start` tokens are in nodes
         common = min(shared[begin + 1 : end], default=len(ordered[begin]))
-        cuts = [begin, *(n for n in range(begin + 1, end) if shared[n] == common), end]
+        bounds = [begin, *(n for n in range(begin + 1, end) if shared[n] == common), end]
         length, alone = common - start, end - begin == 1
         average = sum(len(ordered[n]) - start for n in range(begin, end)) / (end - begin)
-        saves = parent is None or length * (len(cuts) - 2) >= LEAST_SAVED
+        saves = parent is None or length * (len(bounds) - 2) >= LEAST_SAVED
         if alone or (length and length >= LEAST_SHARED * average and saves):
             nodes.append(Node(ordered[begin][start:common], parent))
             start, parent = common, len(nodes) - 1
         if alone:
             ends[begin] = len(nodes) - 1
         else:
-            waiting += [(first, last, start, parent) for first, last in pairwise(cuts)]
+            waiting += [(first, last, start, parent) for first, last in pairwise(bounds)]
     return nodes, ends
 
 

@@ -3,13 +3,12 @@
     folder = locate("FacebookAI/xlm-roberta-base", revision=None)      # downloads what is missing, or says why it cannot
     tensors = read_tensors(folder, ("lm_head.bias",))
 
-A repository that has only pytorch_model.bin is converted once, with `torch.load(weights_only=True)`, into the cache
-($XLIFT_CACHE_DIR, or ~/.cache/xlift).
+A repository that has only pytorch_model.bin is converted once, with `torch.load(weights_only=True)`, into the user's cache
+folder (harness/api/cache.py).
 """
 
 import hashlib
 import json
-import os
 import pickle
 import shutil
 import tempfile
@@ -23,6 +22,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from harness.api.cache import cache_folder
 from harness.api.errors import UserError
 
 SMALL_FILES = ("*.json", "*.txt", "*.model")
@@ -78,11 +78,6 @@ def tensor_names(folder: Path) -> set[str]:
         with safe_open(file, framework="pt") as tensors:
             names.update(tensors.keys())
     return names
-
-
-def cache_folder() -> Path:
-    """Folder for what this project makes of downloads."""
-    return Path(os.environ.get("XLIFT_CACHE_DIR") or "~/.cache/xlift").expanduser()
 
 
 def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:

@@ -21,7 +21,7 @@ from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrained
 from harness.api.errors import UserError
 from harness.api.protocols import Batch, ModelSource, Output
 from models.loading.architectures import takes_pooling_layer
-from models.loading.files import locate_tokenizer
+from models.loading.files import locate, locate_tokenizer
 
 UNLIMITED = 1 << 20
 "max_positions of models that have no table of positions and state no limit (T5's relative positions)."
@@ -56,6 +56,15 @@ def load_config(folder: Path, source: ModelSource) -> PretrainedConfig:
             found=str(error).splitlines()[0],
         ) from error
     return config
+
+
+def find_config(model: str | Mapping[str, Any]) -> PretrainedConfig:
+    """Configuration of a model folder, a checkpoint or a hub id, or of settings with `model_type`; no weights are read."""
+    if not isinstance(model, str):
+        return AutoConfig.for_model(**model)
+    folder = Path(model).expanduser()
+    inner = folder / "backbone"
+    return load_config(inner if inner.is_dir() else folder if folder.is_dir() else locate(model), ModelSource(path=model))
 
 
 def choose_dtype(name: str, *, device: str, inference: bool) -> torch.dtype:

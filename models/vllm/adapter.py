@@ -34,7 +34,7 @@ from models.causal.pretrained import causal_config, first_token
 from models.decoder import find_origin
 from models.headed.checkpoint import checkpoint_folder
 from models.headed.hidden_states import resolve_layer
-from models.inference.generation import GenerationRequest, end_tokens, ended, request_of, text_of
+from models.inference.generation import GenerationRequest, end_tokens, finished_text, request_of, text_of
 from models.loading.pretrained import UNLIMITED, load_config, load_tokenizer, quiet
 from models.vllm.likelihood import Scores
 from models.vllm.process import Worker
@@ -97,7 +97,7 @@ class VllmModel(Adapter):
             for one, ids in zip(waiting, self._answers("generate", asked)):
                 text = None
                 for token in ids:
-                    text = ended(written[one], token, one, tokenizer=self.tokenizer, ends=ends)
+                    text = finished_text(written[one], token, one, tokenizer=self.tokenizer, ends=ends)
                     if text is not None:
                         break
                 # vLLM stops where its own text ends in a stop text: that a stop text is there, is decided here.

@@ -1,4 +1,4 @@
-"""A process that runs vLLM in the environment that has it, and what it says when something goes wrong.
+"""Starts vLLM in a process of the environment that has it, sends it orders, and turns its failures into errors with advice.
 
     worker = Worker(python, log=Path("runs/x/logs/vllm-0123456789.log"), folder=folder, environment={})
     worker.post({"do": "start", ...})
@@ -39,16 +39,16 @@ ADVICE = (
     ),
     (r"not supported|[Uu]nsupported|[Nn]o module or parameter|architectures", "leave engine=vllm out: transformers answers then"),
 )
-"What a message holds, and what can be done."
+"Pattern in an error -> advice."
 OTHER_ADVICE = "read the log; without engine=vllm transformers answers"
 NOISE = re.compile(r"^\s|^Traceback|INFO \d|WARNING \d|DEBUG \d|\d%|[Ww]arning")
-"Lines of a log that say nothing of what went wrong."
+"Lines of a log that are no error."
 IN_A_PROCESS = re.compile(r"ERROR \d.*\] (\w*(?:Error|Exception)\b.*)$")
-"How the log tells an error of one of several processes of an engine."
+"A line of the log with the error of one of several processes of an engine."
 ELSEWHERE = re.compile(r"root cause|stack trace|initialization failed")
-"Errors that say no more than that there was one."
+"Errors that only point to another one."
 MOST_LINES, MOST_LETTERS = 4, 400
-"Of what is told of an error."
+"The most lines, and letters of a line, that a message quotes of an error."
 
 
 class Worker:
@@ -83,29 +83,29 @@ class Worker:
         try:
             send(self._connection, dict(order))
         except OSError as error:
-            raise self._gone() from error
+            raise self._ended_error() from error
 
     def wait(self) -> tuple[dict[str, Any], bytes]:
         """The answer to the order; UserError where it is an error or there is none."""
         try:
             answer, blob = receive(self._connection)
         except (EOFError, OSError) as error:
-            raise self._gone() from error
+            raise self._ended_error() from error
         if "error" in answer:
-            raise self._failed("vLLM failed", _reason(self.log, answer["error"]))
+            raise self._error("vLLM failed", _reason(self.log, answer["error"]))
         return answer, blob
 
-    def _gone(self) -> UserError:
-        """What is said when the process has ended."""
+    def _ended_error(self) -> UserError:
+        """The error for a process that has ended."""
         try:
             code = self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             code = 0
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         hint = "; the machine may be out of memory" if code == -signal.SIGKILL else ""
-        return self._failed(f"vLLM's process has ended ({how}{hint})", _reason(self.log, ""))
+        return self._error(f"vLLM's process has ended ({how}{hint})", _reason(self.log, ""))
 
-    def _failed(self, message: str, reason: str) -> UserError:
+    def _error(self, message: str, reason: str) -> UserError:
         todo = next((advice for pattern, advice in ADVICE if re.search(pattern, reason)), OTHER_ADVICE)
         return UserError(message, where=str(self.log), found=reason, todo=todo)
 
@@ -123,9 +123,9 @@ def _end(process: subprocess.Popen[bytes], connection: socket.socket) -> None:
 
 def _reason(log: Path, error: str) -> str:
     """What went wrong, in a few lines: the error where it says what, else the last lines of the log that do."""
-    told = [line.strip() for line in error.splitlines() if line.strip()][:MOST_LINES]
+    reasons = [line.strip() for line in error.splitlines() if line.strip()][:MOST_LINES]
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-300:]
-    told += [found[1] for line in lines if (found := IN_A_PROCESS.search(line)) and found[1] not in told][-1:]
-    if not told or ELSEWHERE.search(error):
-        told += [line.strip() for line in lines if line.strip() and not NOISE.search(line)][-MOST_LINES:]
-    return "\n    ".join(line[:MOST_LETTERS] for line in told) or "nothing in the log"
+    reasons += [found[1] for line in lines if (found := IN_A_PROCESS.search(line)) and found[1] not in reasons][-1:]
+    if not reasons or ELSEWHERE.search(error):
+        reasons += [line.strip() for line in lines if line.strip() and not NOISE.search(line)][-MOST_LINES:]
+    return "\n    ".join(line[:MOST_LETTERS] for line in reasons) or "nothing in the log"

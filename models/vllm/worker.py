@@ -3,8 +3,8 @@
     python -P models/vllm/worker.py <file descriptor of the socket>      # started by models/vllm/process.py
 
 It imports nothing of this project.  A message is 16 bytes (two lengths), JSON, and raw bytes (float32 arrays); each order has one
-answer, `{"error": ...}` where it failed.  Standard input is the line of life: when it ends, so does this process with all that it
-has started, whatever it is doing.  What vLLM prints goes to standard output, which is a log.
+answer, `{"error": ...}` where it failed.  Standard input shows that the parent lives: when it ends, so does this process with all
+that it has started, whatever it is doing.  What vLLM prints goes to standard output, which is a log.
 """
 
 import json
@@ -151,7 +151,7 @@ class VllmEngine:
 
 
 def _settle_on_cpu(settings: dict[str, Any], *, share: list[int]) -> None:
-    """What is different on CPUs: no compilation, small blocks, and the cores divided among workers (`share`: number, of)."""
+    """Settings for CPUs: no compilation, small blocks, and the cores divided among workers (`share`: number, of)."""
     import torch._dynamo
 
     torch._dynamo.config.disable = True  # the one function that vLLM compiles in spite of enforce_eager takes 20 seconds to
@@ -163,7 +163,7 @@ def _settle_on_cpu(settings: dict[str, Any], *, share: list[int]) -> None:
 
 
 def _scored(one: dict[str, Any], output: Any) -> dict[str, Any]:
-    """What was asked of one output of `score`."""
+    """The answer to one request of `score`."""
     (written,) = output.outputs[0].logprobs
     rows = []
     if one["rows"]:
@@ -225,7 +225,7 @@ def serve(connection: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    lifeline = threading.Thread(target=_end_with_parent, args=(sys.argv[2],), daemon=True)
-    lifeline.start()
+    parent_watch = threading.Thread(target=_end_with_parent, args=(sys.argv[2],), daemon=True)
+    parent_watch.start()
     serve(socket.socket(fileno=int(sys.argv[1])))
-    lifeline.join()  # it has the last word: what is to be removed is removed
+    parent_watch.join()  # it removes the folder before the process ends

@@ -13,7 +13,7 @@ from harness.data.locations import DataPlace
 from harness.data.parallel_rows import side_by_side
 from harness.planning.catalog.catalog import Catalog
 from harness.specs.portable import portable, revive
-from harness.specs.task import Beside, TaskSpec
+from harness.specs.task import ParallelLanguage, TaskSpec
 
 ENGLISH = [{"id": "a", "text": "one"}, {"id": "b", "text": "two"}, {"id": "c", "text": "three"}]
 GERMAN = [{"id": "b", "text": "zwei"}, {"id": "c", "text": "drei"}, {"id": "a", "text": "eins"}]
@@ -60,7 +60,7 @@ def test_rows_meet_by_their_item_or_by_their_place(tmp_path):
 )
 def test_rows_that_do_not_meet_are_user_errors(rows, beside, message):
     with pytest.raises(UserError, match=message):
-        side_by_side(GERMAN, rows, beside=Beside(**beside), where="here")
+        side_by_side(GERMAN, rows, beside=ParallelLanguage(**beside), where="here")
 
 
 def test_a_language_that_is_not_there_is_missing_data(tmp_path):

@@ -10,7 +10,7 @@ from harness.api.errors import UserError
 from harness.api.protocols import Feature
 from models.inference.language_model import SplitModel
 from models.inference.likelihood import generate, loglikelihood
-from models.inference.prefix_tree import batches, share
+from models.inference.prefix_tree import batches, build_tree
 
 VOCAB = 335
 _LLAMA = {
@@ -204,18 +204,18 @@ def test_overflow_is_an_error(models):
 def test_groups_save_what_they_can_and_lose_nothing():
     rng = np.random.default_rng(2)
     sequences = [tuple(rng.integers(0, 3, size=rng.integers(1, 9)).tolist()) for _ in range(200)]
-    plan = share(sequences)
+    plan = build_tree(sequences)
     for number, sequence in enumerate(sequences):
         places = [plan.place_of(number, position) for position in range(len(sequence))]
         assert tuple(plan.nodes[place.node].tokens[place.position] for place in places) == sequence
         nodes = list(dict.fromkeys(place.node for place in places))
         assert [plan.nodes[node].parent for node in nodes] == [None, *nodes[:-1]]
     assert plan.num_tokens < 0.6 * sum(map(len, set(sequences)))
-    assert share([(1, 2, 3), (1, 2), (1,), (4,)]).num_tokens == 4
-    assert share([]).nodes == []
+    assert build_tree([(1, 2, 3), (1, 2), (1,), (4,)]).num_tokens == 4
+    assert build_tree([]).nodes == []
     # Three pairs that share much each, and little with the others: not one group of six.
     pairs = [(9, 9, a, *[a] * 20, b) for a in (1, 2, 3) for b in (4, 5)]
-    assert sorted(map(len, share(pairs).followers().values())) == [2, 2, 2, 3]
+    assert sorted(map(len, build_tree(pairs).followers().values())) == [2, 2, 2, 3]
 
 
 def questions():

@@ -8,7 +8,7 @@ from small_lm_eval_parts import write
 from harness.api.errors import UserError
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.catalog.lm_eval_files.conversion import convert
-from harness.planning.catalog.lm_eval_files.index import Index, is_theirs, yaml_files
+from harness.planning.catalog.lm_eval_files.index import Index, is_lm_eval_file, yaml_files
 from harness.planning.catalog.lm_eval_files.languages import language_of
 from harness.planning.catalog.lm_eval_files.yaml_reader import read_file
 
@@ -55,7 +55,7 @@ def test_names_are_listed_without_parsing_and_the_first_file_of_a_folder_counts(
         base="tag: left\ntask: null\ndataset_path: z\n",
         ours__yaml="task: mine\ntype: classification\ndescription: d\nfields: {}\n",
     )
-    theirs = [path for path in yaml_files(tmp_path) if is_theirs(path)]
+    theirs = [path for path in yaml_files(tmp_path) if is_lm_eval_file(path)]
     assert [path.name for path in theirs] == ["_c.yaml", "a.yaml", "b.yaml", "d.yaml"]
     index = Index()
     index.add(theirs)

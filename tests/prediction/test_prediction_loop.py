@@ -15,7 +15,7 @@ from harness.api.errors import UserError
 from harness.prediction.fakes import load_fake
 from models.decoder import Decoder
 from models.encoder import Encoder
-from models.inference.prefix_tree import share
+from models.inference.prefix_tree import build_tree
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -74,7 +74,7 @@ def test_what_begins_alike_is_asked_together(project, tmp_path, monkeypatch, num
     assert [len(prompts) for prompts in apart] == [8, 8, 8]
     assert together == [prompt for row in (zip(*apart) if num_fewshot else apart) for prompt in row]
     if num_fewshot:
-        assert share(together).num_tokens < 0.8 * sum(share(row).num_tokens for row in apart)
+        assert build_tree(together).num_tokens < 0.8 * sum(build_tree(row).num_tokens for row in apart)
 
 
 def outputs(project, root, monkeypatch, *, limit=None, starved=None, **knobs):

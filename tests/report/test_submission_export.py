@@ -48,7 +48,7 @@ class FinishedRun:
     def __init__(self, root: Path) -> None:
         self.root, self.data = root / "run", root / "data"
         self.data.mkdir(parents=True)
-        self.sources = DataFolders(place=DataPlace(data_dir=self.data))
+        self.folders = DataFolders(place=DataPlace(data_dir=self.data))
         self.cells: list[dict[str, object]] = []
 
     def spec(self, name: str) -> TaskSpec:
@@ -61,7 +61,7 @@ class FinishedRun:
         """Finish a cell; returns its scores by `metric.key`.  Of the last row of a language nothing is predicted."""
         spec = self.spec(name)
         (self.data / f"{name}-{lang}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS[name]))
-        loaded = load_examples(spec, split="test", langs=[lang], place=self.sources.place)
+        loaded = load_examples(spec, split="test", langs=[lang], place=self.folders.place)
         args = PredictArguments(
             model=ModelArguments(adapter="encoder", fingerprint=f"{seed}"),
             task=name,
@@ -127,7 +127,7 @@ def test_what_is_written_scores_as_on_the_board(tmp_path: Path) -> None:
     asked = [(name, lang) for name in SPECS for lang in ("de", "hi") if lang in TASKS[name].languages]
     board = {(name, lang): run.cell(name, lang) for name, lang in asked}
     out, gold = tmp_path / "out", tmp_path / "gold"
-    written = export([run.write()], out, wanted=Wanted(), sources=run.sources, gold=gold, partial=True)
+    written = export([run.write()], out, wanted=Wanted(), folders=run.folders, gold=gold, partial=True)
     assert written.num_rows["tatoeba"] == {"hi": 5, "de": 5}
     scores = score_submission(out, gold, partial=True)
     assert set(scores.tasks) == set(SPECS)
@@ -147,7 +147,7 @@ def test_positions_follow_the_english_sentences_in_alphabetical_order(tmp_path: 
     told = [{**line, "prediction": place} for line, place in zip(lines, found, strict=True)]
     (folder / "predictions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in told))
     out, gold = tmp_path / "out", tmp_path / "gold"
-    export([run.root], out, wanted=Wanted(), sources=run.sources, gold=gold, partial=True)
+    export([run.root], out, wanted=Wanted(), folders=run.folders, gold=gold, partial=True)
     # In order: Z (row 2), a (row 1), "a b" (row 4), b (row 0), é (row 3).
     assert TASKS["tatoeba"].file(gold, "te").read_text().split() == ["2", "1", "4", "0", "3"]
     assert TASKS["tatoeba"].file(out, "te").read_text().split() == ["0", "0", "2", "3", "4"]
@@ -158,7 +158,7 @@ def test_files_have_the_official_shapes(tmp_path: Path) -> None:
     for name in SPECS:
         run.cell(name, "de")
     out, gold = tmp_path / "out", tmp_path / "gold"
-    written = export([run.write()], out, wanted=Wanted(), sources=run.sources, gold=gold, partial=True)
+    written = export([run.write()], out, wanted=Wanted(), folders=run.folders, gold=gold, partial=True)
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()) == [
         "bucc2018/test-de.tsv",
         "mlqa/test-de.json",
@@ -190,7 +190,7 @@ def test_an_ambiguous_or_incomplete_run_is_refused_with_what_there_is(tmp_path: 
 
     def attempt(**wanted: object) -> str:
         with pytest.raises(UserError) as raised:
-            export([root], out, wanted=Wanted(**wanted), sources=run.sources)
+            export([root], out, wanted=Wanted(**wanted), folders=run.folders)
         assert not out.exists()
         return str(raised.value)
 
@@ -202,12 +202,12 @@ def test_an_ambiguous_or_incomplete_run_is_refused_with_what_there_is(tmp_path: 
     assert "6 of the 9 tasks of XTREME are not in the run\n  found: no pawsx, udpos, bucc2018, xquad, mlqa, tydiqa" in said
     assert "14 of 15 languages of xnli are not complete\n  found: ar, bg, el, " in said
     assert "yo (only a sample of 2 rows (--limit))" in said
-    written = export([root], out, wanted=Wanted(intermediate="none", seed=2), sources=run.sources, partial=True)
+    written = export([root], out, wanted=Wanted(intermediate="none", seed=2), folders=run.folders, partial=True)
     assert set(written.tasks) == {"xnli", "tatoeba"}  # the sample of panx is no part of a submission
     with pytest.raises(UserError, match="out is not an empty folder"):
-        export([root], out, wanted=Wanted(intermediate="none", seed=1), sources=run.sources, partial=True)
+        export([root], out, wanted=Wanted(intermediate="none", seed=1), folders=run.folders, partial=True)
     with pytest.raises(UserError, match="need a folder each"):
-        export([root], tmp_path / "a", wanted=Wanted(), sources=run.sources, gold=tmp_path / "a" / "gold", partial=True)
+        export([root], tmp_path / "a", wanted=Wanted(), folders=run.folders, gold=tmp_path / "a" / "gold", partial=True)
 
 
 def test_rows_that_changed_since_the_prediction_are_refused(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_rows_that_changed_since_the_prediction_are_refused(tmp_path: Path) -> N
     with (run.data / "tatoeba-de.jsonl").open("a") as file:
         file.write('{"s": "new", "t": "new"}\n')
     with pytest.raises(UserError, match=r"(?s)tatoeba, language de: the test rows are not those.*expected: file:.*found: file:"):
-        export([run.write()], tmp_path / "out", wanted=Wanted(), sources=run.sources, partial=True)
+        export([run.write()], tmp_path / "out", wanted=Wanted(), folders=run.folders, partial=True)
 
 
 def test_labels_that_xtreme_does_not_have_are_refused(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_labels_that_xtreme_does_not_have_are_refused(tmp_path: Path) -> None:
     path = next((run.write() / "predict").iterdir()) / "predictions.jsonl"
     path.write_text(path.read_text().replace('"prediction": "neutral"', '"prediction": "1"'))
     with pytest.raises(UserError, match=r"(?s)XTREME's xnli does not have.*expected: contradiction.*found: 1"):
-        export([run.root], tmp_path / "out", wanted=Wanted(), sources=run.sources, partial=True)
+        export([run.root], tmp_path / "out", wanted=Wanted(), folders=run.folders, partial=True)
 
 
 @pytest.mark.real

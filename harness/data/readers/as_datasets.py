@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from harness.api.errors import UserError
+from harness.data.hub import without_progress_bars
 from harness.data.readers._text import parse_options, role_files
 from harness.specs.model import Spec
 
@@ -32,9 +33,8 @@ def read(files: Mapping[str, Path], *, lang: str, options: Mapping[str, Any]) ->
     parsed = parse_options("as_datasets", Options, options)
     import datasets
 
-    with TemporaryDirectory() as folder:  # its copy of the rows is not kept: the files themselves are fingerprinted
-        shown = datasets.is_progress_bar_enabled()
-        datasets.disable_progress_bars()
+    # Its copy of the rows is not kept: the files themselves are fingerprinted.
+    with TemporaryDirectory() as folder, without_progress_bars():
         try:
             found = datasets.load_dataset(
                 parsed.builder,
@@ -49,7 +49,4 @@ def read(files: Mapping[str, Path], *, lang: str, options: Mapping[str, Any]) ->
             raise UserError(
                 f"datasets cannot read this as {parsed.builder}", where=str(path), found=f"{type(error).__name__}: {text}"
             ) from error
-        finally:
-            if shown:
-                datasets.enable_progress_bars()
         return [dict(row) for row in found]

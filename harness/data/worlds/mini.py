@@ -18,7 +18,7 @@ from harness.data.worlds.miniature.columns import squad
 from harness.data.worlds.miniature.data_sets import DATA_SETS, data_set_rows
 from harness.data.worlds.miniature.items import SIZES, ClausePair, PassageQuestion, items
 from harness.data.worlds.miniature.language import LEXICON, SEED, VERSION, Clause, world
-from harness.data.worlds.miniature.speech import Say, entity_tags, retold, speaker, text, told
+from harness.data.worlds.miniature.rendering import Renderer, entity_tags, render_utterance, renderer, text, with_own_synonyms
 
 Row = dict[str, Any]
 
@@ -45,46 +45,46 @@ def rows(*, config: str, split: str, lang: str) -> list[Row]:
     if config in DATA_SETS:
         return data_set_rows(config, split=split, lang=lang)
 
-    say = speaker(lang, shuffled=plain != config)
+    render = renderer(lang, shuffled=plain != config)
     meanings = items(name=name, split=split)
     if name in ("text", "parallel"):
-        made = [{"text": text(told(item, say))} for item in retold(meanings, split=split, lang=lang)]
+        made = [{"text": text(render_utterance(item, render))} for item in with_own_synonyms(meanings, split=split, lang=lang)]
     else:
-        made = [_ROW[name](item, say) for item in meanings]
+        made = [_ROW[name](item, render) for item in meanings]
     if name == "parallel":
-        for row, item in zip(made, retold(meanings, split=split, lang=other), strict=True):
-            row["text_pair"] = text(told(item, speaker(other, shuffled=False)))
+        for row, item in zip(made, with_own_synonyms(meanings, split=split, lang=other), strict=True):
+            row["text_pair"] = text(render_utterance(item, renderer(other, shuffled=False)))
     return [{"id": f"{split}-{number}", **row} for number, row in enumerate(made)]
 
 
 def fingerprint(*, config: str, split: str, lang: str) -> str:
     """Hash of all that the rows depend on: the generator's version and seed, the lexicon file, and the arguments."""
     lexicon = LEXICON.read_bytes()
-    sizes: Any = DATA_SETS[config].described if config in DATA_SETS else SIZES
+    sizes: Any = DATA_SETS[config].fingerprint_parts if config in DATA_SETS else SIZES
     parts = json.dumps([VERSION, SEED, sizes, hashlib.sha256(lexicon).hexdigest(), config, split, lang])
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
-def _nli_row(item: ClausePair, say: Say) -> Row:
-    return {"premise": text(say(item.first)), "hypothesis": text(say(item.second)), "label": item.label}
+def _nli_row(item: ClausePair, render: Renderer) -> Row:
+    return {"premise": text(render(item.first)), "hypothesis": text(render(item.second)), "label": item.label}
 
 
-def _paraphrase_row(item: ClausePair, say: Say) -> Row:
-    return {"sentence1": text(say(item.first)), "sentence2": text(say(item.second)), "label": item.label}
+def _paraphrase_row(item: ClausePair, render: Renderer) -> Row:
+    return {"sentence1": text(render(item.first)), "sentence2": text(render(item.second)), "label": item.label}
 
 
-def _tagging_row(item: Clause, say: Say) -> Row:
-    said = say(item)
-    return {"tokens": [spoken.form for spoken in said], "tags": entity_tags(said)}
+def _tagging_row(item: Clause, render: Renderer) -> Row:
+    rendered = render(item)
+    return {"tokens": [word.form for word in rendered], "tags": entity_tags(rendered)}
 
 
-def _qa_row(item: PassageQuestion, say: Say) -> Row:
+def _qa_row(item: PassageQuestion, render: Renderer) -> Row:
     """A context, a question on one of its clauses, and the one word that answers with the character it begins at."""
-    row = squad(item, say, 0)
+    row = squad(item, render, 0)
     return {name: row[name] for name in ("question", "context", "answers")}
 
 
-_ROW: dict[str, Callable[[Any, Say], Row]] = {
+_ROW: dict[str, Callable[[Any, Renderer], Row]] = {
     "nli": _nli_row,
     "paraphrase": _paraphrase_row,
     "tagging": _tagging_row,

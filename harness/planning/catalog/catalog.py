@@ -23,8 +23,8 @@ from harness.api.errors import UserError, collecting, did_you_mean, raise_all
 from harness.api.registry import ROOT
 from harness.planning.catalog.file_checks import check_document
 from harness.planning.catalog.lm_eval_files.conversion import PREFIX
-from harness.planning.catalog.lm_eval_files.groups import Names
-from harness.planning.catalog.lm_eval_files.index import Index, is_theirs, yaml_files
+from harness.planning.catalog.lm_eval_files.groups import LmEvalNames
+from harness.planning.catalog.lm_eval_files.index import Index, is_lm_eval_file, yaml_files
 from harness.specs.loader import Document, read_document, shown
 from harness.specs.preset import PresetSpec
 from harness.specs.recipe import RecipeSpec
@@ -52,9 +52,9 @@ class Catalog:
         """Index tasks/, models/presets/ and each folder (or file) of `include`; later ones may not repeat a name."""
         self.errors: list[UserError] = []
         self.remarks: list[str] = []
-        "What a user should be told once: names that mean two things."
-        self.theirs = Names(index=Index())
-        "What files of lm-eval name."
+        "Remarks for the user, each printed once: names that mean two things."
+        self.lm_eval = LmEvalNames(index=Index())
+        "Tasks, groups and tags of lm-eval's files."
         self._documents: dict[tuple[str, str], Document] = {}
         self._checked: dict[tuple[str, str], Entry[Any]] = {}
         for folder in (ROOT / "tasks", ROOT / "models" / "presets"):
@@ -63,9 +63,9 @@ class Catalog:
             if not extra.exists():
                 raise UserError(f"--include_path {extra} does not exist", expected="a folder of YAML files, or one file")
             files = [extra] if extra.is_file() else list(yaml_files(extra))
-            theirs = [path for path in files if is_theirs(path)]
-            self.theirs.index.add(theirs)
-            self._index(extra, without={*theirs})
+            lm_eval_paths = [path for path in files if is_lm_eval_file(path)]
+            self.lm_eval.index.add(lm_eval_paths)
+            self._index(extra, without={*lm_eval_paths})
 
     def _index(self, place: Path, without: frozenset[Path] | set[Path] = frozenset()) -> None:
         for path in [place] if place.is_file() else sorted([*place.rglob("*.yaml"), *place.rglob("*.yml")]):
@@ -99,23 +99,23 @@ class Catalog:
         """Names of this project's entries of a kind ('task', 'group', 'recipe', 'preset'), sorted."""
         return sorted(name for k, name in self._documents if k == kind)
 
-    def their_names(self, kind: str) -> list[str]:
+    def lm_eval_names(self, kind: str) -> list[str]:
         """Names of the tasks or groups of lm-eval's files, sorted."""
-        return sorted(self.theirs.tasks() if kind == "task" else self.theirs.groups() if kind == "group" else [])
+        return sorted(self.lm_eval.tasks() if kind == "task" else self.lm_eval.groups() if kind == "group" else [])
 
-    def is_their_group(self, name: str) -> bool:
+    def is_lm_eval_group(self, name: str) -> bool:
         """Whether a name means a group or tag of lm-eval's files."""
-        ours = ("task", name) in self._documents or ("group", name) in self._documents
-        return not ours and self.theirs.knows(name) and not self.theirs.is_task(name)
+        own = ("task", name) in self._documents or ("group", name) in self._documents
+        return not own and self.lm_eval.knows(name) and not self.lm_eval.is_task(name)
 
     def has_task(self, name: str) -> bool:
         """Whether a task has this name, here or in lm-eval's files."""
-        return ("task", name) in self._documents or self.theirs.is_task(name)
+        return ("task", name) in self._documents or self.lm_eval.is_task(name)
 
     def folder(self, kind: str, name: str) -> Path:
         """The folder of an entry's file."""
         document = self._documents.get((kind, name))
-        return document.path.parent if document else self.theirs.path(name).parent
+        return document.path.parent if document else self.lm_eval.path(name).parent
 
     def task_folders(self) -> Mapping[str, Path]:
         """Task -> folder of its file; those of lm-eval are looked up when they are asked for."""
@@ -123,14 +123,14 @@ class Catalog:
 
     def _entry(self, kind: str, name: str, *, where: str = "") -> Entry[Any]:
         key = (kind, name)
-        if key not in self._documents and kind in ("task", "group") and self.theirs.knows(name):
-            return self._their_entry(kind, name)
+        if key not in self._documents and kind in ("task", "group") and self.lm_eval.knows(name):
+            return self._lm_eval_entry(kind, name)
         if key not in self._documents:
             broken = "\n".join(str(error) for error in self.errors)
             raise UserError(
                 f"unknown {kind} '{name}'",
                 where=where,
-                todo=did_you_mean(name, [*self.names(kind), *(self.theirs.near(name) if kind == "task" else ())]),
+                todo=did_you_mean(name, [*self.names(kind), *(self.lm_eval.near(name) if kind == "task" else ())]),
                 found=broken and f"files in error:\n{broken}",
             )
         if key not in self._checked:
@@ -140,14 +140,14 @@ class Catalog:
             self._checked[key] = entry
         return self._checked[key]
 
-    def _their_entry(self, kind: str, name: str) -> Entry[Any]:
-        """A task or group of lm-eval's files; raises UserError(s) for one that cannot be had."""
+    def _lm_eval_entry(self, kind: str, name: str) -> Entry[Any]:
+        """A task or group of lm-eval's files; raises UserError(s) for one that cannot be converted."""
         if kind == "group":
-            return Entry(spec=self.theirs.group(name).spec, document=self.theirs.group(name).document)
-        found = self.theirs.task(name)
+            return Entry(spec=self.lm_eval.group(name).spec, document=self.lm_eval.group(name).document)
+        found = self.lm_eval.task(name)
         raise_all(found.errors)
         assert found.spec is not None
-        return Entry(spec=found.spec, document=self.theirs.document(name))
+        return Entry(spec=found.spec, document=self.lm_eval.document(name))
 
     def task(self, name: str, *, where: str = "") -> Entry[TaskSpec]:
         """A task by name; raises UserError(s) for an unknown name (asked for at `where`) or a spec with mistakes."""
@@ -167,8 +167,8 @@ class Catalog:
 
     def group_tasks(self, name: str, *, _stack: tuple[str, ...] = ()) -> list[str]:
         """The tasks below a group in order, each once; raises UserError for unknown members and circles."""
-        if ("group", name) not in self._documents and self.theirs.knows(name):
-            return [PREFIX + task for task in self.theirs.leaves(name)]
+        if ("group", name) not in self._documents and self.lm_eval.knows(name):
+            return [PREFIX + task for task in self.lm_eval.leaves(name)]
         if name in _stack:
             raise UserError("these groups contain each other", found=" -> ".join((*_stack, name)))
         tasks: list[str] = []
@@ -178,18 +178,18 @@ class Catalog:
         return list(dict.fromkeys(tasks))
 
     def _expand(self, member: str, *, where: str, stack: tuple[str, ...]) -> list[str]:
-        ours = next((kind for kind in ("task", "group") if (kind, member) in self._documents), None)
-        if ours and self.theirs.knows(member):
-            self._remark(f"'{member}' is the {ours} of this project; lm-eval's is {PREFIX}{member}")
-        if ours == "task":
+        own_kind = next((kind for kind in ("task", "group") if (kind, member) in self._documents), None)
+        if own_kind and self.lm_eval.knows(member):
+            self._remark(f"'{member}' is the {own_kind} of this project; lm-eval's is {PREFIX}{member}")
+        if own_kind == "task":
             return [member]
-        if ours == "group":
+        if own_kind == "group":
             return self.group_tasks(member, _stack=stack)
-        if self.theirs.knows(member):
-            return [PREFIX + task for task in self.theirs.leaves(member)]
-        found = [*fnmatch.filter(self.names("task"), member), *self.theirs.matching(member)]
+        if self.lm_eval.knows(member):
+            return [PREFIX + task for task in self.lm_eval.leaves(member)]
+        found = [*fnmatch.filter(self.names("task"), member), *self.lm_eval.matching(member)]
         if not found:
-            todo = did_you_mean(member, [*self.names("task"), *self.names("group"), *self.theirs.near(member)])
+            todo = did_you_mean(member, [*self.names("task"), *self.names("group"), *self.lm_eval.near(member)])
             raise UserError(f"no task, group or glob '{member}'", where=where, todo=todo)
         return found
 
@@ -212,18 +212,18 @@ class Catalog:
     def check(self, kind: str, name: str) -> tuple[Entry[Any] | None, list[UserError]]:
         """Parse one entry and check what a single file cannot know (types, metrics, languages, other tasks)."""
         if (kind, name) not in self._documents:
-            return self._check_theirs(kind, name)
+            return self._check_lm_eval(kind, name)
         document = self._documents[kind, name]
         spec, errors = check_document(document, KINDS[kind], tasks=self.names("task"))
         return (Entry(spec=spec, document=document) if spec else None), errors
 
-    def _check_theirs(self, kind: str, name: str) -> tuple[Entry[Any] | None, list[UserError]]:
-        """The same of a task or group of lm-eval's files."""
+    def _check_lm_eval(self, kind: str, name: str) -> tuple[Entry[Any] | None, list[UserError]]:
+        """Convert and check a task or group of lm-eval's files."""
         errors: list[UserError] = []
         with collecting(errors):
             if kind == "group":
-                self.theirs.leaves(name)
-            return self._their_entry(kind, name), []
+                self.lm_eval.leaves(name)
+            return self._lm_eval_entry(kind, name), []
         return None, errors
 
     def check_all(self, *, under: Path | None = None) -> list[UserError]:
@@ -239,11 +239,11 @@ class Catalog:
                         errors.append(error)
         return list({str(error): error for error in errors}.values())
 
-    def find_theirs(self, *, under: Path) -> list[tuple[str, str]]:
+    def find_lm_eval(self, *, under: Path) -> list[tuple[str, str]]:
         """(kind, name) of the tasks and groups of lm-eval's files below a folder; tags are no files."""
         folder = under.resolve()
-        listed = [("group", one) for one in self.theirs.index.groups.values()]
-        listed += [("task", one) for one in self.theirs.index.tasks.values()]
+        listed = [("group", one) for one in self.lm_eval.index.groups.values()]
+        listed += [("task", one) for one in self.lm_eval.index.tasks.values()]
         return [(kind, PREFIX + one.name) for kind, one in listed if one.path.resolve().is_relative_to(folder)]
 
     def find(self, *, under: Path) -> list[tuple[str, str]]:
@@ -264,7 +264,7 @@ class _Folders(Mapping[str, Path]):
 
     def __iter__(self) -> Iterator[str]:
         yield from self.catalog.names("task")
-        yield from self.catalog.their_names("task")
+        yield from self.catalog.lm_eval_names("task")
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -1,4 +1,4 @@
-"""What a YAML file says, held against what there is: task types, options, fields, metrics, languages, readers, other tasks.
+"""Checks of a YAML file against everything that exists: task types, options, fields, metrics, languages, readers, tasks.
 
     spec, errors = check_document(document, TaskSpec, tasks=catalog.names("task"))      # (None, every mistake) or (spec, [])
 
@@ -98,7 +98,7 @@ class _Check:
         return name in names
 
     def all_known(self, kind: str, path: KeyPath, names: Sequence[str]) -> bool:
-        """The same for each text of a list."""
+        """Note the texts of a list that are not among the known names; whether there are none."""
         found = self.raw(*path)
         paths = [(*path, number) for number in range(len(found))] if isinstance(found, list) else []
         return sum(not self.known(kind, inner, names) for inner in paths) == 0
@@ -144,7 +144,7 @@ def _task(check: _Check, spec: TaskSpec) -> None:
 
 
 def _labels_from(check: _Check, spec: TaskSpec) -> None:
-    """Labels that the training rows give."""
+    """Check `labels_from` against the task's labels, type and training rows."""
     if not spec.labels_from:
         return
     if spec.labels:
@@ -156,7 +156,7 @@ def _labels_from(check: _Check, spec: TaskSpec) -> None:
 
 
 def _fields(check: _Check, type_name: str, fields: Mapping[str, str]) -> None:
-    """Fields the type does not know, and required ones that are missing."""
+    """Note fields that the type does not know, and required ones that are missing."""
     found = check.raw("fields")
     if not isinstance(found, dict):
         return
@@ -171,7 +171,7 @@ def _fields(check: _Check, type_name: str, fields: Mapping[str, str]) -> None:
 
 
 def _metrics(check: _Check) -> None:
-    """Metrics that there are not, and scores that they do not give."""
+    """Note unknown metrics, and score keys that the metrics do not give."""
     found = check.raw("metrics")
     uses = found if isinstance(found, list) else []
     paths: list[KeyPath] = [("metrics", n, "metric") if isinstance(use, dict) else ("metrics", n) for n, use in enumerate(uses)]
@@ -196,7 +196,7 @@ def _source(check: _Check, path: KeyPath) -> None:
     """Readers, worlds and placeholders of one source."""
     for key, registry in (("reader", READERS), ("world", WORLDS)):
         check.known(registry.kind, (*path, key), registry.names())
-    _beside(check, path)
+    _parallel_language(check, path)
     files, tests = check.raw(*path, "files"), check.raw(*path, "where")
     places: list[KeyPath] = [("config",), ("split",)]
     for role, names in (files if isinstance(files, dict) else {}).items():
@@ -214,8 +214,8 @@ def _source(check: _Check, path: KeyPath) -> None:
                 )
 
 
-def _beside(check: _Check, path: KeyPath) -> None:
-    """The language beside those of a split: one that there is, and none of them."""
+def _parallel_language(check: _Check, path: KeyPath) -> None:
+    """Check `beside`: its language must be known and none of the split's own."""
     lang = check.raw(*path, "beside", "lang")
     if not check.known("language", (*path, "beside", "lang"), list(languages())):
         return

@@ -11,17 +11,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.api.errors import UserError
 from harness.api.protocols import Json
 from harness.api.registry import TASK_TYPES
-from harness.report.board.language_groups import cut_entries
-from harness.report.board.lifts import NONE, SEED, ScoredCell, score_cells
+from harness.report.board.language_groups import language_group_entries
+from harness.report.board.lifts import SEED, ScoredCell, score_cells
 from harness.report.board.means import Arm, GroupNumbers, TaskNumbers, arms_of, group_numbers, prompt_of, task_numbers
+from harness.report.board.number_format import NONE
 from harness.report.board.references import reference_entries
 from harness.report.board.seeds import degenerate_seeds, degenerate_stages, over_seeds
 from harness.report.record.gather import CellKey, CellRecord, Material, gather
 from harness.report.record.stage_facts import portable
-from harness.runtime.stages import read_json, write_json
+from harness.report.schema_check import check_schema
+from harness.runtime.stages import write_json
 from harness.scoring.bootstrap import LEVEL, SAMPLES, BootstrapEstimate, summarise
 from harness.specs.model import Spec
 
@@ -60,7 +61,7 @@ def build_board(
         "rows": [_row(scored[cell.key], material) for cell in _in_order(material, task_order) if cell.key in scored],
         "task_scores": [_task_entry(arm, task, found, material) for arm in numbers for task, found in numbers[arm].items()],
         "group_scores": [entry for arm in numbers for entry in _group_entries(arm, numbers[arm], material)],
-        "cuts": [entry for arm in numbers for entry in _cuts(arm, numbers[arm], material)],
+        "cuts": [entry for arm in numbers for entry in _language_groups(arm, numbers[arm], material)],
         "references": _references(references, numbers, material, task_order),
         "missing": [{**_names(c.key), "reason": c.reason} for c in _in_order(material, task_order) if c.key not in scored],
         "degenerate": degenerate_stages(material, scored),
@@ -82,16 +83,8 @@ def write_board(board: Mapping[str, Json], path: Path) -> None:
 
 def check_board(board: Mapping[str, Json]) -> None:
     """Raise UserError at the first place where a board does not fit the published schema."""
-    from jsonschema import Draft202012Validator
-
-    errors = sorted(Draft202012Validator(read_json(SCHEMA_FILE)).iter_errors(board), key=lambda error: error.json_path)
-    if errors:
-        raise UserError(
-            errors[0].message[:300],
-            where=f"leaderboard {errors[0].json_path}",
-            expected=f"a board as {SCHEMA_FILE.name} describes it",
-            todo="if a run wrote it, this is a mistake of the harness: report it with this message",
-        )
+    todo = "if a run wrote it, this is a mistake of the harness: report it with this message"
+    check_schema(board, SCHEMA_FILE, name="leaderboard", expected="a board", todo=todo)
 
 
 def _plain(specs: Mapping[str, Spec]) -> dict[str, Json]:
@@ -259,14 +252,14 @@ def _group_entries(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Mater
     return entries
 
 
-def _cuts(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Material) -> list[Json]:
+def _language_groups(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Material) -> list[Json]:
     """Means over families, scripts, word orders and (not) covered languages of each task of an arm."""
     coverage = material.models[arm.model].coverage if arm.model in material.models else None
     covered = coverage.languages if coverage else None
     return [
         {**_arm_names(arm), "task": task, **entry}
         for task, found in numbers.items()
-        for entry in cut_entries(material.tasks[task], found, covered=covered)
+        for entry in language_group_entries(material.tasks[task], found, covered=covered)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What each intermediate setting of a board is: the text of test languages that it sees, and the targets it trains on outright.
+"""The table of intermediate settings: which text of test languages each sees, and which targets' own training data.
 
 parts = intermediate_section(Lines(board))
 """
@@ -11,7 +11,7 @@ from harness.report.board.number_format import NOTHING, SAME
 from harness.report.board.table_rows import Lines
 from harness.report.board.tables import Column, in_blocks
 
-SEES = (
+ABOUT = (
     "A setting that sees unlabelled, parallel or translated text of test languages is not zero-shot in the strict sense; "
     f"{SAME} lifts of a target's own training data say nothing of transfer between tasks."
 )
@@ -26,7 +26,7 @@ def intermediate_section(lines: Lines) -> list[str]:
         Column("own training data of", [_targets(board, name) for name in names], left=True),
     ]
     table = in_blocks([Column("intermediate", names, left=True)], columns)
-    return ["## Intermediate settings", SEES, table]
+    return ["## Intermediate settings", ABOUT, table]
 
 
 def _targets(board: Mapping[str, Json], intermediate: str) -> str:

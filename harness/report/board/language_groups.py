@@ -1,7 +1,7 @@
 """Means over groups of languages: family, script, word order, and whether the backbone's pretraining covered them.
 
-entries = cut_entries(task, task_numbers, covered=("de", "sw"))     # for leaderboard.json: `cuts`
-parts = cut_sections(Lines(board), ["family"])                      # for the page
+entries = language_group_entries(task, task_numbers, covered=("de", "sw"))     # for leaderboard.json: `cuts`
+parts = language_group_sections(Lines(board), ["family"])                      # for the page
 
 English is left out of every group: it is the language of training, and its group would look better for it.
 """
@@ -25,7 +25,7 @@ ABOUT = {
 }
 
 
-def cut_entries(task: RequestedTask, found: TaskNumbers, *, covered: Collection[str] | None) -> list[dict[str, Json]]:
+def language_group_entries(task: RequestedTask, found: TaskNumbers, *, covered: Collection[str] | None) -> list[dict[str, Json]]:
     """One entry for each grouping and group of a task's languages that has a score.
 
     `covered` are the languages of the backbone's pretraining; None = not recorded, then there is no such grouping.
@@ -58,7 +58,7 @@ def _interval(estimates: Sequence[BootstrapEstimate]) -> Json:
     return summarise(mean_of(estimates))._asdict() if estimates else None
 
 
-def cut_sections(lines: Lines, by: Sequence[str]) -> list[str]:
+def language_group_sections(lines: Lines, by: Sequence[str]) -> list[str]:
     """For each grouping asked for, a table of each task and backbone: one line a group, one column an intermediate setting."""
     parts: list[str] = []
     for grouping in dict.fromkeys(by):
@@ -78,35 +78,37 @@ def _unknown(lines: Lines) -> list[str]:
 
 
 def _table(lines: Lines, by: str, task: str, model: str) -> list[str]:
-    cuts: dict[str, dict[tuple[object, ...], Mapping[str, Json]]] = {}
-    for cut in lines.board["cuts"]:
-        if (cut["by"], cut["task"], cut["model"]) == (by, task, model):
-            cuts.setdefault(cut["group"], {})[arm_key(cut)] = cut
-    if not cuts:
+    by_group: dict[str, dict[tuple[object, ...], Mapping[str, Json]]] = {}
+    for entry in lines.board["cuts"]:
+        if (entry["by"], entry["task"], entry["model"]) == (by, task, model):
+            by_group.setdefault(entry["group"], {})[arm_key(entry)] = entry
+    if not by_group:
         return []
-    widest = [max(found.values(), key=lambda cut: cut["n"]) for found in cuts.values()]
+    widest = [max(found.values(), key=lambda entry: entry["n"]) for found in by_group.values()]
     keys = [
-        Column(by.replace("_", " "), list(cuts), left=True),
-        Column("n", [str(cut["n"]) for cut in widest]),
-        Column("languages", [" ".join(cut["languages"]) for cut in widest], left=True),
+        Column(by.replace("_", " "), list(by_group), left=True),
+        Column("n", [str(entry["n"]) for entry in widest]),
+        Column("languages", [" ".join(entry["languages"]) for entry in widest], left=True),
     ]
     columns = []
     for entry in lines.of(model, task):
-        found = [group.get(arm_key(entry)) for group in cuts.values()]
+        found = [group.get(arm_key(entry)) for group in by_group.values()]
         mark = marks({**entry, "complete": True})
-        columns.append(Column(lines.label(entry), [_score_text(cut, mark) for cut in found]))
+        columns.append(Column(lines.label(entry), [_score_text(group, mark) for group in found]))
         if entry["intermediate"] != NONE:
-            columns.append(Column("lift", [_lift_text(cut, mark) for cut in found]))
+            columns.append(Column("lift", [_lift_text(group, mark) for group in found]))
     return [f"### {task}: {model}, by {by.replace('_', ' ')}", in_blocks(keys, columns)]
 
 
-def _score_text(cut: Mapping[str, Json] | None, mark: str) -> str:
-    if cut is None:
+def _score_text(group: Mapping[str, Json] | None, mark: str) -> str:
+    if group is None:
         return NOTHING
-    return mark + (INCOMPLETE if cut["missing_languages"] else "") + plus_minus(cut["score"])
+    return mark + (INCOMPLETE if group["missing_languages"] else "") + plus_minus(group["score"])
 
 
-def _lift_text(cut: Mapping[str, Json] | None, mark: str) -> str:
-    if cut is None or cut["lift"] is None:
+def _lift_text(group: Mapping[str, Json] | None, mark: str) -> str:
+    if group is None or group["lift"] is None:
         return NOTHING
-    return mark + (INCOMPLETE if cut["missing_languages"] or cut["lift_missing"] else "") + plus_minus(cut["lift"], sign="+")
+    return (
+        mark + (INCOMPLETE if group["missing_languages"] or group["lift_missing"] else "") + plus_minus(group["lift"], sign="+")
+    )

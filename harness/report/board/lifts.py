@@ -1,4 +1,4 @@
-"""The finished cells with their bootstrap replicates, each set against the same cell without the intermediate phase.
+"""Lifts: the bootstrap estimate of each finished cell minus that of the same cell without the intermediate phase.
 
     scored = score_cells(material.cells, material.tasks)
     scored[key].estimate, scored[key].lift       # lift: same backbone, target, language, recipe and seed, same draws of examples
@@ -9,25 +9,26 @@ A baseline that is not trained at all has no seed and no recipe: it serves every
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.api.errors import UserError, raise_all
+from harness.report.board.number_format import NONE
 from harness.report.record.gather import CellKey, CellRecord
 from harness.report.record.schema import RequestedTask
 from harness.runtime.stages import read_json
 from harness.scoring.bootstrap import BootstrapEstimate, CellStatistics, difference, estimates
 from harness.scoring.score import SCORE_FILE, read_stats, score_table
 
-NONE = "none"
 SEED = 0
 "Seed of the board's bootstrap."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoredCell:
-    """A finished cell."""
+    """A finished cell with its estimate and lift."""
 
     asked: CellRecord
     result: Mapping[str, Any]
@@ -46,19 +47,12 @@ def score_cells(cells: Sequence[CellRecord], tasks: Mapping[str, RequestedTask])
     prepared = {cell.key: _prepare(cell, tasks[cell.key.task]) for cell in finished}
     found = estimates(list(prepared.values()), seed=SEED)
     results = {cell.key: read_json(cell.folder / SCORE_FILE) for cell in finished if cell.folder}
-    raise_all(
-        [
-            UserError(
-                "score and statistics do not belong together",
-                where=str(cell.folder),
-                expected=str(found[prepared[cell.key].name].value),
-                found=str(results[cell.key]["score"]["value"]),
-                todo="the metric or the file was changed: remove the folder and run again",
-            )
-            for cell in finished
-            if abs(found[prepared[cell.key].name].value - results[cell.key]["score"]["value"]) > 1e-6
-        ]
-    )
+    mismatches = [
+        score_mismatch(cell.folder, computed=found[prepared[cell.key].name].value, recorded=results[cell.key])
+        for cell in finished
+        if cell.folder
+    ]
+    raise_all([error for error in mismatches if error])
     baselines: dict[tuple[object, ...], list[CellRecord]] = {}
     for cell in cells:
         if cell.key.intermediate == NONE:
@@ -74,6 +68,19 @@ def score_cells(cells: Sequence[CellRecord], tasks: Mapping[str, RequestedTask])
                 lift = difference(estimate, found[prepared[baseline.key].name])
         scored[cell.key] = ScoredCell(asked=cell, result=results[cell.key], estimate=estimate, lift=lift, unpaired=unpaired)
     return scored
+
+
+def score_mismatch(folder: Path, *, computed: float, recorded: Mapping[str, Any]) -> UserError | None:
+    """The error for a finished cell whose score.json is not what its statistics give; None where the two agree."""
+    if abs(computed - recorded["score"]["value"]) <= 1e-6:
+        return None
+    return UserError(
+        "score and statistics do not belong together",
+        where=str(folder),
+        expected=str(computed),
+        found=str(recorded["score"]["value"]),
+        todo="the metric or the file was changed: remove the folder and run again",
+    )
 
 
 def _prepare(cell: CellRecord, task: RequestedTask) -> CellStatistics:

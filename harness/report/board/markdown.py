@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from harness.api.protocols import Json
 from harness.report.board.intermediates import intermediate_section
-from harness.report.board.language_groups import cut_sections
-from harness.report.board.notes import remarks, training_table
+from harness.report.board.language_groups import language_group_sections
+from harness.report.board.notes import note_list, training_table
 from harness.report.board.number_format import INCOMPLETE, NONE, NOTHING, PARTIAL, SAME, bracketed, marks, plus_minus
 from harness.report.board.references import published_languages, reference_sections
 from harness.report.board.seeds import has_many_seeds, seed_section
@@ -44,17 +44,17 @@ def markdown(board: Mapping[str, Json], *, by: Sequence[str] = ()) -> str:
     if any(entry["transfer_gap"] for entry in board["task_scores"]):
         parts += ["## Transfer gap", GAP, lines.table(_gap_text, groups=False)]
     parts += seed_section(lines)
-    parts += cut_sections(lines, by)
+    parts += language_group_sections(lines, by)
     parts.append("## Languages")
     for task in board["task_order"]:
         parts += [*_languages(lines, task), *published_languages(board, task)]
     parts += training_table(board)
-    parts += remarks(board)
+    parts += note_list(board)
     return "\n\n".join(parts) + "\n"
 
 
 def _legend(board: Mapping[str, Json]) -> str:
-    """What the numbers and the marks mean."""
+    """The legend: the meaning of the numbers and of the marks that are used."""
     level = round(board["bootstrap"]["level"] * 100)
     chances = ", ".join(
         f"{task} {board['tasks'][task]['chance']:.3g}" for task in board["task_order"] if board["tasks"][task]["chance"]

@@ -1,6 +1,6 @@
-"""The lower half of the printed board: the training that the scores rest on, and everything a reader must know about them.
+"""The last sections of the printed board: how each checkpoint was trained, and what a reader must know about the scores.
 
-parts = [*training_table(board), *remarks(board)]
+parts = [*training_table(board), *note_list(board)]
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,8 +38,8 @@ def _number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
-def remarks(board: Mapping[str, Json]) -> list[str]:
-    """A list of remarks under a heading; empty if there is nothing to say."""
+def note_list(board: Mapping[str, Json]) -> list[str]:
+    """The section of notes; empty if there is nothing to note."""
     found = [
         *_partial(board),
         *_incomplete(board),
@@ -126,7 +126,7 @@ def _without_lift(board: Mapping[str, Json]) -> list[str]:
 
 
 def _counts(board: Mapping[str, Json]) -> list[str]:
-    """Truncated and missing predictions and the remarks of the task types."""
+    """Truncated and missing predictions and the notes of the task types."""
     pairs = []
     for entry in board["task_scores"]:
         counts = entry["counts"]

@@ -1,4 +1,4 @@
-"""How numbers and marks are written on the printed board.
+"""Formats numbers and marks of the printed board.
 
 plus_minus({"value": 71.0, "low": 66.5, "high": 75.5})     # '71.0 ±4.5'
 """

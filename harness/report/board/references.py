@@ -1,4 +1,4 @@
-"""Numbers that papers print, beside one's own: never in a mean, a lift or a row of the board.
+"""Published numbers beside those of the board: never in a mean, a lift or a row of it.
 
     names = named_references("xlmr_large_xtreme,mt5_base")
     entries = reference_entries(names, tasks, languages)      # for leaderboard.json: `references`
@@ -33,7 +33,7 @@ ABOUT = (
 
 
 class PublishedTask(Spec):
-    """What a paper prints of one task."""
+    """The numbers that a paper prints for one task."""
 
     evidence: Evidence
     "How the numbers are known."
@@ -176,9 +176,9 @@ def _sources(entries: Sequence[Mapping[str, Json]]) -> str:
     for name in dict.fromkeys(entry["reference"] for entry in entries):
         own = [entry for entry in entries if entry["reference"] == name]
         found = collected(((entry["evidence"], entry["source"]), entry["task"]) for entry in own)
-        said = "; ".join(f"{', '.join(tasks)}: {source} [{evidence}]" for (evidence, source), tasks in found.items())
+        sources = "; ".join(f"{', '.join(tasks)}: {source} [{evidence}]" for (evidence, source), tasks in found.items())
         note = f" {own[0]['note']}" if own[0]["note"] else ""
-        lines.append(f"- {name}: {own[0]['paper']}; {own[0]['split']}; version: {own[0]['version']}. {said}.{note}")
+        lines.append(f"- {name}: {own[0]['paper']}; {own[0]['split']}; version: {own[0]['version']}. {sources}.{note}")
     return "\n".join(lines)
 
 

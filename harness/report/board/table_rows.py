@@ -16,7 +16,7 @@ Text = Callable[[Mapping[str, Json] | None], str]
 
 
 def arm_key(entry: Mapping[str, Json]) -> tuple[Any, ...]:
-    """What tells the lines of a board apart."""
+    """The values by which the lines of a board differ."""
     return tuple(entry[key] for key in ("model", "intermediate", "recipe", "limit", "prompt"))
 
 

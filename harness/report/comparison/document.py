@@ -13,15 +13,17 @@ from typing import Any
 from harness.api.errors import UserError
 from harness.api.protocols import Json
 from harness.api.registry import METRICS, TASK_TYPES
-from harness.report.board.lifts import NONE
-from harness.report.comparison.items import Stock
+from harness.report.board.lifts import score_mismatch
+from harness.report.board.number_format import NONE
+from harness.report.comparison.items import ExampleIndex
 from harness.report.comparison.paired_scores import SeedPairs
 from harness.report.comparison.pairing import Contrast, ContrastSide, PairedCell, Pairs, Unpaired, pair_up
-from harness.report.comparison.rows import ComparisonRow, cut, language_groups
+from harness.report.comparison.rows import ComparisonRow, break_down, language_groups
 from harness.report.comparison.significance import Finding, findings
 from harness.report.comparison.systems import System
 from harness.report.record.schema import RequestedModel, RequestedTask
 from harness.report.record.stage_facts import portable
+from harness.report.schema_check import check_schema
 from harness.runtime.stages import read_json, write_json
 from harness.scoring.bootstrap import LEVEL, holm
 from harness.scoring.score import SCORE_FILE
@@ -34,18 +36,20 @@ SAMPLES = (2000, 20_000)
 
 
 def compare(a: System, b: System, *, by: str = "task", samples: int | None = None, seed: int = 0) -> dict[str, Json]:
-    """Set system A against system B, cut `by` one of CUTS; raises UserError if not a single cell can be paired."""
+    """Set system A against system B, broken down `by` one of BREAKDOWNS; raises UserError if not a single cell can be paired."""
     pairs = pair_up(a, b)
-    stock = Stock({cell.folder: cell.key.task for unit in pairs.units for pair in unit.pairs for cell in pair if cell.folder})
-    _drop_other_examples(pairs, stock)
+    index = ExampleIndex(
+        {cell.folder: cell.key.task for unit in pairs.units for pair in unit.pairs for cell in pair if cell.folder}
+    )
+    _drop_other_examples(pairs, index)
     if not pairs.units:
         reasons = [f"{u.cell.key.task} {u.cell.key.lang}: {u.reason}" for u in pairs.unpaired]
         raise UserError("no cell of A can be compared with one of B", found="; ".join(reasons[:3]), todo="see compare --help")
     tasks = {**b.material.tasks, **a.material.tasks}
     units = sorted(pairs.units, key=lambda unit: _order(unit, a, b))
-    rows = cut(units, by=by, grouping=_grouping(a, b, by), expected=_expected(a, b, tasks))
+    rows = break_down(units, by=by, grouping=_grouping(a, b, by), expected=_expected(a, b, tasks))
     num_samples = samples or min(max(SAMPLES[0], 100 * len(rows)), SAMPLES[1])
-    found = _findings(rows, units, stock, tasks, samples=num_samples, seed=seed)
+    found = _findings(rows, units, index, tasks, samples=num_samples, seed=seed)
     adjusted = [holm([finding.p_randomisation for finding in found]), holm([finding.p_bootstrap for finding in found])]
     document: dict[str, Json] = {
         "schema_version": SCHEMA_VERSION,
@@ -62,7 +66,7 @@ def compare(a: System, b: System, *, by: str = "task", samples: int | None = Non
         },
         "tasks": {task: _task(tasks[task]) for task in dict.fromkeys(unit.task for unit in units)},
         "rows": [
-            _row(row, units, stock, finding, [p[number] for p in adjusted])
+            _row(row, units, index, finding, [p[number] for p in adjusted])
             for number, (row, finding) in enumerate(zip(rows, found, strict=True))
         ],
         "unpaired": [_unpaired(entry) for entry in pairs.unpaired],
@@ -74,20 +78,12 @@ def compare(a: System, b: System, *, by: str = "task", samples: int | None = Non
 
 def write_comparison(document: Mapping[str, Json], path: Path) -> None:
     """Write the JSON, by rename; raises UserError if it does not fit the schema."""
-    from jsonschema import Draft202012Validator
-
-    errors = sorted(Draft202012Validator(read_json(SCHEMA_FILE)).iter_errors(document), key=lambda error: error.json_path)
-    if errors:
-        raise UserError(
-            errors[0].message[:300],
-            where=f"comparison {errors[0].json_path}",
-            expected=f"a comparison as {SCHEMA_FILE.name} describes it",
-            todo="this is a mistake of the harness: report it with this message",
-        )
+    todo = "this is a mistake of the harness: report it with this message"
+    check_schema(document, SCHEMA_FILE, name="comparison", expected="a comparison", todo=todo)
     write_json(path, dict(document))
 
 
-def _drop_other_examples(pairs: Pairs, stock: Stock) -> None:
+def _drop_other_examples(pairs: Pairs, index: ExampleIndex) -> None:
     """Move pairs of cells with different examples to those that cannot be compared."""
     kept: list[PairedCell] = []
     for unit in pairs.units:
@@ -95,10 +91,10 @@ def _drop_other_examples(pairs: Pairs, stock: Stock) -> None:
         for pair in unit.pairs:
             assert pair.a.folder
             assert pair.b.folder
-            if stock.same_examples(pair.a.folder, pair.b.folder):
+            if index.same_examples(pair.a.folder, pair.b.folder):
                 same.append(pair)
                 continue
-            numbers = [stock.num_examples(cell.folder) for cell in pair if cell.folder]
+            numbers = [index.num_examples(cell.folder) for cell in pair if cell.folder]
             reason = f"other test examples ({numbers[0]:,} in A, {numbers[1]:,} in B)"
             pairs.unpaired.append(Unpaired(contrast=unit.contrast, side="A, B", cell=pair.b, reason=reason))
         if same:
@@ -109,7 +105,7 @@ def _drop_other_examples(pairs: Pairs, stock: Stock) -> None:
 def _findings(
     rows: Sequence[ComparisonRow],
     units: Sequence[PairedCell],
-    stock: Stock,
+    index: ExampleIndex,
     tasks: Mapping[str, RequestedTask],
     *,
     samples: int,
@@ -117,18 +113,11 @@ def _findings(
 ) -> list[Finding]:
     """Test all rows; raises UserError where statistics and score.json of a cell disagree."""
     folders = [folder for unit in units for pair in unit.pairs for cell in pair if (folder := cell.folder)]
-    loaded = stock.load(folders, {name: task.score for name, task in tasks.items()})
+    loaded = index.load(folders, {name: task.score for name, task in tasks.items()})
     items = {folder: own for own in loaded for folder in own.cells}
     for folder, own in items.items():
-        value, told = own.score(folder), read_json(folder / SCORE_FILE)["score"]["value"]
-        if abs(value - told) > 1e-6:
-            raise UserError(
-                "score and statistics do not belong together",
-                where=str(folder),
-                expected=str(value),
-                found=str(told),
-                todo="the metric or the file was changed: remove the folder and run again",
-            )
+        if error := score_mismatch(folder, computed=own.score(folder), recorded=read_json(folder / SCORE_FILE)):
+            raise error
     resampled = []
     for unit in units:
         both = [(a, b) for pair in unit.pairs if (a := pair.a.folder) and (b := pair.b.folder)]
@@ -185,7 +174,7 @@ def _system(system: System) -> Json:
 
 
 def _task(task: RequestedTask) -> Json:
-    """What of a task a reader of the numbers must know."""
+    """The entry of a task: how its score is made."""
     names = dict.fromkeys(key.split(".")[0] for key in task.score)
     calibrated: bool = TASK_TYPES.load(task.type).CALIBRATES
     return {
@@ -198,7 +187,9 @@ def _task(task: RequestedTask) -> Json:
     }
 
 
-def _row(row: ComparisonRow, units: Sequence[PairedCell], stock: Stock, finding: Finding, adjusted: Sequence[float]) -> Json:
+def _row(
+    row: ComparisonRow, units: Sequence[PairedCell], index: ExampleIndex, finding: Finding, adjusted: Sequence[float]
+) -> Json:
     own = [units[number] for number, _ in row.contents]
     pairs = [pair for unit in own for pair in unit.pairs]
     seeds = [[(pair.a.key.seed, pair.b.key.seed) for pair in unit.pairs] for unit in own]
@@ -213,7 +204,7 @@ def _row(row: ComparisonRow, units: Sequence[PairedCell], stock: Stock, finding:
         "missing": {task: list(langs) for task, langs in row.missing.items()},
         "seeds": [list(pair) for pair in sorted({pair for some in seeds for pair in some}, key=str)],
         "uneven_seeds": len(trained) > 1,
-        "num_examples": sum(stock.num_examples(folder) for unit in own if (folder := unit.pairs[0].a.folder)),
+        "num_examples": sum(index.num_examples(folder) for unit in own if (folder := unit.pairs[0].a.folder)),
         "num_items": finding.num_items,
         "score_a": finding.a,
         "score_b": finding.b,

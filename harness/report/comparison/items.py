@@ -1,8 +1,8 @@
-"""The test examples of a comparison, and the statistics of every cell laid out over them.
+"""The test examples of a comparison, with the statistics of every cell aligned to them.
 
-    stock = Stock({folder: "xnli", other: "xnli"})                   # reads the ids of the cells
-    stock.same_examples(folder, other)
-    items = stock.load(folders, {"xnli": ["accuracy.accuracy"]})     # reads their statistics: a list of Items
+    index = ExampleIndex({folder: "xnli", other: "xnli"})                   # reads the ids of the cells
+    index.same_examples(folder, other)
+    items = index.load(folders, {"xnli": ["accuracy.accuracy"]})     # reads their statistics: a list of Items
 
 Examples of one task with the same id in several languages are one item: translations of each other in XNLI, XQuAD, PAWS-X and
 MLQA.  Where they are no translations (rows that are merely numbered) this does no harm, as their scores do not vary together.
@@ -66,8 +66,8 @@ def _small(column: np.ndarray) -> np.ndarray:
     return column
 
 
-class Stock:
-    """All cells of a comparison by the ids of their examples."""
+class ExampleIndex:
+    """The cells of a comparison by the ids of their examples."""
 
     def __init__(self, folders: Mapping[Path, str]) -> None:
         """Takes score folder -> task and reads the ids."""

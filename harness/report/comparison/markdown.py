@@ -43,7 +43,7 @@ def _system(system: Mapping[str, Json]) -> str:
 
 
 def _contrast(a: Mapping[str, Json], b: Mapping[str, Json], document: Mapping[str, Json]) -> str:
-    """What A and B differ in, and what tells this contrast from the others: 'none → mnli (model large)'."""
+    """The title of a contrast: how A and B differ, then what sets it apart from other contrasts: 'none → mnli (model large)'."""
     rows = document["rows"]
     # None stands for any: what is not trained has no recipe, and the other side's is no difference.
     differing = [name for name in _FIELDS if a[name] != b[name] and (name == "limit" or None not in (a[name], b[name]))]
@@ -109,7 +109,7 @@ def _p(value: float) -> str:
 
 
 def _legend(document: Mapping[str, Json], num_tables: int) -> list[str]:
-    """How each column is made and what the marks mean."""
+    """The legend: how each column is computed and what the marks mean."""
     tests, rows = document["tests"], document["rows"]
     level, alpha, number = round(tests["level"] * 100), tests["alpha"], tests["num_tests"]
     least = number / (tests["samples"] + 1)

@@ -1,4 +1,4 @@
-"""Which cell of A is set against which cell of B, and why the others are set against nothing.
+"""Pairs the cells of A with those of B, and says of every other cell why it has no partner.
 
     found = pair_up(a, b)
     found.units[0].pairs        # one pair of finished cells for each seed
@@ -85,22 +85,22 @@ def pair_up(a: System, b: System) -> Pairs:
     found, all_same = Pairs(), True
     for choice in product(*(product(va, vb) for va, vb in crossed.values())):
         wanted = [dict(zip(crossed, values, strict=True)) for values in (zip(*choice, strict=True) if choice else ((), ()))]
-        sides = [_by_place([c for c in s.cells if _is(c, w)], strict) for s, w in zip((a, b), wanted, strict=True)]
+        sides = [_by_place([c for c in s.cells if _matches_values(c, w)], strict) for s, w in zip((a, b), wanted, strict=True)]
         for place in dict.fromkeys([*sides[0], *sides[1]]):
             cells_a, cells_b = sides[0].get(place, []), sides[1].get(place, [])
             pairs = _matches(cells_a, cells_b, loose=loose, across_seeds=across_seeds)
-            pairs = [pair for pair in pairs if not _is_one(pair)]
-            if not pairs and any(_is_one(Pair(x, y)) for x in cells_a for y in cells_b):
+            pairs = [pair for pair in pairs if not _is_same_cell(pair)]
+            if not pairs and any(_is_same_cell(Pair(x, y)) for x in cells_a for y in cells_b):
                 continue
             all_same = False
-            _sort_out(found, _Place(a, b, cells_a, cells_b, wanted), pairs)
+            _add_pairs(found, _Place(a, b, cells_a, cells_b, wanted), pairs)
     if all_same:
         raise UserError("A and B are the same cells", expected="two systems that differ", todo="see compare --help for selectors")
     return found
 
 
 class _Place(NamedTuple):
-    """The cells of both sides at one task, language and arm."""
+    """The cells of both sides that may be paired: of one task and language, and equal in every field that must be."""
 
     a: System
     b: System
@@ -117,7 +117,7 @@ def _crossed(name: str, a: System, b: System) -> tuple[list[Value], list[Value]]
     return values if most <= 1 or (chosen and least <= 1) else None
 
 
-def _is(cell: CellRecord, wanted: Mapping[str, Value]) -> bool:
+def _matches_values(cell: CellRecord, wanted: Mapping[str, Value]) -> bool:
     return all(_agree(name, arm_value(cell.key, name), value) for name, value in wanted.items())
 
 
@@ -133,7 +133,7 @@ def _by_place(cells: Iterable[CellRecord], strict: Sequence[str]) -> dict[tuple[
     return found
 
 
-def _is_one(pair: Pair) -> bool:
+def _is_same_cell(pair: Pair) -> bool:
     """Whether both are the very same cell of the same run."""
     return pair.a is pair.b
 
@@ -160,7 +160,7 @@ def _matches(
     return sorted(pairs, key=lambda pair: (pair.a.key.seed or 0, pair.b.key.seed or 0))
 
 
-def _sort_out(found: Pairs, place: _Place, pairs: Sequence[Pair]) -> None:
+def _add_pairs(found: Pairs, place: _Place, pairs: Sequence[Pair]) -> None:
     """Add the finished pairs as units, one for each contrast, and say of all other cells why they are in none."""
     units: dict[Contrast, list[Pair]] = {}
     for pair in pairs:
@@ -179,7 +179,7 @@ def _sort_out(found: Pairs, place: _Place, pairs: Sequence[Pair]) -> None:
         for cell in cells:
             if id(cell) not in paired:
                 contrast = _contrast(Pair(cell, cell), place.wanted)
-                reason = _lack(cell, other, partners, crossed=place.wanted[0])
+                reason = _why_unpaired(cell, other, partners, crossed=place.wanted[0])
                 found.unpaired.append(Unpaired(contrast=contrast, side=side, cell=cell, reason=reason))
 
 
@@ -210,7 +210,7 @@ def _obstacle(pair: Pair, place: _Place) -> str:
     return ""
 
 
-def _lack(cell: CellRecord, other: System, partners: Sequence[CellRecord], *, crossed: Collection[str]) -> str:
+def _why_unpaired(cell: CellRecord, other: System, partners: Sequence[CellRecord], *, crossed: Collection[str]) -> str:
     """Why the other side has no partner for a cell."""
     if partners:
         seeds = sorted({str(partner.key.seed) for partner in partners})

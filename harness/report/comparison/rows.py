@@ -1,6 +1,6 @@
 """The rows of a comparison: its units (contrast, task, language) one by one, or averaged over languages and tasks.
 
-    rows = cut(units, by="family", grouping=..., expected={"xnli": ["en", "de", ...]})
+    rows = break_down(units, by="family", grouping=..., expected={"xnli": ["en", "de", ...]})
     rows[0].contents        # [(unit, weight), ...]
 
 A mean weighs languages equally within a task, and tasks equally in the row over several tasks.  Groups are without English, as on
@@ -15,7 +15,8 @@ from harness.report.board.means import ENGLISH
 from harness.report.comparison.pairing import Contrast, PairedCell
 
 LANGUAGE, TASK = "language", "task"
-CUTS = (LANGUAGE, TASK, *GROUPINGS)
+BREAKDOWNS = (LANGUAGE, TASK, *GROUPINGS)
+"What `--by` may say: one row for each of these."
 Grouping = Callable[[Contrast, Sequence[str]], Mapping[str, Sequence[str]]]
 "Contrast and languages -> groups of the languages."
 
@@ -35,7 +36,7 @@ class ComparisonRow:
     "Task -> languages of the group that are in no pair."
 
 
-def cut(
+def break_down(
     units: Sequence[PairedCell], *, by: str, grouping: Grouping, expected: Mapping[str, Sequence[str]]
 ) -> list[ComparisonRow]:
     """Rows in the order of the units: contrast, task, group; after the tasks of a contrast the means over them.

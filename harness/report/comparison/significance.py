@@ -34,7 +34,7 @@ class Gain(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What the data say of one row."""
+    """The test results of one row."""
 
     a: float
     b: float
@@ -129,7 +129,7 @@ class _Table:
 
 @dataclass(kw_only=True)
 class _Counts:
-    """What is kept of the samples."""
+    """The running counts and kept replicates of all samples so far."""
 
     num_rows: int
     differences: list[np.ndarray] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Which cells are set against which: system A, the baseline, and system B, each a part of a run.
+"""The two sides of a comparison: system A, the baseline, and system B, each a selection of the cells of a run.
 
 a, b = find_systems(["runs/x"])                                     # none against every other intermediate setting
 a, b = find_systems(["runs/base:intermediate=mnli", "runs/large:intermediate=mnli"])
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from harness.api.errors import UserError, did_you_mean
-from harness.report.board.lifts import NONE
+from harness.report.board.number_format import NONE
 from harness.report.record.gather import CellKey, CellRecord, Material, gather
 
 FIELDS = ("model", "intermediate", "recipe", "route", "limit", "seed")
@@ -24,7 +24,7 @@ _UNTRAINED = ("recipe", "seed")  # None in these means that nothing was trained:
 
 
 class Scope(NamedTuple):
-    """What both sides are cut down to; empty = everything."""
+    """The tasks and languages that a comparison is limited to; empty = all of them."""
 
     tasks: Sequence[str] = ()
     "Names, globs or groups."
@@ -92,7 +92,7 @@ def find_systems(words: Sequence[str], *, a: str = "", b: str = "", scope: Scope
     runs = [split_run(word) for word in words]
     chosen_a, chosen_b = parse_selectors(a, where="--a"), parse_selectors(b, where="--b")
     if len(runs) == 2:
-        chosen_a, chosen_b = _joined(runs[0][1], chosen_a), _joined(runs[1][1], chosen_b)
+        chosen_a, chosen_b = _merged(runs[0][1], chosen_a), _merged(runs[1][1], chosen_b)
         same = runs[0][0].resolve() == runs[1][0].resolve()
         materials = [gather([runs[0][0]])] * 2 if same else [gather([run]) for run, _ in runs]
         cells = [_in_scope(material, scope) for material in materials]
@@ -118,7 +118,7 @@ def find_systems(words: Sequence[str], *, a: str = "", b: str = "", scope: Scope
     )
 
 
-def _joined(first: Selectors, second: Selectors) -> Selectors:
+def _merged(first: Selectors, second: Selectors) -> Selectors:
     return {field: (*first.get(field, ()), *second.get(field, ())) for field in {**first, **second}}
 
 

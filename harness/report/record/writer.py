@@ -90,7 +90,7 @@ def _task(plan: Plan, task: ResolvedTask) -> RequestedTask:
 def _groups(plan: Plan, catalog: Catalog) -> dict[str, RequestedGroup]:
     """The groups that the request names or that lie wholly within its tasks, with the groups inside them."""
     asked = {part.strip() for part in plan.request.tasks.split(",")}
-    theirs = {catalog.group(part).spec.group for part in asked - {*catalog.names("group")} if catalog.is_their_group(part)}
+    theirs = {catalog.group(part).spec.group for part in asked - {*catalog.names("group")} if catalog.is_lm_eval_group(part)}
     asked |= theirs
     groups: dict[str, RequestedGroup] = {}
     for name in (*catalog.names("group"), *sorted(theirs)):
@@ -104,7 +104,7 @@ def _groups(plan: Plan, catalog: Catalog) -> dict[str, RequestedGroup]:
 
 def _members(member: str, catalog: Catalog) -> list[str]:
     """A member of a group, globs expanded."""
-    known = member in catalog.names("task") or member in catalog.names("group") or catalog.theirs.knows(member)
+    known = member in catalog.names("task") or member in catalog.names("group") or catalog.lm_eval.knows(member)
     return [member] if known else fnmatch.filter(catalog.names("task"), member)
 
 

@@ -1,6 +1,7 @@
 """Writes the predictions of a run as XTREME's submission files, and on request the gold beside them as its label files.
 
-written = export([Path("runs/x")], Path("submission"), wanted=Wanted(seed=1), sources=Sources(place=place), gold=Path("labels"))
+folders = DataFolders(place=place)
+exported = export([Path("runs/x")], Path("submission"), wanted=Wanted(seed=1), folders=folders, gold=Path("labels"))
 score_submission(Path("submission"), Path("labels"))       # the board's numbers
 
 Predictions hold labels, tags and answers.  Where a file needs more (the order of Tatoeba's English sentences, the contexts of
@@ -27,7 +28,7 @@ Side = Literal["prediction", "gold"]
 
 @dataclass(frozen=True, kw_only=True)
 class DataFolders:
-    """Where test rows are looked for."""
+    """The folders in which test rows are looked for."""
 
     place: DataPlace
     task_folders: Mapping[str, Path] = field(default_factory=dict)
@@ -36,7 +37,7 @@ class DataFolders:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubmissionExport:
-    """What was written."""
+    """The tasks and rows that were written, and notes on them."""
 
     tasks: Mapping[str, PickedTask]
     num_rows: Mapping[str, Mapping[str, int]]
@@ -57,7 +58,7 @@ def export(
     output: Path,
     *,
     wanted: Wanted,
-    sources: DataFolders,
+    folders: DataFolders,
     gold: Path | None = None,
     partial: bool = False,
 ) -> SubmissionExport:
@@ -74,7 +75,7 @@ def export(
     for name, task in picked.items():
         for lang, cell in task.cells.items():
             try:
-                rows = _rows(task.task, cell, sources, with_gold=gold is not None)
+                rows = _rows(task.task, cell, folders, with_gold=gold is not None)
                 for side, root in roots.items():
                     texts[task.task.file(root, lang)] = _TEXT[task.task.kind](task.task, rows, side)
                 num_rows[name][lang] = len(rows) if task.task.kind != "pairs" else sum(len(row.line["gold"]) for row in rows)
@@ -101,7 +102,7 @@ def _check_folders(output: Path, gold: Path | None) -> None:
     raise_all(errors)
 
 
-def _rows(task: OfficialTask, cell: PickedCell, sources: DataFolders, *, with_gold: bool) -> list[PredictedRow]:
+def _rows(task: OfficialTask, cell: PickedCell, folders: DataFolders, *, with_gold: bool) -> list[PredictedRow]:
     """The predictions of a cell in the order of its rows."""
     lines = list(read_predictions(cell.folder))
     if not (task.kind == "positions" or (task.kind == "answers" and with_gold)):
@@ -110,8 +111,8 @@ def _rows(task: OfficialTask, cell: PickedCell, sources: DataFolders, *, with_go
     args = read_arguments(held["verb"], held["args"])
     assert isinstance(args, PredictArguments), cell.folder
     spec, lang = args.task_spec, args.lang
-    folder = sources.task_folders.get(spec.task)
-    found = load_examples(spec, split="test", langs=[lang], place=sources.place, task_folder=folder)
+    task_folder = folders.task_folders.get(spec.task)
+    found = load_examples(spec, split="test", langs=[lang], place=folders.place, task_folder=task_folder)
     if found.fingerprint != args.data or [example.id for example in found.examples] != [line["id"] for line in lines]:
         raise UserError(
             "the test rows are not those that were predicted",
@@ -194,8 +195,8 @@ def _notes(picked: Mapping[str, PickedTask], num_rows: Mapping[str, Mapping[str,
         official = task.task.num_rows
         other = {lang: n for lang, n in num_rows[name].items() if n != official.get(lang, n)}
         if other:
-            told = ", ".join(f"{lang} {n:,} (XTREME: {official[lang]:,})" for lang, n in other.items())
-            notes.append(f"{name}: not XTREME's test set, whose labels these files do not fit: {told}")
+            counts = ", ".join(f"{lang} {n:,} (XTREME: {official[lang]:,})" for lang, n in other.items())
+            notes.append(f"{name}: not XTREME's test set, whose labels these files do not fit: {counts}")
         if task.source != name:
             notes.append(f"{name} is filled by the task {task.source}, whose rows need not be XTREME's")
     absent = [name for name in TASKS if name not in picked]

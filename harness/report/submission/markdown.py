@@ -1,4 +1,4 @@
-"""Markdown of what was exported and of what was scored: `exported(written)`, `scored(scores)`."""
+"""Markdown of what was exported and of what was scored: `exported(export)`, `scored(scores)`."""
 
 from harness.report.board.tables import Column, in_blocks
 from harness.report.submission.export import SubmissionExport
@@ -8,14 +8,14 @@ from harness.report.submission.xtreme_format import CATEGORIES, TASKS
 NONE = "-"
 
 
-def exported(written: SubmissionExport) -> str:
+def exported(export: SubmissionExport) -> str:
     """One line a task: where it came from, languages, rows."""
-    tasks = list(written.tasks.values())
+    tasks = list(export.tasks.values())
     keys = [Column("folder", [task.task.name for task in tasks], left=True)]
     columns = [
         Column("task", [task.source for task in tasks], left=True),
         Column("languages", [_of(len(task.cells), len(task.task.languages)) for task in tasks]),
-        Column("rows", [f"{sum(written.num_rows[task.task.name].values()):,}" for task in tasks]),
+        Column("rows", [f"{sum(export.num_rows[task.task.name].values()):,}" for task in tasks]),
     ]
     return in_blocks(keys, columns)
 

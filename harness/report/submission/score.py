@@ -23,7 +23,7 @@ from harness.report.submission.xtreme_format import CATEGORIES, TASKS, OfficialT
 
 
 class LanguageScore(NamedTuple):
-    """What one pair of files gave."""
+    """The scores of one pair of files."""
 
     scores: Mapping[str, float]
     "Key of the metric -> 0-100."
@@ -57,7 +57,7 @@ class TaskScore:
         return _mean([self.mean[key] for key in self.task.score])
 
     def report(self) -> dict[str, Any]:
-        """What the script writes of a task."""
+        """The entry of a task in the script's JSON."""
         by_key = {key: {lang: one.scores[key] for lang, one in self.languages.items()} for key in self.mean}
         return {**by_key, **{f"avg_{key}": value for key, value in self.mean.items()}, "avg_metric": self.value}
 
@@ -158,7 +158,7 @@ def _score_tags(task: OfficialTask, lang: str, predictions: Path, gold: Path) ->
         empty = f"; blank lines too many at line {_listed(given.empty_at)}" if given.empty_at else ""
         expected, found = f"{len(wanted.tags)} sentences", f"{len(given.tags)} sentences{empty}"
         raise _misaligned(predictions, gold, expected, found, "put one blank line between sentences")
-    other = [n for n, (ours, theirs) in enumerate(zip(given.tags, wanted.tags)) if len(ours) != len(theirs)]
+    other = [n for n, (tags, gold_tags) in enumerate(zip(given.tags, wanted.tags)) if len(tags) != len(gold_tags)]
     if other:
         n = other[0]
         more = f" (and {len(other) - 1} more sentences of another length)" if len(other) > 1 else ""
@@ -239,7 +239,7 @@ def _folder_notes(predictions: Path, gold: Path) -> list[str]:
 
 
 def _task_notes(tasks: Mapping[str, TaskScore]) -> list[str]:
-    """What is incomplete or unanswered."""
+    """Notes on missing languages and unanswered questions."""
     notes = []
     for name, task in tasks.items():
         if task.missing:

@@ -23,6 +23,11 @@ def overlap(prediction: Sequence[str], gold: Sequence[str]) -> float:
     return (2 * precision * recall) / (precision + recall)
 
 
+def overlap_or_equal(prediction: Sequence[str], gold: Sequence[str]) -> float:
+    """F1 (0-1) as SQuAD 2.0 has it: of two empty bags 1, of an empty one and another 0."""
+    return overlap(prediction, gold) if prediction and gold else float(list(prediction) == list(gold))
+
+
 def answer_stats(
     prediction: str | None, gold: Sequence[str], *, tokens: Callable[[str], list[str]]
 ) -> tuple[float, float, float]:

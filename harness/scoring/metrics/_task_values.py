@@ -8,7 +8,7 @@ A family is a module whose `named(name)` gives the metric of one value; the modu
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class ValueMetric:
     KEYS: tuple[str, ...]
     SIGNATURE: str
     count: Callable[[Any, str], Sequence[float]]
-    "Additive statistics of a value; its name is told."
+    "Additive statistics of a value; the second argument is its name, for messages."
     num_stats: int
     total: Callable[[np.ndarray], dict[str, np.ndarray]]
 
@@ -60,7 +60,7 @@ def family(
     num_stats: int,
     total: Callable[[np.ndarray], dict[str, np.ndarray]],
 ) -> Callable[[str], ValueMetric]:
-    """What gives the metric of one value of a family, `named` in its module."""
+    """Make the function that a module calls `named`: it gives the metric of one value."""
 
     @cache
     def named(value: str) -> ValueMetric:
@@ -75,20 +75,3 @@ def number(value: Any, name: str) -> float:
     if not isinstance(value, int | float):
         raise UserError(f"'{name}' is no number", found=f"{type(value).__name__} {value!r:.60}")
     return float(value)
-
-
-class TextWithReferences(NamedTuple):
-    """A text with what it should have been."""
-
-    text: str
-    references: tuple[str, ...]
-
-
-def written(value: Any, name: str) -> TextWithReferences:
-    """A value that is the pair of one reference or several and a text; raises UserError for anything else."""
-    pair = value if isinstance(value, list | tuple) and len(value) == 2 else (None, None)
-    references = (pair[0],) if isinstance(pair[0], str) else pair[0]
-    text = pair[1][0] if isinstance(pair[1], list | tuple) and len(pair[1]) == 1 else pair[1]
-    if not isinstance(text, str) or not isinstance(references, list | tuple) or not all(isinstance(r, str) for r in references):
-        raise UserError(f"'{name}' is no pair of a reference and a text", found=f"{value!r:.80}")
-    return TextWithReferences(text, tuple(references))

@@ -7,27 +7,15 @@ A value is the pair of the reference, or a list of them, and the text that was w
 
 from typing import Any
 
-import numpy as np
-
 from harness.scoring.metrics import bleu
+from harness.scoring.metrics._corpus_texts import corpus_family
 from harness.scoring.metrics._sacrebleu import VERSION
-from harness.scoring.metrics._task_values import DEFAULT, family, written
+from harness.scoring.metrics._task_values import DEFAULT
 
 KEYS = ("bleu",)
 SIGNATURE = f"lm_eval_bleu|sacrebleu|nrefs:var|case:mixed|eff:no|tok:13a|smooth:exp|version:{VERSION}"
 
-
-def _count(value: Any, name: str) -> list[float]:
-    """The statistics of `bleu` with the tokenizer of English, which is 13a."""
-    given = written(value, name)
-    return [float(count) for count in bleu.stats(given.text, given.references, lang="en")]
-
-
-def _total(totals: np.ndarray) -> dict[str, np.ndarray]:
-    return {"bleu": bleu.combine(totals)["bleu"]}
-
-
-named = family("lm_eval_bleu", keys=KEYS, signature=SIGNATURE, count=_count, num_stats=10, total=_total)
+named = corpus_family("lm_eval_bleu", bleu, key="bleu", signature=SIGNATURE, num_stats=10)
 settle = named(DEFAULT).settle
 stats = named(DEFAULT).stats
 combine = named(DEFAULT).combine

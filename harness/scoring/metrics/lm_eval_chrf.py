@@ -7,27 +7,15 @@ A value is the pair of the reference, or a list of them, and the text that was w
 
 from typing import Any
 
-import numpy as np
-
 from harness.scoring.metrics import chrf
+from harness.scoring.metrics._corpus_texts import corpus_family
 from harness.scoring.metrics._sacrebleu import VERSION
-from harness.scoring.metrics._task_values import DEFAULT, family, written
+from harness.scoring.metrics._task_values import DEFAULT
 
 KEYS = ("chrf",)
 SIGNATURE = f"lm_eval_chrf|sacrebleu|nrefs:var|case:mixed|eff:yes|nc:6|nw:0|space:no|version:{VERSION}"
 
-
-def _count(value: Any, name: str) -> list[float]:
-    """The statistics of `chrf`; those of words are not used."""
-    given = written(value, name)
-    return [float(count) for count in chrf.stats(given.text, given.references, lang="en")]
-
-
-def _total(totals: np.ndarray) -> dict[str, np.ndarray]:
-    return {"chrf": chrf.combine(totals)["chrf"]}
-
-
-named = family("lm_eval_chrf", keys=KEYS, signature=SIGNATURE, count=_count, num_stats=42, total=_total)
+named = corpus_family("lm_eval_chrf", chrf, key="chrf", signature=SIGNATURE, num_stats=42)
 settle = named(DEFAULT).settle
 stats = named(DEFAULT).stats
 combine = named(DEFAULT).combine

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.api.errors import UserError
-from harness.scoring.metrics._answers import overlap
+from harness.scoring.metrics._answers import overlap_or_equal
 from harness.scoring.metrics._ratio import ratio
 from harness.scoring.metrics.squad import tokens
 
@@ -26,7 +26,7 @@ SIGNATURE = "squad_v2|max over golds|threshold 0, best thresholds given|evaluate
 
 
 class ScoredQuestion(NamedTuple):
-    """One question with its prediction."""
+    """A question, and how its predicted answer compares with the gold ones."""
 
     has_answer: bool
     missing: bool
@@ -66,7 +66,7 @@ def _read(prediction: Mapping[str, Any] | None, gold: Sequence[str]) -> ScoredQu
         )
     given = tokens(text)
     wanted = [words for words in map(tokens, gold) if words] or [[]]
-    f1 = max(overlap(given, words) if given and words else float(given == words) for words in wanted)
+    f1 = max(overlap_or_equal(given, words) for words in wanted)
     return ScoredQuestion(has_answer, False, text == "", float(odds), float(given in wanted), f1)
 
 

@@ -1,20 +1,11 @@
-"""Task files of lm-evaluation-harness, read unmodified: `--include_path <its tasks folder>`.
+"""Tasks of lm-evaluation-harness as they are asked and scored; their files are read in harness/planning/catalog/lm_eval_files.
 
-reading.py     a file with its includes, and the line of each value
-index.py       which names there are, without reading the files
-keys.py        what may stand in a file
-file.py        a file while it becomes a spec
-sources.py     where its rows lie
-numbers.py     its filters and metrics
-conversion.py  a file -> TaskSpec of the task type `lm_eval`
-groups.py      groups, tags and the tasks written inside of groups
-remarks.py     what a reader of its scores must know
-tongues.py     which language a task is in
-code.py        `!function`: hashes, and loading where it is trusted
-shim.py        what such code imports of packages that are not here
-documents.py   the rows after the task's own preparation
-templates.py   rows -> texts, choices and answers
-prompts.py     texts -> prompts and requests
-filters.py, results.py    answers -> numbers
-route.py       all of it in the shape of harness/task_types/prompting/route.py
+task_code.py         `!function`: hashes, and loading where it is trusted
+import_shims.py      stand-ins for packages that such code imports and that are not installed
+documents.py         the rows after the task's own preparation (`process_docs`)
+templates.py         rows -> questions, choices and answers
+prompts.py           questions and solved examples -> prompts and requests
+filters.py           what the model wrote -> what is scored
+process_results.py   answers -> the values that metrics average
+route.py             all of it in the shape of a task type: the prompt route
 """

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.api.errors import UserError
+from harness.data.hub import without_progress_bars
 from harness.specs.lm_eval import Function
 from harness.task_types.lm_eval_harness.task_code import TaskCode
 
@@ -34,9 +35,7 @@ def prepared(rows: Rows, *, function: Any, code: TaskCode) -> Prepared:
     change = code.function(function)
     import datasets
 
-    shown = datasets.is_progress_bar_enabled()
-    datasets.disable_progress_bars()
-    try:
+    with without_progress_bars():
         table = rows.table
         made = change(
             datasets.Dataset(table) if table is not None else datasets.Dataset.from_list([dict(row) for row in rows.rows])
@@ -44,8 +43,5 @@ def prepared(rows: Rows, *, function: Any, code: TaskCode) -> Prepared:
         if made is None or isinstance(made, str | Mapping):
             raise UserError(f"{function.function} gives no rows", found=type(made).__name__)
         found = [dict(row) for row in made]
-    finally:
-        if shown:
-            datasets.enable_progress_bars()
     names = getattr(made, "column_names", None) or (list(found[0]) if found else [])
     return Prepared(found, frozenset(names))

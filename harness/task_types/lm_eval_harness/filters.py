@@ -1,4 +1,4 @@
-r"""What becomes of the answers of a model before they are scored: the filters of lm-evaluation-harness.
+r"""The filters of lm-evaluation-harness: how the answers of a model are prepared before they are scored.
 
     filtered = apply_filter(config.filters[0], answers, rows, code=code)      # one entry a request
 
@@ -21,7 +21,7 @@ from harness.task_types.lm_eval_harness.task_code import TaskCode
 Rows = Sequence[Mapping[str, Any]]
 INVALID = "[invalid]"
 NUMBER = r"#### (\-?[0-9\.\,]+)"
-"What `regex` looks for where it is told nothing: GSM8K's answers."
+"The default pattern of `regex`: GSM8K's answers."
 
 
 def apply_filter(filter_: Filter, answers: Sequence[Any], rows: Rows, *, code: TaskCode) -> list[Any]:
@@ -33,8 +33,8 @@ def apply_filter(filter_: Filter, answers: Sequence[Any], rows: Rows, *, code: T
         except UserError:
             raise
         except (TypeError, AttributeError, IndexError, KeyError, ValueError, re.error) as error:
-            told = f"{type(error).__name__}: {error}"
-            raise UserError(f"filter '{filter_.name}' fails at {step.function}", found=told[:300]) from error
+            text = f"{type(error).__name__}: {error}"
+            raise UserError(f"filter '{filter_.name}' fails at {step.function}", found=text[:300]) from error
     return list(found)
 
 

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from harness.api.errors import UserError
-from harness.scoring.metrics._answers import overlap
+from harness.scoring.metrics._answers import overlap_or_equal
 from harness.scoring.metrics.squad import tokens
 
 SQUAD = "transformers.data.metrics.squad_metrics"
@@ -27,15 +27,20 @@ SQUAD = "transformers.data.metrics.squad_metrics"
 
 @contextmanager
 def stand_ins(tasks: Path | None) -> Iterator[None]:
-    """Put the stand-ins among the loaded modules, and take away what came with them afterwards."""
+    """Put the stand-ins among the loaded modules; afterwards remove them and what was imported through them."""
     made = _made(tasks)
-    theirs = ("lm_eval",) if "lm_eval" in made else ()
-    before = {name: module for name, module in sys.modules.items() if name in made or name.startswith(tuple(theirs) or ("\0",))}
+    replaces_lm_eval = "lm_eval" in made
+
+    def comes_along(name: str) -> bool:
+        """Whether a module is a stand-in, or one that task code imports from below the stand-in of lm_eval."""
+        return name in made or (replaces_lm_eval and name.partition(".")[0] == "lm_eval")
+
+    before = {name: module for name, module in sys.modules.items() if comes_along(name)}
     sys.modules.update(made)
     try:
         yield
     finally:
-        for name in [name for name in sys.modules if name in made or (theirs and name.partition(".")[0] == "lm_eval")]:
+        for name in [name for name in sys.modules if comes_along(name)]:
             del sys.modules[name]
         sys.modules.update(before)
 
@@ -97,8 +102,7 @@ def weighted_f1_score(items: Sequence[tuple[Any, Any]]) -> float:
 
 def compute_f1(gold: str, predicted: str) -> float:
     """SQuAD 2.0's F1 of two texts: of two empty ones 1, of an empty and another 0."""
-    wanted, given = tokens(gold), tokens(predicted)
-    return overlap(given, wanted) if wanted and given else float(wanted == given)
+    return overlap_or_equal(tokens(predicted), tokens(gold))
 
 
 def compute_exact(gold: str, predicted: str) -> int:

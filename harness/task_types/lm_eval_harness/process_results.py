@@ -1,7 +1,7 @@
-"""From what a model said of a row to the values that lm-evaluation-harness averages.
+"""From the model's answers to a row to the values that lm-evaluation-harness averages.
 
     answers = [[(-3.2, False)], [(-2.9, True)]]                       # of each request, once for each repetition
-    values = score_rows(telling, rows, answers_of_rows, inputs=0, targets=0)     # [{'acc': 1.0, ...}, ...]
+    values = score_rows(renderer, rows, answers_of_rows, inputs=0, targets=0)     # [{'acc': 1.0, ...}, ...]
 
 A task whose rows have several answers, or choices that are the questions, is one whose first row has them, as in lm-eval.  What
 is scored by `!function` is scored by that function alone.
@@ -29,27 +29,27 @@ def value_name(metric: str, filter_name: str) -> str:
 
 
 def score_rows(
-    telling: RowRenderer, rows: Sequence[Row], answers: Sequence[Sequence[Any]], *, inputs: int, targets: int
+    renderer: RowRenderer, rows: Sequence[Row], answers: Sequence[Sequence[Any]], *, inputs: int, targets: int
 ) -> list[dict[str, Any]]:
     """The values of each row under every filter; `answers` are those of each row's requests, each a list of repetitions."""
-    config = telling.config
+    config = renderer.config
     flat = [own for several in answers for own in several]
     owners = [row for row, several in zip(rows, answers, strict=True) for _ in several]
     found: list[dict[str, Any]] = [{} for _ in rows]
     for filter_ in config.filters:
-        filtered = iter(apply_filter(filter_, flat, owners, code=telling.code))
+        filtered = iter(apply_filter(filter_, flat, owners, code=renderer.code))
         for row, several, values in zip(rows, answers, found, strict=True):
             results = [next(filtered) for _ in several]
-            own = score(telling, row, results, inputs=inputs, targets=targets)
+            own = score(renderer, row, results, inputs=inputs, targets=targets)
             values |= {value_name(metric, filter_.name): plain(value) for metric, value in own.items()}
     return found
 
 
-def score(telling: RowRenderer, row: Row, results: Sequence[Any], *, inputs: int, targets: int) -> Mapping[str, Any]:
+def score(renderer: RowRenderer, row: Row, results: Sequence[Any], *, inputs: int, targets: int) -> Mapping[str, Any]:
     """The values of one row; raises UserError where the task's own function gives no mapping of them."""
-    config = telling.config
+    config = renderer.config
     if isinstance(config.process_results, Function):
-        values = telling.code.function(config.process_results)(row, list(results))
+        values = renderer.code.function(config.process_results)(row, list(results))
         if not isinstance(values, Mapping):
             raise UserError("process_results gives no mapping", found=f"{type(values).__name__} {values!r:.80}")
         return values
@@ -57,13 +57,13 @@ def score(telling: RowRenderer, row: Row, results: Sequence[Any], *, inputs: int
         value, greedy = results[0]
         return {"perplexity": value, "acc": int(greedy)}
     if config.output_type == "multiple_choice":
-        return _choice(telling, row, results, inputs=inputs, several=bool(targets))
-    return _generated(telling, row, results[0], several=bool(targets))
+        return _choice(renderer, row, results, inputs=inputs, several=bool(targets))
+    return _generated(renderer, row, results[0], several=bool(targets))
 
 
-def _choice(telling: RowRenderer, row: Row, results: Sequence[Any], *, inputs: int, several: bool) -> dict[str, Any]:
+def _choice(renderer: RowRenderer, row: Row, results: Sequence[Any], *, inputs: int, several: bool) -> dict[str, Any]:
     """The values of the likeliest choice: as it is, by its characters and by its bytes."""
-    choices = telling.choices(row)
+    choices = renderer.choices(row)
     likelihoods = np.array([one for one, _ in results], dtype=np.float64)
     greedy = [bool(one) for _, one in results]
     alone = likelihoods[len(choices) :]
@@ -76,7 +76,7 @@ def _choice(telling: RowRenderer, row: Row, results: Sequence[Any], *, inputs: i
             "acc_norm": int(np.argmax(likelihoods / characters)),
             "acc_bytes": int(np.argmax(likelihoods / size)),
         }
-    gold = _gold(telling.text(row) if inputs else telling.target(row), choices)
+    gold = _gold(renderer.text(row) if inputs else renderer.target(row), choices)
     if several and not isinstance(gold, list):
         gold = [gold]
     values: dict[str, Any] = {name: float(choice in gold if several else choice == gold) for name, choice in best.items()}
@@ -101,11 +101,11 @@ def _gold(gold: Any, choices: Sequence[str]) -> Any:
     raise UserError("the right choice is neither a number nor a text", found=f"{type(gold).__name__} {gold!r:.60}")
 
 
-def _generated(telling: RowRenderer, row: Row, result: Any, *, several: bool) -> dict[str, Any]:
-    """The values of a text that was written."""
-    config, gold = telling.config, telling.target(row)
+def _generated(renderer: RowRenderer, row: Row, result: Any, *, several: bool) -> dict[str, Any]:
+    """The values of a generated text."""
+    config, gold = renderer.config, renderer.target(row)
     if config.doc_to_choice is not None:
-        gold = telling.choices(row)[gold]
+        gold = renderer.choices(row)[gold]
     elif several:
         gold = list(gold) if isinstance(gold, list | tuple) else [gold]
     elif type(gold) is not type(result) and not isinstance(result, list | None):

@@ -1,6 +1,6 @@
-"""From a row of a task of lm-evaluation-harness to what a model is asked, text by text as lm-eval asks it.
+"""From a row of a task of lm-evaluation-harness to the requests to the model, the same texts as lm-eval makes.
 
-    asked = requests(telling, row, shots=[...], chat=None, system="", inputs=0)
+    asked = requests(renderer, row, shots=[...], chat=None, system="", inputs=0)
     asked[0].context, asked[0].continuation        # '' and ' Premise, richtig? Ja, Hypothesis'; continuation None: generate
 
 Where lm-eval puts white space between two pieces, it puts it only if neither piece has some there.
@@ -17,7 +17,7 @@ Chat = Callable[[Sequence[Mapping[str, str]], bool], str]
 
 
 class Request(NamedTuple):
-    """What a model is asked once."""
+    """One question to the model: a context to continue, or a continuation to be scored behind it."""
 
     context: str
     continuation: str | None
@@ -40,64 +40,66 @@ def joined(first: str | None, second: str | None, between: str) -> str:
 
 
 def requests(
-    telling: RowRenderer, row: Row, *, shots: Sequence[Row], chat: Chat | None, system: str, inputs: int
+    renderer: RowRenderer, row: Row, *, shots: Sequence[Row], chat: Chat | None, system: str, inputs: int
 ) -> list[Request]:
     """The requests of a row behind its solved examples; `inputs` are the choices of a task whose choices are the questions.
 
     Raises UserError for a row that gives no text.
     """
-    config = telling.config
-    prefix = telling.prefix(row)
-    told = joined(system, telling.field(row, config.description), config.fewshot_delimiter)
-    before = [Piece("system", told)] if told else []
+    config = renderer.config
+    prefix = renderer.prefix(row)
+    opening = joined(system, renderer.field(row, config.description), config.fewshot_delimiter)
+    before = [Piece("system", opening)] if opening else []
     for shot in shots:
-        before += _solved(telling, shot, inputs=inputs)
+        before += _solved(renderer, shot, inputs=inputs)
     if inputs:
-        contexts = [_written([*before, *_turn(text, prefix=prefix, delimiter="")], chat, prefix) for text in telling.choices(row)]
+        contexts = [
+            _prompt_text([*before, *_turn(text, prefix=prefix, delimiter="")], chat, prefix) for text in renderer.choices(row)
+        ]
     else:
-        question = telling.text(row)
-        contexts = [_written([*before, *_turn(question, prefix=prefix, delimiter=config.target_delimiter)], chat, prefix)]
-    return _asked(telling, row, contexts, chat=chat, inputs=inputs)
+        question = renderer.text(row)
+        contexts = [_prompt_text([*before, *_turn(question, prefix=prefix, delimiter=config.target_delimiter)], chat, prefix)]
+    return _asked(renderer, row, contexts, chat=chat, inputs=inputs)
 
 
-def _asked(telling: RowRenderer, row: Row, contexts: Sequence[str], *, chat: Chat | None, inputs: int) -> list[Request]:
+def _asked(renderer: RowRenderer, row: Row, contexts: Sequence[str], *, chat: Chat | None, inputs: int) -> list[Request]:
     """The requests behind some contexts, as the task's output type has them."""
-    config, context = telling.config, contexts[0]
+    config, context = renderer.config, contexts[0]
     if config.output_type == "generate_until":
         return [Request(context, None)]
     if config.output_type == "loglikelihood":
-        return [Request(context, _text(telling.target(row), "doc_to_target"))]
+        return [Request(context, _text(renderer.target(row), "doc_to_target"))]
     delimiter = config.target_delimiter
     if chat and not (config.gen_prefix and not config.gen_prefix[-1].isspace()):
         delimiter = ""
     if inputs:
-        target = telling.target(row)
+        target = renderer.target(row)
         found = [Request(one, f"{delimiter}{target}") for one in contexts]
     else:
-        found = [Request(context, f"{delimiter}{choice}") for choice in telling.choices(row)]
+        found = [Request(context, f"{delimiter}{choice}") for choice in renderer.choices(row)]
     if any(scored.metric == "acc_mutual_info" for scored in config.metrics):
-        found += [Request("", f"{delimiter}{choice}") for choice in telling.choices(row)]
+        found += [Request("", f"{delimiter}{choice}") for choice in renderer.choices(row)]
     return found
 
 
-def _solved(telling: RowRenderer, shot: Row, *, inputs: int) -> list[Piece]:
+def _solved(renderer: RowRenderer, shot: Row, *, inputs: int) -> list[Piece]:
     """The messages of a solved example."""
-    turns = telling.config.shots
-    question, answer = telling.text(shot, turns), telling.target(shot, turns)
-    choices = telling.choices(shot, turns) if turns.doc_to_choice is not None else None
+    turns = renderer.config.shots
+    question, answer = renderer.text(shot, turns), renderer.target(shot, turns)
+    choices = renderer.choices(shot, turns) if turns.doc_to_choice is not None else None
     if inputs and choices is not None:
         question, choices = choices[question], None
     if choices and isinstance(answer, int):
         answer = choices[answer]
     elif isinstance(answer, list):
         answer = answer[0] if answer else None
-    prefix = telling.field(shot, turns.gen_prefix)
+    prefix = renderer.field(shot, turns.gen_prefix)
     solved = answer is not None and answer != ""
     asked = _turn(question, prefix=prefix, delimiter=turns.target_delimiter, solved=solved)
     if not solved:
         return asked
-    told = joined(prefix, _text(answer, "doc_to_target of a solved example"), " ")
-    return [asked[0], Piece("assistant", told, turns.fewshot_delimiter)]
+    text = joined(prefix, _text(answer, "doc_to_target of a solved example"), " ")
+    return [asked[0], Piece("assistant", text, turns.fewshot_delimiter)]
 
 
 def _turn(question: Any, *, prefix: str | None, delimiter: str, solved: bool = False) -> list[Piece]:
@@ -114,18 +116,18 @@ def _text(value: Any, what: str) -> str:
     return value
 
 
-def _written(pieces: Sequence[Piece], chat: Chat | None, prefix: str | None) -> str:
+def _prompt_text(pieces: Sequence[Piece], chat: Chat | None, prefix: str | None) -> str:
     """The pieces in plain text, or in a chat template with examples as earlier turns."""
     if chat is None:
         return "".join(piece.text + piece.after for piece in pieces)
     return chat([{"role": piece.role, "content": piece.text} for piece in pieces], not prefix)
 
 
-def answered(telling: RowRenderer, row: Row) -> str:
+def gold_text(renderer: RowRenderer, row: Row) -> str:
     """The right answer as a text: what an oracle writes."""
-    target = telling.target(row)
-    if telling.config.doc_to_choice is not None and isinstance(target, int):
-        target = telling.choices(row)[target]
+    target = renderer.target(row)
+    if renderer.config.doc_to_choice is not None and isinstance(target, int):
+        target = renderer.choices(row)[target]
     while isinstance(target, list | tuple):
         target = target[0] if target else ""
     return str(target)

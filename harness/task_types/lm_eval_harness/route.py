@@ -27,7 +27,7 @@ from harness.specs.model import Spec
 from harness.specs.prompt import PromptSettings
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.process_results import plain, score_rows
-from harness.task_types.lm_eval_harness.prompts import Chat, Request, answered, requests
+from harness.task_types.lm_eval_harness.prompts import Chat, Request, gold_text, requests
 from harness.task_types.lm_eval_harness.task_code import TaskCode
 from harness.task_types.lm_eval_harness.templates import RowRenderer
 from harness.task_types.prompting.encoding import Ask, encode_pairs
@@ -208,7 +208,7 @@ class LmEvalRoute(RouteDefaults):
         """What a model would have to say to be right."""
         telling = self.telling(example.columns)
         if self.config.output_type == "generate_until":
-            return answered(telling, example.row)
+            return gold_text(telling, example.row)
         gold = telling.text(example.row) if example.inputs else telling.target(example.row)
         if isinstance(gold, str) and self.config.doc_to_choice is not None:
             choices = telling.choices(example.row)

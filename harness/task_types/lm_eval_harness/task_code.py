@@ -61,7 +61,7 @@ def _collect(path: Path, files: dict[Path, str]) -> None:
 
 
 class _Facts(NamedTuple):
-    """What the text of a Python file says."""
+    """Facts read off a Python file without running it."""
 
     digest: str
     imports: tuple[str, ...]
@@ -84,7 +84,7 @@ def _facts(path: Path, stamp: int) -> _Facts:
 
 
 def _hides(tree: ast.Module) -> bool:
-    """Whether a module may define names that its statements do not show: star imports, globals(), setattr, exec."""
+    """Whether a module may define names that cannot be read off its statements: star imports, globals(), setattr, exec."""
     stars = any(isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names) for node in tree.body)
     called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     return stars or bool(called & {"globals", "setattr", "exec", "vars"}) or "__getattr__" in set(_defined(tree.body))
@@ -114,7 +114,7 @@ def _in_tasks(path: Path, name: str) -> Path | None:
 
 
 def missing_function(reference: str, folder: Path) -> UserError | None:
-    """What is wrong with the name of a function, as far as its file tells without being run."""
+    """The error for a function that its file does not define, as far as can be seen without running it; None if all is well."""
     module, _, name = reference.rpartition(".")
     path = file_of(reference, folder)
     if not module:

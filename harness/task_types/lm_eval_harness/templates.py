@@ -1,7 +1,7 @@
 """Rows of a task of lm-evaluation-harness -> texts, choices and answers, with the coercions that lm-eval makes.
 
-    telling = RowRenderer(config=spec.lm_eval, code=code, columns=frozenset(rows[0]))
-    telling.text(row), telling.choices(row), telling.target(row)       # a text or a number; a list; a text, number or list
+    renderer = RowRenderer(config=spec.lm_eval, code=code, columns=frozenset(rows[0]))
+    renderer.text(row), renderer.choices(row), renderer.target(row)       # a text or a number; a list; a text, number or list
 
 A text that is the name of a column is that column, whatever else it could be; any other is a Jinja2 template over the row, in
 lm-eval's dialect: undefined names are errors, the last line break stays, `regex_replace` is a filter.  Templates run in a sandbox
@@ -96,12 +96,12 @@ def literal(text: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class RowRenderer:
-    """How the rows of a task are told."""
+    """Makes the question, the choices and the answer of a row, as the task's file says."""
 
     config: LmEvalTask
     code: TaskCode
     columns: frozenset[str]
-    "Of the rows that are asked."
+    "Columns of the scored rows: a text that names one of them stands for its value."
 
     def text(self, row: Row, turns: Turns | None = None) -> Any:
         """The question: a text, or the number of a choice where the task has choices."""

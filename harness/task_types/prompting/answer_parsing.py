@@ -17,7 +17,7 @@ from harness.task_types.prompting.tag_text import NOT_IN_CONTEXT, UNPARSED, read
 
 
 class Answer(NamedTuple):
-    """What an answer means."""
+    """A prediction that was read from a model's output."""
 
     prediction: Json
     "In label or text space; None where nothing could be read."

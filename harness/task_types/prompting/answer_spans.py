@@ -1,4 +1,4 @@
-"""Answers that a model wrote, found again in the text they are about.
+"""Finds an answer that a model wrote in the text it is about.
 
 found_in("the Kremlin.", "... in The  Kremlin, ...")     # 'The  Kremlin': as the context spells it
 """

@@ -1,6 +1,6 @@
 """Prompts and continuations as token ids, exact at the place where one ends and the other begins.
 
-    encoded = encode_pairs([Ask(written.text, [" yes", " no"], special=True)], tokenizer=tokenizer, max_length=2048)
+    encoded = encode_pairs([Ask(prompt.text, [" yes", " no"], special=True)], tokenizer=tokenizer, max_length=2048)
     encoded[0].context, encoded[0].continuations, encoded[0].num_truncated
 
 A context is encoded together with each of its continuations and cut off again: a tokenizer never sees a continuation by itself.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Ask(NamedTuple):
-    """A text and what may follow it."""
+    """A context, and the continuations that are to be scored behind it."""
 
     context: str
     continuations: Sequence[str]

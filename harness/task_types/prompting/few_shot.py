@@ -13,7 +13,7 @@ from harness.api.errors import UserError
 from harness.api.randomness import generator
 
 SPARE = 8
-"Drawn beyond those asked for, so that items with the question's own text can be left out."
+"Examples drawn beyond those asked for, to replace any that have the question's own text."
 
 
 def draw_shots(pool: Sequence[Any], example: Any, *, k: int, module: Any, task: str, seed: int) -> list[Any]:

@@ -1,4 +1,4 @@
-r"""Regular expressions of all that may be answered, for tasks whose answers are made of the sentence's words and a few labels.
+r"""Regular expressions for guided generation: all valid answers of tasks that answer with the sentence's words and labels.
 
 answer_regex(example, generate=task.prompt.generate, labels=task.labels, delimiter=" ")
 # word_tags: '( )?Ada_(NOUN|VERB) sees_(NOUN|VERB)(\n)?'
@@ -16,9 +16,9 @@ from harness.task_types.prompting.tag_text import OUTSIDE, SEPARATOR
 CLOSED_FORMS = frozenset({"entities", "word_tags"})
 "Forms of answers that have an expression."
 MOST_WORDS = 20
-"Of an entity: expressions grow with it."
+"Longest entity in words: expressions grow with it."
 _MEANS = frozenset(r".^$*+?{}[]\|()/")
-"What means something in an expression; other characters stay as they are, for engines know few escapes."
+"Characters with a meaning in an expression; only these are escaped, for engines know few escapes."
 
 
 def answer_regex(example: Any, *, generate: Generate, labels: Sequence[str], delimiter: str) -> str:

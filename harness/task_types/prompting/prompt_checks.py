@@ -1,4 +1,4 @@
-"""What a task's prompt says, held against its task type, labels, fields and the languages there are.
+"""Checks of a task's prompt against its task type, labels and fields, and against the language table.
 
 for mistake in prompt_mistakes(spec, example=TASK_TYPES.load(spec.type).Example): mistake.path, mistake.message
 """
@@ -15,7 +15,7 @@ from harness.specs.task import TaskSpec
 from harness.task_types.prompting.templates import EXTRA, HIDDEN
 
 FORMS: Mapping[str, tuple[str, ...]] = {"generation": ("text",), "span_qa": ("text",), "tagging": ("entities", "word_tags")}
-"Task types whose answers are generated, and what these look like; classification and multiple_choice have continuations."
+"Task types whose answers are generated -> the forms that these may have."
 CHOSEN = ("classification", "multiple_choice")
 
 

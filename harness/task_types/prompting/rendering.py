@@ -1,9 +1,9 @@
 """A prompt as one text: instruction, solved examples and question, as they are or in the tokenizer's chat template.
 
-written = write_prompt(asked, shots, settings=settings, shot_delimiter=" ", tokenizer=tokenizer)
-written.text, written.delimiter, written.special     # special: the tokenizer adds its own first tokens
+prompt = render_prompt(question, shots, settings=settings, shot_delimiter=" ", tokenizer=tokenizer)
+prompt.text, prompt.delimiter, prompt.special     # special: the tokenizer adds its own first tokens
 
-Chat templates that write today's date, or offer to think aloud, are given a fixed date and told not to.
+Chat templates that write today's date get a fixed date; those that let the model think aloud are set not to.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 DAY = date(2024, 7, 26)
-"The date of every prompt: the one that Llama 3's template writes where it is told none."
+"The date of every prompt: the one that Llama 3's template writes when it is given none."
 
 _TODAY = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
-"How templates ask for today's date."
+"The call by which templates ask for today's date."
 
 
 class Turn(NamedTuple):
@@ -50,33 +50,33 @@ class RenderedPrompt(NamedTuple):
     "The messages, where there is a chat template."
 
 
-def write_prompt(
-    asked: Turn, shots: Sequence[Turn], *, settings: PromptSettings, shot_delimiter: str, tokenizer: PreTrainedTokenizerFast
+def render_prompt(
+    question: Turn, shots: Sequence[Turn], *, settings: PromptSettings, shot_delimiter: str, tokenizer: PreTrainedTokenizerFast
 ) -> RenderedPrompt:
     """Put a question behind its solved examples; raises UserError where the tokenizer has no fitting chat template."""
     if not settings.chat_template:
-        told = [text for text in (settings.system, asked.instruction) if text]
+        opening = [text for text in (settings.system, question.instruction) if text]
         shown = [shot.context + shot.delimiter + shot.answer for shot in shots]
-        return RenderedPrompt(shot_delimiter.join([*told, *shown, asked.context]), asked.delimiter, special=True)
+        return RenderedPrompt(shot_delimiter.join([*opening, *shown, question.context]), question.delimiter, special=True)
     turns = [{"role": "system", "content": settings.system}] if settings.system else []
-    for number, turn in enumerate((*shots, asked)):
-        told = [asked.instruction] if asked.instruction and number == 0 else []
-        turns.append({"role": "user", "content": shot_delimiter.join([*told, turn.context])})
+    for number, turn in enumerate((*shots, question)):
+        opening = [question.instruction] if question.instruction and number == 0 else []
+        turns.append({"role": "user", "content": shot_delimiter.join([*opening, turn.context])})
         turns.append({"role": "assistant", "content": turn.answer})
     turns.pop()
     return RenderedPrompt(render_chat(tokenizer, turns, answer=True), "", special=False, turns=tuple(turns))
 
 
-def answered_prompt(written: RenderedPrompt, answer: str, *, tokenizer: PreTrainedTokenizerFast) -> str:
+def target_text(prompt: RenderedPrompt, answer: str, *, tokenizer: PreTrainedTokenizerFast) -> str:
     """What a model is trained to write after a prompt: the answer, and in a chat the end of its turn.
 
-    Where the template tells a finished conversation differently from one that goes on, the end-of-text token ends it.
+    Where the template renders a finished conversation differently from one that goes on, the end-of-text token ends it.
     """
-    if not written.turns:
-        return written.delimiter + answer
-    whole = render_chat(tokenizer, [*written.turns, {"role": "assistant", "content": answer}], answer=False)
-    if whole.startswith(written.text + answer):
-        return whole[len(written.text) :].rstrip()
+    if not prompt.turns:
+        return prompt.delimiter + answer
+    whole = render_chat(tokenizer, [*prompt.turns, {"role": "assistant", "content": answer}], answer=False)
+    if whole.startswith(prompt.text + answer):
+        return whole[len(prompt.text) :].rstrip()
     return answer + (tokenizer.eos_token or "")
 
 

@@ -28,7 +28,7 @@ from harness.task_types.prompting.answer_parsing import choose, read_answer
 from harness.task_types.prompting.encoding import Ask, encode_pairs
 from harness.task_types.prompting.few_shot import draw_shots
 from harness.task_types.prompting.guided_regex import CLOSED_FORMS, answer_regex
-from harness.task_types.prompting.rendering import RenderedPrompt, Turn, answered_prompt, write_prompt
+from harness.task_types.prompting.rendering import RenderedPrompt, Turn, render_prompt, target_text
 from harness.task_types.prompting.templates import Wording, wording_of
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class PromptRoute(RouteDefaults):
         return [example for example in self.pool if example.gold is not None]
 
     @property
-    def _reads_itself(self) -> bool:
+    def _predicts_text(self) -> bool:
         """Whether a generated text is already what the task type predicts."""
         return "generate" in self.module.NEEDS
 
@@ -92,14 +92,14 @@ class PromptRoute(RouteDefaults):
     ) -> list[Feature]:
         """One request an example; with `train` its right answer is in it, and examples without one give none."""
         if train:
-            return self._solved(examples, task=task, tokenizer=tokenizer, options=options)
+            return self._training_features(examples, task=task, tokenizer=tokenizer, options=options)
         wordings = self._wordings(examples, task)
-        written = [self.written(example, wordings[example.lang], task=task, tokenizer=tokenizer) for example in examples]
+        prompts = [self.rendered(example, wordings[example.lang], task=task, tokenizer=tokenizer) for example in examples]
         texts = [wordings[example.lang].continuations(example) for example in examples]
         generate = task.prompt.generate if task.prompt else None
         asks = [
             Ask(one.text, [one.delimiter + text for text in own], one.special, generate.max_new_tokens if generate else 0)
-            for one, own in zip(written, texts)
+            for one, own in zip(prompts, texts)
         ]
         encoded = encode_pairs(asks, tokenizer=tokenizer, max_length=self.max_length)
         return [
@@ -107,7 +107,7 @@ class PromptRoute(RouteDefaults):
                 example=index,
                 input_ids=one.context,
                 continuations=None if generate else one.continuations,
-                generate=self._generation(examples[index], generate, task=task, delimiter=written[index].delimiter),
+                generate=self._generation(examples[index], generate, task=task, delimiter=prompts[index].delimiter),
                 info=None if generate else [[len(text), len(text.encode())] for text in own],
                 num_truncated=one.num_truncated,
             )
@@ -123,17 +123,17 @@ class PromptRoute(RouteDefaults):
             found["regex"] = answer_regex(example, generate=generate, labels=task.labels, delimiter=delimiter)
         return found
 
-    def _solved(
+    def _training_features(
         self, examples: Sequence[Any], *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast, options: Any
     ) -> list[Feature]:
         """Prompts with their answers; the label of each position is the token that follows it, of the answer only."""
         wordings = self._wordings(examples, task)
-        kept = [n for n, example in enumerate(examples) if _can_teach(example, options)]
+        kept = [n for n, example in enumerate(examples) if _is_trainable(example, options)]
         asks = []
         for example in (examples[n] for n in kept):
-            written = self.written(example, wordings[example.lang], task=task, tokenizer=tokenizer)
+            prompt = self.rendered(example, wordings[example.lang], task=task, tokenizer=tokenizer)
             answer = self.gold_continuation(example, task=task) or ""
-            asks.append(Ask(written.text, [answered_prompt(written, answer, tokenizer=tokenizer)], written.special))
+            asks.append(Ask(prompt.text, [target_text(prompt, answer, tokenizer=tokenizer)], prompt.special))
         features = []
         for index, one in zip(kept, encode_pairs(asks, tokenizer=tokenizer, max_length=self.max_length)):
             (answer_ids,) = one.continuations
@@ -174,7 +174,7 @@ class PromptRoute(RouteDefaults):
     ) -> list[Prediction]:
         """A prediction an example, in the label or text space of the task type on its other routes."""
         assert task.prompt is not None
-        if self._reads_itself:
+        if self._predicts_text:
             found: list[Prediction] = self.module.decode(examples, features, partials, task=task, options=options)
             return found
         assert [feature.example for feature in features] == list(range(len(examples))), "each example is one request"
@@ -201,7 +201,7 @@ class PromptRoute(RouteDefaults):
 
     def oracle(self, feature: Feature, example: Any, *, task: TaskSpec, options: Any) -> Output | str:
         """The output from which `decode` gives the gold; of no likelihood at all, or no text, where there is none."""
-        if self._reads_itself:
+        if self._predicts_text:
             text: str = self.module.oracle(feature, example, task=task, options=options)
             return text
         if task.asks == "generate":
@@ -217,14 +217,14 @@ class PromptRoute(RouteDefaults):
         langs = dict.fromkeys(example.lang for example in examples)
         return {lang: wording_of(task, settings=self.settings, lang=lang) for lang in langs}
 
-    def written(self, example: Any, wording: Wording, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast) -> RenderedPrompt:
-        """The prompt of an example: what is shown before it is told in the same words, whatever its language."""
+    def rendered(self, example: Any, wording: Wording, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast) -> RenderedPrompt:
+        """The prompt of an example; its solved examples are worded as the question is, whatever their language."""
         if self.settings.num_fewshot and not self.pool:
             raise UserError(f"task '{task.task}' has no examples to show before a question", todo="leave --num_fewshot out")
         shots = draw_shots(
             self.shown, example, k=self.settings.num_fewshot, module=self.module, task=task.task, seed=self.settings.seed
         )
-        return write_prompt(
+        return render_prompt(
             self._turn(example, wording, answered=False),
             [self._turn(shot, wording, answered=True) for shot in shots],
             settings=self.settings,
@@ -237,6 +237,6 @@ class PromptRoute(RouteDefaults):
         return Turn(parts.instruction, parts.context, wording.delimiter, (wording.answer(example) or "") if answered else "")
 
 
-def _can_teach(example: Any, options: Any) -> bool:
+def _is_trainable(example: Any, options: Any) -> bool:
     """Whether an example has a right answer; `no answer` is one for SQuAD 2.0 only."""
     return example.gold is not None and (example.gold != [""] or getattr(options, "allow_empty", False))

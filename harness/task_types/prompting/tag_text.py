@@ -26,7 +26,7 @@ _ENTITY = re.compile(r"\s*([^\s:]+)\s*:\s*(\S.*?)\s*", re.DOTALL)
 
 
 class Read(NamedTuple):
-    """What an answer says."""
+    """Tags that were read from an answer."""
 
     tags: list[str] | None
     "One tag a word; None where nothing could be read."

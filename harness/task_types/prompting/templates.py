@@ -19,9 +19,9 @@ from harness.specs.task import FieldSource, TaskSpec, Template
 from harness.task_types.prompting.tag_text import entities_text, word_tags_text
 
 HIDDEN = ("gold", "answer_starts")
-"What of an example a template must not see."
+"Fields of an example that a template must not see: the right answer."
 EXTRA = ("language",)
-"What a template sees beside the fields of the example."
+"Names that a template can use beside the fields of the example."
 
 
 class Parts(NamedTuple):
@@ -65,7 +65,7 @@ class Wording:
 
 
 def visible(example: Any) -> dict[str, Any]:
-    """What templates see of an example."""
+    """The fields of an example that templates may use."""
     fields = {field.name: getattr(example, field.name) for field in dataclasses.fields(example)}
     return {**{name: value for name, value in fields.items() if name not in HIDDEN}, "language": language(example.lang).name}
 

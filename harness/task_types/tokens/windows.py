@@ -152,7 +152,7 @@ def reachable_answer(context: Context, example: HasAnswers, *, limit: int) -> Go
 
 
 class SpanCandidates(NamedTuple):
-    """What a window offers as answers."""
+    """The context tokens of a window, from which answer spans are chosen."""
 
     at: int
     "Position of its first context token in the input."

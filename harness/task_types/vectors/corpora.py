@@ -1,4 +1,4 @@
-"""Pairs of collections of sentences, some of which translate each other: what a row says of them, and which are the same.
+"""Pairs of sentence collections, some of whose sentences translate each other: read from rows, and compared with each other.
 
 ids, texts = sentences({"sources": ["Das ist neu."]}, "sources", "de")      # ('de-000000001',), ('Das ist neu.',)
 """

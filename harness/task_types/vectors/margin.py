@@ -1,4 +1,4 @@
-"""Translations found in two collections of sentences by the ratio margin, and the score from which a pair is believed (BUCC).
+"""Translations found in two collections of sentences by the ratio margin, and the score from which a pair is accepted (BUCC).
 
     found = mine(foreign_vectors, english_vectors)           # one-to-one, best first
     threshold = best_threshold(found.scores, is_gold, num_gold=len(gold))
@@ -98,9 +98,9 @@ def _neighbours(sources: np.ndarray, targets: np.ndarray) -> MutualTopK:
     )
 
 
-def _best(indices: np.ndarray, cosines: np.ndarray, own_mean: np.ndarray, their_mean: np.ndarray) -> _Partner:
+def _best(indices: np.ndarray, cosines: np.ndarray, own_mean: np.ndarray, neighbour_mean: np.ndarray) -> _Partner:
     """The neighbour [N, k] with the largest margin; vectors whose neighbours' cosines are all 0 have the margin 0."""
-    means = (own_mean[:, None] + their_mean[indices]) / 2
+    means = (own_mean[:, None] + neighbour_mean[indices]) / 2
     margins = np.divide(cosines, means, out=np.zeros(cosines.shape), where=means != 0)
     place = margins.argmax(axis=1)
     rows = np.arange(len(indices))

@@ -1,8 +1,8 @@
-"""From mined pairs of vectors to pairs of sentences: which candidates there are, which are believed, and in which runs they lie.
+"""From mined pairs of vectors to pairs of sentences: which candidates there are, which are accepted, and in which runs they lie.
 
 found = [candidates_of(example, vectors) for example, vectors in ...]
-rule, believed = believe(examples, found, rule="auto")
-runs_of(examples[0], found[0].only(believed[0]), truncated)
+rule, accepted = accept_pairs(examples, found, rule="auto")
+runs_of(examples[0], found[0].only(accepted[0]), truncated)
 """
 
 import hashlib
@@ -37,8 +37,8 @@ class CandidatePairs(NamedTuple):
         return CandidatePairs(lines, self.places[chosen], self.scores[chosen], self.correct[chosen])
 
 
-class Believed(NamedTuple):
-    """Which candidates are believed."""
+class AcceptedPairs(NamedTuple):
+    """The candidates that are taken for translations, and the rule that chose the threshold."""
 
     rule: str
     "dev | split_half | oracle"
@@ -46,7 +46,7 @@ class Believed(NamedTuple):
     "bool [n] for each example"
 
 
-class Run(NamedTuple):
+class SentenceRun(NamedTuple):
     """Source sentences up to one with gold."""
 
     id: str
@@ -76,7 +76,7 @@ def _places(texts: Sequence[str]) -> np.ndarray:
     return np.array([place if counts[text.strip()] == 1 else -1 for text, place in places.items()], dtype=np.int64)
 
 
-def believe(examples: Sequence[Example], found: Sequence[CandidatePairs], *, rule: str) -> Believed:
+def accept_pairs(examples: Sequence[Example], found: Sequence[CandidatePairs], *, rule: str) -> AcceptedPairs:
     """Choose thresholds by a rule (auto = dev where an example calibrates, else split_half) and apply them with >=."""
     dev = [number for number, example in enumerate(examples) if example.calibrates]
     if rule == "auto":
@@ -86,14 +86,14 @@ def believe(examples: Sequence[Example], found: Sequence[CandidatePairs], *, rul
     parts = range(len(examples)) if rule != "dev" else dev
     if rule != "split_half":
         threshold = _threshold([found[n] for n in parts], sum(len(examples[n].gold) for n in parts))
-        return Believed(rule, [one.scores >= threshold for one in found])
-    halves = [_halves([example.sources[place] for place in one.places.tolist()]) for example, one in zip(examples, found)]
-    gold = [_halves(_gold_sources(example)) for example in examples]
+        return AcceptedPairs(rule, [one.scores >= threshold for one in found])
+    halves = [_hash_halves([example.sources[place] for place in one.places.tolist()]) for example, one in zip(examples, found)]
+    gold = [_hash_halves(_gold_sources(example)) for example in examples]
     thresholds = np.zeros(2)
     for half in (0, 1):
         others = [one.only(own != half) for one, own in zip(found, halves)]
         thresholds[half] = _threshold(others, sum(int((own != half).sum()) for own in gold))
-    return Believed(rule, [one.scores >= thresholds[own] for one, own in zip(found, halves)])
+    return AcceptedPairs(rule, [one.scores >= thresholds[own] for one, own in zip(found, halves)])
 
 
 def no_dev_corpus(why: str) -> UserError:
@@ -109,7 +109,7 @@ def _threshold(found: Sequence[CandidatePairs], num_gold: int) -> float:
     return best_threshold(scores[order], np.concatenate([one.correct for one in found])[order], num_gold=num_gold)
 
 
-def _halves(texts: Sequence[str]) -> np.ndarray:
+def _hash_halves(texts: Sequence[str]) -> np.ndarray:
     """0 or 1 for each text, by its hash."""
     digests = (hashlib.blake2b(f"{_HALF_KEY}\0{text.strip()}".encode("utf-8", "surrogatepass"), digest_size=1) for text in texts)
     return np.array([digest.digest()[0] & 1 for digest in digests], dtype=np.int64)
@@ -121,7 +121,7 @@ def _gold_sources(example: Example) -> list[str]:
     return [texts[line.split("\t")[0]] for line in example.gold]
 
 
-def runs_of(example: Example, believed: CandidatePairs, truncated: Sequence[int]) -> list[Run]:
+def runs_of(example: Example, accepted: CandidatePairs, truncated: Sequence[int]) -> list[SentenceRun]:
     """The sentences cut after each source that has gold, the rest with the last run; all are one run where there is no gold.
 
     `truncated` counts tokens by distinct sentence, sources first.  Targets belong to no run: those cut are spread by their place.
@@ -131,7 +131,7 @@ def runs_of(example: Example, believed: CandidatePairs, truncated: Sequence[int]
         wanted.setdefault(line.split("\t")[0], []).append(line)
     ends = [place for place, id_ in enumerate(example.source_ids) if id_ in wanted] or [len(example.sources) - 1]
     pairs: list[list[str]] = [[] for _ in ends]
-    for run, line in zip(_run(believed.places, ends), believed.lines):
+    for run, line in zip(_run(accepted.places, ends), accepted.lines):
         pairs[run].append(line)
     first = {text: place for place, text in reversed(list(enumerate(example.sources)))}
     places = np.array([first[text] for text in distinct(example.sources)])
@@ -139,7 +139,7 @@ def runs_of(example: Example, believed: CandidatePairs, truncated: Sequence[int]
     runs = np.concatenate([_run(places, ends), np.arange(num_targets) * len(ends) // max(1, num_targets)])
     tokens = np.bincount(runs, weights=truncated, minlength=len(ends))
     return [
-        Run(example.source_ids[end] if wanted else example.id, own, wanted.get(example.source_ids[end], []), int(cut))
+        SentenceRun(example.source_ids[end] if wanted else example.id, own, wanted.get(example.source_ids[end], []), int(cut))
         for end, own, cut in zip(ends, pairs, tokens)
     ]
 

@@ -58,7 +58,7 @@ class MutualTopK(NamedTuple):
 
 
 class _Sizes(NamedTuple):
-    """How much is worked on at once."""
+    """Sizes of the blocks and steps of a search."""
 
     block: int
     "Rows of a block of queries, and of one of the index."
@@ -225,7 +225,7 @@ class _Best:
         self.floor[touched] = np.maximum(self.floor[touched], _below(worst, bound))
 
     def result(self) -> TopK:
-        """What was found."""
+        """The neighbours found so far."""
         return TopK(indices=_LOW_32 - (self.keys & _LOW_32), scores=_scores(self.keys))
 
 

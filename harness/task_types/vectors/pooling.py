@@ -25,5 +25,5 @@ class VectorOptions(Spec):
 
 
 def pools(options: VectorOptions) -> Pooling:
-    """How to make the vectors."""
+    """The options as the adapters take them."""
     return Pooling(method=options.pooling, layer=options.layer)

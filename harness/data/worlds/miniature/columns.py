@@ -1,9 +1,9 @@
 """Rows of the miniature world in the columns of other data sets, with their raw values: one function a data set.
 
-hellaswag(choice, speaker("en"), 0)      # {"ind": 0, "ctx_a": ..., "ctx_b": ..., "endings": [...], "label": "2", ...}
+hellaswag(choice, renderer("en"), 0)      # {"ind": 0, "ctx_a": ..., "ctx_b": ..., "endings": [...], "label": "2", ...}
 
-Each takes what the row means, what puts it into words, and the place of the row in its split from 0.  Raw values are as in the
-originals: class numbers where they have numbers, texts where they have texts, no label where some of theirs have none.
+Each takes the meaning of the row, a renderer of its language, and the place of the row in its split from 0.  Raw values are as in
+the original: class numbers, texts, and for some rows no label.
 """
 
 from functools import cache
@@ -12,7 +12,7 @@ from typing import Any
 from harness.data.worlds.miniature.items import ClausePair, Utterance
 from harness.data.worlds.miniature.language import Clause, MiniWord, world
 from harness.data.worlds.miniature.questions import Argument, Choice, PassageQuestion
-from harness.data.worlds.miniature.speech import Say, entity_tags, text, told
+from harness.data.worlds.miniature.rendering import Renderer, entity_tags, render_utterance, text
 
 Row = dict[str, Any]
 NLI = ("entailment", "neutral", "contradiction")
@@ -44,41 +44,46 @@ def _no_label(place: int) -> bool:
     return place % 17 == 16
 
 
-def _joined(clauses: tuple[Clause, ...], say: Say) -> list[MiniWord]:
+def _joined(clauses: tuple[Clause, ...], render: Renderer) -> list[MiniWord]:
     """Clauses with the word for `and` between them."""
-    return told(Utterance(clauses=clauses), say)
+    return render_utterance(Utterance(clauses=clauses), render)
 
 
-def nli(item: Argument, say: Say, place: int) -> Row:
+def nli(item: Argument, render: Renderer, place: int) -> Row:
     """An argument as XNLI and MultiNLI have it."""
     return {
-        "premise": text(_joined(item.premises, say)),
-        "hypothesis": text(say(item.hypothesis)),
+        "premise": text(_joined(item.premises, render)),
+        "hypothesis": text(render(item.hypothesis)),
         "label": NLI.index(item.label),
     }
 
 
-def snli(item: Argument, say: Say, place: int) -> Row:
+def snli(item: Argument, render: Renderer, place: int) -> Row:
     """An argument as SNLI has it, some without a label."""
-    row = nli(item, say, place)
+    row = nli(item, render, place)
     return {**row, "label": -1} if _no_label(place) else row
 
 
-def pawsx(item: ClausePair, say: Say, place: int) -> Row:
-    """An exchange as PAWS-X has it."""
-    return {"id": place + 1, "sentence1": text(say(item.first)), "sentence2": text(say(item.second)), "label": int(item.label)}
+def pawsx(item: ClausePair, render: Renderer, place: int) -> Row:
+    """A pair of clauses as PAWS-X has it."""
+    return {
+        "id": place + 1,
+        "sentence1": text(render(item.first)),
+        "sentence2": text(render(item.second)),
+        "label": int(item.label),
+    }
 
 
-def qqp(item: ClausePair, say: Say, place: int) -> Row:
-    """An exchange of questions as QQP has it."""
-    first, second = (text(say(clause, asked="subject")) for clause in (item.first, item.second))
+def qqp(item: ClausePair, render: Renderer, place: int) -> Row:
+    """A pair of questions as QQP has it."""
+    first, second = (text(render(clause, asked="subject")) for clause in (item.first, item.second))
     return {"question1": first, "question2": second, "label": int(item.label), "idx": place}
 
 
-def udpos(item: Utterance, say: Say, place: int) -> Row:
-    """A telling with its parts of speech."""
-    said = told(item, say)
-    return {"tokens": [word.form for word in said], "tags": [_parts_of_speech()[word.concept] for word in said]}
+def udpos(item: Utterance, render: Renderer, place: int) -> Row:
+    """An utterance with its parts of speech."""
+    rendered = render_utterance(item, render)
+    return {"tokens": [word.form for word in rendered], "tags": [_parts_of_speech()[word.concept] for word in rendered]}
 
 
 @cache
@@ -88,15 +93,15 @@ def _parts_of_speech() -> dict[str, str]:
     return tags | FUNCTION_WORDS
 
 
-def panx(item: Clause, say: Say, place: int) -> Row:
+def panx(item: Clause, render: Renderer, place: int) -> Row:
     """A clause with its entities, as PAN-X has them."""
-    said = say(item)
-    return {"tokens": [word.form for word in said], "ner_tags": [ENTITY_CLASSES.index(tag) for tag in entity_tags(said)]}
+    rendered = render(item)
+    return {"tokens": [word.form for word in rendered], "ner_tags": [ENTITY_CLASSES.index(tag) for tag in entity_tags(rendered)]}
 
 
-def panx_by_character(item: Clause, say: Say, place: int) -> Row:
+def panx_by_character(item: Clause, render: Renderer, place: int) -> Row:
     """Tokens are single characters, as those of Japanese, Thai and Chinese are."""
-    row = panx(item, say, place)
+    row = panx(item, render, place)
     tokens, tags = [], []
     for form, tag in zip(row["tokens"], row["ner_tags"], strict=True):
         inside = tag + 1 if tag % 2 else tag  # B- classes are odd, and followed by their I-
@@ -105,24 +110,24 @@ def panx_by_character(item: Clause, say: Say, place: int) -> Row:
     return {"tokens": tokens, "ner_tags": tags}
 
 
-def ccg(item: Utterance, say: Say, place: int) -> Row:
-    """A telling with the categories of its words."""
-    said = told(item, say)
-    following = [*said[1:], None]
+def ccg(item: Utterance, render: Renderer, place: int) -> Row:
+    """An utterance with the categories of its words."""
+    rendered = render_utterance(item, render)
+    following = [*rendered[1:], None]
     tags = [
         CATEGORIES.get(word.role) or ("N/N" if after is not None and after.role == word.role else "N")
-        for word, after in zip(said, following, strict=True)
+        for word, after in zip(rendered, following, strict=True)
     ]
-    return {"tokens": [word.form for word in said], "tags": tags}
+    return {"tokens": [word.form for word in rendered], "tags": tags}
 
 
-def squad(item: PassageQuestion, say: Say, place: int) -> Row:
+def squad(item: PassageQuestion, render: Renderer, place: int) -> Row:
     """The answer is a name or a noun; where the passage does not have it both lists are empty."""
     context = ""
     texts: list[str] = []
     starts: list[int] = []
     for number, clause in enumerate(item.clauses):
-        for word in [*(say("and") if number else []), *say(clause)]:
+        for word in [*(render("and") if number else []), *render(clause)]:
             context += " " if context else ""
             if clause is item.about and word.role == item.asked:
                 starts, texts = starts or [len(context)], [" ".join([*texts, word.form])]
@@ -131,47 +136,55 @@ def squad(item: PassageQuestion, say: Say, place: int) -> Row:
     return {
         "id": str(place),
         "context": context,
-        "question": text(say(item.about, asked=item.asked)),
+        "question": text(render(item.about, asked=item.asked)),
         "answers": answers,
     }
 
 
-def stripped(item: PassageQuestion, say: Say, place: int) -> Row:
+def stripped(item: PassageQuestion, render: Renderer, place: int) -> Row:
     """Of one row of twenty the context began with two spaces that are gone, while its offsets still count them."""
-    row = squad(item, say, place)
+    row = squad(item, render, place)
     if place % 20 == 10:
         row["answers"]["answer_start"] = [start + 2 for start in row["answers"]["answer_start"]]
     return row
 
 
-def hellaswag(item: Choice, say: Say, place: int) -> Row:
+def hellaswag(item: Choice, render: Renderer, place: int) -> Row:
     """Two of three rows tell what is going on and begin the next sentence; the third, as how-to articles, begins none."""
     begun = place % 3 < 2
-    endings = [say(option) for option in item.options if isinstance(option, Clause)]
+    endings = [render(option) for option in item.options if isinstance(option, Clause)]
     start = [word for word in endings[0] if word.role == "subject"] if begun else []
     rest = [[word for word in ending if not (begun and word.role == "subject")] for ending in endings]
-    shared = {"ind": place, "ctx_a": text(_joined(item.clauses, say)), "ctx_b": text(start)}
+    shared = {"ind": place, "ctx_a": text(_joined(item.clauses, render)), "ctx_b": text(start)}
     return {**shared, "endings": [text(ending) for ending in rest], "label": "" if _no_label(place) else str(item.right)}
 
 
-def cosmosqa(item: Choice, say: Say, place: int) -> Row:
+def cosmosqa(item: Choice, render: Renderer, place: int) -> Row:
     """A choice of four answers, as Cosmos QA has it."""
     assert item.about is not None
-    answers = {f"answer{number}": option for number, option in enumerate(_words(item, say))}
-    question = text(say(item.about, asked=item.asked))
+    answers = {f"answer{number}": option for number, option in enumerate(_words(item, render))}
+    question = text(render(item.about, asked=item.asked))
     label = -1 if _no_label(place) else item.right
-    return {"id": str(place), "context": text(_joined(item.clauses, say)), "question": question, **answers, "label": label}
+    return {"id": str(place), "context": text(_joined(item.clauses, render)), "question": question, **answers, "label": label}
 
 
-def commonsenseqa(item: Choice, say: Say, place: int) -> Row:
+def commonsenseqa(item: Choice, render: Renderer, place: int) -> Row:
     """A choice of five answers, as CommonsenseQA has it."""
     (clause,) = item.clauses
-    choices = {"label": list(LETTERS), "text": _words(item, say)}
+    choices = {"label": list(LETTERS), "text": _words(item, render)}
     answer = "" if _no_label(place) else LETTERS[item.right]
-    concept = text(say(clause.object[0]))
-    return {"id": str(place), "question": text(say(clause)), "question_concept": concept, "choices": choices, "answerKey": answer}
+    concept = text(render(clause.object[0]))
+    return {
+        "id": str(place),
+        "question": text(render(clause)),
+        "question_concept": concept,
+        "choices": choices,
+        "answerKey": answer,
+    }
 
 
-def _words(item: Choice, say: Say) -> list[str]:
+def _words(item: Choice, render: Renderer) -> list[str]:
     """The options that are concepts."""
-    return [text([word for concept in option for word in say(concept)]) for option in item.options if isinstance(option, tuple)]
+    return [
+        text([word for concept in option for word in render(concept)]) for option in item.options if isinstance(option, tuple)
+    ]

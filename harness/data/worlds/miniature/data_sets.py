@@ -17,9 +17,9 @@ from harness.api.errors import UserError
 from harness.data.languages import language
 from harness.data.worlds.miniature import columns, questions
 from harness.data.worlds.miniature.columns import Row
-from harness.data.worlds.miniature.items import Utterance, distinct, encounter, sense, telling, without
+from harness.data.worlds.miniature.items import Utterance, distinct, encounter, shared_meaning, utterance, without
 from harness.data.worlds.miniature.language import seeded, world
-from harness.data.worlds.miniature.speech import retold, speaker, text, told
+from harness.data.worlds.miniature.rendering import render_utterance, renderer, text, with_own_synonyms
 
 VERSION = 1
 "Raise it with any change of a row that is made here: it is part of their fingerprints."
@@ -49,8 +49,8 @@ class DataSet:
     "The languages it can be had in; none = all."
 
     @property
-    def described(self) -> list[Any]:
-        """What a fingerprint says of it."""
+    def fingerprint_parts(self) -> list[Any]:
+        """The part of a fingerprint that depends on the data set."""
         return [VERSION, {name: asdict(split) for name, split in self.splits.items()}]
 
 
@@ -86,7 +86,7 @@ def _each(make: Make, row: Callable[..., Row], *, name: str, by_split: bool = Fa
 
     def rows(split: Split, called: str, lang: str) -> list[Row]:
         items = _items(make, f"{name} {called}" if by_split else name, split)
-        return [row(item, speaker(lang), place) for place, item in enumerate(items)]
+        return [row(item, renderer(lang), place) for place, item in enumerate(items)]
 
     return rows
 
@@ -109,13 +109,13 @@ def _panx(split: Split, called: str, lang: str) -> list[Row]:
 
 def _ccg(split: Split, called: str, lang: str) -> list[Row]:
     """Questions are among the validation rows only: their category is one that no training row has."""
-    make = telling if split.of == "validation" else _statement
+    make = utterance if split.of == "validation" else _statement
     return _each(make, columns.ccg, name="ccg")(split, called, lang)
 
 
 def _statement(rng: random.Random, split: str, number: int) -> Utterance:
-    """A telling that asks nothing."""
-    return telling(rng, split, 8 * (number // 8) + (0, 2, 3, 4, 5, 6, 7, 7)[number % 8])
+    """An utterance that is no question."""
+    return utterance(rng, split, 8 * (number // 8) + (0, 2, 3, 4, 5, 6, 7, 7)[number % 8])
 
 
 def _tydiqa(split: Split, called: str, lang: str) -> list[Row]:
@@ -129,29 +129,29 @@ def _tydiqa_table(split: Split) -> tuple[Row, ...]:
     for lang in TYDIQA_LANGUAGES:
         own = split if lang == "en" or split.of != "train" else replace(split, rows=15)
         for place, item in enumerate(_items(questions.passage, f"tydiqa {lang}", own)):
-            row = columns.stripped(item, speaker(lang), place)
+            row = columns.stripped(item, renderer(lang), place)
             table.append({**row, "id": f"{language(lang).name.lower()}-{row['id']}"})
     return tuple(table)
 
 
 def _translations(split: Split, name: str, lang: str) -> tuple[list[str], list[str]]:
     """Texts in a language and their English translations, each side with a translator's choice of synonyms."""
-    items = _items(telling, name, split, _told_sense)
-    sides = (retold(items, split=f"{name} {split.of}", lang=each) for each in (lang, "en"))
+    items = _items(utterance, name, split, _shared_meaning_of)
+    sides = (with_own_synonyms(items, split=f"{name} {split.of}", lang=each) for each in (lang, "en"))
     foreign, english = (
-        [text(told(item, speaker(each))) for item in side] for each, side in zip((lang, "en"), sides, strict=True)
+        [text(render_utterance(item, renderer(each))) for item in side] for each, side in zip((lang, "en"), sides, strict=True)
     )
     return foreign, english
 
 
-def _told_sense(item: Utterance) -> object:
-    """What two texts have in common that may be worded alike in some language."""
+def _shared_meaning_of(item: Utterance) -> object:
+    """The key of utterances that some language may word alike: no two of a set may share it."""
     first = item.clauses[0]
     if item.asked:
         first = without(first, item.asked)
     if item.asked == "object":
         first = without(first, "adjective")
-    return item.asked, tuple(sense(clause) for clause in (first, *item.clauses[1:]))
+    return item.asked, tuple(shared_meaning(clause) for clause in (first, *item.clauses[1:]))
 
 
 def _tatoeba(split: Split, called: str, lang: str) -> list[Row]:
@@ -185,7 +185,7 @@ def _raw_text(split: Split, called: str, lang: str) -> list[Row]:
     """Lines of one language, each with other texts; the further down the table of languages, the fewer, as on the web."""
     rank = list(world().languages).index(lang) + 1
     own = Split(of=split.of, rows=max(split.rows // rank, 10))
-    return [{"text": text(told(item, speaker(lang)))} for item in _items(telling, f"raw text {lang}", own)]
+    return [{"text": text(render_utterance(item, renderer(lang)))} for item in _items(utterance, f"raw text {lang}", own)]
 
 
 def _splits_of_anli() -> dict[str, Split]:
@@ -200,10 +200,12 @@ DATA_SETS: dict[str, DataSet] = {
     "bucc2018": DataSet(splits={"dev": Split(of="validation", rows=160), "test": Split(of="test", rows=200)}, rows=_bucc),
     "ccg": DataSet(splits=_sizes(600, 60, 100), rows=_ccg, languages=("en",)),
     "commonsenseqa": DataSet(
-        splits=_sizes(1200, 60, 200), rows=_each(questions.of_a_kind, columns.commonsenseqa, name="commonsenseqa")
+        splits=_sizes(1200, 60, 200), rows=_each(questions.category_choice, columns.commonsenseqa, name="commonsenseqa")
     ),
-    "cosmosqa": DataSet(splits=_sizes(800, 40, 200), rows=_each(questions.between_the_lines, columns.cosmosqa, name="cosmosqa")),
-    "hellaswag": DataSet(splits=_sizes(600, 40, 200), rows=_each(questions.going_on, columns.hellaswag, name="hellaswag")),
+    "cosmosqa": DataSet(splits=_sizes(800, 40, 200), rows=_each(questions.inference_choice, columns.cosmosqa, name="cosmosqa")),
+    "hellaswag": DataSet(
+        splits=_sizes(600, 40, 200), rows=_each(questions.continuation_choice, columns.hellaswag, name="hellaswag")
+    ),
     "mlqa": DataSet(splits=_sizes(validation=30, test=100), rows=_each(questions.passage, columns.stripped, name="mlqa")),
     "mnli": DataSet(
         splits={
@@ -214,15 +216,15 @@ DATA_SETS: dict[str, DataSet] = {
         rows=_each(_PLAIN, columns.nli, name="mnli"),
     ),
     "panx": DataSet(splits=_sizes(600, 60, 100), rows=_panx),
-    "pawsx": DataSet(splits=_sizes(1000, 60, 200), rows=_each(questions.swapped, columns.pawsx, name="pawsx")),
-    "qqp": DataSet(splits=_sizes(1500, 60, 200), rows=_each(questions.asked_twice, columns.qqp, name="qqp")),
+    "pawsx": DataSet(splits=_sizes(1000, 60, 200), rows=_each(questions.roles_swapped, columns.pawsx, name="pawsx")),
+    "qqp": DataSet(splits=_sizes(1500, 60, 200), rows=_each(questions.duplicate_questions, columns.qqp, name="qqp")),
     "raw_text": DataSet(splits=_sizes(600), rows=_raw_text),
     "snli": DataSet(splits=_sizes(1000, 60, 60), rows=_each(_PLAIN, columns.snli, name="snli")),
     "squad": DataSet(splits=_SQUAD, rows=_each(questions.passage, columns.squad, name="squad")),
-    "squad_v2": DataSet(splits=_SQUAD, rows=_each(questions.perhaps_answered, columns.squad, name="squad_v2")),
+    "squad_v2": DataSet(splits=_SQUAD, rows=_each(questions.perhaps_answerable, columns.squad, name="squad_v2")),
     "tatoeba": DataSet(splits={"validation": Split(of="test", rows=100)}, rows=_tatoeba),
     "tydiqa": DataSet(splits={"train": Split(of="train", rows=400), "validation": Split(of="test", rows=50)}, rows=_tydiqa),
-    "udpos": DataSet(splits=_sizes(600, 60, 100), rows=_each(telling, columns.udpos, name="udpos")),
+    "udpos": DataSet(splits=_sizes(600, 60, 100), rows=_each(utterance, columns.udpos, name="udpos")),
     "xnli": DataSet(splits=_sizes(validation=60, test=200), rows=_each(_PLAIN, columns.nli, name="xnli")),
     # As in truth: paragraphs of SQuAD's development set, in other languages.
     "xquad": DataSet(

@@ -1,4 +1,4 @@
-"""What the rows of the miniature world mean, before any language: clauses, pairs of clauses and questions on them.
+"""The meanings of the miniature world's rows, before any language: clauses, pairs of clauses and questions on them.
 
     items(name="nli", split="test")            # (ClausePair(first=Clause(...), second=Clause(...), label='neutral'), ...)
 
@@ -32,7 +32,7 @@ ROLES = ("subject", "object", "place")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClausePair:
-    """Two clauses and how the second follows from the first."""
+    """Two clauses, labelled with how the second follows from the first."""
 
     first: Clause
     second: Clause
@@ -80,15 +80,15 @@ def distinct(
 
 def split_of(clause: Clause) -> str:
     """The split of a clause and its rewordings in every config: of ten parts one is validation, three test, the rest training."""
-    share = hashlib.sha256(sense(clause).encode()).digest()[0] % 10
+    share = hashlib.sha256(shared_meaning(clause).encode()).digest()[0] % 10
     return "validation" if share == 0 else "test" if share <= 3 else "train"
 
 
-def sense(clause: Clause) -> str:
-    """What a clause and its rewordings have in common."""
+def shared_meaning(clause: Clause) -> str:
+    """A text for the meaning of a clause, the same for all its rewordings."""
     first = _first_of_synonyms()
     roles = (clause.subject, clause.verb, clause.object, clause.adjective, clause.place, clause.certainty)
-    return "/".join([" ".join([first.get(word, word) for word in said]) for said in roles])
+    return "/".join([" ".join([first.get(word, word) for word in role_words]) for role_words in roles])
 
 
 @cache
@@ -109,7 +109,7 @@ def reworded(clause: Clause, *, rng: random.Random) -> Clause:
 
 
 def without(clause: Clause, role: str) -> Clause:
-    """What a question for a role tells: all but that role."""
+    """The clause without one role: the part that a question for that role repeats."""
     nothing: dict[str, tuple[str, ...]] = {role: ()}
     return replace(clause, **nothing)
 
@@ -166,7 +166,7 @@ def encounter(rng: random.Random, split: str, number: int = 0) -> Clause:
             return clause
 
 
-def telling(rng: random.Random, split: str, number: int) -> Utterance:
+def utterance(rng: random.Random, split: str, number: int) -> Utterance:
     """Of eight texts one is a question, one has two clauses, and six have one; events and encounters by turns."""
     make = event if number % 2 else encounter
     if number % 8 == 0:
@@ -202,7 +202,7 @@ def _follows(old: str, new: str, *, among: str) -> str:
 
 
 @cache
-def fitting(old: str, *, among: str, label: str) -> tuple[str, ...]:
+def replacements(old: str, *, among: str, label: str) -> tuple[str, ...]:
     """The words that may replace `old` in the role `among` such that the label holds."""
     pool = [*world().kind_of, *world().kinds.values()] if among == "object" else world().concepts[among]
     return tuple(new for new in pool if new != old and _follows(old, new, among=among) == label)
@@ -214,12 +214,12 @@ def changed(clause: Clause, role: str, word: str) -> Clause:
     return replace(clause, **changes)
 
 
-def exchange(rng: random.Random, split: str, *, label: str, among: str) -> ClausePair:
+def clause_pair(rng: random.Random, split: str, *, label: str, among: str) -> ClausePair:
     """A pair that differs in the role `among`, such that the label holds."""
     while True:
         first = event(rng, split)
         (old,) = getattr(first, among)
-        if choices := fitting(old, among=among, label=label):
+        if choices := replacements(old, among=among, label=label):
             second = changed(first, among, rng.choice(choices))
             if split_of(second) == split:
                 return ClausePair(first=first, second=second, label=label)
@@ -233,15 +233,15 @@ def _role(rng: random.Random) -> str:
 def nli(rng: random.Random, split: str, number: int) -> ClausePair:
     """Entailment, neutral and contradiction by turns."""
     label = ("entailment", "neutral", "contradiction")[number % 3]
-    return exchange(rng, split, label=label, among=_role(rng))
+    return clause_pair(rng, split, label=label, among=_role(rng))
 
 
 def _paraphrase(rng: random.Random, split: str, number: int) -> ClausePair:
     """Other words for the same - a synonym, a kind for a thing - and pairs that say something else, by turns."""
     if number % 2:
-        return replace(exchange(rng, split, label="entailment", among=_role(rng)), label="same")
+        return replace(clause_pair(rng, split, label="entailment", among=_role(rng)), label="same")
     label = rng.choice(("neutral", "contradiction"))
-    return replace(exchange(rng, split, label=label, among=_role(rng)), label="different")
+    return replace(clause_pair(rng, split, label=label, among=_role(rng)), label="different")
 
 
 def _reading(rng: random.Random, split: str, number: int) -> PassageQuestion:
@@ -258,8 +258,8 @@ def _reading(rng: random.Random, split: str, number: int) -> PassageQuestion:
     while len(clauses) < 3:
         drawn = {role: (rng.choice(pool),) for role, pool in pools.items()}
         clause = Clause(subject=drawn["subject"], verb=drawn["verb"], object=drawn["object"], place=drawn["place"])
-        told = (clause, without(clause, asked)) if len(clauses) == about else (clause,)
-        if all(split_of(each) == split for each in told):
+        shown = (clause, without(clause, asked)) if len(clauses) == about else (clause,)
+        if all(split_of(each) == split for each in shown):
             clauses.append(clause)
             for role, (word,) in drawn.items():
                 pools[role].remove(word)
@@ -267,8 +267,8 @@ def _reading(rng: random.Random, split: str, number: int) -> PassageQuestion:
 
 
 _MAKERS: dict[str, Callable[[random.Random, str, int], Any]] = {
-    "text": telling,
-    "parallel": telling,
+    "text": utterance,
+    "parallel": utterance,
     "nli": nli,
     "paraphrase": _paraphrase,
     "tagging": encounter,

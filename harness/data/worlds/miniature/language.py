@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+from harness.specs.loader import load_yaml
 
 LEXICON = Path(__file__).with_name("mini_lexicon.yaml")
 "Syllables and word order of the languages; its bytes are part of every fingerprint."
@@ -69,8 +69,7 @@ class World:
 @cache
 def world() -> World:
     """Read mini_lexicon.yaml."""
-    text = LEXICON.read_text(encoding="utf-8")
-    raw: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    raw: dict[str, Any] = load_yaml(LEXICON.read_text(encoding="utf-8"))
     languages = {lang: MiniLanguage(**rules) for lang, rules in raw["languages"].items()}
     kind_of = {thing: kind for name, kind in raw["kinds"].items() for thing in raw["concepts"][name]}
     return World(concepts=raw["concepts"], kinds=raw["kinds"], languages=languages, kind_of=kind_of)
@@ -130,23 +129,23 @@ def words(clause: Clause, *, lang: str, shuffled: bool = False, asked: str = "")
     """The clause in the order of a language; `asked` is a role to be replaced by its question word."""
     language, forms = world().languages[lang], lexicon(lang, shuffled=shuffled)
 
-    def said(role: str, *concepts: str) -> list[MiniWord]:
+    def forms_of(role: str, *concepts: str) -> list[MiniWord]:
         return [MiniWord(forms[concept], concept, role) for concept in concepts]
 
     question = {"subject": "who", "object": "what", "place": "where"}
-    fronted = said("question", question[asked]) if asked and language.question == "first" else []
+    fronted = forms_of("question", question[asked]) if asked and language.question == "first" else []
     parts: dict[str, list[MiniWord]] = {}
     for role, concepts in (("subject", clause.subject), ("object", clause.object), ("place", clause.place)):
-        parts[role] = said(role, *concepts)
+        parts[role] = forms_of(role, *concepts)
         if role == asked:
-            parts[role] = [] if fronted else said("question", question[role])
+            parts[role] = [] if fronted else forms_of("question", question[role])
     if clause.adjective and asked != "object":
-        adjective = said("adjective", *clause.adjective)
+        adjective = forms_of("adjective", *clause.adjective)
         parts["object"] = adjective + parts["object"] if language.adjective == "before" else parts["object"] + adjective
     if parts["place"] and asked != "place":
-        adposition = said("adposition", "in")
+        adposition = forms_of("adposition", "in")
         parts["place"] = adposition + parts["place"] if language.adposition == "before" else parts["place"] + adposition
-    verb = said("certainty", *clause.certainty) + said("verb", *clause.verb)
+    verb = forms_of("certainty", *clause.certainty) + forms_of("verb", *clause.verb)
     parts["verb"] = parts["place"] + verb if language.place == "before_verb" and language.order == "svo" else verb
     ordered = [parts[{"s": "subject", "v": "verb", "o": "object"}[letter]] for letter in language.order]
     if language.place == "end":

@@ -1,10 +1,10 @@
-"""Meanings of the miniature world that ask something: of a pair of texts, of a passage, or of several options; no language yet.
+"""Meanings of the miniature world for questions: on a pair of texts, on a passage, or with several options; no language yet.
 
     argument(rng, "train", 0, num_premises=2)      # Argument(premises=..., hypothesis=Clause(...), label='entailment')
     passage(rng, "train", 0)                       # PassageQuestion(clauses=..., about=Clause(...), asked='object')
-    going_on(rng, "train", 0)                      # Choice(clauses=..., options=(Clause(...), ...), right=0)
+    continuation_choice(rng, "train", 0)                      # Choice(clauses=..., options=(Clause(...), ...), right=0)
 
-All clauses of an item belong to its split, what a question tells included.
+All clauses of an item belong to its split, and so does the part of a clause that a question repeats.
 """
 
 import random
@@ -20,9 +20,9 @@ from harness.data.worlds.miniature.items import (
     any_event,
     changed,
     event,
-    fitting,
     nli,
     proper_name,
+    replacements,
     reworded,
     split_of,
     without,
@@ -30,7 +30,7 @@ from harness.data.worlds.miniature.items import (
 from harness.data.worlds.miniature.language import Clause, world
 
 CHANGING = ("object", "certainty", "verb", "adjective")
-"Roles in which an option may differ from what is told."
+"Roles in which an option may differ from the first clause."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,7 @@ class Argument:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """What is told, a question on it or none, and options: clauses, or concepts one after the other."""
+    """Some clauses, a question on them or none, and options: clauses, or concepts one after the other."""
 
     clauses: tuple[Clause, ...]
     about: Clause | None = None
@@ -61,8 +61,8 @@ def argument(rng: random.Random, split: str, number: int, *, num_premises: int) 
     return Argument(premises=tuple(premises), hypothesis=pair.second, label=pair.label)
 
 
-def swapped(rng: random.Random, split: str, number: int) -> ClausePair:
-    """Other words for the same (label 1), and the same with who does it and whom exchanged (label 0), by turns."""
+def roles_swapped(rng: random.Random, split: str, number: int) -> ClausePair:
+    """By turns a paraphrase (label 1), and the same clause with subject and object exchanged (label 0)."""
     concepts = world().concepts
     while True:
         one, other = (proper_name(rng, "person") for _ in range(2))
@@ -73,8 +73,8 @@ def swapped(rng: random.Random, split: str, number: int) -> ClausePair:
             return ClausePair(first=first, second=second, label=str(number % 2))
 
 
-def asked_twice(rng: random.Random, split: str, number: int) -> ClausePair:
-    """Clauses without a subject that say the same (label 1), and that say something else (label 0), by turns."""
+def duplicate_questions(rng: random.Random, split: str, number: int) -> ClausePair:
+    """By turns two questions for the subject that mean the same (label 1), and two that do not (label 0)."""
     labels = ("entailment",) if number % 2 else ("neutral", "contradiction")
     while True:
         first = without(any_event(rng), "subject")
@@ -95,11 +95,11 @@ def passage(rng: random.Random, split: str, number: int) -> PassageQuestion:
         for role in long:
             words[role] += (rng.choice(pools[_SECOND[role]]),)
         clause = Clause(subject=words["subject"], verb=words["verb"], object=words["object"], place=words["place"])
-        told = (clause, without(clause, asked)) if len(clauses) == about else (clause,)
-        if all(split_of(each) == split for each in told):
+        shown = (clause, without(clause, asked)) if len(clauses) == about else (clause,)
+        if all(split_of(each) == split for each in shown):
             clauses.append(clause)
-            for role, said in words.items():
-                for name, word in zip((_PASSAGE[role], _SECOND.get(role, "")), said, strict=False):
+            for role, drawn in words.items():
+                for name, word in zip((_PASSAGE[role], _SECOND.get(role, "")), drawn, strict=False):
                     pools[name].remove(word)
     return PassageQuestion(clauses=tuple(clauses), about=clauses[about], asked=asked)
 
@@ -108,23 +108,23 @@ _PASSAGE = {"subject": "given_name", "verb": "verb", "object": "thing", "place":
 _SECOND = {"subject": "surname", "place": "place_kind"}
 
 
-def perhaps_answered(rng: random.Random, split: str, number: int) -> PassageQuestion:
-    """A passage that answers its question, and one in which nobody does what the question says, by turns."""
+def perhaps_answerable(rng: random.Random, split: str, number: int) -> PassageQuestion:
+    """By turns a passage that answers its question, and one in which nobody does what the question says."""
     while True:
-        told = passage(rng, split, number)
+        question = passage(rng, split, number)
         if number % 2 == 0:
-            return told
-        said = {verb for clause in told.clauses for verb in clause.verb}
-        said.update(other for verb in tuple(said) for other in fitting(verb, among="verb", label="entailment"))
-        others = [verb for verb in world().concepts["verb"] if verb not in said]
+            return question
+        used_verbs = {verb for clause in question.clauses for verb in clause.verb}
+        used_verbs.update(other for verb in tuple(used_verbs) for other in replacements(verb, among="verb", label="entailment"))
+        others = [verb for verb in world().concepts["verb"] if verb not in used_verbs]
         rng.shuffle(others)
-        for about in (changed(told.about, "verb", verb) for verb in others):
-            if split_of(about) == split_of(without(about, told.asked)) == split:
-                return replace(told, about=about)
+        for about in (changed(question.about, "verb", verb) for verb in others):
+            if split_of(about) == split_of(without(about, question.asked)) == split:
+                return replace(question, about=about)
 
 
-def going_on(rng: random.Random, split: str, number: int) -> Choice:
-    """A clause, and four that might go on with it: one says the same in other or looser words, three something else."""
+def continuation_choice(rng: random.Random, split: str, number: int) -> Choice:
+    """A clause and four continuations: one follows from it, three do not."""
     while True:
         first = event(rng, split)
         true = _variations(first, rng, split, labels=("entailment",), count=1)
@@ -139,29 +139,29 @@ def _variations(first: Clause, rng: random.Random, split: str, *, labels: Sequen
         (role, word)
         for role in CHANGING
         for label in labels
-        for word in fitting(getattr(first, role)[0], among=role, label=label)
+        for word in replacements(getattr(first, role)[0], among=role, label=label)
     ]
     rng.shuffle(words)
     made = (changed(first, role, word) for role, word in words)
     return list(islice((clause for clause in made if split_of(clause) == split), count))
 
 
-def between_the_lines(rng: random.Random, split: str, number: int) -> Choice:
-    """A passage, a question and four answers: for a thing its kind, which is not said, for a person or place the name."""
-    told = passage(rng, split, number)
-    role = told.asked
+def inference_choice(rng: random.Random, split: str, number: int) -> Choice:
+    """A passage, a question and four answers: for a thing its kind, which must be inferred, for a person or place the name."""
+    question = passage(rng, split, number)
+    role = question.asked
     if role == "object":
-        right = (world().kind_of[told.about.object[0]],)
+        right = (world().kind_of[question.about.object[0]],)
         wrong = [(kind,) for kind in world().kinds.values() if (kind,) != right]
     else:
-        right = getattr(told.about, role)
-        wrong = [getattr(clause, role) for clause in told.clauses if clause is not told.about]
-        said = {name[0] for name in (right, *wrong)}
-        wrong.append((rng.choice([name for name in world().concepts[_PASSAGE[role]] if name not in said]),))
-    return _choice(told.clauses, right, rng.sample(wrong, 3), number=number, about=told.about, asked=role)
+        right = getattr(question.about, role)
+        wrong = [getattr(clause, role) for clause in question.clauses if clause is not question.about]
+        used_names = {name[0] for name in (right, *wrong)}
+        wrong.append((rng.choice([name for name in world().concepts[_PASSAGE[role]] if name not in used_names]),))
+    return _choice(question.clauses, right, rng.sample(wrong, 3), number=number, about=question.about, asked=role)
 
 
-def of_a_kind(rng: random.Random, split: str, number: int) -> Choice:
+def category_choice(rng: random.Random, split: str, number: int) -> Choice:
     """A clause about a kind of thing, and five things, of which one is of that kind."""
     while True:
         kind = rng.choice(THINGS)

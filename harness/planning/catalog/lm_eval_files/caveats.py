@@ -1,4 +1,4 @@
-"""What a reader of the scores of a task of lm-evaluation-harness must know, found by rules and not by its name.
+"""Caveats on the scores of a task of lm-evaluation-harness, found by rules and not by the task's name.
 
 remarks_on(file, config, sources, language="de")      # ['scored on its validation split: ...', ...]
 """
@@ -38,18 +38,18 @@ def remarks_on_shots(spec: TaskSpec) -> list[str]:
 
 
 def _rows(file: TaskFile, sources: RowSources) -> Iterator[str]:
-    """Splits."""
+    """Remarks on the split that is scored."""
     name = str(file.get("dataset_path")).rpartition("/")[2].lower()
     reported = XTREME_TEST.get(name)
     if file.get("test_split") is None and reported != sources.asked_split:
-        beside = f"; XTREME reports {reported}" if reported else ""
-        yield f"scored on the split '{sources.asked_split}': the file names no test split{beside}"
+        reported_by = f"; XTREME reports {reported}" if reported else ""
+        yield f"scored on the split '{sources.asked_split}': the file names no test split{reported_by}"
     elif reported and reported != sources.asked_split:
         yield f"scored on the split '{sources.asked_split}'; XTREME reports {reported}"
 
 
 def _answers(file: TaskFile, config: LmEvalTask, language: str) -> Iterator[str]:
-    """How answers are compared."""
+    """Remarks on how answers are compared."""
     scoring = config.process_results
     if not isinstance(scoring, Function):
         return
@@ -63,7 +63,7 @@ def _answers(file: TaskFile, config: LmEvalTask, language: str) -> Iterator[str]
 
 
 def _examples(config: LmEvalTask, spec: TaskSpec) -> Iterator[str]:
-    """Where solved examples come from."""
+    """Remarks on where solved examples come from."""
     if spec.data.train and spec.data.train == spec.data.test:
         own = config.shots.same_rows or config.shots.sampler == "default"
         left = "the question's own row left out" if own else "and the question's own row may be among them"
@@ -73,7 +73,7 @@ def _examples(config: LmEvalTask, spec: TaskSpec) -> Iterator[str]:
 
 
 def _choices(config: LmEvalTask) -> Iterator[str]:
-    """What the normalised accuracies divide by."""
+    """Remarks on what the normalised accuracies divide by."""
     if any(scored.metric == "acc_norm" for scored in config.metrics) and config.process_results is None:
         yield "acc_norm divides by characters, which weigh more in some scripts than in others"
 

@@ -3,8 +3,8 @@
     made = convert(read_file(path), name="xnli_de", overrides={})
     made.spec, made.errors, made.remarks           # a spec (None where the file cannot be run), mistakes and what to know
 
-Errors are what lm-eval itself would stop at, or what it would do wrong in silence (an unknown metric), or what is not here; what
-it runs over are remarks.
+Errors are what lm-eval itself would stop at, what it would do wrong in silence (an unknown metric), and what is not supported
+here.  Mistakes that lm-eval ignores are remarks.
 """
 
 from collections.abc import Mapping
@@ -43,18 +43,18 @@ TURNS = tuple(Turns.model_fields)
 
 @dataclass(kw_only=True)
 class Converted:
-    """What came of a file."""
+    """The outcome of converting a file."""
 
     spec: TaskSpec | None
     errors: list[UserError]
     notes: list[str]
     "What a reader of its scores must know."
     warnings: list[str]
-    "What lm-eval runs over, with file and line."
+    "Mistakes that lm-eval ignores, with file and line."
 
     @property
     def remarks(self) -> list[str]:
-        """All of it."""
+        """Notes and warnings together."""
         return [*self.notes, *self.warnings]
 
 
@@ -100,8 +100,8 @@ def _description(file: TaskFile, config: LmEvalTask, version: Any) -> str:
     """One sentence for `ls`."""
     alias = file.get("task_alias")
     dataset = " ".join(str(file.get(key)) for key in ("dataset_path", "dataset_name") if file.get(key))
-    told = f"{config.output_type} on {dataset}" + (f", version {version}" if version != "" else "")
-    return f"{alias}: {told}" if alias else told
+    text = f"{config.output_type} on {dataset}" + (f", version {version}" if version != "" else "")
+    return f"{alias}: {text}" if alias else text
 
 
 def _metric_names(config: LmEvalTask) -> list[str]:
@@ -124,7 +124,7 @@ def _chance(config: LmEvalTask) -> float:
 
 
 def _check_keys(file: TaskFile) -> None:
-    """Keys that lm-eval does not know, and those that ask for what is not here."""
+    """Note keys that lm-eval does not know, and those that ask for what is not supported here."""
     for key, value in file.values.items():
         if key in REFUSED and value not in (None, False):
             file.wrong(f"'{key}' is not supported: {REFUSED[key]}", (key,))
@@ -142,7 +142,7 @@ def _check_keys(file: TaskFile) -> None:
 
 
 def _turns(file: TaskFile, values: Mapping[str, Any], path: KeyPath, inherited: Mapping[str, Any]) -> dict[str, Any]:
-    """How rows are told, with what is inherited where the file says nothing; templates are checked."""
+    """The keys that turn a row into a question and an answer, inherited where the file has none; templates are checked."""
     found = dict(inherited)
     for key in TURNS:
         if key in values and (values[key] is not None or not inherited):
@@ -153,16 +153,16 @@ def _turns(file: TaskFile, values: Mapping[str, Any], path: KeyPath, inherited: 
 
 
 def _config(file: TaskFile) -> LmEvalTask | None:
-    """The part of a task that decides its results; None where it does not come out right."""
-    told = _turns(file, file.values, (), {})
+    """The part of a task that decides its results; None where the file has mistakes."""
+    turns = _turns(file, file.values, (), {})
     description = file.get("description", "")
     if isinstance(description, str):
         check_template(file, description, ("description",))
     until, longest = _generation(file)
     try:
-        shots = Shots(**_shots(file, told))
+        shots = Shots(**_shots(file, turns))
         return LmEvalTask(
-            **told,
+            **turns,
             output_type=file.get("output_type", "generate_until"),
             process_docs=value_of(file, file.get("process_docs"), ("process_docs",)),
             process_results=value_of(file, file.get("process_results"), ("process_results",)),
@@ -183,8 +183,8 @@ def _config(file: TaskFile) -> LmEvalTask | None:
         return None
 
 
-def _shots(file: TaskFile, told: Mapping[str, Any]) -> dict[str, Any]:
-    """Where solved examples come from and how they are told."""
+def _shots(file: TaskFile, task_turns: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `Shots`: where solved examples come from and how they are written."""
     own = file.get("fewshot_config", {})
     if not isinstance(own, Mapping):
         file.wrong("fewshot_config is a mapping", ("fewshot_config",), found=repr(own)[:80])
@@ -203,7 +203,7 @@ def _shots(file: TaskFile, told: Mapping[str, Any]) -> dict[str, Any]:
         file.wrong("this sampler is not supported", ("fewshot_config", "sampler"), expected=expected, found=str(sampler))
         sampler = "default"
     defaults = {name: field_.default for name, field_ in Turns.model_fields.items()}
-    turns = _turns(file, own, ("fewshot_config",), {**defaults, **told})
+    turns = _turns(file, own, ("fewshot_config",), {**defaults, **task_turns})
     prepared = own.get("process_docs", file.get("process_docs"))
     split = own.get("split", file.get("fewshot_split"))
     return {

@@ -1,6 +1,6 @@
-"""The numbers of a task of lm-evaluation-harness: its filters and metrics, as far as they are computed here.
+"""The filters and metrics of a task of lm-evaluation-harness, as far as this project computes them.
 
-    filters_of(file), metrics_of(file)
+    filters_of(file), metrics_of(file)        # of specs.lm_eval: Filter, LmEvalMetric
 
 A metric that lm-eval has and this project has not is left out with a remark as long as another one remains; one that neither has,
 which lm-eval finds out after the run, is an error.
@@ -67,7 +67,7 @@ def metrics_of(file: TaskFile) -> tuple[LmEvalMetric, ...]:
         entries: Sequence[Any] = [{"metric": name} for name in DEFAULT_METRICS.get(kind, ())]
     else:
         entries = given if isinstance(given, list) else [given]
-    found = [_scored(file, entry, ("metric_list", n) if given is not None else (), kind) for n, entry in enumerate(entries)]
+    found = [_metric(file, entry, ("metric_list", n) if given is not None else (), kind) for n, entry in enumerate(entries)]
     made = tuple(one for one in found if one)
     if not made and not file.errors:
         expected = ", ".join(name for name, rule in METRIC_RULES.items() if kind in rule.output_types)
@@ -75,7 +75,7 @@ def metrics_of(file: TaskFile) -> tuple[LmEvalMetric, ...]:
     return made
 
 
-def _scored(file: TaskFile, entry: Any, path: KeyPath, kind: str) -> LmEvalMetric | None:
+def _metric(file: TaskFile, entry: Any, path: KeyPath, kind: str) -> LmEvalMetric | None:
     """One entry of metric_list; None, with a mistake or a remark, for one that cannot be computed."""
     name = entry.get("metric") if isinstance(entry, Mapping) else None
     if isinstance(name, FunctionName) or not isinstance(name, str):

@@ -1,6 +1,6 @@
 """Every name of lm-evaluation-harness's files as a spec: tasks, groups, tags, and the tasks that are written inside of groups.
 
-    names = Names(index)
+    names = LmEvalNames(index=index)
     names.expand("xnli")              # ['xnli_ar', ...]; also tags, tasks, globs, each with or without lm_eval/ before it
     names.task("xnli_de")             # Converted
     names.group("xnli")               # GroupSpec and Document
@@ -42,7 +42,7 @@ class Inline(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class Names:
+class LmEvalNames:
     """The names of an index, each read when it is asked for."""
 
     index: Index
@@ -64,7 +64,7 @@ class Names:
         return bare in self.index.tasks or bare in self.index.groups or bare in self.index.tags or self._is_inline(bare)
 
     def is_task(self, name: str) -> bool:
-        """Whether it is that of a task."""
+        """Whether a name, with or without the prefix, is that of a task."""
         bare = name.removeprefix(PREFIX)
         return bare in self.index.tasks or self._is_inline(bare)
 

@@ -1,7 +1,7 @@
 """Which tasks, groups and tags the files of lm-evaluation-harness below some folders name, found without parsing them.
 
     index = Index()
-    index.add(Path("lm_eval/tasks"), theirs)            # theirs: the files below it that are lm-eval's, see `is_theirs`
+    index.add([path for path in yaml_files(Path("lm_eval/tasks")) if is_lm_eval_file(path)])
     index.tasks["xnli_de"].path, index.groups["xnli"].path, index.tags["xquad"]       # the last: names of tasks
 
 Of each file the lines that begin with a key are looked at, which is enough for all but a few; those are parsed.  A name that two
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
-from harness.planning.catalog.lm_eval_files.known_keys import OURS, THEIRS
+from harness.planning.catalog.lm_eval_files.known_keys import LM_EVAL_KEYS, OWN_KEYS
 from harness.planning.catalog.lm_eval_files.yaml_reader import own_values
 from harness.specs.loader import shown
 
@@ -35,7 +35,7 @@ class Listed(NamedTuple):
 
 
 class Sketch(NamedTuple):
-    """What the lines of a file say that begin with a key."""
+    """The top-level keys of a file, read without parsing it as YAML."""
 
     keys: frozenset[str]
     values: dict[str, Any]
@@ -53,7 +53,7 @@ class Index:
     remarks: list[str] = field(default_factory=list)
     "Names that two files have."
     errors: list[UserError] = field(default_factory=list)
-    "Files whose names cannot be told."
+    "Files whose names cannot be read."
 
     def add(self, files: Sequence[Path]) -> None:
         """List the files of one folder, in the order of their paths."""
@@ -94,20 +94,20 @@ def yaml_files(folder: Path) -> Iterator[Path]:
     return map(Path, sorted(found))
 
 
-def is_theirs(path: Path, *, _depth: int = 0) -> bool:
-    """Whether a YAML file is one of lm-eval's: by the keys that only its files have, else by what it includes."""
+def is_lm_eval_file(path: Path, *, _depth: int = 0) -> bool:
+    """Whether a YAML file is one of lm-eval's: by keys that only such files have, else by the files it includes."""
     try:
         found = sketch(path)
     except (OSError, UserError):
         return False
     bases = [path.parent / name for name in _names(found.values.get("include"))]
     if any(base.suffix not in (".yaml", ".yml") for base in bases):
-        return True  # ours include YAML files only
-    if found.keys & {*OURS}:
+        return True  # files of this project include YAML files only
+    if found.keys & {*OWN_KEYS}:
         return False
-    if found.keys & {*THEIRS} or {"group", "task"} <= found.keys:
+    if found.keys & {*LM_EVAL_KEYS} or {"group", "task"} <= found.keys:
         return True
-    return _depth < 5 and any(is_theirs(base, _depth=_depth + 1) for base in bases if base.is_file())
+    return _depth < 5 and any(is_lm_eval_file(base, _depth=_depth + 1) for base in bases if base.is_file())
 
 
 def sketch(path: Path) -> Sketch:

@@ -1,6 +1,6 @@
 """What may stand in a task file of lm-evaluation-harness 0.4.13, and which of it is understood here.
 
-known_keys(TASK_KEYS); METRIC_RULES["acc"].aggregation
+"doc_to_text" in TASK_KEYS; METRIC_RULES["acc"].aggregation
 """
 
 from collections.abc import Mapping
@@ -28,10 +28,10 @@ REFUSED: Mapping[str, str] = {
     "unsafe_code": "tasks that run what the model writes",
     "class": "tasks that are Python classes",
 }
-"Keys that ask for what is not here."
-OURS = ("type", "fields", "members", "recipe", "preset", "metrics", "languages", "data", "train_on", "labels", "options")
+"Keys that ask for what this project does not support, and what that is."
+OWN_KEYS = ("type", "fields", "members", "recipe", "preset", "metrics", "languages", "data", "train_on", "labels", "options")
 "Keys that only this project's own files have."
-THEIRS = tuple(key for key in (*TASK_KEYS, "class", "task_list", "group_alias", "aggregate_metric_list") if key not in (
+LM_EVAL_KEYS = tuple(key for key in (*TASK_KEYS, "class", "task_list", "group_alias", "aggregate_metric_list") if key not in (
     "task", "description", "num_fewshot"))  # fmt: skip
 "Keys that only files of lm-eval have."
 TOKEN_LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
@@ -39,7 +39,7 @@ TOKEN_LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_
 
 
 class MetricRule(NamedTuple):
-    """A metric that lm-eval has, and what is asked for it."""
+    """A metric that lm-eval has: the output types it is for, how it is averaged, its options."""
 
     output_types: tuple[str, ...]
     aggregation: str

@@ -1,9 +1,9 @@
-"""Where the rows of a task of lm-evaluation-harness lie: those that are asked, and those that are shown solved.
+"""Where the rows of a task of lm-evaluation-harness lie: those that are scored, and those shown as solved examples.
 
     found = sources_of(file)
-    found.asked, found.shown          # Source of the test split, else of the validation split; of the solved examples
+    found.asked, found.shown          # Source of the scored rows, and of the solved examples
 
-The rows that are asked are the test split where the file names one, else the validation split.  Solved examples are of the split
+The rows that are scored are the test split where the file names one, else the validation split.  Solved examples are of the split
 that the file names for them, else of the training, validation or test split, whichever it has first.
 """
 

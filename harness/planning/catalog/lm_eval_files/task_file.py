@@ -39,7 +39,7 @@ class TaskFile:
         self.errors.append(UserError(message, where=self.document.where(path), expected=expected, found=found, todo=todo))
 
     def note(self, message: str, path: KeyPath) -> None:
-        """Note what lm-eval runs over."""
+        """Note a mistake that lm-eval ignores."""
         self.remarks.append(f"{self.document.where(path)}: {message}")
 
     @property

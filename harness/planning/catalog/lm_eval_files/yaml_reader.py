@@ -41,7 +41,7 @@ class LoadedFile:
 
     document: Document
     remarks: tuple[str, ...] = ()
-    "What lm-eval runs over in silence, each with file and line."
+    "Mistakes that lm-eval ignores in silence, each with file and line."
 
 
 @dataclass(frozen=True, kw_only=True)

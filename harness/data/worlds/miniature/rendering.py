@@ -1,7 +1,7 @@
-"""Meanings of the miniature world put into words of one of its languages.
+"""Renders meanings of the miniature world as words of one of its languages.
 
-say = speaker("sw", shuffled=False)
-text(say(clause)), text(told(telling, say))
+render = renderer("sw", shuffled=False)
+text(render(clause)), text(render_utterance(utterance, render))
 """
 
 from collections.abc import Sequence
@@ -16,47 +16,47 @@ ENTITIES = {"PER": ("given_name", "surname"), "LOC": ("place", "place_kind"), "O
 "Entity types and the classes of concepts that name them."
 
 
-class Say(Protocol):
-    """Puts a clause, or a single concept, into words of one language."""
+class Renderer(Protocol):
+    """Renders a clause, or a single concept, in one language."""
 
     def __call__(self, meaning: Clause | str, *, asked: str = "") -> list[MiniWord]:
         """The words, with a question word in place of the role `asked`."""
 
 
-def speaker(lang: str, *, shuffled: bool = False) -> Say:
-    """What puts meanings into words of a language, or into those of its shuffled control."""
+def renderer(lang: str, *, shuffled: bool = False) -> Renderer:
+    """The function that renders meanings in a language, or in its shuffled control."""
 
-    def say(meaning: Clause | str, *, asked: str = "") -> list[MiniWord]:
+    def render(meaning: Clause | str, *, asked: str = "") -> list[MiniWord]:
         if isinstance(meaning, str):
             return [word(meaning, lang=lang, shuffled=shuffled)]
         return words(meaning, lang=lang, shuffled=shuffled, asked=asked)
 
-    return say
+    return render
 
 
-def retold(told: Sequence[Utterance], *, split: str, lang: str) -> list[Utterance]:
-    """The texts with a translator's choice of synonyms: every language has its own."""
+def with_own_synonyms(utterances: Sequence[Utterance], *, split: str, lang: str) -> list[Utterance]:
+    """The utterances with synonyms chosen anew for each language, as translators choose differently."""
     rng = seeded("synonyms", split, lang)
-    return [replace(item, clauses=tuple(reworded(clause, rng=rng) for clause in item.clauses)) for item in told]
+    return [replace(item, clauses=tuple(reworded(clause, rng=rng) for clause in item.clauses)) for item in utterances]
 
 
-def told(item: Utterance, say: Say) -> list[MiniWord]:
+def render_utterance(item: Utterance, render: Renderer) -> list[MiniWord]:
     """The clauses with the word for `and` between them; the first one as a question if a role is asked for."""
-    said: list[MiniWord] = []
+    rendered: list[MiniWord] = []
     for number, clause in enumerate(item.clauses):
-        said += [*(say("and") if number else []), *say(clause, asked="" if number else item.asked)]
-    return said
+        rendered += [*(render("and") if number else []), *render(clause, asked="" if number else item.asked)]
+    return rendered
 
 
-def text(said: Sequence[MiniWord]) -> str:
+def text(rendered: Sequence[MiniWord]) -> str:
     """Words with spaces between them, in every script."""
-    return " ".join(word.form for word in said)
+    return " ".join(word.form for word in rendered)
 
 
-def entity_tags(said: Sequence[MiniWord]) -> list[str]:
+def entity_tags(rendered: Sequence[MiniWord]) -> list[str]:
     """A tag in BIO for each word: B- on the first word of a name, I- on the second."""
     tags, before = [], ""
-    for spoken in said:
+    for spoken in rendered:
         label = _entities().get(spoken.concept, "")
         tags.append(("I-" if spoken.role == before else "B-") + label if label else "O")
         before = spoken.role if label else ""
