@@ -34,7 +34,7 @@ from harness.api.protocols import Feature, HeadSpec, ModelSource, Output
 from models.causal.lora import (
     adapter_folders,
     add_lora,
-    lora_settings,
+    low_rank_of,
     merge_adapters,
     num_added,
     save_adapters,
@@ -50,7 +50,7 @@ from models.causal.pretrained import (
     load_causal,
 )
 from models.headed.checkpoint import BASE_FILE, checkpoint_folder, has_backbone, head_shape, load_heads
-from models.headed.network import HeadedModel, settle
+from models.headed.network import HeadedModel, place_network
 from models.inference.likelihood import generate, loglikelihood
 from models.loading.architectures import make_model
 from models.loading.files import locate
@@ -175,7 +175,7 @@ def load(
     checkpoint = checkpoint_folder(source, with_base=True)
     origin = find_origin(source, checkpoint)
     source = origin.source
-    lora = None if inference else lora_settings(source.extra)
+    lora = None if inference else low_rank_of(source.extra)
     both_ways = bool(source.extra.get("bidirectional")) or _was_bidirectional(checkpoint)
     config = causal_config(load_config(origin.folder, source), bidirectional=both_ways)
     dtype = choose_dtype(source.dtype, device=device, inference=inference or lora is not None)
@@ -192,7 +192,7 @@ def load(
     shape = head_shape(lm, pooling="last")
     modules = load_heads(heads, keep_heads or {}, checkpoint=checkpoint, shape=shape, seed=seed)
     network = DecoderNetwork(lm, modules, first=first_token(tokenizer, vocab_size=embeddings.num_embeddings))
-    place = settle(network, embeddings, device=device, inference=inference)
+    place = place_network(network, embeddings, device=device, inference=inference)
     if trained is not None:
         save_trained_only(network)
     return Decoder(network, tokenizer, heads=heads, device=place, origin=origin, trained=trained)

@@ -21,7 +21,7 @@ from harness.api.errors import UserError
 from harness.api.protocols import HeadSpec, ModelSource
 from models.headed.checkpoint import checkpoint_folder, head_shape, load_heads
 from models.headed.heads import MlmHead, lm_head_names
-from models.headed.network import HeadedModel, HeadedNetwork, settle
+from models.headed.network import HeadedModel, HeadedNetwork, place_network
 from models.loading.architectures import encoder_class, make_model
 from models.loading.files import locate, read_tensors
 from models.loading.pretrained import (
@@ -88,7 +88,7 @@ def load(
         for module in fresh_mlm:
             module.load_pretrained(tensors)
     network = HeadedNetwork(backbone, modules, type_ids=accepts_type_ids(backbone, tokenizer))
-    place = settle(network, embeddings, device=device, inference=inference)
+    place = place_network(network, embeddings, device=device, inference=inference)
     return Encoder(network, tokenizer, heads=heads, device=place)
 
 

@@ -7,8 +7,6 @@ from harness.api.registry import ROOT
 
 PRESCRIBED = {"Options", "Example"}
 "Names that a plug point asks of each of its modules: readers and task types."
-KNOWN = {"Component"}
-"Twice for now: of an intermediate setting, and of a mixture."
 
 
 def test_no_class_name_is_defined_twice():
@@ -18,5 +16,5 @@ def test_no_class_name_is_defined_twice():
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.ClassDef):
                     places[node.name].append(f"{path.relative_to(ROOT)}:{node.lineno}")
-    twice = {name: found for name, found in places.items() if len(found) > 1 and name not in PRESCRIBED | KNOWN}
+    twice = {name: found for name, found in places.items() if len(found) > 1 and name not in PRESCRIBED}
     assert twice == {}

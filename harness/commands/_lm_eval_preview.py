@@ -16,7 +16,7 @@ from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.request_checks import untrusted
 from harness.planning.routes import prompt_of
 from harness.runtime.machine import Machine
-from harness.specs.prompt import PromptSettings
+from harness.specs.prompt import PromptArgs
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.task_code import TaskCode
 from harness.task_types.lm_eval_harness.templates import RowRenderer
@@ -52,8 +52,8 @@ def first_prompts(entry: Entry[TaskSpec], *, catalog: Catalog, place: DataPlace)
     yield PreviewLine(f"{len(rows)} rows; prompts of the first, zero-shot or as the file says ({shots}-shot):")
     machine = Machine(place=place, task_folders=catalog.task_folders())
     module: Any = TASK_TYPES.load(entry.spec.type)
-    settings = prompt_of(entry.spec, PromptSettings())
-    route = module.prompt_route(task=entry.spec, settings=settings, pool=shown, machine=machine, max_positions=None)
+    prompt_args = prompt_of(entry.spec, PromptArgs())
+    route = module.prompt_route(task=entry.spec, prompt_args=prompt_args, pool=shown, machine=machine, max_positions=None)
     yield from (PreviewLine(f"doubt: {doubt}", doubt.splitlines()[0]) for doubt in _doubts(entry, rows))
     for example in rows[:ROWS]:
         yield from map(PreviewLine, _prompts_of(entry.spec, example, route))
@@ -106,7 +106,7 @@ def _is_choice(gold: Any, choices: Sequence[str]) -> bool:
 
 
 def _num_shots(spec: TaskSpec) -> int:
-    return prompt_of(spec, PromptSettings()).num_fewshot
+    return prompt_of(spec, PromptArgs()).num_fewshot
 
 
 def _rows(spec: TaskSpec, split: Any, catalog: Catalog, place: DataPlace) -> Sequence[Any]:

@@ -1,6 +1,6 @@
 """What `show` prints of a task that can be asked in words: its prompts for the first test row of some languages.
 
-for line in own_prompts(entry, catalog=catalog, place=place, settings=PromptSettings(num_fewshot=1), langs=["de"]): out(line)
+for line in own_prompts(entry, catalog=catalog, place=place, prompt_args=PromptArgs(num_fewshot=1), langs=["de"]): out(line)
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.routes import prompt_name
 from harness.specs.portable import Split
-from harness.specs.prompt import PromptSettings
+from harness.specs.prompt import PromptArgs
 from harness.specs.task import TaskSpec
 from harness.task_types.prompting.route import PromptRoute
 from harness.task_types.prompting.templates import wording_of
@@ -25,7 +25,7 @@ def own_prompts(
     *,
     catalog: Catalog,
     place: DataPlace,
-    settings: PromptSettings,
+    prompt_args: PromptArgs,
     langs: Sequence[str],
     tokenizer: Any = None,
 ) -> Iterator[str]:
@@ -33,14 +33,14 @@ def own_prompts(
     spec = entry.spec
     assert spec.prompt is not None
     split: Split = "test" if spec.data.test else "train"
-    source = catalog.task(spec.train_on) if spec.train_on and settings.fewshot_split == "train" else entry
+    source = catalog.task(spec.train_on) if spec.train_on and prompt_args.fewshot_split == "train" else entry
     try:
-        pool = _rows(source.spec, settings.fewshot_split, ["en"], catalog, place) if settings.num_fewshot else []
-        yield f"{prompt_name(settings)}: the first {split} row"
-        route = PromptRoute(module=TASK_TYPES.load(spec.type), settings=settings, pool=pool)
+        pool = _rows(source.spec, prompt_args.fewshot_split, ["en"], catalog, place) if prompt_args.num_fewshot else []
+        yield f"{prompt_name(prompt_args)}: the first {split} row"
+        route = PromptRoute(module=TASK_TYPES.load(spec.type), prompt_args=prompt_args, pool=pool)
         for lang in langs:
             example = _rows(spec, split, [lang], catalog, place)[0]
-            wording = wording_of(spec, settings=settings, lang=lang)
+            wording = wording_of(spec, prompt_args=prompt_args, lang=lang)
             prompt = route.rendered(example, wording, task=spec, tokenizer=tokenizer)
             yield f"{lang}, row {example.id}, right: {on_one_line(wording.answer(example))}"
             yield f"  prompt: {on_one_line(prompt.text)}"

@@ -10,7 +10,8 @@ from pathlib import Path
 from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.commands._arguments import comma_separated, out, say
 from harness.data.languages import GROUPINGS
-from harness.report import build_board, markdown, write_board
+from harness.report.board.board import build_board, write_board
+from harness.report.board.markdown import markdown
 from harness.report.board.references import named_references, unused_references
 
 HELP = "merge run folders into one leaderboard.json and print it"

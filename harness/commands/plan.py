@@ -116,9 +116,9 @@ def _hyper_parameters(plan: Plan) -> str:
     """The values that apply, once for all trainings that share them."""
     texts: dict[tuple[str, str], dict[str, None]] = {}
     for training in plan.trainings:
-        if training.settings is None:
+        if training.hyper_parameters is None:
             continue
-        values = training.settings.values
+        values = training.hyper_parameters.values
         changed = {name for name in values.model_fields_set if getattr(values, name) != type(values).model_fields[name].default}
         shown = [name for name in type(values).model_fields if name in changed or name in ALWAYS]
         text = ", ".join(f"{name} {getattr(values, name)}" for name in shown if getattr(values, name) is not None)

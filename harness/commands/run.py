@@ -83,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     blocked = _tell(plan, report)
     if not any(cell.score and cell.score.is_done(root) for cell in plan.cells):
         return 1
-    from harness.report import build_board, markdown, write_board
+    from harness.report.board.board import build_board, write_board
+    from harness.report.board.markdown import markdown
 
     board = build_board([root], requests=[request.name], references=references)
     write_board(board, root / "leaderboard.json")

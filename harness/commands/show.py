@@ -18,7 +18,7 @@ from harness.commands._table import table
 from harness.planning.backbone.resolve import resolve
 from harness.planning.catalog.catalog import KINDS, Catalog, Entry
 from harness.planning.catalog.lm_eval_files.conversion import PREFIX
-from harness.planning.precedence import Settled, task_options, training
+from harness.planning.precedence import SourcedValues, task_options, training
 from harness.planning.routes import parse_prompt_args
 from harness.specs.loader import Document, KeyPath, dotted
 from harness.specs.task import TaskSpec
@@ -113,16 +113,16 @@ def _show_prompts(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Names
     """What a model gets to read, for one row of each language asked for."""
     from harness.commands._prompt_preview import own_prompts
 
-    settings = parse_prompt_args(args.prompt_args or "")
+    prompt_args = parse_prompt_args(args.prompt_args or "")
     langs = [lang for lang in (args.languages or "en").split(",") if lang]
     tokenizer = None
-    if settings.chat_template:
+    if prompt_args.chat_template:
         if not args.model:
             raise UserError("a chat template belongs to a model", where="--prompt_args chat_template", todo="add --model")
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(resolve(args.model, "", catalog=catalog, use_own_head=False).knobs.path)
-    lines = own_prompts(entry, catalog=catalog, place=place_of(args), settings=settings, langs=langs, tokenizer=tokenizer)
+    lines = own_prompts(entry, catalog=catalog, place=place_of(args), prompt_args=prompt_args, langs=langs, tokenizer=tokenizer)
     out("\n" + "\n".join(lines))
 
 
@@ -140,7 +140,7 @@ def _show_theirs(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Namesp
         out("\n" + "\n".join(f"note: {remark}" for remark in remarks))
 
 
-def _settled(settled: Settled, model: Any) -> list[list[str]]:
+def _settled(settled: SourcedValues, model: Any) -> list[list[str]]:
     return [
         [name, str(getattr(settled.values, name)), settled.origin[name], (field.description or "").split("\n")[0]]
         for name, field in model.model_fields.items()

@@ -19,7 +19,7 @@ from harness.planning.backbone.resolve import Backbone, resolve
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.fingerprints import Missing
 from harness.planning.intermediate import Setting, parse_settings
-from harness.planning.precedence import Settled
+from harness.planning.precedence import SourcedValues
 from harness.planning.request import RunRequest
 from harness.planning.request_checks import conflicts, impossible, unresolved, unserved, untrusted
 from harness.planning.resolved_tasks import ResolvedTask, TaskResolver
@@ -28,7 +28,7 @@ from harness.planning.stage_builder import StageBuilder
 from harness.runtime.arguments import PredictArguments, ScoreArguments, TrainArguments, file_of
 from harness.runtime.engines import Engine
 from harness.runtime.stages import AnyStage, Stage, TrainingPhase, in_order
-from harness.specs.prompt import PromptSettings
+from harness.specs.prompt import PromptArgs
 from harness.specs.recipe import RecipeSpec
 
 P = ParamSpec("P")
@@ -80,7 +80,7 @@ class PlannedTraining:
     "The intermediate setting that it follows; empty for the first phase."
     task: str
     "The task that gives the rows; several are joined by +."
-    settings: Settled | None
+    hyper_parameters: SourcedValues | None
     "Hyper-parameters with who set each; None where the preset fixes them."
     stages: tuple[Stage[TrainArguments], ...]
     "One per seed."
@@ -161,7 +161,7 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
     settings = attempt(parse_settings, request.intermediate, catalog=catalog) or []
     for lang in request.languages:
         attempt(language, lang, where="--languages")
-    prompt = attempt(parse_prompt_args, request.prompt_args) or PromptSettings()
+    prompt = attempt(parse_prompt_args, request.prompt_args) or PromptArgs()
     routing = Routing(
         asked=request.route,
         prompt=prompt,
@@ -235,7 +235,7 @@ def _trainings(
     """The training stages of the cells by what they do, in the order of the stages."""
     phases = {setting.name: setting.phases for setting in settings}
     found: dict[_Training, dict[str, Stage[TrainArguments]]] = {}
-    settled: dict[_Training, Settled | None] = {}
+    settled: dict[_Training, SourcedValues | None] = {}
     for stage in in_order(cell.score for cell in cells if cell.score):
         if stage.phase == TrainingPhase.PRETRAINING:
             key = _Training(stage.phase, "", stage.args.name, ())
@@ -261,6 +261,8 @@ def _trainings(
                 else builder.tasks.phase_training(phases[cell.intermediate][len(done) - 1])
             )
     return [
-        PlannedTraining(phase=key.phase, after=key.after, task=key.tasks, settings=settled[key], stages=tuple(stages.values()))
+        PlannedTraining(
+            phase=key.phase, after=key.after, task=key.tasks, hyper_parameters=settled[key], stages=tuple(stages.values())
+        )
         for key, stages in found.items()
     ]

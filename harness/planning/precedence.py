@@ -29,14 +29,14 @@ from harness.specs.task import TaskSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settled:
+class SourcedValues:
     """Values and, for each, who set it."""
 
     values: Any
     origin: Mapping[str, str]
 
 
-def settle(model: type[BaseModel], layers: list[tuple[str, Mapping[str, Any]]]) -> Settled:
+def lay_over(model: type[BaseModel], layers: list[tuple[str, Mapping[str, Any]]]) -> SourcedValues:
     """Lay layers over each other, the last wins; raises UserError for values the model refuses."""
     merged: dict[str, Any] = {}
     origin = dict.fromkeys(model.model_fields, "default")
@@ -44,7 +44,7 @@ def settle(model: type[BaseModel], layers: list[tuple[str, Mapping[str, Any]]]) 
         merged |= values
         origin |= dict.fromkeys(values, name)
     try:
-        return Settled(values=model.model_validate(merged), origin=origin)
+        return SourcedValues(values=model.model_validate(merged), origin=origin)
     except ValidationError as error:
         problems = []
         for detail in error.errors():
@@ -75,7 +75,7 @@ def task_options(
     overrides: Mapping[str, Any],
     phase: str = "target",
     adapter: str = "",
-) -> Settled:
+) -> SourcedValues:
     """The options of a task's type, for training in a phase and (as in phase `target`) for prediction.
 
     The recipe's entries are those of the task that gives the training rows (`train_on`) and of the task itself.
@@ -109,10 +109,10 @@ def task_options(
             if key in fixed
         ]
     )
-    return settle(model, layers)
+    return lay_over(model, layers)
 
 
-def training(names: Sequence[str], *, phase: str, recipe: Entry[RecipeSpec]) -> Settled:
+def training(names: Sequence[str], *, phase: str, recipe: Entry[RecipeSpec]) -> SourcedValues:
     """Hyper-parameters of a training stage in a phase ('intermediate' or 'target').
 
     `names` are the tasks whose entries in the recipe apply, the later win: the task that gives the rows, then the target.
@@ -121,7 +121,7 @@ def training(names: Sequence[str], *, phase: str, recipe: Entry[RecipeSpec]) -> 
     return _training(blocks, names, phase=phase, recipe=recipe)
 
 
-def mixture_training(name: str, *, given: Mapping[str, Any], has_masked_lm: bool, recipe: Entry[RecipeSpec]) -> Settled:
+def mixture_training(name: str, *, given: Mapping[str, Any], has_masked_lm: bool, recipe: Entry[RecipeSpec]) -> SourcedValues:
     """Hyper-parameters of an intermediate phase that trains several tasks, called `name` (`mnli+qqp`); `given` are its own."""
     spec = recipe.spec
     blocks = [("defaults", spec.defaults), ("intermediate", spec.intermediate), ("mixture", spec.mixture)]
@@ -130,7 +130,7 @@ def mixture_training(name: str, *, given: Mapping[str, Any], has_masked_lm: bool
     return _training(blocks, [name], phase="intermediate", recipe=recipe, given=given)
 
 
-def component_training(task: str, *, whole: Settled, recipe: Entry[RecipeSpec]) -> dict[str, Any]:
+def component_training(task: str, *, whole: SourcedValues, recipe: Entry[RecipeSpec]) -> dict[str, Any]:
     """What the recipe's entries for a task of a mixture set apart from the whole: batch_size and max_examples."""
     own: dict[str, Any] = {}
     for key in entries([task], "intermediate"):
@@ -145,7 +145,7 @@ def _training(
     phase: str,
     recipe: Entry[RecipeSpec],
     given: Mapping[str, Any] | None = None,
-) -> Settled:
+) -> SourcedValues:
     """The blocks of a recipe laid over each other, then its entries for the tasks, then what the command line gives."""
     spec = recipe.spec
     laid = [*blocks, *((f"tasks.{key}", spec.tasks.get(key, {})) for key in entries(names, phase))]
@@ -153,7 +153,7 @@ def _training(
         (f"recipe {spec.recipe} {block}", {k: v for k, v in values.items() if k != "options"}) for block, values in laid
     ]
     layers.append(("--intermediate", given or {}))
-    settled = settle(Training, layers)
+    settled = lay_over(Training, layers)
     if settled.values.epochs is None and settled.values.max_steps is None:
         todo = f"add `epochs:` or `max_steps:` to `{phase}:` or to `tasks: {{{names[0]}: ...}}`"
         raise UserError(

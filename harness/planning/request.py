@@ -31,7 +31,7 @@ class RunRequest:
     route: str = ""
     "`prompt` asks in words the tasks whose type can be asked so; empty = the first route of each task type."
     prompt_args: str = ""
-    "`key=value,...` of PromptSettings."
+    "`key=value,...` of PromptArgs."
     replaced: tuple[tuple[str, int, int], ...] = ()
     "(task, seed, new seed): cells whose training was degenerate, run again in all intermediate settings with another seed."
 

@@ -16,7 +16,7 @@ from harness.data.locations import DataPlace
 from harness.planning.backbone.resolve import Backbone
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.intermediate import Phase
-from harness.planning.precedence import Settled, mixture_training, task_options, training
+from harness.planning.precedence import SourcedValues, mixture_training, task_options, training
 from harness.planning.request import RunRequest
 from harness.planning.routes import Route, Routing
 from harness.runtime.stages import TrainingPhase
@@ -34,7 +34,7 @@ class ResolvedTask:
     "The task whose training rows serve it: mostly itself."
     phase: TrainingPhase
     route: Route
-    options: Settled
+    options: SourcedValues
     is_trained: bool
     "Whether the run trains on it, in this phase."
 
@@ -106,7 +106,7 @@ class TaskResolver:
             )
         return self._resolved[name, phase]
 
-    def _options(self, entry: Entry[TaskSpec], phase: TrainingPhase) -> Settled:
+    def _options(self, entry: Entry[TaskSpec], phase: TrainingPhase) -> SourcedValues:
         """The options of a task's type; what makes the backbone depends on its preset only, not on the run."""
         backbone = self.backbone
         if phase == TrainingPhase.PRETRAINING:
@@ -120,11 +120,11 @@ class TaskResolver:
             adapter=backbone.adapter,
         )
 
-    def target_training(self, entry: Entry[TaskSpec]) -> Settled:
+    def target_training(self, entry: Entry[TaskSpec]) -> SourcedValues:
         """The hyper-parameters of target training; raises UserError where a recipe does not give them."""
         return training([self.source(entry).spec.task, entry.spec.task], phase="target", recipe=self.recipe)
 
-    def phase_training(self, phase: Phase) -> Settled:
+    def phase_training(self, phase: Phase) -> SourcedValues:
         """The hyper-parameters of an intermediate phase."""
         if not phase.is_mixture:
             return training([phase.components[0].task], phase="intermediate", recipe=self.recipe)

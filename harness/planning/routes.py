@@ -12,9 +12,9 @@ import yaml
 
 from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.api.registry import TASK_TYPES
-from harness.planning.precedence import settle
+from harness.planning.precedence import lay_over
 from harness.runtime.engines import Engine
-from harness.specs.prompt import PromptSettings
+from harness.specs.prompt import PromptArgs
 from harness.specs.task import TaskSpec
 
 PROMPT = "prompt"
@@ -26,7 +26,7 @@ class Route:
 
     name: str
     "head, embedding or prompt."
-    prompt: PromptSettings
+    prompt: PromptArgs
     "How the task is put into words, where it is."
     engine: Engine
 
@@ -53,7 +53,7 @@ class Routing:
 
     asked: str
     "Value of --route; empty = the first route of each task type."
-    prompt: PromptSettings
+    prompt: PromptArgs
     engine: Engine
     trains: bool
     "Whether the run trains at all."
@@ -72,7 +72,7 @@ class Routing:
         return spec.is_trainable and self.trains and (self.prompt.sft or not self.of(spec).in_words)
 
 
-def parse_prompt_args(text: str) -> PromptSettings:
+def parse_prompt_args(text: str) -> PromptArgs:
     """What --prompt_args says: `key=value,...` with YAML values; raises every mistake at once."""
     values: dict[str, Any] = {}
     errors: list[UserError] = []
@@ -80,17 +80,17 @@ def parse_prompt_args(text: str) -> PromptSettings:
         key, equals, value = part.partition("=")
         if not equals:
             errors.append(UserError("not `key=value`", where="--prompt_args", found=part))
-        elif key not in PromptSettings.model_fields:
-            todo = did_you_mean(key, PromptSettings.model_fields)
+        elif key not in PromptArgs.model_fields:
+            todo = did_you_mean(key, PromptArgs.model_fields)
             errors.append(UserError(f"unknown prompt setting '{key}'", where="--prompt_args", todo=todo))
         else:
             values[key] = yaml.safe_load(value)
     raise_all(errors)
-    found: PromptSettings = settle(PromptSettings, [("--prompt_args", values)]).values
+    found: PromptArgs = lay_over(PromptArgs, [("--prompt_args", values)]).values
     return found
 
 
-def prompt_of(spec: TaskSpec, given: PromptSettings) -> PromptSettings:
+def prompt_of(spec: TaskSpec, given: PromptArgs) -> PromptArgs:
     """How one task is asked: a task of lm-eval has a number of examples of its own, which 0 makes final, and its own words."""
     if spec.lm_eval is None:
         return given
@@ -101,7 +101,7 @@ def prompt_of(spec: TaskSpec, given: PromptSettings) -> PromptSettings:
     )
 
 
-def prompt_name(prompt: PromptSettings) -> str:
+def prompt_name(prompt: PromptArgs) -> str:
     """How a model was asked in words, e.g. `prompt 4-shot, chat_template`."""
     said = [f"{prompt.num_fewshot}-shot" if prompt.num_fewshot else "zero-shot"]
     more = prompt.model_dump(exclude={"num_fewshot"}, exclude_defaults=True)

@@ -22,7 +22,7 @@ from harness.runtime.arguments import (
 )
 from harness.scoring.score import score_keys
 from harness.specs.portable import portable
-from harness.specs.prompt import PromptSettings
+from harness.specs.prompt import PromptArgs
 from harness.specs.task import TaskSpec
 
 LM_HEAD = "lm"
@@ -96,7 +96,7 @@ def score_arguments(spec: TaskSpec, lang: str) -> ScoreArguments:
     )
 
 
-def _stated(prompt: PromptSettings, *, without: set[str] = frozenset()) -> dict[str, Any]:  # type: ignore[assignment]
+def _stated(prompt: PromptArgs, *, without: set[str] = frozenset()) -> dict[str, Any]:  # type: ignore[assignment]
     """What of a prompt is not at its default, as JSON."""
     return prompt.model_dump(mode="json", exclude_defaults=True, exclude=without)
 

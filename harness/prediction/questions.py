@@ -14,7 +14,7 @@ from tqdm import tqdm
 from harness.api.protocols import Feature, Pooling
 from harness.api.registry import TASK_TYPES
 from harness.runtime.machine import Machine
-from harness.specs.prompt import PromptSettings
+from harness.specs.prompt import PromptArgs
 from harness.specs.task import TaskSpec
 
 ENCODE_CHUNK = 1000
@@ -50,8 +50,8 @@ def route_module(
     module: Any = TASK_TYPES.load(task.type)
     if prompt is None:
         return module
-    settings = PromptSettings.model_validate(prompt)
-    return module.prompt_route(task=task, settings=settings, pool=pool, machine=machine, max_positions=max_positions)
+    prompt_args = PromptArgs.model_validate(prompt)
+    return module.prompt_route(task=task, prompt_args=prompt_args, pool=pool, machine=machine, max_positions=max_positions)
 
 
 def encode_all(

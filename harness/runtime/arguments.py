@@ -119,7 +119,7 @@ class ComponentArguments(SplitRows):
     options: Mapping[str, Json]
     "Options of the task type that are not at their default."
     prompt: Mapping[str, Json] | None = None
-    "How its rows are put into words (fields of PromptSettings); None = a head is trained."
+    "How its rows are put into words (fields of PromptArgs); None = a head is trained."
     head: str | None = None
     "Name of the head that it trains, where that is not the task's."
     speech: str = ""
@@ -221,7 +221,7 @@ class PredictArguments(_Part):
     "Name of the head that answers; None for vectors and words."
     calibration: CalibrationRows | None = None
     prompt: Mapping[str, Json] | None = None
-    "How the rows are put into words (fields of PromptSettings); None = a head or vectors answer."
+    "How the rows are put into words (fields of PromptArgs); None = a head or vectors answer."
     speech: str = ""
     "Fingerprint of the chat template and generation settings."
     shots: SplitRows | None = None

@@ -1,6 +1,6 @@
 """What answers in a model's place: transformers, or vLLM for prompts and embeddings, in whatever environment has it.
 
-    engine = settle({"engine": "vllm", "max_num_seqs": 64})      # Engine(name='vllm', knobs={'max_num_seqs': 64})
+    engine = parse_engine_args({"engine": "vllm", "max_num_seqs": 64})      # Engine(name='vllm', knobs={'max_num_seqs': 64})
     python = vllm_python()            # the interpreter that has vLLM, or a UserError that says how to get one
     versions(python)                  # {'vllm': '0.32.0+cpu', 'torch (vllm)': '2.13.0+cpu', ...}
 
@@ -63,7 +63,7 @@ class Engine:
         return route in ROUTES.get(self.name, ())
 
 
-def settle(values: Mapping[str, Any]) -> Engine:
+def parse_engine_args(values: Mapping[str, Any]) -> Engine:
     """The engine that --model_args ask for; raises every mistake at once."""
     name = str(values.get("engine", DEFAULT))
     knobs = {key: values[key] for key in ENGINE_ARGS if key in values and key != "engine"}

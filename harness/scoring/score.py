@@ -77,12 +77,12 @@ class CellScore:
     "Example ids, in the order of the predictions."
     stats: dict[str, np.ndarray]
     "By metric: float64 [n, K], the additive statistics of each example."
-    settings: dict[str, Any]
-    "By metric, of those that settle something on all examples before any is scored (thresholds): what was settled."
+    prepared: dict[str, Any]
+    "By metric, of those that look at all examples before they score any (thresholds): what they found; `settings` of score.json."
 
     def report(self) -> dict[str, Any]:
         """What score.json holds; `settings` only where a metric has some."""
-        settings = {"settings": self.settings} if self.settings else {}
+        settings = {"settings": self.prepared} if self.prepared else {}
         return {
             "metrics": {key: asdict(value) for key, value in self.metrics.items()},
             "score": self.score._asdict(),
@@ -110,8 +110,8 @@ def score_cell(
     keys = score_keys(metrics, score)
     lines = list(predictions)
     _check(lines, num_expected)
-    settings = {name: found for name in metrics if (found := _settings(name, lines, lang)) is not None}
-    stats = {name: _stats(name, lines, lang, settings.get(name)) for name in metrics}
+    prepared = {name: found for name in metrics if (found := _prepared(name, lines, lang)) is not None}
+    stats = {name: _stats(name, lines, lang, prepared.get(name)) for name in metrics}
     numbers: dict[str, MetricScore] = {}
     for name, rows in stats.items():
         metric = METRICS.load(name)
@@ -127,7 +127,7 @@ def score_cell(
         single_class=single_class,
         ids=tuple(str(line["id"]) for line in lines),
         stats=stats,
-        settings=settings,
+        prepared=prepared,
     )
 
 
@@ -135,7 +135,7 @@ def score_value(predictions: Iterable[Mapping[str, Any]], *, metrics: Sequence[s
     """Compute the score (0-100) alone, without an interval: what model selection needs, many times."""
     keys, lines = score_keys(metrics, score), list(predictions)
     _check(lines, len(lines))
-    table, combine = score_table({name: _stats(name, lines, lang, _settings(name, lines, lang)) for name in metrics}, keys)
+    table, combine = score_table({name: _stats(name, lines, lang, _prepared(name, lines, lang)) for name in metrics}, keys)
     return float(combine(exact_total(table))["score"])
 
 
@@ -210,22 +210,22 @@ def _check(lines: Sequence[Mapping[str, Any]], num_expected: int) -> None:
         )
 
 
-def _settings(name: str, lines: Sequence[Mapping[str, Any]], lang: str) -> dict[str, Any] | None:
-    """The settings (thresholds) that a metric chooses on all examples before it scores each; None if it has none."""
-    settle = METRICS.load(name).settle
-    if settle is None:
+def _prepared(name: str, lines: Sequence[Mapping[str, Any]], lang: str) -> dict[str, Any] | None:
+    """What a metric finds on all examples before it scores each (thresholds); None if it looks at none."""
+    prepare = METRICS.load(name).prepare
+    if prepare is None:
         return None
     try:
-        found: dict[str, Any] = settle([line["prediction"] for line in lines], [line["gold"] for line in lines], lang=lang)
+        found: dict[str, Any] = prepare([line["prediction"] for line in lines], [line["gold"] for line in lines], lang=lang)
     except UserError as error:
         raise error.at(f"metric {name}, language {lang}") from error
     return found
 
 
-def _stats(name: str, lines: Sequence[Mapping[str, Any]], lang: str, settings: Mapping[str, Any] | None) -> np.ndarray:
+def _stats(name: str, lines: Sequence[Mapping[str, Any]], lang: str, prepared: Mapping[str, Any] | None) -> np.ndarray:
     """Statistics float64 [n, K] of all examples; a UserError of the metric names the example."""
     metric = METRICS.load(name)
-    more = {} if settings is None else {"settings": settings}
+    more = {} if prepared is None else {"prepared": prepared}
     rows = []
     for line in lines:
         try:

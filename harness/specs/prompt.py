@@ -93,7 +93,7 @@ class PromptSpec(Spec):
         return self
 
 
-class PromptSettings(Spec):
+class PromptArgs(Spec):
     """What a run says about its prompts, the same for all tasks."""
 
     sft: bool = False
@@ -120,9 +120,9 @@ class PromptSettings(Spec):
     "Longest input in tokens, what is generated included (at most what the model takes): contexts lose their beginning."
 
     @property
-    def of_training(self) -> "PromptSettings":
+    def of_training(self) -> "PromptArgs":
         """What fine-tuning on the prompts depends on: how the questions are put, not what is shown before them."""
-        return self.model_copy(update={name: PromptSettings.model_fields[name].default for name in NOT_IN_TRAINING})
+        return self.model_copy(update={name: PromptArgs.model_fields[name].default for name in NOT_IN_TRAINING})
 
 
 NOT_IN_TRAINING = ("sft", "num_fewshot", "fewshot_split", "seed", "guided")

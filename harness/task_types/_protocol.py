@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from harness.runtime.machine import Machine
-    from harness.specs.prompt import PromptSettings
+    from harness.specs.prompt import PromptArgs
     from harness.specs.task import TaskSpec
 
 
@@ -74,10 +74,10 @@ class TypeDefaults(RouteDefaults):
 
     @staticmethod
     def prompt_route(
-        *, task: TaskSpec, settings: PromptSettings, pool: Sequence[Any], machine: Machine, max_positions: int | None
+        *, task: TaskSpec, prompt_args: PromptArgs, pool: Sequence[Any], machine: Machine, max_positions: int | None
     ) -> Any:
         """What asks the task in words: Asks and Trains; `pool` are the English rows from which solved examples are drawn."""
         from harness.api.registry import TASK_TYPES
         from harness.task_types.prompting.route import PromptRoute
 
-        return PromptRoute(module=TASK_TYPES.load(task.type), settings=settings, pool=pool, max_positions=max_positions)
+        return PromptRoute(module=TASK_TYPES.load(task.type), prompt_args=prompt_args, pool=pool, max_positions=max_positions)

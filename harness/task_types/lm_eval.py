@@ -1,7 +1,7 @@
 """Tasks of lm-evaluation-harness, read from its own files: what is asked, told and scored is theirs.
 
     found = lm_eval.documents(rows, task=spec, lang="de", split="test", place=place, task_folder=folder)
-    route = lm_eval.prompt_route(task=spec, settings=PromptSettings(), pool=[], machine=machine, max_positions=8192)
+    route = lm_eval.prompt_route(task=spec, prompt_args=PromptArgs(), pool=[], machine=machine, max_positions=8192)
 
 A row stays as it is in an Example; harness/task_types/lm_eval_harness makes requests of it, and values of what a model says.
 `values` of a prediction are what the task itself computes; metrics (`lm_eval_mean:acc`, ...) average them.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from harness.api.errors import UserError
 from harness.specs.lm_eval import LmEvalTask
 from harness.specs.model import Spec
-from harness.specs.prompt import PromptSettings
+from harness.specs.prompt import PromptArgs
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.documents import prepared
 from harness.task_types.lm_eval_harness.process_results import plain
@@ -109,14 +109,18 @@ def sample_key(task: TaskSpec) -> str:
 
 
 def prompt_route(
-    *, task: TaskSpec, settings: PromptSettings, pool: Sequence[Any], machine: Machine, max_positions: int | None
+    *, task: TaskSpec, prompt_args: PromptArgs, pool: Sequence[Any], machine: Machine, max_positions: int | None
 ) -> LmEvalRoute:
     """What asks the task in words."""
     code = TaskCode(
         folder=Path(machine.task_folders.get(task.task) or "."), trusted=machine.place.trust_task_code, task=task.task
     )
     return LmEvalRoute(
-        config=config_of(task), code=code, settings=settings, pool=[example.row for example in pool], max_positions=max_positions
+        config=config_of(task),
+        code=code,
+        prompt_args=prompt_args,
+        pool=[example.row for example in pool],
+        max_positions=max_positions,
     )
 
 

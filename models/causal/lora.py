@@ -1,8 +1,8 @@
 """Low-rank adapters on a frozen backbone (LoRA, arXiv 2106.09685), by peft.
 
-    settings = lora_settings(source.extra)                                  # None: everything is trained
+    low_rank = low_rank_of(source.extra)                                # None: everything is trained
     merge_adapters(lm, adapter_folders(checkpoint))                         # those of earlier phases
-    trained = add_lora(lm, settings, seed=1)
+    trained = add_lora(lm, low_rank, seed=1)
     save_adapters(trained, checkpoint, earlier=adapter_folders(parent), base=name)      # adapters/0, adapters/1, ...
     combine_adapters(adapter_folders(checkpoint), folder)                   # one of all, for a server
 
@@ -39,7 +39,7 @@ def _old_names() -> Iterator[None]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoraSettings:
+class LowRank:
     """The low-rank adapter that is trained in place of the backbone."""
 
     rank: int
@@ -50,15 +50,15 @@ class LoraSettings:
     "Ends of module names; all-linear = every linear layer but the LM head."
 
 
-def lora_settings(extra: Mapping[str, Any]) -> LoraSettings | None:
+def low_rank_of(extra: Mapping[str, Any]) -> LowRank | None:
     """Settings from `ModelSource.extra['lora']`; None without them."""
     given = extra.get("lora")
     if not given:
         return None
-    return LoraSettings(**{**given, "targets": tuple(given.get("targets", LoraSettings.targets))})
+    return LowRank(**{**given, "targets": tuple(given.get("targets", LowRank.targets))})
 
 
-def add_lora(model: PreTrainedModel, settings: LoraSettings, *, seed: int) -> nn.Module:
+def add_lora(model: PreTrainedModel, low_rank: LowRank, *, seed: int) -> nn.Module:
     """Freeze a model and put fresh fp32 adapters into it, which change nothing yet; returns peft's view of the same model.
 
     UserError for targets that the model does not have.
@@ -66,10 +66,10 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings, *, seed: int) -> nn
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,  # type: ignore[arg-type]
-        lora_dropout=settings.dropout,
-        target_modules="all-linear" if settings.targets == ("all-linear",) else list(settings.targets),
+        r=low_rank.rank,
+        lora_alpha=low_rank.alpha,  # type: ignore[arg-type]
+        lora_dropout=low_rank.dropout,
+        target_modules="all-linear" if low_rank.targets == ("all-linear",) else list(low_rank.targets),
     )
     # peft draws from the global generator; what it held is put back.
     with torch.random.fork_rng(devices=[]), _old_names():
@@ -82,7 +82,7 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings, *, seed: int) -> nn
                 "LoRA cannot be put into these modules",
                 where="lora_targets",
                 expected="all-linear, or some of " + ", ".join(linear),
-                found="|".join(settings.targets),
+                found="|".join(low_rank.targets),
             ) from error
 
 
@@ -146,9 +146,9 @@ def save_adapters(trained: nn.Module, target: Path, *, earlier: Sequence[Path], 
     state = get_peft_model_state_dict(trained, save_embedding_layers=False)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     save_file(weights, place / WEIGHTS_FILE, metadata={"format": "pt"})
-    settings: dict[str, Any] = trained.peft_config["default"].to_dict()  # type: ignore[union-attr, index]
-    settings |= {"inference_mode": True, "base_model_name_or_path": base}
-    plain = {name: sorted(value) if isinstance(value, set) else value for name, value in settings.items()}
+    config: dict[str, Any] = trained.peft_config["default"].to_dict()  # type: ignore[union-attr, index]
+    config |= {"inference_mode": True, "base_model_name_or_path": base}
+    plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}
     (place / CONFIG_FILE).write_text(json.dumps(plain, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -168,7 +168,7 @@ def combine_adapters(folders: Sequence[Path], target: Path) -> None:
         combined[name] = torch.cat(pieces, dim=0 if is_down else 1).contiguous()
     rank = sum(config["r"] for config in configs)
     modules = {name.split(".lora_")[0].rpartition(".")[2] for name in shapes}
-    settings = {**configs[-1], "r": rank, "lora_alpha": rank, "target_modules": sorted(modules)}
+    config = {**configs[-1], "r": rank, "lora_alpha": rank, "target_modules": sorted(modules)}
     target.mkdir(parents=True, exist_ok=True)
     save_file(combined, target / WEIGHTS_FILE, metadata={"format": "pt"})
-    (target / CONFIG_FILE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (target / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

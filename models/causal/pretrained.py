@@ -43,8 +43,8 @@ def causal_config(config: PretrainedConfig, *, bidirectional: bool) -> Pretraine
         )
     if hasattr(text, "use_bidirectional_attention"):
         # Made anew: Gemma 3 halves its window then, so that as many tokens are seen.
-        settings = {name: value for name, value in text.to_dict().items() if name != "model_type"}
-        return type(text)(**{**settings, "use_bidirectional_attention": True})
+        arguments = {name: value for name, value in text.to_dict().items() if name != "model_type"}
+        return type(text)(**{**arguments, "use_bidirectional_attention": True})
     text.is_causal = False
     return text
 

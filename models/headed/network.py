@@ -70,7 +70,7 @@ class HeadedNetwork(nn.Module):
         enable({"use_reentrant": False})
 
 
-def settle(network: HeadedNetwork, embeddings: nn.Embedding, *, device: str, inference: bool) -> torch.device:
+def place_network(network: HeadedNetwork, embeddings: nn.Embedding, *, device: str, inference: bool) -> torch.device:
     """Put the heads where batches go, set the mode of training or inference, and return that device.
 
     With a device_map batches go where the first layer lies (or runs, where its weights are offloaded).

@@ -84,16 +84,16 @@ class SplitModel:
 
     def hidden(self, rows: PaddedTokens, *, cache: Any = None, keep: bool = False) -> tuple[Tensor, Any]:
         """Last hidden states [B, T, H] of rows behind a cache, and the cache with them in it (None unless `keep`)."""
-        settings: dict[str, Any] = {}
+        arguments: dict[str, Any] = {}
         if self._takes_positions:
             positions = (rows.mask.cumsum(dim=1) - 1).clamp(min=0)
-            settings["position_ids"] = positions[:, -rows.input_ids.shape[1] :]
+            arguments["position_ids"] = positions[:, -rows.input_ids.shape[1] :]
         found = self.body(
             input_ids=rows.input_ids,
             attention_mask=rows.mask,
             past_key_values=cache,
             use_cache=keep or cache is not None,
-            **settings,
+            **arguments,
         )
         self._outputs = type(found)
         if keep and getattr(found, "past_key_values", None) is None:

@@ -46,8 +46,8 @@ def load_config(folder: Path, source: ModelSource) -> PretrainedConfig:
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=source.trust_remote_code)
         if "model_type" in source.extra:
-            settings = {name: value for name, value in config.to_dict().items() if name != "model_type"}
-            config = AutoConfig.for_model(str(source.extra["model_type"]), **settings)
+            arguments = {name: value for name, value in config.to_dict().items() if name != "model_type"}
+            config = AutoConfig.for_model(str(source.extra["model_type"]), **arguments)
     except (OSError, ValueError) as error:
         raise UserError(
             "cannot understand this model's configuration",
@@ -98,13 +98,13 @@ def load_model(
 
     `renames` maps regular expressions for the beginnings of tensor names to what the model calls them.
     """
-    settings: dict[str, Any] = {"add_pooling_layer": False} if takes_pooling_layer(model_class) else {}
+    arguments: dict[str, Any] = {"add_pooling_layer": False} if takes_pooling_layer(model_class) else {}
     if renames:
-        settings["key_mapping"] = dict(renames)
+        arguments["key_mapping"] = dict(renames)
     if source.device_map:
-        settings["device_map"] = source.device_map
+        arguments["device_map"] = source.device_map
     if not issubclass(model_class, PreTrainedModel):
-        settings["trust_remote_code"] = source.trust_remote_code
+        arguments["trust_remote_code"] = source.trust_remote_code
     attention = source.attn_implementation
     if attention == "sdpa" and not getattr(model_class, "_supports_sdpa", True):
         attention = "eager"  # sdpa is the default of every source; DeBERTa and RemBERT have the plain computation only
@@ -117,7 +117,7 @@ def load_model(
                 attn_implementation=attention,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # they are refused below, by name
-                **settings,
+                **arguments,
             )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise UserError(f"cannot load {model_class.__name__}", where=str(folder), found=str(error).splitlines()[0]) from error
@@ -142,10 +142,10 @@ def load_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int, pads_w
     kind: Any = AutoTokenizer if name == "AutoTokenizer" else getattr(transformers, name, None)
     if kind is None:
         raise UserError(f"transformers has no tokenizer class '{name}'", where="tokenizer_class")
-    settings = {"trust_remote_code": source.trust_remote_code} if kind is AutoTokenizer else {}
+    arguments = {"trust_remote_code": source.trust_remote_code} if kind is AutoTokenizer else {}
     try:
         with quiet():
-            tokenizer = kind.from_pretrained(place, **settings)
+            tokenizer = kind.from_pretrained(place, **arguments)
     except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
         raise UserError(
             "cannot load a tokenizer",

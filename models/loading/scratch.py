@@ -64,11 +64,11 @@ def init_scratch(config: Mapping[str, Any], *, tokenizer: PreTrainedTokenizerFas
 
 def _configuration(config: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast) -> PretrainedConfig:
     """The configuration with the tokenizer's vocabulary size and special ids; UserError for an unknown model_type."""
-    settings = dict(config)
-    model_type = settings.pop("model_type", None)
+    arguments = dict(config)
+    model_type = arguments.pop("model_type", None)
     ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad", "cls", "sep", "mask")}
     try:
-        return AutoConfig.for_model(model_type, **{"vocab_size": len(tokenizer), **ids, **settings})
+        return AutoConfig.for_model(model_type, **{"vocab_size": len(tokenizer), **ids, **arguments})
     except ValueError as error:
         raise UserError(
             f"cannot make a configuration of model_type '{model_type}'",

@@ -60,7 +60,7 @@ class VllmModel(Adapter):
 
     def __init__(
         self,
-        settings: Mapping[str, Any],
+        llm_args: Mapping[str, Any],
         tokenizer: PreTrainedTokenizerFast,
         *,
         config: PretrainedConfig,
@@ -75,7 +75,7 @@ class VllmModel(Adapter):
         self.max_positions = self.limit - 1 if self.first is not None and limit else self.limit
         on_cpu = self.versions.get("vllm", "").endswith("cpu")
         self.budget = CPU_TOKENS if on_cpu else DEVICE_TOKENS * host.share.get("data_parallel_size", 1)
-        self._settings, self._config, self._host, self._on_cpu = dict(settings), config, host, on_cpu
+        self._llm_args, self._config, self._host, self._on_cpu = dict(llm_args), config, host, on_cpu
         self._workers: list[Worker] = []
         self._running: tuple[str, int] = ("", 0)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -120,9 +120,9 @@ class VllmModel(Adapter):
         return self._vectors(requests, method=method, skip=len(before))
 
     def _generation_config(self) -> GenerationConfig:
-        """What the model's own settings say of generation: the tokens that end a text."""
+        """What the model's own files say of generation: the tokens that end a text."""
         try:
-            return GenerationConfig.from_pretrained(self._settings["model"])
+            return GenerationConfig.from_pretrained(self._llm_args["model"])
         except OSError:
             return GenerationConfig.from_model_config(self._config)
 
@@ -183,13 +183,13 @@ class VllmModel(Adapter):
         with quiet():
             self.tokenizer.save_pretrained(folder / "tokenizer")
         # vLLM looks for the model's configuration there as well, twice if it is not there, with a pause between.
-        shutil.copy(Path(self._settings["model"]) / "config.json", folder / "tokenizer")
-        settings = {**self._settings, "tokenizer": str(folder / "tokenizer"), "runner": runner, "max_model_len": length}
-        settings |= {key: self._host.share[key] for key in ENGINE_ARGS if key in self._host.share}
+        shutil.copy(Path(self._llm_args["model"]) / "config.json", folder / "tokenizer")
+        llm_args = {**self._llm_args, "tokenizer": str(folder / "tokenizer"), "runner": runner, "max_model_len": length}
+        llm_args |= {key: self._host.share[key] for key in ENGINE_ARGS if key in self._host.share}
         if cache := self._host.share.get("kv_cache_gib", CPU_CACHE_GIB if self._on_cpu else None):
-            settings["kv_cache_memory_bytes"] = int(cache * 2**30)
-        adapter = _served(settings.pop("adapters"), folder / "adapter")
-        settings |= _lora_settings(adapter)
+            llm_args["kv_cache_memory_bytes"] = int(cache * 2**30)
+        adapter = _served(llm_args.pop("adapters"), folder / "adapter")
+        llm_args |= _lora_args(adapter)
         of = self._host.share.get("data_parallel_size", 1)
         log = Path(self._host.log)
         for number in range(of):
@@ -197,7 +197,7 @@ class VllmModel(Adapter):
             devices = _devices(number, of, each=_devices_of(self._host.share))
             worker = Worker(self._host.python, log=own, folder=folder, environment=devices)
             self._workers.append(worker)
-            worker.post({"do": "start", "settings": settings, "adapter": str(adapter or ""), "share": [number, of]})
+            worker.post({"do": "start", "llm_args": llm_args, "adapter": str(adapter or ""), "share": [number, of]})
         try:
             for worker in self._workers:
                 worker.wait()
@@ -228,7 +228,7 @@ def load(
     config = causal_config(load_config(origin.folder, origin.source), bidirectional=False)
     place = checkpoint or origin.folder
     tokenizer = load_tokenizer(place, origin.source, vocab_size=int(config.vocab_size), pads_with_end=True)
-    settings = {
+    llm_args = {
         "model": str(origin.folder),
         "dtype": source.dtype,
         "trust_remote_code": source.trust_remote_code,
@@ -239,7 +239,7 @@ def load(
         "seed": 0,
         "adapters": [str(folder) for folder in adapter_folders(checkpoint)],
     }
-    return VllmModel(settings, tokenizer, config=config, host=source.engine)
+    return VllmModel(llm_args, tokenizer, config=config, host=source.engine)
 
 
 def _generation(one: GenerationRequest, written: Sequence[int], ends: frozenset[int]) -> ContinuationRequest:
@@ -262,7 +262,7 @@ def _served(adapters: Sequence[str], folder: Path) -> Path | None:
     return folder
 
 
-def _lora_settings(adapter: Path | None) -> dict[str, Any]:
+def _lora_args(adapter: Path | None) -> dict[str, Any]:
     """Arguments of vllm.LLM for an adapter; UserError if its rank is more than vLLM has room for."""
     if adapter is None:
         return {}

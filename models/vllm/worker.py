@@ -53,17 +53,17 @@ class VllmEngine:
     """One vLLM engine and what it is asked."""
 
     def __init__(self, order: dict[str, Any]) -> None:
-        """Start it: `settings` are arguments of vllm.LLM, `adapter` is a peft folder; see models/vllm/adapter.py."""
+        """Start it: `llm_args` are arguments of vllm.LLM, `adapter` is a peft folder; see models/vllm/adapter.py."""
         from vllm import LLM
         from vllm.config import PoolerConfig
         from vllm.platforms import current_platform
 
-        settings = dict(order["settings"])
-        if settings["runner"] == "pooling":
-            settings["pooler_config"] = PoolerConfig(task="token_embed")
+        llm_args = dict(order["llm_args"])
+        if llm_args["runner"] == "pooling":
+            llm_args["pooler_config"] = PoolerConfig(task="token_embed")
         if current_platform.is_cpu():
-            _settle_on_cpu(settings, share=order["share"])
-        self.llm = LLM(**settings)
+            _settle_on_cpu(llm_args, share=order["share"])
+        self.llm = LLM(**llm_args)
         self.adapter = None
         if order["adapter"]:
             from vllm.lora.request import LoRARequest
@@ -81,16 +81,16 @@ class VllmEngine:
         ids stand before all of those that are read.
         """
         requests = order["requests"]
-        outputs = self._run(requests, [self._score_settings(one, cached=True) for one in requests])
+        outputs = self._run(requests, [self._score_sampling(one, cached=True) for one in requests])
         # What was in the cache has no rows: where that is more than the context (continuations that begin alike), once again.
         again = [n for n, one in enumerate(requests) if one["rows"] and (outputs[n].num_cached_tokens or 0) > one["context"]]
         if again:
-            settings = [self._score_settings(requests[n], cached=False) for n in again]
-            for n, output in zip(again, self._run([requests[n] for n in again], settings)):
+            sampling = [self._score_sampling(requests[n], cached=False) for n in again]
+            for n, output in zip(again, self._run([requests[n] for n in again], sampling)):
                 outputs[n] = output
         return {"answers": [_scored(one, output) for one, output in zip(requests, outputs)], "repeated": len(again)}, b""
 
-    def _score_settings(self, one: dict[str, Any], *, cached: bool) -> Any:
+    def _score_sampling(self, one: dict[str, Any], *, cached: bool) -> Any:
         from vllm import SamplingParams
 
         return SamplingParams(
@@ -107,7 +107,7 @@ class VllmEngine:
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
-        settings = [
+        sampling = [
             SamplingParams(
                 temperature=0,
                 max_tokens=one["max_tokens"],
@@ -119,14 +119,14 @@ class VllmEngine:
             )
             for one in order["requests"]
         ]
-        outputs = self._run(order["requests"], settings)
+        outputs = self._run(order["requests"], sampling)
         return {"answers": [list(output.outputs[0].token_ids) for output in outputs]}, b""
 
-    def _run(self, requests: list[dict[str, Any]], settings: list[Any]) -> list[Any]:
+    def _run(self, requests: list[dict[str, Any]], sampling: list[Any]) -> list[Any]:
         """All requests at once; nothing is left in the cache of those before, so that the same ones get the same answers."""
         self.llm.reset_prefix_cache()
         prompts: list[Any] = [{"prompt_token_ids": one["ids"]} for one in requests]
-        return list(self.llm.generate(prompts, settings, use_tqdm=False, lora_request=self.adapter))
+        return list(self.llm.generate(prompts, sampling, use_tqdm=False, lora_request=self.adapter))
 
     def embed(self, order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """One float32 vector a request: the last layer's states, but for the first `skip`, pooled by `method`."""
@@ -150,12 +150,12 @@ class VllmEngine:
         return {"shape": list(found.shape)}, found.numpy().tobytes()
 
 
-def _settle_on_cpu(settings: dict[str, Any], *, share: list[int]) -> None:
+def _settle_on_cpu(llm_args: dict[str, Any], *, share: list[int]) -> None:
     """Settings for CPUs: no compilation, small blocks, and the cores divided among workers (`share`: number, of)."""
     import torch._dynamo
 
     torch._dynamo.config.disable = True  # the one function that vLLM compiles in spite of enforce_eager takes 20 seconds to
-    settings |= {"enforce_eager": True, "block_size": CPU_BLOCK}
+    llm_args |= {"enforce_eager": True, "block_size": CPU_BLOCK}
     number, of = share
     cores = sorted(os.sched_getaffinity(0))
     if of > 1 and len(cores) >= of:

@@ -39,7 +39,7 @@ def asked(folder, task, *, args="", place=TRUSTED):
     machine = Machine(place=place, task_folders=catalog.task_folders())
     module = TASK_TYPES.load(spec.type)
     pool = rows[1] if len(rows) > 1 else []
-    return module.prompt_route(task=spec, settings=settings, pool=pool, machine=machine, max_positions=None), rows[0], spec
+    return module.prompt_route(task=spec, prompt_args=settings, pool=pool, machine=machine, max_positions=None), rows[0], spec
 
 
 def plan_of(folder, tasks, *, place=TRUSTED, prompt_args=""):
@@ -119,7 +119,7 @@ def test_choices_may_be_the_questions(folder):
 
 def test_examples_before_a_question_are_the_file_s_unless_the_run_says_otherwise(folder):
     def told(task, args=""):
-        return asked(folder, task, args=args)[0].settings.num_fewshot
+        return asked(folder, task, args=args)[0].prompt_args.num_fewshot
 
     assert (told("nli_de"), told("nli_de", "num_fewshot=2"), told("nli::nli_sw"), told("nli::nli_sw", "num_fewshot=0")) == (
         0,

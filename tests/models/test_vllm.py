@@ -192,7 +192,7 @@ def worker(tmp_path):
 @pytest.mark.skipif(bool(engines.importlib.util.find_spec("vllm")), reason="vLLM is in this environment")
 def test_what_fails_in_the_worker_is_one_error(worker):
     for _ in range(2):  # the worker goes on
-        worker.post({"do": "start", "settings": {}, "adapter": "", "share": [0, 1]})
+        worker.post({"do": "start", "llm_args": {}, "adapter": "", "share": [0, 1]})
         with pytest.raises(UserError, match="No module named 'vllm'") as error:
             worker.wait()
     assert error.value.where == str(worker.log)

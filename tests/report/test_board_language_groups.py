@@ -3,7 +3,8 @@
 import pytest
 from written_runs import WrittenRun, nli, task
 
-from harness.report import build_board, markdown, write_board
+from harness.report.board.board import build_board, write_board
+from harness.report.board.markdown import markdown
 
 COVERAGE = {"languages": ["de", "en", "ru"], "source": "its paper", "evidence": "D"}
 SIZES = {"parameters": 100_000_000, "non_embedding_parameters": 50_000_000}

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from written_runs import WrittenRun, nli, task
 
-from harness.report import build_board, markdown
+from harness.report.board.board import build_board
+from harness.report.board.markdown import markdown
 from harness.report.board.tables import WIDTH, Column, folded, in_blocks
 
 GOLDEN = Path(__file__).with_name("golden_board.md")

@@ -9,7 +9,7 @@ from written_runs import WrittenRun, nli, task
 
 import run_eval
 from harness.api.errors import UserError
-from harness.report import build_board
+from harness.report.board.board import build_board
 from harness.report.comparison import Scope, compare, find_systems, markdown, write_comparison
 from harness.report.comparison.systems import parse_selectors, split_run
 from harness.runtime.stages import read_json, write_json

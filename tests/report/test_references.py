@@ -8,7 +8,8 @@ from written_runs import WrittenRun, nli, task
 
 from harness.api.errors import UserErrors
 from harness.data.languages import languages
-from harness.report import build_board, markdown, write_board
+from harness.report.board.board import build_board, write_board
+from harness.report.board.markdown import markdown
 from harness.report.board.references import FILE, named_references, published, unused_references
 from harness.specs.preset import Evidence
 

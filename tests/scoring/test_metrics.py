@@ -24,7 +24,7 @@ GOLDEN = [
 
 
 def stats(metric: ModuleType, predictions: Sequence[Any], golds: Sequence[Any], lang: str) -> np.ndarray:
-    more = {"settings": metric.settle(predictions, golds, lang=lang)} if metric.settle else {}
+    more = {"prepared": metric.prepare(predictions, golds, lang=lang)} if metric.prepare else {}
     rows = [metric.stats(prediction, gold, lang=lang, **more) for prediction, gold in zip(predictions, golds, strict=True)]
     return np.array(rows, dtype=np.float64)
 

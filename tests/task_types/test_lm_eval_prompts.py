@@ -9,7 +9,7 @@ from tokenizers import processors
 
 from harness.api.errors import UserError
 from harness.specs.lm_eval import LmEvalTask, Shots
-from harness.specs.prompt import PromptSettings
+from harness.specs.prompt import PromptArgs
 from harness.task_types.lm_eval_harness.prompts import requests
 from harness.task_types.lm_eval_harness.route import LmEvalRoute
 
@@ -96,7 +96,7 @@ def test_tokens_are_cut_as_lm_eval_cuts_them(with_first, longest):
         )
         tokenizer.bos_token = FIRST
     config = LmEvalTask(output_type="multiple_choice", doc_to_text="q", doc_to_target=0, doc_to_choice="c")
-    route = LmEvalRoute(config=config, code=CODE, settings=PromptSettings(max_length=longest))
+    route = LmEvalRoute(config=config, code=CODE, prompt_args=PromptArgs(max_length=longest))
     compared, shortened = 0, 0
     for context in CONTEXTS:
         cut = {text: cut_by_length(tokenizer, context, f" {text}", longest) for text in CONTINUATIONS}
@@ -118,7 +118,7 @@ def test_every_tokenizer_has_a_first_token_for_an_empty_context():
     for make in KINDS.values():
         tokenizer = make()
         example = SimpleNamespace(id="0", row={"q": ""}, columns=frozenset("q"), inputs=0)
-        route = LmEvalRoute(config=config, code=CODE, settings=PromptSettings())
+        route = LmEvalRoute(config=config, code=CODE, prompt_args=PromptArgs())
         (feature,) = route.encode([example], task=SimpleNamespace(task="t"), tokenizer=tokenizer, options=None, train=False)
         first = tokenizer.bos_token_id
         assert feature.input_ids == [tokenizer.eos_token_id if first is None else first]

@@ -15,7 +15,7 @@ from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.scoring.score import score_value
 from harness.specs.portable import portable, revive
-from harness.specs.prompt import PromptSettings
+from harness.specs.prompt import PromptArgs
 from harness.task_types.prompting.answer_spans import found_in
 from harness.task_types.prompting.route import PromptRoute
 from harness.task_types.prompting.tag_text import entities_text
@@ -42,7 +42,7 @@ def rows(spec, split, lang, limit):
 
 
 def route_of(spec, pool=(), **settings):
-    return PromptRoute(module=TASK_TYPES.load(spec.type), settings=PromptSettings(**settings), pool=pool)
+    return PromptRoute(module=TASK_TYPES.load(spec.type), prompt_args=PromptArgs(**settings), pool=pool)
 
 
 def encoded(route, examples, spec, tokenizer, *, train=False):

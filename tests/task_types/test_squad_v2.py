@@ -40,14 +40,14 @@ def lines(predictions: list[Any], golds: list[list[str]]) -> list[dict[str, Any]
 
 
 def numbers(predictions: list[Any], golds: list[list[str]]) -> dict[str, float]:
-    settings = squad_v2.settle(predictions, golds, lang="en")
-    rows = [squad_v2.stats(p, g, lang="en", settings=settings) for p, g in zip(predictions, golds, strict=True)]
+    settings = squad_v2.prepare(predictions, golds, lang="en")
+    rows = [squad_v2.stats(p, g, lang="en", prepared=settings) for p, g in zip(predictions, golds, strict=True)]
     return {key: float(value) for key, value in squad_v2.combine(np.sum(rows, axis=0)).items()}
 
 
 @pytest.mark.parametrize("case", squad_v2.GOLDEN, ids=lambda case: case["name"])
 def test_thresholds_are_those_of_the_official_script(case: dict[str, Any]) -> None:
-    settings = squad_v2.settle(case["predictions"], case["golds"], lang="en")
+    settings = squad_v2.prepare(case["predictions"], case["golds"], lang="en")
     assert {key: settings[key] for key in case["thresholds"]} == case["thresholds"]
     assert settings["HasAns_total"] == sum(gold != UNANSWERED for gold in case["golds"])
     assert settings["HasAns_total"] + settings["NoAns_total"] == len(case["golds"])
@@ -59,11 +59,11 @@ def test_a_missing_prediction_is_wrong_even_where_there_is_no_answer() -> None:
     assert found == {
         **dict.fromkeys(("best_f1", "best_exact", "exact", "f1", "HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1"), 50.0)
     }
-    assert squad_v2.settle(predictions, golds, lang="en")["best_exact_thresh"] == -1.0
+    assert squad_v2.prepare(predictions, golds, lang="en")["best_exact_thresh"] == -1.0
 
 
 def test_the_f1_of_two_empty_texts_is_one_here_and_nought_in_squad_1() -> None:
-    assert squad_v2.stats(said("the", -1.0), UNANSWERED, lang="en", settings=squad_v2.settle([], [], lang="en"))[5] == 1.0
+    assert squad_v2.stats(said("the", -1.0), UNANSWERED, lang="en", prepared=squad_v2.prepare([], [], lang="en"))[5] == 1.0
     assert METRICS.load("squad").stats("the", UNANSWERED, lang="en") == (1.0, 0.0, 1.0)
 
 
@@ -91,7 +91,7 @@ def test_the_score_keeps_its_thresholds_and_intervals_take_them_as_given(tmp_pat
     assert cell.score.value == pytest.approx(np.mean([cell.metrics[key].value for key in KEYS]))
     assert cell.score.low < cell.score.value < cell.score.high
     assert cell.metrics["squad_v2.best_exact"].value > cell.metrics["squad_v2.exact"].value
-    assert cell.report()["settings"] == {"squad_v2": squad_v2.settle(predictions, golds, lang="en")}
+    assert cell.report()["settings"] == {"squad_v2": squad_v2.prepare(predictions, golds, lang="en")}
     write_score(cell, tmp_path)
     kept = read_stats(tmp_path)["squad_v2"].sum(axis=0)
     assert squad_v2.combine(kept)["best_f1"] == pytest.approx(cell.metrics["squad_v2.best_f1"].value)
@@ -229,6 +229,6 @@ def test_random_predictions_score_as_in_the_official_script(script: Any) -> None
         predictions = [said(text, rng.choice([round(rng.gauss(0, 1)), rng.gauss(0, 2)])) for text in texts]
         wanted, found = official_numbers(script, predictions, golds), numbers(predictions, golds)
         assert found == pytest.approx({key: wanted[key] for key in found}, abs=1e-9)
-        settings = squad_v2.settle(predictions, golds, lang="en")
+        settings = squad_v2.prepare(predictions, golds, lang="en")
         for key in ("best_exact_thresh", "best_f1_thresh"):
             assert settings[key] == wanted[key]

@@ -33,7 +33,7 @@ from harness.planning.backbone.model_args import (
 )
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.runtime.arguments import Knobs, ModelArguments
-from harness.runtime.engines import ENGINE_ARGS, Engine, settle
+from harness.runtime.engines import ENGINE_ARGS, Engine, parse_engine_args
 from harness.specs.preset import PresetSpec
 
 MODEL_ARGS = {
@@ -122,7 +122,7 @@ def resolve(model: str, model_args: str, *, catalog: Catalog, use_own_head: bool
     given = parse_model_args(model_args)
     preset = _preset_of(model, catalog)
     values = {**(preset.spec.model_args if preset else {}), **given}
-    engine = settle(values)
+    engine = parse_engine_args(values)
     if preset and preset.spec.adapter == "fake":
         return _fake(preset, values)
     name = preset.spec.preset if preset else Path(model).name if Path(model).is_dir() else model

@@ -31,6 +31,6 @@ class Metric(Protocol):
 class MetricDefaults:
     """What a metric need not say."""
 
-    settle = None
-    """settle(predictions, golds, *, lang) -> Json mapping: what only the whole set can tell (squad_v2's thresholds).  `stats`
-    then takes it as `settings`, score.json keeps it, and bootstrap samples take it as given."""
+    prepare = None
+    """prepare(predictions, golds, *, lang) -> Json mapping: what only the whole set can tell (squad_v2's thresholds).  `stats`
+    then takes it as `prepared`, score.json keeps it (`settings`), and bootstrap samples take it as given."""

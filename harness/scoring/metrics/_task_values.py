@@ -1,6 +1,6 @@
 """Metrics of values that predictions carry by name, because the task itself computes them: tasks of lm-evaluation-harness.
 
-    METRICS.load("lm_eval_mean:acc_norm").stats({"values": {"acc_norm": 1.0}}, None, lang="de", settings={})
+    METRICS.load("lm_eval_mean:acc_norm").stats({"values": {"acc_norm": 1.0}}, None, lang="de", prepared={})
 
 A family is a module whose `named(name)` gives the metric of one value; the module itself is that of the value called "value".
 """
@@ -31,7 +31,7 @@ class ValueMetric:
     num_stats: int
     total: Callable[[np.ndarray], dict[str, np.ndarray]]
 
-    def settle(self, predictions: Sequence[Any], golds: Sequence[Any], *, lang: str) -> dict[str, Any]:
+    def prepare(self, predictions: Sequence[Any], golds: Sequence[Any], *, lang: str) -> dict[str, Any]:
         """Nothing; raises UserError where no example has the value, which no number could tell from zero."""
         there = [prediction["values"] for prediction in predictions if prediction is not None]
         if there and not any(self.name in values for values in there):
@@ -40,7 +40,7 @@ class ValueMetric:
         return {}
 
     def stats(
-        self, prediction: Mapping[str, Any] | None, gold: Any, *, lang: str, settings: Mapping[str, Any] | None = None
+        self, prediction: Mapping[str, Any] | None, gold: Any, *, lang: str, prepared: Mapping[str, Any] | None = None
     ) -> Sequence[float]:
         """Statistics of an example; zeros where it has no such value: it does not count, as in lm-eval."""
         values = {} if prediction is None else prediction["values"]

@@ -16,7 +16,7 @@ KEYS = ("bleu",)
 SIGNATURE = f"lm_eval_bleu|sacrebleu|nrefs:var|case:mixed|eff:no|tok:13a|smooth:exp|version:{VERSION}"
 
 named = corpus_family("lm_eval_bleu", bleu, key="bleu", signature=SIGNATURE, num_stats=10)
-settle = named(DEFAULT).settle
+prepare = named(DEFAULT).prepare
 stats = named(DEFAULT).stats
 combine = named(DEFAULT).combine
 

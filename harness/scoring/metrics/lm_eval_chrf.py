@@ -16,7 +16,7 @@ KEYS = ("chrf",)
 SIGNATURE = f"lm_eval_chrf|sacrebleu|nrefs:var|case:mixed|eff:yes|nc:6|nw:0|space:no|version:{VERSION}"
 
 named = corpus_family("lm_eval_chrf", chrf, key="chrf", signature=SIGNATURE, num_stats=42)
-settle = named(DEFAULT).settle
+prepare = named(DEFAULT).prepare
 stats = named(DEFAULT).stats
 combine = named(DEFAULT).combine
 

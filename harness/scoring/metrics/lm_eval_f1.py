@@ -31,7 +31,7 @@ def _total(totals: np.ndarray) -> dict[str, np.ndarray]:
 
 
 named = family("lm_eval_f1", keys=KEYS, signature=SIGNATURE, count=_count, num_stats=3, total=_total)
-settle = named(DEFAULT).settle
+prepare = named(DEFAULT).prepare
 stats = named(DEFAULT).stats
 combine = named(DEFAULT).combine
 

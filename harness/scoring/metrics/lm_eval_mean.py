@@ -40,7 +40,7 @@ def named(name: str) -> ValueMetric:
     return ValueMetric(name=name, family="lm_eval_mean", KEYS=KEYS, SIGNATURE=signature, count=count, num_stats=2, total=total)
 
 
-settle = named(DEFAULT).settle
+prepare = named(DEFAULT).prepare
 stats = named(DEFAULT).stats
 combine = named(DEFAULT).combine
 

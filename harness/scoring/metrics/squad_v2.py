@@ -1,8 +1,8 @@
 """Exact match and F1 of SQuAD 2.0, where a question may have no answer, at threshold 0 and at the best threshold.
 
     metric = METRICS.load("squad_v2")
-    settings = metric.settle(predictions, golds, lang="en")       # thresholds of the whole set
-    metric.stats({"text": "the cat", "null_odds": -1.5}, ["cat"], lang="en", settings=settings)
+    prepared = metric.prepare(predictions, golds, lang="en")       # thresholds of the whole set
+    metric.stats({"text": "the cat", "null_odds": -1.5}, ["cat"], lang="en", prepared=prepared)
 
 A prediction is the best answer that is not empty, and `null_odds`: the score of no answer minus the score of that answer.  A
 question is left unanswered where its odds exceed a threshold.  `exact`, `f1`, `HasAns_*` and `NoAns_*` use 0.  `best_exact` and
@@ -70,7 +70,7 @@ def _read(prediction: Mapping[str, Any] | None, gold: Sequence[str]) -> ScoredQu
     return ScoredQuestion(has_answer, False, text == "", float(odds), float(given in wanted), f1)
 
 
-def settle(predictions: Sequence[Any], golds: Sequence[Any], *, lang: str) -> dict[str, Any]:
+def prepare(predictions: Sequence[Any], golds: Sequence[Any], *, lang: str) -> dict[str, Any]:
     """Choose the two thresholds on all questions; also counts questions with and without an answer.
 
     `best_*_thresh` is what the official script prints; `best_*_answered` questions have odds at or below it in the script's
@@ -79,13 +79,13 @@ def settle(predictions: Sequence[Any], golds: Sequence[Any], *, lang: str) -> di
     """
     questions = [_read(prediction, gold) for prediction, gold in zip(predictions, golds, strict=True)]
     there = [question for question in questions if not question.missing]
-    settings: dict[str, Any] = {
+    prepared: dict[str, Any] = {
         "HasAns_total": sum(question.has_answer for question in questions),
         "NoAns_total": sum(not question.has_answer for question in questions),
     }
     for name in ("exact", "f1"):
-        settings |= _best(name, sorted(there, key=lambda question: question.odds))
-    return settings
+        prepared |= _best(name, sorted(there, key=lambda question: question.odds))
+    return prepared
 
 
 def _best(name: str, by_odds: Sequence[ScoredQuestion]) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _best(name: str, by_odds: Sequence[ScoredQuestion]) -> dict[str, Any]:
     return {f"best_{name}_thresh": threshold, f"best_{name}_answered": number, f"best_{name}_tied": mean}
 
 
-def stats(prediction: Mapping[str, Any] | None, gold: Sequence[str], *, lang: str, settings: Mapping[str, Any]) -> list[float]:
+def stats(prediction: Mapping[str, Any] | None, gold: Sequence[str], *, lang: str, prepared: Mapping[str, Any]) -> list[float]:
     """Compute the additive statistics of one question.
 
     Questions with an answer, without, exact match and F1 at threshold 0 of the first, of the second, of all, and exact match
@@ -121,18 +121,18 @@ def stats(prediction: Mapping[str, Any] | None, gold: Sequence[str], *, lang: st
         *(at_zero if question.has_answer else zeros),
         *(zeros if question.has_answer else at_zero),
         *at_zero,
-        _at_best(question, "exact", settings),
-        _at_best(question, "f1", settings),
+        _at_best(question, "exact", prepared),
+        _at_best(question, "f1", prepared),
     ]
 
 
-def _at_best(question: ScoredQuestion, name: str, settings: Mapping[str, Any]) -> float:
+def _at_best(question: ScoredQuestion, name: str, prepared: Mapping[str, Any]) -> float:
     """Credit at the best threshold of a score."""
-    threshold = settings[f"best_{name}_thresh"]
-    if not settings[f"best_{name}_answered"] or question.odds > threshold:
+    threshold = prepared[f"best_{name}_thresh"]
+    if not prepared[f"best_{name}_answered"] or question.odds > threshold:
         return question.unanswered
     if question.odds == threshold:
-        return float(settings[f"best_{name}_tied"])
+        return float(prepared[f"best_{name}_tied"])
     return question.answered(getattr(question, name))
 
 

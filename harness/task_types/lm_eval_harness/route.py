@@ -1,6 +1,6 @@
 """A task of lm-evaluation-harness asked in words: what stands where a task type's module stands on the other routes.
 
-    route = LmEvalRoute(config=spec.lm_eval, code=code, settings=PromptSettings(), pool=rows, max_positions=8192)
+    route = LmEvalRoute(config=spec.lm_eval, code=code, prompt_args=PromptArgs(), pool=rows, max_positions=8192)
     route.requests(example, task="lm_eval/xnli_de", tokenizer=tokenizer)      # contexts and continuations as texts
     features = route.encode(examples, task=spec, tokenizer=tokenizer, options=options, train=False)
 
@@ -24,7 +24,7 @@ from harness.api.protocols import Feature, Output, Partial, Prediction, RouteDef
 from harness.api.randomness import generator
 from harness.specs.lm_eval import Function, LmEvalTask
 from harness.specs.model import Spec
-from harness.specs.prompt import PromptSettings
+from harness.specs.prompt import PromptArgs
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.process_results import plain, score_rows
 from harness.task_types.lm_eval_harness.prompts import Chat, Request, gold_text, requests
@@ -53,7 +53,7 @@ class LmEvalRoute(RouteDefaults):
 
     config: LmEvalTask
     code: TaskCode
-    settings: PromptSettings
+    prompt_args: PromptArgs
     pool: Sequence[Mapping[str, Any]] = ()
     "Rows from which solved examples are taken."
     max_positions: int | None = None
@@ -65,7 +65,7 @@ class LmEvalRoute(RouteDefaults):
     @property
     def max_length(self) -> int:
         """Longest input in tokens: the model's, unless a run wants another."""
-        wanted = self.settings.max_length
+        wanted = self.prompt_args.max_length
         limit = self.max_positions if self.max_positions and self.max_positions < NO_LIMIT else UNSAID
         return min(wanted, limit) if wanted != UNSAID else limit
 
@@ -84,7 +84,7 @@ class LmEvalRoute(RouteDefaults):
     def requests(self, example: Any, *, task: str, tokenizer: PreTrainedTokenizerFast | None = None) -> list[Request]:
         """What is asked for an example; raises UserError, with its number, for one that gives no text."""
         chat: Chat | None = None
-        if self.settings.chat_template:
+        if self.prompt_args.chat_template:
             assert tokenizer is not None
             chat = _chat(tokenizer)
         try:
@@ -93,7 +93,7 @@ class LmEvalRoute(RouteDefaults):
                 example.row,
                 shots=self._shots(example, task),
                 chat=chat,
-                system=self.settings.system,
+                system=self.prompt_args.system,
                 inputs=example.inputs,
             )
         except UserError as error:
@@ -101,7 +101,7 @@ class LmEvalRoute(RouteDefaults):
 
     def _shots(self, example: Any, task: str) -> Sequence[Mapping[str, Any]]:
         """The solved examples of a question."""
-        num, shots = self.settings.num_fewshot, self.config.shots
+        num, shots = self.prompt_args.num_fewshot, self.config.shots
         if not num:
             return []
         if shots.sampler == "first_n":
@@ -109,7 +109,7 @@ class LmEvalRoute(RouteDefaults):
             found: Sequence[Mapping[str, Any]] = rows[:num]
         else:
             size = len(self.shown)
-            rng = generator("few-shot", task.rpartition("::")[2], example.id, seed=self.settings.seed)
+            rng = generator("few-shot", task.rpartition("::")[2], example.id, seed=self.prompt_args.seed)
             drawn = rng.choice(size, size=min(size, num + SPARE), replace=False) if size else ()
             found = [row for number in drawn if (row := self.shown[int(number)]) != example.row][:num]
         if len(found) < num:
@@ -128,7 +128,7 @@ class LmEvalRoute(RouteDefaults):
             Ask(
                 one.context,
                 [] if one.continuation is None else [one.continuation],
-                not self.settings.chat_template,
+                not self.prompt_args.chat_template,
                 room if one.continuation is None else 0,
             )
             for several in asked

@@ -1,6 +1,6 @@
 """A prompt as one text: instruction, solved examples and question, as they are or in the tokenizer's chat template.
 
-prompt = render_prompt(question, shots, settings=settings, shot_delimiter=" ", tokenizer=tokenizer)
+prompt = render_prompt(question, shots, prompt_args=prompt_args, shot_delimiter=" ", tokenizer=tokenizer)
 prompt.text, prompt.delimiter, prompt.special     # special: the tokenizer adds its own first tokens
 
 Chat templates that write today's date get a fixed date; those that let the model think aloud are set not to.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import TemplateError
 
 from harness.api.errors import UserError
-from harness.specs.prompt import PromptSettings
+from harness.specs.prompt import PromptArgs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -51,14 +51,14 @@ class RenderedPrompt(NamedTuple):
 
 
 def render_prompt(
-    question: Turn, shots: Sequence[Turn], *, settings: PromptSettings, shot_delimiter: str, tokenizer: PreTrainedTokenizerFast
+    question: Turn, shots: Sequence[Turn], *, prompt_args: PromptArgs, shot_delimiter: str, tokenizer: PreTrainedTokenizerFast
 ) -> RenderedPrompt:
     """Put a question behind its solved examples; raises UserError where the tokenizer has no fitting chat template."""
-    if not settings.chat_template:
-        opening = [text for text in (settings.system, question.instruction) if text]
+    if not prompt_args.chat_template:
+        opening = [text for text in (prompt_args.system, question.instruction) if text]
         shown = [shot.context + shot.delimiter + shot.answer for shot in shots]
         return RenderedPrompt(shot_delimiter.join([*opening, *shown, question.context]), question.delimiter, special=True)
-    turns = [{"role": "system", "content": settings.system}] if settings.system else []
+    turns = [{"role": "system", "content": prompt_args.system}] if prompt_args.system else []
     for number, turn in enumerate((*shots, question)):
         opening = [question.instruction] if question.instruction and number == 0 else []
         turns.append({"role": "user", "content": shot_delimiter.join([*opening, turn.context])})

@@ -1,6 +1,6 @@
 """A task type asked in words: what stands where the task type's module stands on the other routes.
 
-    route = PromptRoute(module=TASK_TYPES.load(task.type), settings=PromptSettings(num_fewshot=4), pool=english_examples)
+    route = PromptRoute(module=TASK_TYPES.load(task.type), prompt_args=PromptArgs(num_fewshot=4), pool=english_examples)
     features = route.encode(examples, task=task, tokenizer=tokenizer, options=options, train=False)      # the requests
     outputs = adapter.loglikelihood(features)                     # or adapter.generate(features): see `asks`
     partials = [route.reduce(feature, output, task=task, options=options) for feature, output in zip(features, outputs)]
@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from harness.api.errors import UserError
 from harness.api.protocols import Batch, Feature, HeadSpec, Output, Partial, Prediction, RouteDefaults
-from harness.specs.prompt import Generate, PromptSettings
+from harness.specs.prompt import Generate, PromptArgs
 from harness.specs.task import TaskSpec
 from harness.task_types.prompting.answer_parsing import choose, read_answer
 from harness.task_types.prompting.encoding import Ask, encode_pairs
@@ -44,7 +44,7 @@ class PromptRoute(RouteDefaults):
 
     module: Any
     "The task type: its rows and examples are the same on every route."
-    settings: PromptSettings = field(default_factory=PromptSettings)
+    prompt_args: PromptArgs = field(default_factory=PromptArgs)
     pool: Sequence[Any] = ()
     "English examples from which those before a question are drawn."
     max_positions: int | None = None
@@ -61,7 +61,7 @@ class PromptRoute(RouteDefaults):
     @property
     def max_length(self) -> int:
         """Longest input in tokens."""
-        return min(self.settings.max_length, self.max_positions or self.settings.max_length)
+        return min(self.prompt_args.max_length, self.max_positions or self.prompt_args.max_length)
 
     @cached_property
     def shown(self) -> Sequence[Any]:
@@ -119,7 +119,7 @@ class PromptRoute(RouteDefaults):
         if generate is None:
             return None
         found: dict[str, Any] = {"max_new_tokens": generate.max_new_tokens, "stop": list(generate.stop)}
-        if self.settings.guided and generate.form in CLOSED_FORMS:
+        if self.prompt_args.guided and generate.form in CLOSED_FORMS:
             found["regex"] = answer_regex(example, generate=generate, labels=task.labels, delimiter=delimiter)
         return found
 
@@ -145,9 +145,9 @@ class PromptRoute(RouteDefaults):
 
     def gold_continuation(self, example: Any, *, task: TaskSpec) -> str | None:
         """The right answer in words, with the end that stops a generated one; None where the example has no gold."""
-        answer = wording_of(task, settings=self.settings, lang=example.lang).answer(example)
+        answer = wording_of(task, prompt_args=self.prompt_args, lang=example.lang).answer(example)
         generate = task.prompt.generate if task.prompt else None
-        if answer is None or generate is None or self.settings.chat_template:
+        if answer is None or generate is None or self.prompt_args.chat_template:
             return answer  # a chat ends the model's turn by itself
         return answer + (generate.stop[0] if generate.stop else "")
 
@@ -178,7 +178,7 @@ class PromptRoute(RouteDefaults):
             found: list[Prediction] = self.module.decode(examples, features, partials, task=task, options=options)
             return found
         assert [feature.example for feature in features] == list(range(len(examples))), "each example is one request"
-        generate, normalise = task.prompt.generate, self.settings.normalise or task.prompt.normalise
+        generate, normalise = task.prompt.generate, self.prompt_args.normalise or task.prompt.normalise
         predictions = []
         for example, feature, partial in zip(examples, features, partials, strict=True):
             if generate is None:
@@ -205,7 +205,7 @@ class PromptRoute(RouteDefaults):
             text: str = self.module.oracle(feature, example, task=task, options=options)
             return text
         if task.asks == "generate":
-            return wording_of(task, settings=self.settings, lang=example.lang).answer(example) or ""
+            return wording_of(task, prompt_args=self.prompt_args, lang=example.lang).answer(example) or ""
         gold = None if example.gold is None else task.labels.index(example.gold)
         continuations = feature.continuations or []
         return np.array(
@@ -215,19 +215,19 @@ class PromptRoute(RouteDefaults):
     def _wordings(self, examples: Sequence[Any], task: TaskSpec) -> dict[str, Wording]:
         """The words for each language of some examples."""
         langs = dict.fromkeys(example.lang for example in examples)
-        return {lang: wording_of(task, settings=self.settings, lang=lang) for lang in langs}
+        return {lang: wording_of(task, prompt_args=self.prompt_args, lang=lang) for lang in langs}
 
     def rendered(self, example: Any, wording: Wording, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast) -> RenderedPrompt:
         """The prompt of an example; its solved examples are worded as the question is, whatever their language."""
-        if self.settings.num_fewshot and not self.pool:
+        if self.prompt_args.num_fewshot and not self.pool:
             raise UserError(f"task '{task.task}' has no examples to show before a question", todo="leave --num_fewshot out")
         shots = draw_shots(
-            self.shown, example, k=self.settings.num_fewshot, module=self.module, task=task.task, seed=self.settings.seed
+            self.shown, example, k=self.prompt_args.num_fewshot, module=self.module, task=task.task, seed=self.prompt_args.seed
         )
         return render_prompt(
             self._turn(example, wording, answered=False),
             [self._turn(shot, wording, answered=True) for shot in shots],
-            settings=self.settings,
+            prompt_args=self.prompt_args,
             shot_delimiter=wording.shot_delimiter,
             tokenizer=tokenizer,
         )

@@ -1,6 +1,6 @@
 """The words of one task in one language: contexts, continuations and the answers of solved examples.
 
-    wording = wording_of(task, settings=PromptSettings(), lang="de")
+    wording = wording_of(task, prompt_args=PromptArgs(), lang="de")
     wording.parts(example).context, wording.continuations(example), wording.answer(example)
 
 Templates see the fields of the task type without the gold ones, and `language`, the English name of the example's language.
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from harness.data.field_mapping import compile_fields
 from harness.data.languages import language
-from harness.specs.prompt import Continuations, Generate, PerItem, PromptSettings, Words
+from harness.specs.prompt import Continuations, Generate, PerItem, PromptArgs, Words
 from harness.specs.task import FieldSource, TaskSpec, Template
 from harness.task_types.prompting.tag_text import entities_text, word_tags_text
 
@@ -70,7 +70,7 @@ def visible(example: Any) -> dict[str, Any]:
     return {**{name: value for name, value in fields.items() if name not in HIDDEN}, "language": language(example.lang).name}
 
 
-def wording_of(task: TaskSpec, *, settings: PromptSettings, lang: str) -> Wording:
+def wording_of(task: TaskSpec, *, prompt_args: PromptArgs, lang: str) -> Wording:
     """The words in which a run asks the examples of a language; raises UserError for templates that do not parse.
 
     Those of the language and of the chat template are laid over those of the task, which must have a prompt.
@@ -78,8 +78,8 @@ def wording_of(task: TaskSpec, *, settings: PromptSettings, lang: str) -> Wordin
     prompt = task.prompt
     assert prompt is not None, f"{task.task} has no prompt"
     words: dict[str, Any] = {name: getattr(prompt, name) for name in Words.model_fields}
-    localised = prompt.languages.get(lang) if settings.wording == "localised" else None
-    for other in filter(None, (localised, prompt.chat if settings.chat_template else None)):
+    localised = prompt.languages.get(lang) if prompt_args.wording == "localised" else None
+    for other in filter(None, (localised, prompt.chat if prompt_args.chat_template else None)):
         words |= {name: value for name in Words.model_fields if (value := getattr(other, name)) is not None}
     templates: dict[str, FieldSource] = {name: Template(template=words[name]) for name in ("instruction", "context")}
     mapped = compile_fields({**templates, **_continuations(words["continuations"], task.labels)})
