@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.api.hardware import computes_bfloat16
+
 if TYPE_CHECKING:
     from harness.data.locations import DataPlace
 
@@ -54,21 +56,9 @@ class Machine:
             return "cuda" if local is None else f"cuda:{local}"
         return "mps" if torch.backends.mps.is_available() else "cpu"
 
-    @cached_property
-    def has_bfloat16(self) -> bool:
-        """Whether bfloat16 products run in hardware."""
-        import torch
-
-        if self.device.startswith("cuda"):
-            return torch.cuda.is_bf16_supported()
-        if self.device == "cpu":
-            checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-            return any(bool(getattr(torch.cpu, check, bool)()) for check in checks)
-        return False
-
     def dtype(self, wanted: str) -> str:
         """`auto` settled for this machine."""
-        return wanted if wanted != "auto" else "bfloat16" if self.has_bfloat16 else "float32"
+        return wanted if wanted != "auto" else "bfloat16" if computes_bfloat16(self.device) else "float32"
 
     def budget(self, *, train: bool) -> int:
         """Padded tokens per forward pass."""

@@ -19,6 +19,7 @@ from torch import nn
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
+from harness.api.hardware import computes_bfloat16
 from harness.api.protocols import Batch, ModelSource, Output
 from models.loading.architectures import takes_pooling_layer
 from models.loading.files import locate, locate_tokenizer
@@ -75,14 +76,6 @@ def choose_dtype(name: str, *, device: str, inference: bool) -> torch.dtype:
     if not inference:
         return torch.float32
     return types[name] if name != "auto" else torch.bfloat16 if computes_bfloat16(device) else torch.float32
-
-
-def computes_bfloat16(device: str) -> bool:
-    """Whether the device has bfloat16 instructions (emulation does not count)."""
-    kind = torch.device(device).type
-    if kind == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return kind == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def load_model(
