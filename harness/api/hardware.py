@@ -5,7 +5,7 @@ computes_bfloat16("cuda:0")     # True on an A100, False on a V100 or T4
 
 
 def computes_bfloat16(device: str) -> bool:
-    """Whether a device (a name of torch) multiplies bfloat16 in hardware; emulation, which is slower than float32, does not count."""
+    """Whether a device (a name of torch) multiplies bfloat16 in hardware; emulation is slower than float32 and does not count."""
     import torch
 
     kind = torch.device(device).type

@@ -14,7 +14,7 @@ from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.api.registry import TASK_TYPES
 from harness.planning.precedence import lay_over
 from harness.runtime.engines import Engine
-from harness.specs.prompt import PromptArgs
+from harness.specs.prompt import USUAL_LENGTH, PromptArgs
 from harness.specs.task import TaskSpec
 
 PROMPT = "prompt"
@@ -93,7 +93,7 @@ def parse_prompt_args(text: str) -> PromptArgs:
 def prompt_of(spec: TaskSpec, given: PromptArgs) -> PromptArgs:
     """How one task is asked: a task of lm-eval has a number of examples of its own, which 0 makes final, and its own words."""
     if spec.lm_eval is None:
-        return given
+        return given.model_copy(update={"max_length": None}) if given.max_length == USUAL_LENGTH else given
     own = spec.lm_eval.num_fewshot
     num_fewshot = given.num_fewshot if "num_fewshot" in given.model_fields_set and own != 0 else own or 0
     return given.model_copy(

@@ -116,8 +116,9 @@ class PromptArgs(Spec):
     guided: bool = False
     """Write only what can be read: tags and entities of a task are held to the words of the sentence and the task's labels.  With
     engine=vllm."""
-    max_length: int = Field(default=2048, ge=2)
-    "Longest input in tokens, what is generated included (at most what the model takes): contexts lose their beginning."
+    max_length: int | None = Field(default=None, ge=2)
+    """Longest input in tokens, what is generated included (at most what the model takes): contexts lose their beginning.  Not
+    given: 2048; for tasks of lm-eval, as there, what the model takes."""
 
     @property
     def of_training(self) -> "PromptArgs":
@@ -125,5 +126,7 @@ class PromptArgs(Spec):
         return self.model_copy(update={name: PromptArgs.model_fields[name].default for name in NOT_IN_TRAINING})
 
 
+USUAL_LENGTH = 2048
+"Tokens of an input, where a run does not say how many and a model does not take fewer."
 NOT_IN_TRAINING = ("sft", "num_fewshot", "fewshot_split", "seed", "guided")
 "Settings that say how a question is asked, but not what is trained."

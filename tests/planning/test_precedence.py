@@ -6,6 +6,8 @@ from small_tasks import RECIPE, pairs, write
 from harness.api.errors import UserError
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.precedence import task_options, training
+from harness.planning.routes import parse_prompt_args, prompt_of
+from harness.specs.lm_eval import LmEvalTask
 
 LAYERS = ["default", "task t", "recipe short task_options", "preset p", "recipe short tasks.s", "recipe short tasks.target/s"]
 LAYERS += ["recipe short tasks.t", "recipe short tasks.target/t", "--model_args"]
@@ -83,3 +85,12 @@ def test_only_a_task_says_whether_a_question_may_have_no_answer():
         task_options(catalog.task("xquad"), recipe=None, preset=None, overrides={"allow_empty": True})
     assert "--model_args" in str(caught.value)
     assert task_options(catalog.task("squad_v2"), recipe=None, preset=None, overrides={}).values.allow_empty
+
+
+def test_the_usual_length_of_a_prompt_is_no_wish_but_for_tasks_of_lm_eval():
+    """2048 is what our own tasks have anyhow: saying so asks for the same stages."""
+    own = Catalog([]).task("xnli").spec
+    foreign = own.model_copy(update={"lm_eval": LmEvalTask(output_type="multiple_choice")})
+    given = parse_prompt_args("max_length=2048")
+    assert [prompt_of(spec, given).max_length for spec in (own, foreign)] == [None, 2048]
+    assert prompt_of(own, parse_prompt_args("max_length=300")).max_length == 300

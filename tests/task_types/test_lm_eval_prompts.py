@@ -122,3 +122,14 @@ def test_every_tokenizer_has_a_first_token_for_an_empty_context():
         (feature,) = route.encode([example], task=SimpleNamespace(task="t"), tokenizer=tokenizer, options=None, train=False)
         first = tokenizer.bos_token_id
         assert feature.input_ids == [tokenizer.eos_token_id if first is None else first]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "model", "expected"),
+    [(None, 8192, 8192), (2048, 8192, 2048), (4096, 8192, 4096), (4096, 1024, 1024), (None, None, 2048), (300, None, 300)],
+)
+def test_the_longest_input_is_the_model_s_unless_a_run_says_another(wanted, model, expected):
+    config = LmEvalTask(output_type="multiple_choice", doc_to_text="q", doc_to_target=0, doc_to_choice=["a"])
+    route = LmEvalRoute(config=config, code=CODE, prompt_args=PromptArgs(max_length=wanted), max_positions=model)
+    assert route.max_length == expected
+    assert len(PromptArgs(max_length=wanted).model_dump(exclude_defaults=True)) == (wanted is not None)

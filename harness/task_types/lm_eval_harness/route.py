@@ -24,7 +24,7 @@ from harness.api.protocols import Feature, Output, Partial, Prediction, RouteDef
 from harness.api.randomness import generator
 from harness.specs.lm_eval import Function, LmEvalTask
 from harness.specs.model import Spec
-from harness.specs.prompt import PromptArgs
+from harness.specs.prompt import USUAL_LENGTH, PromptArgs
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.process_results import plain, score_rows
 from harness.task_types.lm_eval_harness.prompts import Chat, Request, gold_text, requests
@@ -36,8 +36,6 @@ from harness.task_types.prompting.rendering import render_chat
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-UNSAID = 2048
-"Longest input where a model states none, and what --prompt_args max_length is by default: no wish."
 NO_LIMIT = 1 << 20
 SPARE = 8
 "Rows drawn beyond those asked for, so that the question's own can be left out."
@@ -65,9 +63,8 @@ class LmEvalRoute(RouteDefaults):
     @property
     def max_length(self) -> int:
         """Longest input in tokens: the model's, unless a run wants another."""
-        wanted = self.prompt_args.max_length
-        limit = self.max_positions if self.max_positions and self.max_positions < NO_LIMIT else UNSAID
-        return min(wanted, limit) if wanted != UNSAID else limit
+        limit = self.max_positions if self.max_positions and self.max_positions < NO_LIMIT else USUAL_LENGTH
+        return min(self.prompt_args.max_length or limit, limit)
 
     @cached_property
     def shown(self) -> Sequence[Mapping[str, Any]]:

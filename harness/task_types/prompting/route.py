@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from harness.api.errors import UserError
 from harness.api.protocols import Batch, Feature, HeadSpec, Output, Partial, Prediction, RouteDefaults
-from harness.specs.prompt import Generate, PromptArgs
+from harness.specs.prompt import USUAL_LENGTH, Generate, PromptArgs
 from harness.specs.task import TaskSpec
 from harness.task_types.prompting.answer_parsing import choose, read_answer
 from harness.task_types.prompting.encoding import Ask, encode_pairs
@@ -61,7 +61,8 @@ class PromptRoute(RouteDefaults):
     @property
     def max_length(self) -> int:
         """Longest input in tokens."""
-        return min(self.prompt_args.max_length, self.max_positions or self.prompt_args.max_length)
+        wanted = self.prompt_args.max_length or USUAL_LENGTH
+        return min(wanted, self.max_positions or wanted)
 
     @cached_property
     def shown(self) -> Sequence[Any]:
