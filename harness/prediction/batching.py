@@ -2,7 +2,7 @@
 
 plan = plan_batches([len(feature.input_ids) for feature in features], max_tokens=8192)
 batch = collate([features[index] for index in plan[0]], pad_id=tokenizer.pad_token_id, device="cuda")
-halves = split(batch)      # after an out-of-memory error
+check_lengths(features, longest=512, where="task 'xnli' in de")      # UserError for a longer one
 """
 
 from __future__ import annotations

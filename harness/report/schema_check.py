@@ -1,6 +1,6 @@
 """Holds a document against the JSON Schema that is published for it, before it is written.
 
-check_schema(board, SCHEMA_FILE, name="leaderboard", todo="report it with this message")
+check_schema(board, SCHEMA_FILE, name="leaderboard", expected="its schema", todo="report it with this message")
 """
 
 from collections.abc import Mapping

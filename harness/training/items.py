@@ -1,6 +1,7 @@
 """Training and validation rows of a training stage as features.
 
-data = read_training_data(component, stage=stage, machine=machine, tokenizer=adapter.tokenizer, training=training)
+how = {"tokenizer": adapter.tokenizer, "max_positions": adapter.max_positions, "training": training}
+data = read_training_data(component, stage=stage, machine=machine, **how)
 data.items[17]        # the features that belong together: one window, or the two sides of a pair
 """
 

@@ -1,7 +1,7 @@
 """What an optimizer trains, at which rate.
 
 freeze(module, training)
-optimizer = AdamW(parameter_groups(module, training))
+optimizer = torch.optim.AdamW(parameter_groups(module, training))
 factor = rate_factor(training, total_steps=1000)      # factor(step): share of the peak rate
 """
 

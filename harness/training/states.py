@@ -1,6 +1,6 @@
 """Resumable states of a training run: whole or absent, whenever the process dies.
 
-states = States(folder)
+states = States(folder=folder)
 states.save(step, {"model": ..., "optimizer": ...}, facts={"best_score": 71.2})
 states.newest()          # (step, tensors, facts) or None
 """

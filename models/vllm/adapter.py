@@ -1,6 +1,6 @@
 """Adapter that has a causal language model asked by vLLM, in whatever environment that lives: likelihoods, texts, vectors.
 
-    source = ModelSource(path="Qwen/Qwen3-0.6B-Base", adapter="decoder", engine=EngineHost(python=..., log=...))
+    source = ModelSource(path="Qwen/Qwen3-0.6B-Base", adapter="decoder", engine=EngineHost(python=..., versions={}, log=...))
     model = load(source, heads={}, device="cpu", seed=0, inference=True)
     outputs = model.loglikelihood(features)        # as those of the adapter `decoder`
     texts = model.generate(features)

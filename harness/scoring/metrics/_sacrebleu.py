@@ -1,6 +1,7 @@
 """The way to sacrebleu: its version for signatures, and the statistics that it takes of one example.
 
     VERSION                                                              # '2.6.0': the one that is installed
+    from sacrebleu.metrics import BLEU
     segment_statistics(BLEU(tokenize="13a"), "the cat", ["a cat"])        # [2, 2, 1, 0, 0, 0, 2, 1, 0, 0]
 
 The package itself is imported when a text is scored and not before.

@@ -1,7 +1,7 @@
 """Python code that task files of lm-evaluation-harness name by `!function`: hashed always, run only where it is trusted.
 
     Function(function="utils.process_docs", folder=".", code=code_hash("utils.process_docs", folder))
-    code = TaskCode(folder, trusted=place.trust_task_code)
+    code = TaskCode(folder=folder, trusted=place.trust_task_code)
     code.function(config.process_docs)(dataset)        # raises UserError unless trusted
 
 A key depends on the file's bytes and on those of the files beside it (or below lm_eval/tasks) that it imports, and so on.

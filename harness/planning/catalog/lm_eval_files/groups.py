@@ -1,7 +1,7 @@
 """Every name of lm-evaluation-harness's files as a spec: tasks, groups, tags, and the tasks that are written inside of groups.
 
     names = LmEvalNames(index=index)
-    names.expand("xnli")              # ['xnli_ar', ...]; also tags, tasks, globs, each with or without lm_eval/ before it
+    names.leaves("xnli")              # ['xnli_ar', ...]: the tasks of a group or tag; names.matching("xnli_*") for globs
     names.task("xnli_de")             # Converted
     names.group("xnli")               # GroupSpec and Document
 

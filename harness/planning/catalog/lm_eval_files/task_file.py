@@ -1,6 +1,6 @@
 """A task file of lm-evaluation-harness while it becomes a spec: its values, where they stand, and what is wrong with them.
 
-file = File(name="xnli_de", values=document.values, document=document)
+file = TaskFile(name="xnli_de", values=document.values, document=document)
 file.wrong("unknown key 'doc_to_txt'", ("doc_to_txt",), todo="did you mean 'doc_to_text'?")
 """
 
