@@ -1,6 +1,7 @@
 """Seeds from names: all randomness outside dropout is drawn per (seed, purpose, item), never per process or device.
 
 generator("order", "mnli", 3, seed=1)   # numpy Generator; the same on every machine and in every process
+torch.Generator().manual_seed(torch_seed("xnli", seed=1))
 """
 
 import hashlib
@@ -10,7 +11,15 @@ import numpy as np
 
 def seed_of(*names: str | int, seed: int) -> int:
     """A 64-bit seed from names and a seed."""
-    text = "\x1f".join(map(str, (seed, *names)))
+    return _number("\x1f".join(map(str, (seed, *names))))
+
+
+def torch_seed(name: str, *, seed: int) -> int:
+    """A seed of 63 bits, which is what torch takes on every platform: a fresh weight depends on its name and the run's seed."""
+    return _number(f"{seed}\0{name}") >> 1
+
+
+def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 

@@ -25,7 +25,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from harness.api.errors import UserError
-from models.loading.seeds import torch_seed
+from harness.api.randomness import torch_seed
 
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from harness.api.errors import UserError, did_you_mean
 from harness.api.protocols import HeadSpec
-from models.loading.seeds import torch_seed
+from harness.api.randomness import torch_seed
 
 LM_HEAD_NAMES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("lm_head.dense", "lm_head.layer_norm", ("lm_head.bias", "lm_head.decoder.bias")),

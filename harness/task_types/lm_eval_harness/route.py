@@ -21,7 +21,6 @@ import numpy as np
 
 from harness.api.errors import UserError
 from harness.api.protocols import Feature, Output, Partial, Prediction, RouteDefaults
-from harness.api.randomness import generator
 from harness.specs.lm_eval import Function, LmEvalTask
 from harness.specs.model import Spec
 from harness.specs.prompt import USUAL_LENGTH, PromptArgs
@@ -31,14 +30,13 @@ from harness.task_types.lm_eval_harness.prompts import Chat, Request, gold_text,
 from harness.task_types.lm_eval_harness.task_code import TaskCode
 from harness.task_types.lm_eval_harness.templates import RowRenderer
 from harness.task_types.prompting.encoding import Ask, encode_pairs
+from harness.task_types.prompting.few_shot import draw
 from harness.task_types.prompting.rendering import render_chat
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 NO_LIMIT = 1 << 20
-SPARE = 8
-"Rows drawn beyond those asked for, so that the question's own can be left out."
 
 
 class Options(Spec):
@@ -105,10 +103,8 @@ class LmEvalRoute(RouteDefaults):
             rows = [row for row in self.shown if row != example.row] if shots.same_rows else self.shown
             found: Sequence[Mapping[str, Any]] = rows[:num]
         else:
-            size = len(self.shown)
-            rng = generator("few-shot", task.rpartition("::")[2], example.id, seed=self.prompt_args.seed)
-            drawn = rng.choice(size, size=min(size, num + SPARE), replace=False) if size else ()
-            found = [row for number in drawn if (row := self.shown[int(number)]) != example.row][:num]
+            question, seed = (task.rpartition("::")[2], example.id), self.prompt_args.seed
+            found = draw(self.shown, k=num, question=question, seed=seed, is_own=lambda row: row == example.row)
         if len(found) < num:
             raise UserError(f"not enough rows for {num} solved examples", found=f"{len(self.shown)} rows")
         return found
