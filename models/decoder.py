@@ -36,7 +36,6 @@ from models.causal.lora import (
     add_lora,
     low_rank_of,
     merge_adapters,
-    num_added,
     save_adapters,
     save_trained_only,
 )
@@ -134,12 +133,6 @@ class Decoder(HeadedModel):
         """What the model writes after each feature's tokens, greedily, until its `generate` says stop."""
         model = check_language_model(self.module.backbone)
         return generate(model, features, tokenizer=self.tokenizer, device=self.device, max_tokens=max_tokens)
-
-    def sizes(self) -> dict[str, int]:
-        """Parameters in all (the LM head's too, where it is not the table of words) and without words, layers and width."""
-        added = num_added(self.module.backbone)
-        found = super().sizes()
-        return {name: value - added if "parameters" in name else value for name, value in found.items()}
 
     def save_backbone(self, target: Path) -> None:
         """Write `backbone/`, an ordinary folder of a causal language model; with LoRA `adapters/` and where their base lies."""

@@ -269,9 +269,6 @@ class Trainable(Protocol):
     def save(self, folder: str) -> None:
         """Write weights (safetensors), heads and what is needed to load them again; overwrites."""
 
-    def sizes(self) -> dict[str, int]:
-        """{'parameters', 'non_embedding_parameters', 'layers', 'hidden_size'} of the backbone without heads."""
-
 
 class AnswersByHead(Protocol):
     """Capability `forward_head`."""

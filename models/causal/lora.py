@@ -86,11 +86,6 @@ def add_lora(model: PreTrainedModel, low_rank: LowRank, *, seed: int) -> nn.Modu
             ) from error
 
 
-def num_added(model: nn.Module) -> int:
-    """Parameters of a model that are adapters."""
-    return sum(parameter.numel() for name, parameter in model.named_parameters() if "lora_" in name)
-
-
 def save_trained_only(network: nn.Module) -> None:
     """Let `state_dict` hold the trained parameters only, and `load_state_dict` ask for no others: the base is never written."""
 

@@ -21,7 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from harness.api.protocols import Adapter, Batch, HeadSpec, Output, Pooling
 from models.headed.heads import MlmHead, pool
 from models.headed.hidden_states import hidden_state, resolve_layer
-from models.loading.pretrained import count_sizes, model_inputs, position_limit, quiet, split_outputs
+from models.loading.pretrained import model_inputs, position_limit, quiet, split_outputs
 
 
 class HeadedNetwork(nn.Module):
@@ -120,10 +120,6 @@ class HeadedModel(Adapter):
     def save_backbone(self, target: Path) -> None:
         """Write the part of a checkpoint that is not heads and not tokenizer."""
         self.module.backbone.save_pretrained(target / "backbone")
-
-    def sizes(self) -> dict[str, int]:
-        """Parameters in all and without embeddings, layers and width of the backbone, without heads and pooler."""
-        return count_sizes(self.module.backbone, self.module.body.config)
 
     def _describe(self, name: str) -> dict[str, Any]:
         """What heads.json says of a head: its spec, and which vector it reads where that is a choice."""
