@@ -27,25 +27,24 @@ from harness.planning.catalog.catalog import Catalog
 from harness.planning.plan import make_plan
 from harness.planning.request import RunRequest
 from harness.prediction.batching import collate, plan_batches
-from harness.prediction.cell import Cell
+from harness.prediction.cell import Cell, PredictStage
 from harness.runtime.loading import load_adapter
 from harness.runtime.machine import Machine
-from harness.runtime.stages import Stage, begin
-from harness.specs.portable import revive
+from harness.runtime.stages import begin
 
 
-def load(stages: Sequence[Stage], machine: Machine) -> Any:
+def load(stages: Sequence[PredictStage], machine: Machine) -> Any:
     """The model with a fresh head for each cell: what a head has learnt does not change how long it takes."""
     heads, labels = {}, {}
     for stage in stages:
-        spec = revive(stage.args["task"], stage.args["spec"])
+        args, spec = stage.args, stage.args.task_spec
         module = TASK_TYPES.load(spec.type)
-        heads[stage.args["head"]] = module.head(spec, module.Options.model_validate(stage.args["options"]))
-        labels[stage.args["head"]] = spec.labels
-    return load_adapter(stages[0], root=Path("none"), machine=machine, heads=heads, labels=labels, inference=True)
+        heads[args.head] = module.head(spec, module.Options.model_validate(args.options))
+        labels[args.head] = spec.labels
+    return load_adapter(stages[0], root=Path("none"), machine=machine, heads=heads, labels=labels)
 
 
-def whole(stages: Sequence[Stage], adapter: Any, machine: Machine) -> float:
+def whole(stages: Sequence[PredictStage], adapter: Any, machine: Machine) -> float:
     """Seconds of the whole prediction of the cells, in a new folder."""
     predicting.load_adapter = lambda *args, **kwargs: adapter
     with tempfile.TemporaryDirectory() as folder:
@@ -57,12 +56,12 @@ def whole(stages: Sequence[Stage], adapter: Any, machine: Machine) -> float:
         return time.perf_counter() - begin_time
 
 
-def prepared(stages: Sequence[Stage], adapter: Any, machine: Machine, folder: Path) -> list[tuple[str, Any]]:
+def prepared(stages: Sequence[PredictStage], adapter: Any, machine: Machine, folder: Path) -> list[tuple[str, Any]]:
     """The padded batches of the loop, with the head that each asks."""
     groups: dict[str, list[Any]] = {}
     for stage in stages:
         cell = Cell(stage=stage, folder=folder / stage.key, machine=machine, tokenizer=adapter.tokenizer)
-        groups.setdefault(stage.args["head"], []).extend(cell.features)
+        groups.setdefault(stage.args.head, []).extend(cell.features)
     batches = []
     for head, features in groups.items():
         for plan in plan_batches([len(f.input_ids) for f in features], max_tokens=machine.budget(train=False)):
