@@ -20,6 +20,7 @@ MAX_REMARKS = 5
 
 def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
     """--include_path and --data_dir."""
+    parser.set_defaults(trust_task_code=False)  # for commands that have no --trust_task_code
     parser.add_argument(
         "--include_path",
         action="append",
@@ -116,7 +117,7 @@ def print_remarks(catalog: Catalog) -> None:
 
 def place_of(args: argparse.Namespace) -> DataPlace:
     """Where data are looked for."""
-    return DataPlace.resolve(args.data_dir, trust_task_code=getattr(args, "trust_task_code", False))
+    return DataPlace.resolve(args.data_dir, trust_task_code=args.trust_task_code)
 
 
 def request_of(args: argparse.Namespace) -> RunRequest:

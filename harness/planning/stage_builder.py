@@ -23,12 +23,12 @@ from harness.planning.stage_arguments import (
 from harness.runtime.arguments import (
     ComponentArguments,
     InitArguments,
-    Knobs,
     PredictArguments,
     ScoreArguments,
     SplitRows,
     TrainArguments,
 )
+from harness.runtime.knobs import Knobs
 from harness.runtime.stages import A, AnyStage, Stage, TrainingPhase
 from harness.specs.portable import portable
 from harness.specs.recipe import Training

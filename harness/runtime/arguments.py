@@ -2,7 +2,6 @@
 
     args = ScoreArguments(metrics=("accuracy",), signatures=("accuracy",), score=("accuracy.accuracy",), lang="de", seed=0)
     args.json()["lang"]                   # 'de'
-    Knobs(path="models/e5", save_every=100)         # of this machine: in no key
 
 A field that has its default is left out of the JSON, so that a new field changes no key of finished work.
 """
@@ -288,25 +287,6 @@ def _with_own(component: Mapping[str, Json]) -> dict[str, Json]:
     own = {key: component[key] for key in OWN if key in component}
     rest = {key: value for key, value in component.items() if key not in OWN}
     return {**rest, **({"own": own} if own else {})}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Knobs:
-    """What of this machine a stage uses and no key holds: it cannot change a result beyond rounding."""
-
-    path: str | None = None
-    "Folder or hub id of the backbone; None where this run makes it."
-    revision: str | None = None
-    "Commit on the hub."
-    checkpoint: str | None = None
-    "Folder of a checkpoint of this project that --model names."
-    tokenizer: str | None = None
-    "Folder or hub id of the tokenizer, where it is not the backbone's."
-    device_map: str | None = None
-    engine: Mapping[str, Any] = field(default_factory=dict)
-    "How much of the machine the engine gets: keys of ENGINE_ARGS in harness/runtime/engines.py."
-    save_every: int = 500
-    "Training steps between resumable states."
 
 
 def file_of(task: str) -> str:

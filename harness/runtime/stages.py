@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from harness.api.protocols import Json
-from harness.runtime.arguments import Arguments, Knobs
+from harness.runtime.arguments import Arguments
+from harness.runtime.knobs import Knobs
 
 VERSIONS: Mapping[str, int] = {"init": 1, "train": 1, "predict": 1, "score": 1}
 "Verb -> version.  Raise one when a default or the meaning of an argument of that verb changes."

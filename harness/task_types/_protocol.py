@@ -63,6 +63,11 @@ class TypeDefaults(RouteDefaults):
     and maps no fields."""
 
     @staticmethod
+    def allows_no_answer(options: Any) -> bool:
+        """Whether that a text holds no answer is an answer (SQuAD 2.0)."""
+        return False
+
+    @staticmethod
     def sample_key(task: TaskSpec) -> str:
         """By which a limit draws rows: tasks with the same key get the same rows."""
         return task.task

@@ -90,6 +90,11 @@ def head(task: TaskSpec, options: Options) -> HeadSpec:
     return HeadSpec(kind="span", num_outputs=2)
 
 
+def allows_no_answer(options: Options) -> bool:
+    """Whether questions may have no answer in their context."""
+    return options.allow_empty
+
+
 def build(row: Mapping[str, Any], *, task: TaskSpec, lang: str, row_id: str) -> Example | None:
     """Make an Example; raises UserError for values that do not fit."""
     gold, starts = None, ()

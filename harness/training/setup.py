@@ -79,23 +79,8 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> Tr
         raise UserError("float16 training needs a GPU", where=f"training stage {stage.name}", todo="precision: auto")
     set_seed(seed_of("start", seed=seed) % 2**31)
     adapter: Any = _load(stage, root=root, machine=machine)
-    read = [
-        read_training_data(
-            component,
-            stage=stage,
-            machine=machine,
-            tokenizer=adapter.tokenizer,
-            max_positions=adapter.max_positions,
-            training=training,
-        )
-        for component in stage.args.tasks
-    ]
-    data = {one.name: one for one in read}
-    for one in read:
-        check_lengths(
-            [f for item in one.items for f in item], longest=adapter.max_positions, where=f"training rows of '{one.name}'"
-        )
-    mixture = _mixture(read, training, seed)
+    data = {one.name: one for one in _read(stage, adapter, machine=machine)}
+    mixture = _mixture(list(data.values()), training, seed)
     total_steps = mixture.steps_for(epochs=training.epochs, max_steps=training.max_steps)
     mixed = {"bfloat16": "bf16", "float16": "fp16", "float32": "no"}[precision]
     AcceleratorState._reset_state()  # it is shared, and refuses another precision than that of the stage before
@@ -112,25 +97,12 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> Tr
     )
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_factor(training, total_steps=total_steps))
     adapter.module.train()
-    works = {
-        name: Work(
-            adapter=adapter,
-            module=one.module,
-            options=one.options,
-            question=Question(None, one.question.pooling) if one.question.pooling else Question(one.head, None),
-            machine=machine,
-            accelerator=accelerator,
-            seed=seed,
-            one_pass_per_example=one.module.ONE_PASS_PER_EXAMPLE,
-        )
-        for name, one in data.items()
-    }
     return TrainingRun(
         folder=stage.folder(root),
         machine=machine,
         training=training,
         data=data,
-        works=works,
+        works={name: _work(one, adapter, accelerator, seed=seed, machine=machine) for name, one in data.items()},
         # The model is not wrapped: gradients.py exchanges gradients itself, once a step, whatever the pieces of each process.
         optimizer=accelerator.prepare_optimizer(optimizer),
         scheduler=scheduler,
@@ -139,6 +111,40 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> Tr
         states=States(folder=stage.folder(root), keep_all=machine.keep == "all"),
         save_every=machine.save_every or stage.knobs.save_every,
         progress=Progress(),
+    )
+
+
+def _read(stage: Stage[TrainArguments], adapter: Any, *, machine: Machine) -> list[TrainingData]:
+    """Rows of each component as features; raises UserError for one that is longer than the model takes."""
+    read = [
+        read_training_data(
+            component,
+            stage=stage,
+            machine=machine,
+            tokenizer=adapter.tokenizer,
+            max_positions=adapter.max_positions,
+            training=stage.args.hyper_parameters,
+        )
+        for component in stage.args.tasks
+    ]
+    for one in read:
+        features = [feature for item in one.items for feature in item]
+        check_lengths(features, longest=adapter.max_positions, where=f"training rows of '{one.name}'")
+    return read
+
+
+def _work(data: TrainingData, adapter: Any, accelerator: Any, *, seed: int, machine: Machine) -> Work:
+    """What the loss of a component is computed with."""
+    question = Question(None, data.question.pooling) if data.question.pooling else Question(data.head, None)
+    return Work(
+        adapter=adapter,
+        module=data.module,
+        options=data.options,
+        question=question,
+        machine=machine,
+        accelerator=accelerator,
+        seed=seed,
+        one_pass_per_example=data.module.ONE_PASS_PER_EXAMPLE,
     )
 
 

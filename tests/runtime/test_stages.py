@@ -9,7 +9,6 @@ from harness.api.errors import UserError
 from harness.runtime.arguments import (
     ComponentArguments,
     InitArguments,
-    Knobs,
     ModelArguments,
     PredictArguments,
     ScoreArguments,
@@ -17,6 +16,7 @@ from harness.runtime.arguments import (
     TrainArguments,
     read_arguments,
 )
+from harness.runtime.knobs import Knobs
 from harness.runtime.stages import Stage, TrainingPhase, begin, canonical, in_order, lock, mark_done, read_json, write_text
 from harness.specs.recipe import Training
 

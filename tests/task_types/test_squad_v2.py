@@ -166,10 +166,10 @@ def test_fakes_on_real_rows(shared: Path) -> None:
 def test_after_squad_v2_the_targets_still_always_answer(shared: Path) -> None:
     request = RunRequest(model="mini", tasks="xquad,tydiqa,squad_v2", intermediate="none,squad_v2", languages=("en",))
     made = make_plan(request, catalog=Catalog(), place=DataPlace(data_dir=shared / "hub", offline=True))
-    asked = {(s.args["task"], s.args["options"].get("allow_empty", False)) for s in made.stages if s.verb == "predict"}
+    asked = {(s.args.task, s.args.options.get("allow_empty", False)) for s in made.stages if s.verb == "predict"}
     assert asked == {("xquad", False), ("tydiqa", False), ("squad_v2", True)}
-    trained = [component for s in made.stages if s.verb == "train" for component in s.args["tasks"]]
-    kinds = {(component["task"], component["options"].get("allow_empty", False)) for component in trained}
+    trained = [component for s in made.stages if s.verb == "train" for component in s.args.tasks]
+    kinds = {(component.task, component.options.get("allow_empty", False)) for component in trained}
     assert {kind for kind in kinds if "squad" in kind[0] or kind[0] == "tydiqa"} == {
         ("squad_v1", False),
         ("tydiqa", False),

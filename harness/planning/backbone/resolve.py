@@ -32,8 +32,9 @@ from harness.planning.backbone.model_args import (
     config_of,
 )
 from harness.planning.catalog.catalog import Catalog, Entry
-from harness.runtime.arguments import Knobs, ModelArguments
+from harness.runtime.arguments import ModelArguments
 from harness.runtime.engines import ENGINE_ARGS, Engine, parse_engine_args
+from harness.runtime.knobs import Knobs
 from harness.specs.preset import PresetSpec
 
 MODEL_ARGS = {
@@ -239,7 +240,7 @@ def _facts(preset: Entry[PresetSpec] | None, path: Any, arguments: ModelArgument
     spec = preset.spec if preset else None
     shown = os.path.basename(str(path).rstrip("/")) if path and _is_folder(str(path)) else path
     keys = ("parameters", "non_embedding_parameters", "layers", "hidden_size", "licence")
-    facts: dict[str, Any] = {key: getattr(spec, key, None) for key in keys}
+    facts: dict[str, Any] = spec.model_dump(include=set(keys)) if spec else dict.fromkeys(keys)
     if path and _is_folder(str(path)):
         facts |= read_sizes(Path(path).expanduser())
     held = covered(spec.languages) if spec else None

@@ -20,7 +20,7 @@ DEFAULT = "value"
 
 @dataclass(frozen=True, kw_only=True)
 class ValueMetric:
-    """The metric of one value, in the shape of `Metric` (harness/api/protocols.py)."""
+    """The metric of one value, in the shape of `Metric` (harness/scoring/metrics/_protocol.py)."""
 
     name: str
     family: str

@@ -1,7 +1,7 @@
 """From likelihoods and generated texts back to labels, spans and tags.
 
 choose([[-3.1, 2, 0.0], [-2.7, 4, 1.0]], [[3, 3], [9, 12]], labels=["yes", "no"], normalise="per_token")     # 'no'
-read_answer("in Kazan.", example, task=task, generate=task.prompt.generate, options=options)
+read_answer("in Kazan.", example, task=task, generate=task.prompt.generate, allow_empty=False)
 """
 
 from collections.abc import Sequence
@@ -43,13 +43,13 @@ def choose(
     return Answer(labels[int(np.argmax(scores))], scores=tuple(float(score) if np.isfinite(score) else None for score in scores))
 
 
-def read_answer(text: str, example: Any, *, task: TaskSpec, generate: Generate, options: Any) -> Answer:
-    """The tags, or the answer to a question, that a generated text gives."""
+def read_answer(text: str, example: Any, *, task: TaskSpec, generate: Generate, allow_empty: bool) -> Answer:
+    """The tags, or the answer to a question (or none, where that is allowed), that a generated text gives."""
     if generate.form == "entities":
         return Answer(*read_entities(text, example.tokens, labels=task.labels, nothing=generate.nothing))
     if generate.form == "word_tags":
         return Answer(*read_word_tags(text, example.tokens, labels=task.labels))
-    return _span(text.strip(), example.context, generate=generate, allow_empty=getattr(options, "allow_empty", False))
+    return _span(text.strip(), example.context, generate=generate, allow_empty=allow_empty)
 
 
 def _span(text: str, context: str, *, generate: Generate, allow_empty: bool) -> Answer:

@@ -129,7 +129,8 @@ class PromptRoute(RouteDefaults):
     ) -> list[Feature]:
         """Prompts with their answers; the label of each position is the token that follows it, of the answer only."""
         wordings = self._wordings(examples, task)
-        kept = [n for n, example in enumerate(examples) if _is_trainable(example, options)]
+        no_answer = self.module.allows_no_answer(options)
+        kept = [n for n, one in enumerate(examples) if one.gold is not None and (one.gold != [""] or no_answer)]
         asks = []
         for example in (examples[n] for n in kept):
             prompt = self.rendered(example, wordings[example.lang], task=task, tokenizer=tokenizer)
@@ -180,12 +181,13 @@ class PromptRoute(RouteDefaults):
             return found
         assert [feature.example for feature in features] == list(range(len(examples))), "each example is one request"
         generate, normalise = task.prompt.generate, self.prompt_args.normalise or task.prompt.normalise
+        no_answer = self.module.allows_no_answer(options)
         predictions = []
         for example, feature, partial in zip(examples, features, partials, strict=True):
             if generate is None:
                 answer = choose(partial, feature.info, labels=task.labels, normalise=normalise)
             else:
-                answer = read_answer(partial, example, task=task, generate=generate, options=options)
+                answer = read_answer(partial, example, task=task, generate=generate, allow_empty=no_answer)
             predictions.append(
                 Prediction(
                     id=example.id,
@@ -236,8 +238,3 @@ class PromptRoute(RouteDefaults):
     def _turn(self, example: Any, wording: Wording, *, answered: bool) -> Turn:
         parts = wording.parts(example)
         return Turn(parts.instruction, parts.context, wording.delimiter, (wording.answer(example) or "") if answered else "")
-
-
-def _is_trainable(example: Any, options: Any) -> bool:
-    """Whether an example has a right answer; `no answer` is one for SQuAD 2.0 only."""
-    return example.gold is not None and (example.gold != [""] or getattr(options, "allow_empty", False))
