@@ -1,1 +1,1 @@
-"""Task types: one module each, with the functions of harness.task_types._protocol.TaskType; loaded by name through the registry."""
+"""Task types: one module each, with what `TaskType` in _protocol.py asks; loaded by name through the registry."""
