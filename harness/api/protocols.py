@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
-    from harness.specs.task import TaskSpec
-
 Json: TypeAlias = Any
 "A value that `json.dumps` writes and reads back unchanged."
+Task: TypeAlias = Any
+"A TaskSpec (harness/specs/task.py), which is above this wing."
 Output: TypeAlias = np.ndarray
 """What an adapter gives for one feature, fp32 on the CPU, padding removed:
 head `sequence` [C] logits; `choice` [] one logit; `token` [T, C] logits; `span` [T, 2] start and end logits;
@@ -135,15 +135,15 @@ class Asks(Protocol):
     """How a model is asked and its answers are read: a task type with a head or vectors, and every prompt route."""
 
     def encode(
-        self, examples: Sequence[Any], *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast, options: Any, train: bool
+        self, examples: Sequence[Any], *, task: Task, tokenizer: PreTrainedTokenizerFast, options: Any, train: bool
     ) -> list[Feature]:
         """Features of a chunk of examples, ordered by (example, part).  `labels` are set wherever gold is known."""
 
-    def reduce(self, feature: Feature, output: Output, *, task: TaskSpec, options: Any) -> Partial:
+    def reduce(self, feature: Feature, output: Output, *, task: Task, options: Any) -> Partial:
         """Keep of a feature's output what `decode` needs; deterministic, small."""
 
     def decode(
-        self, examples: Sequence[Any], features: Sequence[Feature], partials: Sequence[Partial], *, task: TaskSpec, options: Any
+        self, examples: Sequence[Any], features: Sequence[Feature], partials: Sequence[Partial], *, task: Task, options: Any
     ) -> list[Prediction]:
         """Predictions of one (task, language) cell in the order of the examples; no model, no tokenizer.
 
@@ -151,7 +151,7 @@ class Asks(Protocol):
         array [N, D], memory-mapped, of which a type that has many reads a piece at a time.
         """
 
-    def oracle(self, feature: Feature, example: Any, *, task: TaskSpec, options: Any) -> Output | str:
+    def oracle(self, feature: Feature, example: Any, *, task: Task, options: Any) -> Output | str:
         """An Output (or a text) from which `decode` gives the gold: what the fakes put in the model's place."""
 
 
@@ -182,7 +182,7 @@ class RouteDefaults:
     "augment(feature, *, rng: np.random.Generator, tokenizer, options) -> Feature: what is random anew in each epoch (masking)."
 
     @staticmethod
-    def head(task: TaskSpec, options: Any) -> HeadSpec | None:
+    def head(task: Task, options: Any) -> HeadSpec | None:
         """The head to train; None if training and prediction use pooled vectors, or the model's own words."""
         return None
 

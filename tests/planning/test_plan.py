@@ -142,6 +142,15 @@ def test_impossible_pairs_of_task_and_adapter_come_in_one_error(here):
     assert plan(here, tasks="bare", model_args="adapter=finetuned").cells
 
 
+def test_a_type_that_trains_nothing_is_refused_before_anything_is_loaded(here):
+    mining = {"type": "bitext_mining", "fields": {"sources": "a", "targets": "a", "gold": "label"}, "labels": [], "options": {}}
+    write(here, pairs("mined", **{**mining, "metrics": ["mined_pairs"]}))
+    rows(here, "mined", "train", "en", "de")
+    text = failure(here, tasks="right", intermediate="mined")
+    assert "--intermediate: task 'mined' (bitext_mining) cannot be trained" in text
+    assert "translation_ranking" in text
+
+
 def test_languages_and_limit(here):
     made = plan(here, languages=("de",), limit=2)
     assert {cell.lang for cell in made.cells} == {"de"}
