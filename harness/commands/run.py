@@ -49,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run a seed that has learnt nothing again with another, in all intermediate settings of its task; the board says so",
     )
     parser.add_argument(
+        "--verify", action="store_true", help="check all that finished stages wrote against its hashes, weights included"
+    )
+    parser.add_argument(
         "--references", default="", metavar="NAME,...", help="published numbers to show on the board (see `ls references`)"
     )
 
@@ -65,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     root = Path(args.output_path)
     replaced: list[dict[str, object]] = []
     while True:
-        report, request = _execute(plan, catalog=catalog, root=root, machine=machine, replaced=replaced)
+        report, request = _execute(plan, args, catalog=catalog, machine=machine, replaced=replaced)
         found = degenerate_runs(plan, root=root)
         again = with_replacements(plan.request, found) if args.replace_degenerate else None
         replaced += [_replacement(run, plan, again) for run in found if args.replace_degenerate]
@@ -94,10 +97,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _execute(
-    plan: Plan, *, catalog: Catalog, root: Path, machine: Machine, replaced: Sequence[Mapping[str, object]]
+    plan: Plan,
+    args: argparse.Namespace,
+    *,
+    catalog: Catalog,
+    machine: Machine,
+    replaced: Sequence[Mapping[str, object]],
 ) -> tuple["Report", Path]:
     """Run the stages; under torchrun all but the first process train and predict with it and write nothing."""
-    request = root
+    request = root = Path(args.output_path)
     if is_first():
         todo = [stage for stage in plan.stages if not stage.is_done(root)]
         done = len(plan.stages) - len(todo)
@@ -105,7 +113,7 @@ def _execute(
         request = write_request(plan, catalog=catalog, root=root, replaced=replaced)
     from harness.executors.local import execute  # imports torch
 
-    return execute(plan.stages, root=root, machine=machine), request
+    return execute(plan.stages, root=root, machine=machine, verify=args.verify), request
 
 
 def _replacement(run: DegenerateRun, plan: Plan, again: RunRequest | None) -> dict[str, object]:
@@ -125,6 +133,8 @@ def _replacement(run: DegenerateRun, plan: Plan, again: RunRequest | None) -> di
 def _tell(plan: Plan, report: "Report") -> list[str]:
     """Say on stderr what was not done and why; returns the reasons of blocked cells."""
     blocked = plan.missing()
+    for stage, wrong in report.made_again:
+        say(f"made again: {stage.name} ({wrong})")
     for reason in blocked:
         say(f"missing: {reason}")
     for stage, error in report.failed:

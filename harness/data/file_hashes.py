@@ -1,15 +1,15 @@
-"""SHA-256 of data files, remembered in the user's cache folder by path, size and time of change.
+"""SHA-256 of data files, remembered in the user's cache folder by path, size, inode and both times.
 
 files_fingerprint([path])       # 'file:4f53cda18c2baa0c'
 """
 
 import hashlib
-import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.api.cache import cache_folder, remember
+from harness.api.cache import cache_folder, recall, remember
 
 
 def files_fingerprint(paths: Sequence[Path]) -> str:
@@ -27,40 +27,52 @@ def combined_fingerprint(kind: str, fingerprints: Sequence[str]) -> str:
 
 
 class _State(NamedTuple):
-    """A file as its digest is remembered for."""
+    """A file as its digest is remembered for: a file that is replaced by another is another inode or has another change time."""
 
     path: str
     size: int
+    inode: int
     mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> "_State":
+        """The state of a file now."""
+        stat = path.stat()
+        return cls(str(path.resolve()), stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the file was left alone for so long that a change would show in its times, whatever their resolution."""
+        return time.time_ns() - max(self.ctime_ns, self.mtime_ns) > DOUBT_NS
 
 
+DOUBT_NS = 2_000_000_000
+"Within so many nanoseconds after a change a file may change again and show the same times (FAT counts in steps of 2 s)."
 _SEEN: dict[_State, str] = {}
 "Digests that this process has asked for."
 
 
 def _digests(paths: Sequence[Path]) -> list[str]:
     """SHA-256 of each file; the store is read and written once, since treebanks and CCGbank are thousands of files."""
-    states = [_State(str(path.resolve()), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in paths]
+    states = [_State.of(path) for path in paths]
     store = cache_folder() / "file_hashes.json"
     fresh: dict[str, list[int | str]] = {}
-    known = _known(store) if any(state not in _SEEN for state in states) else {}
-    for state in states:
-        if state not in _SEEN:
-            entry = known.get(state.path, [])
-            if entry[:2] != [state.size, state.mtime_ns]:
-                with open(state.path, "rb") as file:
-                    entry = [state.size, state.mtime_ns, hashlib.file_digest(file, "sha256").hexdigest()]
-                fresh[state.path] = entry
-            _SEEN[state] = str(entry[2])
+    digests: dict[_State, str] = {}
+    known = recall(store) if any(state not in _SEEN for state in states) else {}
+    for state in dict.fromkeys(states):
+        entry = known.get(state.path, [])
+        if state in _SEEN:
+            digests[state] = _SEEN[state]
+        elif entry[:-1] == list(state[1:]):
+            digests[state] = str(entry[-1])
+        else:
+            with open(state.path, "rb") as file:
+                digests[state] = hashlib.file_digest(file, "sha256").hexdigest()
+            if state.is_settled:
+                fresh[state.path] = [*state[1:], digests[state]]
+    _SEEN.update({state: digest for state, digest in digests.items() if state.is_settled})
     if fresh:
         # When two processes do so at once, entries of one are lost and hashed again later.
-        remember(store, {**_known(store), **fresh})
-    return [_SEEN[state] for state in states]
-
-
-def _known(store: Path) -> dict[str, list[int | str]]:
-    try:
-        content = json.loads(store.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):  # none yet, or from a machine that stopped while writing: hash again
-        return {}
-    return content if isinstance(content, dict) else {}
+        remember(store, {**recall(store), **fresh})
+    return [digests[state] for state in states]

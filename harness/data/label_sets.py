@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.api.cache import cache_folder, remember
+from harness.api.cache import cache_folder, recall, remember
 from harness.api.errors import UserError
 from harness.data.examples import data_fingerprint, load_examples
 from harness.data.locations import DataPlace
@@ -30,14 +30,15 @@ def label_set(spec: TaskSpec, *, place: DataPlace, task_folder: str | Path | Non
     langs = spec.train_languages
     fingerprint = data_fingerprint(spec, split="train", langs=langs, place=place, task_folder=task_folder)
     store = cache_folder() / "label_sets" / f"{_key(spec, fingerprint)}.json"
-    if store.is_file():
-        return tuple(json.loads(store.read_text(encoding="utf-8")))
+    known = recall(store).get("labels")
+    if known:
+        return tuple(known)
     unlabelled = spec.model_copy(update={"labels": ()})
     found = load_examples(unlabelled, split="train", langs=langs, place=place, task_folder=task_folder)
     labels = sorted(set(_labels(example.gold for example in found.examples)))
     if not labels:
         raise UserError(f"the training rows of task '{spec.task}' hold no label", where="labels_from: train", found=found.origin)
-    remember(store, labels)
+    remember(store, {"labels": labels})
     return tuple(labels)
 
 

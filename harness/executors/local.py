@@ -17,16 +17,14 @@ from harness.api.errors import UserError
 from harness.prediction.loop import clean, predict_bundle, read_predictions
 from harness.runtime.arguments import InitArguments, PredictArguments, ScoreArguments, TrainArguments
 from harness.runtime.folders import remove_folder, sweep
+from harness.runtime.integrity import TEMPORARY
 from harness.runtime.loading import has_weights
 from harness.runtime.machine import Machine
 from harness.runtime.processes import SharedFailure, from_first, join, leave, num_ranks, rank
 from harness.runtime.provenance import provenance
-from harness.runtime.stages import AnyStage, Stage, begin, canonical, lock, mark_done, read_json, write_text
+from harness.runtime.stages import AnyStage, Stage, begin, canonical, forget, lock, mark_done, read_done, write_text, wrong_with
 from harness.scoring.score import score_cell, write_score
 from harness.training.loop import tidy, train
-
-TEMPORARY = (".", "state-", "best-", "partials-", "vectors-", "bundle")
-"Beginnings of the names of what a stage needs only while it runs."
 
 
 @dataclass(kw_only=True)
@@ -39,6 +37,8 @@ class Report:
     failed: list[tuple[AnyStage, str]] = field(default_factory=list)
     not_run: list[AnyStage] = field(default_factory=list)
     "Because a stage that they need failed."
+    made_again: list[tuple[AnyStage, str]] = field(default_factory=list)
+    "Stages that said they were done, and why they were not believed."
 
     def settled(self) -> set[str]:
         """Keys of all stages that need no more attention."""
@@ -58,13 +58,18 @@ class _Run:
     report: Report = field(default_factory=Report)
 
 
-def execute(stages: Sequence[AnyStage], *, root: Path, machine: Machine) -> Report:
-    """Run every stage that is not done; stages must come inputs first.  Reports of all but the first process are empty."""
+def execute(stages: Sequence[AnyStage], *, root: Path, machine: Machine, verify: bool = False) -> Report:
+    """Run every stage that is not done; stages must come inputs first.  Reports of all but the first process are empty.
+
+    What a finished stage wrote is checked before it is read; where it is not as it was written, it is made again.  `verify`
+    checks all of it, what nothing reads any more included.
+    """
     join(machine.device)
     run = _Run(stages=stages, root=root, machine=machine if rank() == 0 else replace(machine, progress=False))
     if rank() > 0:
         _follow(run)
     else:
+        _distrust(run, verify=verify)
         while any(stage.key not in run.report.settled() for stage in stages):
             if not _progress(run, wait=False):
                 _progress(run, wait=True)
@@ -72,6 +77,25 @@ def execute(stages: Sequence[AnyStage], *, root: Path, machine: Machine) -> Repo
         from_first(lambda: None)
     leave()
     return run.report
+
+
+def _distrust(run: _Run, *, verify: bool) -> None:
+    """Take the word `done` from finished stages that will be read and are not as they were written, the last ones first."""
+    undone = {stage.key for stage in run.stages if not stage.is_done(run.root)}
+    readers: dict[str, set[str]] = {}
+    for stage in run.stages:
+        for parent in stage.inputs:
+            readers.setdefault(parent.key, set()).add(stage.key)
+    for stage in reversed(run.stages):
+        own = readers.get(stage.key, set())
+        if stage.key in undone or not (verify or not own or undone & own):
+            continue
+        with lock(stage.folder(run.root), wait=False) as held:
+            wrong = wrong_with(stage.folder(run.root), deep=verify) if held else ""
+            if wrong:
+                forget(stage.folder(run.root))
+                undone.add(stage.key)
+                run.report.made_again.append((stage, wrong))
 
 
 def _progress(run: _Run, *, wait: bool) -> bool:
@@ -244,7 +268,7 @@ def _score(run: _Run, stage: Stage[ScoreArguments]) -> dict[str, object]:
     """Score the predictions of the stage's one input."""
     predict = stage.inputs[0].folder(run.root)
     args = stage.args
-    expected = read_json(predict / "done.json")["examples"]
+    expected = read_done(predict)["examples"]
     cell = score_cell(
         read_predictions(predict),
         metrics=args.metrics,

@@ -4,21 +4,20 @@ numbers = estimate(plan, root=root, machine=machine)
 numbers.training[stage.key].steps, numbers.notes
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from harness.api.cache import cache_folder, recall, remember
 from harness.api.errors import UserError
 from harness.api.registry import TASK_TYPES
 from harness.data.examples import Split
-from harness.data.file_hashes import cache_folder
 from harness.data.rows import load_rows
 from harness.planning.plan import Plan
 from harness.runtime.arguments import PredictArguments, SplitRows, TrainArguments, file_of
 from harness.runtime.machine import Machine
-from harness.runtime.stages import canonical, write_json
+from harness.runtime.stages import canonical
 from harness.training.mixture import Mixture, SampledTask
 
 BYTES_FULL_TRAINING = 16
@@ -118,14 +117,14 @@ def _num_rows(rows: SplitRows, split: Split, machine: Machine) -> int | None:
             )
         except UserError:
             return None  # the run itself reports data that cannot be read
-        write_json(store, known)
+        remember(store, known)
     return known[key]
 
 
 @lru_cache(maxsize=1)
 def _known_rows(store: Path, changed: int) -> dict[str, int]:
     """Counts of earlier plans; read again when another process changed them (`changed` is the time of that)."""
-    return dict(json.loads(store.read_text(encoding="utf-8"))) if changed else {}
+    return recall(store) if changed else {}
 
 
 def _notes(plan: Plan, root: Path, machine: Machine) -> list[str]:
@@ -150,7 +149,7 @@ def _notes(plan: Plan, root: Path, machine: Machine) -> list[str]:
             notes.append(
                 "disk: checkpoints are low-rank adapters and heads, about a hundredth of the model each"
                 if low_rank
-                else f"disk: {_gib(kept)} of checkpoints stay (--keep {machine.keep}), {_gib(total * 12)} more while one trains"
+                else f"disk: {_gib(kept)} of checkpoints stay (--keep {machine.keep}), {_gib(total * 24)} more while one trains"
             )
         else:
             notes.append(f"device memory: about {_gib(inference)} to predict; no checkpoints are written")

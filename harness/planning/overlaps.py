@@ -5,14 +5,16 @@
 Hashes are kept in the user's cache folder by what made them, so that each split is read for this once.
 """
 
+import contextlib
 import hashlib
+import os
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from harness.api.cache import cache_folder
 from harness.data.examples import Split, load_examples
-from harness.data.file_hashes import cache_folder
 from harness.data.overlap import example_hashes
 from harness.planning.plan import Plan
 from harness.runtime.arguments import PredictArguments, SplitRows, TrainArguments, file_of
@@ -59,14 +61,15 @@ def _hashes(rows: SplitRows, split: Split, *, machine: Machine) -> np.ndarray:
     content = canonical([rows.task, dict(rows.spec), dict(rows.data), split])
     digest = hashlib.sha256(content.encode()).hexdigest()[:24]
     path = cache_folder() / "overlaps" / f"{digest}.npy"
-    if path.is_file():
+    with contextlib.suppress(OSError, ValueError, EOFError):  # not there, or torn: read the rows
         known: np.ndarray = np.load(path, allow_pickle=False)
         return known
     hashes = _read(spec, split, list(rows.data), machine)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp.npy")
-    np.save(temporary, hashes, allow_pickle=False)
-    temporary.replace(path)
+    with contextlib.suppress(OSError):  # what is not remembered is made again
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.npy")
+        np.save(temporary, hashes, allow_pickle=False)
+        temporary.replace(path)
     return hashes
 
 

@@ -56,7 +56,7 @@ def component_arguments(
         prompt=_stated(task.route.prompt.of_training) if in_words else None,
         # Translations and English rows of a task share its head.
         head=LM_HEAD if in_words else own_file if own_file != source.task else None,
-        speech=chat_format if in_words else "",
+        chat_format=chat_format if in_words else "",
         validation=validation,
         exclude=tuple(tests),
     )
@@ -78,7 +78,7 @@ def predict_arguments(
         calibration=_calibration(spec, lang, fingerprints),
         # Whether the model was fine-tuned shows in the stage that it starts from.
         prompt=_stated(task.route.prompt, without={"sft"}) if in_words else None,
-        speech=chat_format if in_words else "",
+        chat_format=chat_format if in_words else "",
         shots=_shots(task, fingerprints) if in_words else None,
         limit=limit,
     )

@@ -121,7 +121,7 @@ class ComponentArguments(SplitRows):
     "How its rows are put into words (fields of PromptArgs); None = a head is trained."
     head: str | None = None
     "Name of the head that it trains, where that is not the task's."
-    speech: str = ""
+    chat_format: str = ""
     "Fingerprint of the chat template and generation settings."
     validation: SplitRows | None = None
     "English rows that choose the checkpoint."
@@ -221,7 +221,7 @@ class PredictArguments(_Part):
     calibration: CalibrationRows | None = None
     prompt: Mapping[str, Json] | None = None
     "How the rows are put into words (fields of PromptArgs); None = a head or vectors answer."
-    speech: str = ""
+    chat_format: str = ""
     "Fingerprint of the chat template and generation settings."
     shots: SplitRows | None = None
     "English rows from which solved examples are drawn."

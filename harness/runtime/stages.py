@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,13 +24,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from harness.api.errors import UserError
 from harness.api.protocols import Json
 from harness.runtime.arguments import Arguments
+from harness.runtime.integrity import damage, seal, sync_folder
 from harness.runtime.knobs import Knobs
 
-VERSIONS: Mapping[str, int] = {"init": 1, "train": 1, "predict": 1, "score": 1}
+VERSIONS: Mapping[str, int] = {"init": 2, "train": 2, "predict": 2, "score": 2}
 "Verb -> version.  Raise one when a default or the meaning of an argument of that verb changes."
 
+
+DONE_FILE, LOCK_FILE = "done.json", "lock"
+AGAIN = "run the command again: what is broken is made again"
 
 A = TypeVar("A", bound=Arguments, covariant=True)
 """What a stage's verb receives."""
@@ -86,7 +92,7 @@ class Stage(Generic[A]):
 
     def is_done(self, root: Path) -> bool:
         """Whether its result is complete on disk."""
-        return (self.folder(root) / "done.json").is_file()
+        return (self.folder(root) / DONE_FILE).is_file()
 
 
 AnyStage = Stage[Any]
@@ -144,15 +150,49 @@ def begin(stage: AnyStage, root: Path) -> Path:
 
 
 def mark_done(stage: AnyStage, root: Path, facts: Mapping[str, Json]) -> None:
-    """Write done.json: the key and whatever later stages and boards want to know."""
-    write_json(stage.folder(root) / "done.json", {"key": stage.key, **facts})
+    """Write done.json: the key, what the stage wrote with sizes and hashes, and what later stages and boards want to know."""
+    folder = stage.folder(root)
+    write_json(folder / DONE_FILE, {"key": stage.key, "files": seal(folder), **facts})
+    with (folder / DONE_FILE).open("rb") as file:
+        os.fsync(file.fileno())
+    sync_folder(folder)
+
+
+def read_done(folder: Path) -> dict[str, Any]:
+    """What done.json says; raises UserError where it is not there or cannot be read."""
+    try:
+        found = read_json(folder / DONE_FILE)
+    except (OSError, ValueError) as error:
+        raise UserError("done.json cannot be read", where=str(folder), found=str(error), todo=AGAIN) from error
+    if not isinstance(found, dict) or "key" not in found:
+        raise UserError("done.json does not say what is done", where=str(folder), todo=AGAIN)
+    return found
+
+
+def wrong_with(folder: Path, *, only: Iterable[str] = (), deep: bool = False) -> str:
+    """Why a folder that says that it is done cannot be believed; empty where all that it wrote is as it was written."""
+    try:
+        files = read_done(folder).get("files", {})
+    except UserError as error:
+        return error.message
+    return damage(folder, files, only=only, deep=deep)
+
+
+def forget(folder: Path) -> None:
+    """Remove what a stage wrote, the word that it is done first; only under its lock."""
+    (folder / DONE_FILE).unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK_FILE:
+            path.unlink()
 
 
 @contextlib.contextmanager
 def lock(folder: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold the stage's lock; yields False at once if another process has it and `wait` is off."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a") as handle:
+    with (folder / LOCK_FILE).open("a") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

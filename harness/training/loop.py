@@ -9,6 +9,7 @@ step sees and what its dropout draws are functions of the step.
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def train(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> dict
 
 def _resume(run: TrainingRun) -> int:
     """Restore the newest state, if there is one; returns the number of steps done."""
-    state = run.states.newest()
+    state = run.states.newest(tell=_tell)
     if state is not None:
         run.module.load_state_dict(state.tensors["model"])
         run.optimizer.load_state_dict(state.tensors["optimizer"])
@@ -70,6 +71,12 @@ def _resume(run: TrainingRun) -> int:
     if rank() == 0:
         run.log = Log(run.folder / "log.jsonl", run.progress)
     return state.step if state else 0
+
+
+def _tell(text: str) -> None:
+    """Say something beside the progress bar, once."""
+    if rank() == 0:
+        tqdm.write(text, file=sys.stderr)
 
 
 def _save_state(run: TrainingRun, step: int) -> None:

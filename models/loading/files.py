@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 from harness.api.cache import cache_folder
 from harness.api.errors import UserError
 
-SMALL_FILES = ("*.json", "*.txt", "*.model")
+SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors")
 PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 EXPECTED = "a preset, a hub id `org/name`, or a folder with config.json, weights and tokenizer files"
@@ -102,8 +102,10 @@ def _download(path: str, *, revision: str | None, patterns: Sequence[str]) -> Pa
 
 
 def _convert(folder: Path, pickles: Sequence[Path]) -> Path:
-    """Copy of the folder in the cache whose weights are safetensors; made once for each state of the files."""
-    state = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in map(Path.resolve, pickles)]
+    """Copy of the folder in the cache whose weights are safetensors; made once for each state of all files that are read."""
+    read = sorted({*pickles, *_matching(folder, (*SMALL_FILES, "*.py"))})
+    stats = ((str(file), file.stat()) for file in map(Path.resolve, read))
+    state = [(name, stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats]
     digest = hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]
     target = cache_folder() / "converted" / f"{folder.name}-{digest}"
     if target.is_dir():

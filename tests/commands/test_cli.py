@@ -18,7 +18,7 @@ REQUEST = CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--
 REQUEST |= {"--no_train", "--remove_overlap", "--output_path", "--route", "--prompt_args"}
 MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet"}
 FLAGS = {
-    "run": TRUST | REQUEST | MACHINE | {"--dry_run", "--references", "--replace_degenerate"},
+    "run": TRUST | REQUEST | MACHINE | {"--dry_run", "--references", "--replace_degenerate", "--verify"},
     "plan": TRUST | REQUEST | MACHINE,
     "ls": CATALOG,
     "show": TRUST | CATALOG | {"--model", "--model_args", "--recipe", "--prompt_args", "--languages"},

@@ -1,6 +1,5 @@
 """CCG: both file formats, categories as labels, categories that training has not seen, and where the files are looked for."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -112,18 +111,19 @@ def test_missing_files_say_where_to_put_them(tmp_path: Path) -> None:
             assert part in str(caught.value)
 
 
-def test_labels_are_read_once_and_remembered(tmp_path: Path) -> None:
+def test_labels_are_read_once_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, ccg__train=f"{ITEMS}\n")
     spec, place = Catalog().task("ccg").spec, DataPlace(data_dir=tmp_path, offline=True)
+    asked, read = [], ccg.read
+    monkeypatch.setattr(ccg, "read", lambda files, **how: asked.append(files) or read(files, **how))
     labels = label_set(spec, place=place)
-    rows = tmp_path / "ccg" / "train"
-    known = rows.stat()
-    rows.write_bytes(b"?" * known.st_size)
-    os.utime(rows, ns=(known.st_atime_ns, known.st_mtime_ns))  # so that its hash is remembered
-    with pytest.raises(UserError, match="no sentence with CCG categories"):
-        load_examples(spec, split="train", langs=["en"], place=place)
+    assert (len(labels), len(asked)) == (4, 1)
     assert label_set(spec, place=place) == labels
-    assert label_set(spec.model_copy(update={"labels": labels}), place=place) == labels
+    assert len(asked) == 1
+    put(tmp_path, ccg__train=f"{ITEMS}\nYes|UH|INTJ\n")
+    more = label_set(spec, place=place)
+    assert (set(more) - set(labels), len(asked)) == ({"INTJ"}, 2)
+    assert label_set(spec.model_copy(update={"labels": labels}), place=place) == more
     mnli = Catalog().task("mnli").spec
     assert label_set(mnli, place=place) == mnli.labels
 

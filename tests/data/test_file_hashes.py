@@ -42,7 +42,7 @@ def test_the_fingerprint_is_that_of_the_bytes_and_is_known_without_reading_rows(
     assert fingerprint(source(), lang="de", place=mirror.place).startswith("file:")
 
 
-def test_hashes_are_remembered_until_size_or_time_changes(tmp_path, monkeypatch):
+def test_a_file_that_is_replaced_by_one_of_the_same_size_and_date_is_another(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = tmp_path / "a.txt"
 
@@ -53,8 +53,13 @@ def test_hashes_are_remembered_until_size_or_time_changes(tmp_path, monkeypatch)
     change("aaaa", 1)
     first = files_fingerprint([path])
     assert first == fingerprint_of(b"aaaa")
-    change("bbbb", 1)  # same size and time: not read again, here or in a process that starts later
-    assert files_fingerprint([path]) == hash_of_another_process(path) == first
+    change("bbbb", 1)  # same size and date
+    assert files_fingerprint([path]) == hash_of_another_process(path) == fingerprint_of(b"bbbb")
+    other = tmp_path / "b.txt"
+    other.write_text("dddd")
+    os.utime(other, ns=(1, 1))
+    other.rename(path)  # another inode
+    assert files_fingerprint([path]) == hash_of_another_process(path) == fingerprint_of(b"dddd")
     change("bbbb", 2)
     assert files_fingerprint([path]) == hash_of_another_process(path) == fingerprint_of(b"bbbb")
     change("ccccc", 2)

@@ -1,7 +1,6 @@
 """The prediction loop: each cell once, the same answers however it is cut, and the fakes in the model's place."""
 
 import json
-import os
 import shutil
 
 import numpy as np
@@ -12,6 +11,7 @@ from listening import listen
 from small_runs import Project, contents, differences
 
 from harness.api.errors import UserError
+from harness.executors.local import execute
 from harness.prediction.fakes import load_fake
 from models.decoder import Decoder
 from models.encoder import Encoder
@@ -145,14 +145,13 @@ def test_lengths_save_encoding_finished_cells_again(tmp_path, monkeypatch):
     project.run(tmp_path / "whole", tasks="pairs", languages=("en", "de"))
     last = len(calls)
     calls.clear()
-    assert project.run(tmp_path / "stopped", tasks="pairs", languages=("en", "de")).failed
+    plan, machine = project.plan(tasks="pairs", languages=("en", "de"))
+    assert execute(plan.stages, root=tmp_path / "stopped", machine=machine).failed
     (finished,) = lines(tmp_path / "stopped")
     (rows,) = (tmp_path / "project").glob(f"pairs-test-{'en' if '-en-' in finished else 'de'}.jsonl")
-    known = rows.stat()
-    rows.write_bytes(b"?" * known.st_size)
-    os.utime(rows, ns=(known.st_atime_ns, known.st_mtime_ns))  # so that its hash is remembered
+    rows.write_text("?")
     calls.clear()
-    assert not project.run(tmp_path / "stopped", tasks="pairs", languages=("en", "de")).failed
+    assert not execute(plan.stages, root=tmp_path / "stopped", machine=machine).failed
     assert len(calls) == 1
     assert differences(tmp_path / "whole", tmp_path / "stopped") == []
 

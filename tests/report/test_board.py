@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from written_runs import WrittenRun, nli, task
+from written_runs import WrittenRun, nli, seal_again, task
 
 from harness.api.errors import UserError, UserErrors
 from harness.api.registry import ROOT
@@ -276,6 +276,7 @@ def test_scores_and_statistics_that_do_not_belong_together_are_refused(tmp_path)
     score = read_json(path)
     score["score"]["value"] = 99.0
     write_json(path, score)
+    seal_again(path.parent)
     with pytest.raises(UserError, match="score and statistics do not belong together"):
         build_board([run.write()])
 

@@ -4,6 +4,7 @@ import multiprocessing
 from dataclasses import replace
 
 import pytest
+import xxhash
 
 from harness.api.errors import UserError
 from harness.runtime.arguments import (
@@ -49,7 +50,7 @@ SCORE = Stage(
     inputs=(PREDICT,),
 )
 
-GOLDEN = ["5a0550ba3f", "c5360ccdbe", "7c71c63651", "9387cea4b6"]
+GOLDEN = ["65851d4a91", "20fc6c7373", "c825b84f59", "cd614decfd"]
 "Change them only together with VERSIONS: every finished stage of every user is made again."
 
 
@@ -128,7 +129,9 @@ def test_done_is_written_last(tmp_path):
     assert read_json(folder / "args.json")["inputs"] == [PREDICT.name]
     mark_done(SCORE, tmp_path, {"examples": 3})
     assert SCORE.is_done(tmp_path)
-    assert read_json(folder / "done.json") == {"key": SCORE.key, "examples": 3}
+    size = (folder / "args.json").stat().st_size
+    hashes = {"args.json": {"size": size, "xxh3": xxhash.xxh3_128((folder / "args.json").read_bytes()).hexdigest()}}
+    assert read_json(folder / "done.json") == {"key": SCORE.key, "examples": 3, "files": hashes}
     assert {path.name for path in folder.iterdir()} == {"args.json", "done.json"}
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from harness.report.record.schema import SCHEMA, RequestFile, write_record
 from harness.runtime.arguments import ComponentArguments, ModelArguments, PredictArguments, ScoreArguments, TrainArguments
-from harness.runtime.stages import Stage, begin, mark_done, write_json
+from harness.runtime.integrity import seal
+from harness.runtime.stages import Stage, begin, mark_done, read_json, write_json
 from harness.scoring.score import score_cell, write_score
 
 LABELS = ("yes", "no", "perhaps")
@@ -32,7 +33,7 @@ def task(*languages, kind="classification", score=("accuracy.accuracy",), chance
     return {**spec, "notes": [], "same_task": [], **more}, metrics
 
 
-def lines(total, right, *, seed, answers=False, truncated=0, missing=0, first=0):
+def lines(total, right, *, seed, kind="classification", truncated=0, missing=0, first=0):
     """Predictions of `total` examples, of which `right` are right; which ones, the seed says."""
     rng = random.Random(seed)
     good = set(rng.sample(range(total), right))
@@ -40,11 +41,19 @@ def lines(total, right, *, seed, answers=False, truncated=0, missing=0, first=0)
     for i in range(total):
         gold = LABELS[i % 3]
         prediction = gold if i in good else LABELS[(i + 1) % 3]
-        if answers:
+        if kind == "span_qa":
             gold, prediction = [f"the house {i}"], f"house {i}" if i in good else f"old house {i}"
+        if kind == "lm_eval":
+            prediction = {"values": {"acc": float(i in good)}}
         line = {"id": f"{i + first:05d}", "prediction": None if i < missing else prediction, "gold": gold, "notes": []}
         found.append({**line, "num_truncated": 3 if i < truncated else 0})
     return found
+
+
+def seal_again(folder):
+    """Have done.json say that the files of a stage are as they are now, as if the stage had written them so."""
+    done = read_json(folder / "done.json")
+    write_json(folder / "done.json", {**done, "files": seal(folder)})
 
 
 @dataclass
@@ -114,7 +123,7 @@ class WrittenRun:
         score = Stage(label=label, args=how_scored, inputs=(predict,))
         if finished:
             draw = how.pop("draw", f"{intermediate}/{name}/{lang}/{seed}")
-            found = lines(total, right, seed=draw, answers=spec["type"] == "span_qa", **how)
+            found = lines(total, right, seed=draw, kind=spec["type"], **how)
             begin(predict, self.root)
             mark_done(predict, self.root, {"examples": total, "versions": {"torch": "2.13.0"}, "commit": "c0ffee"})
             begin(score, self.root)

@@ -54,10 +54,21 @@ MODEL_ARGS = {
     **ENGINE_ARGS,
 }
 FAKE_CAPABILITIES = ("forward_head", "embed", "loglikelihood", "generate")
-WEIGHTS = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "heads.json", "adapter_config.json", "decoder.json")
+TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+    "*.tiktoken",
+)
+"Files that say how a text becomes ids."
+WEIGHTS = ("*.safetensors", "*.bin", "config.json", "heads.json", "adapter_config.json", "decoder.json", "base.json", *TOKENIZER)
+"Files that say what a model computes."
 CHAT_FORMAT = ("chat_template*", "generation_config.json", "special_tokens_map.json", "tokenizer_config.json")
 "What says how a conversation is written and where an answer ends."
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "*.model", "vocab.txt")
 EMBEDDING = re.compile(r"(embeddings|embed_tokens|embed_positions|shared|tok_embeddings|wte|wpe)\.weight$")
 "Names of embedding tables in weight files."
 NOT_COUNTED = ("lm_head", "classifier", "qa_outputs", "cls.predictions", "pooler", "vision_tower", "multi_modal_projector")
@@ -178,7 +189,7 @@ def _tokenizer_fingerprint(tokenizer: Any) -> str | None:
     """Another tokenizer gives other inputs: where it lies is a knob, what it is, is not."""
     if tokenizer is None:
         return None
-    return _fingerprint(str(tokenizer), None, TOKENIZER) if _is_folder(str(tokenizer)) else str(tokenizer)
+    return _fingerprint(str(tokenizer), None, (*TOKENIZER, "chat_template*"))
 
 
 def _is_folder(path: str) -> bool:

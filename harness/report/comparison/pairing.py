@@ -204,7 +204,10 @@ def _obstacle(pair: Pair, place: _Place) -> str:
     for name in _TASK_IDENTITY:
         if getattr(task, name) != getattr(other, name):
             return f"the task's {name} differs: {getattr(task, name)} in A, {getattr(other, name)} in B"
-    data = [system.material.stages[cell.predict or ""]["data"].get("data") for system, cell in zip(place[:2], pair, strict=True)]
+    data = [
+        system.material.stages.get(cell.predict or "", {}).get("data", {}).get("data")
+        for system, cell in zip(place[:2], pair, strict=True)
+    ]
     if None not in data and data[0] != data[1]:
         return f"other test data: fingerprint {data[0]} in A, {data[1]} in B"
     return ""

@@ -24,10 +24,13 @@ from harness.report.record.schema import (
     read_request,
 )
 from harness.report.record.stage_facts import Environments, portable, read_stages
-from harness.runtime.stages import canonical
+from harness.runtime.stages import AGAIN, canonical, wrong_with
+from harness.scoring.score import SCORE_FILE, STATS_FILE
 from harness.specs.model import Spec
 
 S = TypeVar("S", bound=Spec)
+READ_FILES = ("args.json", "train.json", SCORE_FILE, STATS_FILE)
+"What a board reads of finished stages, besides done.json."
 _MODEL_IDENTITY = ("adapter", "fingerprint", "dtype")
 _TASK_IDENTITY = ("type", "version", "score", "chance")
 
@@ -155,6 +158,15 @@ def _cells(found: Sequence[tuple[Path, Path, RequestFile]], roots: Sequence[Path
     return [cells[key] for key in sorted(cells, key=lambda key: canonical(list(key)))]
 
 
+def _damage(root: Path, path: Sequence[str]) -> str:
+    """Which of the finished stages behind a score a board cannot believe, and why; empty where it can."""
+    for stage in path:
+        wrong = wrong_with(root / stage, only=READ_FILES) if _done(stage, [root]) else ""
+        if wrong:
+            return f"{stage}: {wrong}; {AGAIN}"
+    return ""
+
+
 def _contradiction(cell: CellRecord, other: CellRecord, path: Path, other_path: Path) -> UserError:
     key = cell.key
     named = ", ".join(f"{name} {value}" for name, value in key._asdict().items() if value is not None)
@@ -180,13 +192,15 @@ def _asked(cell: RequestedCell, roots: Sequence[Path], failed: Mapping[str, str]
         route=cell.route,
         limit=cell.limit,
     )
-    folder = next((root / cell.score for root in roots if cell.score and _done(cell.score, [root])), None)
+    path = [stage for stage in (*cell.train, cell.predict, cell.score) if stage]
+    there = [root for root in roots if cell.score and _done(cell.score, [root])]
+    damaged = {root: _damage(root, path) for root in there}
+    folder = next((root / str(cell.score) for root in there if not damaged[root]), None)
     reason = ""
     if folder is None:
-        path = [stage for stage in (*cell.train, cell.predict, cell.score) if stage]
         broken = next((stage for stage in path if stage in failed and not _done(stage, roots)), None)
         reason = f"{broken} failed: {failed[broken]}" if broken else cell.blocked or "not finished"
-        reason = portable(reason).splitlines()[0]
+        reason = portable(next(iter(damaged.values()), reason)).splitlines()[0]
     return CellRecord(
         key=key,
         same_task=cell.same_task,

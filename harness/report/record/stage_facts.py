@@ -13,11 +13,15 @@ from typing import Any
 from harness.api.errors import UserError
 from harness.api.protocols import Json
 from harness.runtime.arguments import read_arguments
-from harness.runtime.stages import canonical, read_json
+from harness.runtime.stages import DONE_FILE, canonical, read_done, read_json, wrong_with
 from harness.scoring.score import SCORE_FILE
 
 _VOLATILE = re.compile(r"seconds|time|duration|speed|host|device|memory|resumed|pid|path|folder")
 _DIRECTORY = re.compile(r"(?<![\w:/.~])/(?:[^\s/'\",:;()\[\]]+/)+")
+READ = ("args.json", "train.json", SCORE_FILE)
+"Files of a stage that are read here."
+NO_FACTS = ("key", "files", "versions", "commit")
+"Entries of done.json that are no facts about the result."
 _SETTINGS = ("training", "options", "seed", "limit", "head", "metrics", "score")
 
 
@@ -58,7 +62,7 @@ def read_stages(
     waiting = sorted(set(names))
     while waiting:
         name = waiting.pop()
-        copies = [root / name for root in roots if (root / name / "done.json").is_file()]
+        copies = [root / name for root in roots if (root / name / DONE_FILE).is_file() and not wrong_with(root / name, only=READ)]
         if name in found or not copies:
             continue
         traces = [_trace(folder, environments) for folder in copies]
@@ -83,12 +87,12 @@ def _differs(name: str, folder: Path, other: Path) -> UserError:
 
 def _trace(folder: Path, environments: Environments) -> dict[str, Any]:
     """What one stage folder says; its scores are there so that two copies can be compared."""
-    done, held = read_json(folder / "done.json"), read_json(folder / "args.json")
+    done, held = read_done(folder), read_json(folder / "args.json")
     try:
         args = read_arguments(held["verb"], held["args"])
     except UserError as error:
         raise error.at(str(folder / "args.json")) from error
-    facts = {key: value for key, value in done.items() if key not in ("key", "versions", "commit")}
+    facts = {key: value for key, value in done.items() if key not in NO_FACTS}
     if (folder / "train.json").is_file():
         facts |= read_json(folder / "train.json")
     return {
