@@ -24,17 +24,8 @@ WINGS = [
     "harness.commands",
 ]
 "Each imports itself and those above it in this list, anywhere in its code."
-ROOMS_OF_MODELS = [
-    "models.loading",
-    "models.inference",
-    "models.headed",
-    "models.causal",
-    "models.finetuned",
-    "models.encoder",
-    "models.decoder",
-    "models.vllm",
-]
-"The same for models/; harness.api and harness.specs are all that it imports of harness/."
+ROOMS_OF_MODELS = ["models.loading", "models.inference", "models.headed", "models.causal", "models.*", "models.vllm"]
+"The same for models/ (`models.*`: adapters that are files); it imports nothing of harness/ but harness.api and harness.specs."
 LOADS_MODELS = (
     "harness.training",
     "harness.prediction.loop",
@@ -75,14 +66,16 @@ EVERYWHERE = {name: {other for other in imports(path, everywhere=True) if other 
 
 
 def room(name, rooms):
-    """Number of the room that a module lies in."""
+    """Number of the room that a module lies in; `models.*` holds files of the folder itself."""
+    if f"{name.rpartition('.')[0]}.*" in rooms and NAMES[name].name != "__init__.py":
+        return rooms.index(f"{name.rpartition('.')[0]}.*")
     return next((n for n, one in enumerate(rooms) if name == one or name.startswith(f"{one}.")), None)
 
 
 @pytest.mark.parametrize(("top", "rooms"), [("harness", WINGS), ("models", ROOMS_OF_MODELS)])
 def test_every_module_is_in_a_room(top, rooms):
     assert [name for name in NAMES if name.startswith(f"{top}.") and room(name, rooms) is None] == []
-    assert [one for one in rooms if one not in NAMES] == []
+    assert [one for one in rooms if one not in NAMES and not one.endswith("*")] == []
 
 
 @pytest.mark.parametrize(("top", "rooms"), [("harness", WINGS), ("models", ROOMS_OF_MODELS)])

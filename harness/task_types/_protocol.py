@@ -1,9 +1,9 @@
 """What a task type offers, in the words of type checkers, and the defaults of what it need not say.
 
 A task type is a module of this folder: functions and constants, no class.  Every type is a TaskType.  It reads its rows one by
-one (ReadsRows) or all at once (`documents`).  It is asked by a head or for vectors (Asks in harness/api/protocols.py), or brings
-its words along (`prompt_route`).  It is trained (Trains, there as well) unless it says `TRAINS = False`.  `TASK_TYPES.load` fills
-in the defaults of TypeDefaults, so that callers ask each type the same.
+one (ReadsRows; an Example in harness/api/protocols.py says what becomes of a row) or all at once (`documents`).  It is asked by a
+head or for vectors (Asks, there as well), or brings its words along (`prompt_route`).  It is trained (Trains) unless it says
+`TRAINS = False`.  `TASK_TYPES.load` fills in the defaults of TypeDefaults, so that callers ask each type the same.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ from harness.prediction.fakes import KINDS
 from harness.runtime.machine import Machine
 from harness.runtime.stages import read_json
 from harness.specs.task import TaskSpec
-from models.encoder import train_tokenizer
 from models.finetuned import CLASSES
+from models.loading.scratch import init_scratch, train_tokenizer
 
 SIZES = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
 BACKBONES: dict[str, dict[str, Any]] = {
@@ -130,7 +130,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("routes")
     tokenizer = train_tokenizer(WORDS, vocab_size=100)
     for adapter in {*BACKBONES} & {*ADAPTERS.names()}:
-        ADAPTERS.load(adapter).init_scratch(BACKBONES[adapter], tokenizer=tokenizer, folder=made / adapter, seed=1)
+        init_scratch(BACKBONES[adapter], tokenizer=tokenizer, folder=made / adapter, seed=1)
     for asked in ALL:
         head = TASK_TYPES.load(asked.type).head(asked.spec, TASK_TYPES.load(asked.type).Options())
         if head is not None and head.kind in CLASSES and not (made / "finetuned" / head.kind).exists():

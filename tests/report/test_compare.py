@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from written_runs import WrittenRun, nli, task
+from written_runs import WrittenRun, nli, seal_again, task
 
 import run_eval
 from harness.api.errors import UserError
@@ -137,6 +137,7 @@ def odd_runs(tmp_path):
             args = run.root / score.inputs[0].name / "args.json"
             content = read_json(args)
             write_json(args, {**content, "args": {**content["args"], "data": "other rows"}})
+            seal_again(args.parent)
     a.cell("none", "xnli", "th", seed=1)
     a.cell("none", "only_a", "de", seed=1)
     return a.write(), b.write()
@@ -239,13 +240,18 @@ def test_the_page_tells_how_to_read_it_and_fits_a_terminal(tmp_path):
 
 
 def test_thresholds_are_said_to_be_given(tmp_path):
-    answers = WrittenRun(tmp_path, tasks={"xquad": task("de", kind="span_qa", score=("squad.f1",)), "mined": task("de")})
+    tasks = {
+        "xquad": task("de", kind="span_qa", score=("squad.f1",)),
+        "theirs": task("de", kind="lm_eval", score=("lm_eval_mean:acc.mean",)),  # it prepares, but chooses nothing
+        "mined": task("de"),
+    }
+    answers = WrittenRun(tmp_path, tasks=tasks)
     answers.tasks["mined"][0]["type"] = "bitext_mining"
-    for name in ("xquad", "mined"):
+    for name in tasks:
         for setting in ("none", "mnli"):
             answers.cell(setting, name, "de", seed=1)
     document = compared(answers.write())
-    assert {name: told["thresholds"] for name, told in document["tasks"].items()} == {"xquad": False, "mined": True}
+    assert {name for name, told in document["tasks"].items() if told["thresholds"]} == {"mined"}
     assert "mined: its thresholds are taken as given" in markdown(document)
 
 
@@ -297,5 +303,6 @@ def test_statistics_that_were_edited_are_refused(tmp_path):
     run = nli(tmp_path)
     scores = sorted((run.write() / "score").iterdir())
     shutil.copy(scores[0] / "score.json", scores[-1] / "score.json")
+    seal_again(scores[-1])
     with pytest.raises(UserError, match="do not belong together"):
         compared(run.root)

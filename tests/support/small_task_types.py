@@ -10,8 +10,8 @@ from harness.api.registry import TASK_TYPES
 from harness.specs.task import TaskSpec
 from harness.task_types._protocol import ReadsRows, TaskType
 
-KINDS = ("classification", "multiple_choice", "tagging", "span_qa", "retrieval", "masked_lm")
-TYPES = {kind: TASK_TYPES.load(kind) for kind in KINDS}
+ALL = {kind: TASK_TYPES.load(kind) for kind in TASK_TYPES.names()}
+TYPES = {kind: module for kind, module in ALL.items() if module.TRAINS and module.ROUTES[0] != "prompt"}
 LABELS = {
     "classification": ("contradiction", "entailment", "neutral"),
     "multiple_choice": ("A", "B", "C", "D"),
@@ -21,7 +21,9 @@ LABELS = {
 
 def spec(kind: str, **changes) -> TaskSpec:
     fields = {name.rstrip("?"): name.rstrip("?") for name in TYPES[kind].FIELDS}
-    return TaskSpec(task="t", type=kind, description="d", fields=fields, labels=LABELS.get(kind, ()), **changes)
+    own = {row["label"] for row in TYPES[kind].SAMPLES if isinstance(row.get("label"), str)}
+    labels = LABELS.get(kind) or tuple(sorted(own))
+    return TaskSpec(task="t", type=kind, description="d", fields=fields, labels=labels, **changes)
 
 
 def examples_of(kind: str, rows, **changes):

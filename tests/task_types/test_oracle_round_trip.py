@@ -102,7 +102,9 @@ def random_row(kind, rng, number):
     if kind == "multiple_choice":
         options = [random_text(rng) for _ in range(rng.randrange(1, 5))]
         return row | {"prompt": random_text(rng), "options": options, "label": rng.choice(LABELS[kind][: len(options)])}
-    return row | {"text": random_text(rng), "text_pair": random_text(rng) if rng.random() < 0.5 else None}
+    if kind == "masked_lm":
+        return row | {"text": random_text(rng), "text_pair": random_text(rng) if rng.random() < 0.5 else None}
+    return row | dict(rng.choice(TYPES[kind].SAMPLES))
 
 
 @pytest.mark.parametrize("kind", TYPES)

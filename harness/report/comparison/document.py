@@ -182,7 +182,7 @@ def _task(task: RequestedTask) -> Json:
         "version": task.version,
         "score": list(task.score),
         "signatures": {name: METRICS.load(name).SIGNATURE for name in names},
-        "thresholds": calibrated or any(METRICS.load(name).prepare is not None for name in names),
+        "thresholds": calibrated or any(METRICS.load(name).CHOOSES_THRESHOLDS for name in names),
         "languages": len(task.languages),
     }
 

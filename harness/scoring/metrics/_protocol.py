@@ -17,20 +17,28 @@ class Metric(Protocol):
     KEYS: tuple[str, ...]
     "Names of the numbers it gives, the main one first, e.g. ('f1', 'precision', 'recall')."
     SIGNATURE: str
-    "What exactly is computed and which script it equals, e.g. 'chunk_f1|seqeval:0.0.12|xtreme:838c13b'."
+    "What exactly is computed and which script it equals, beginning with its name: 'chunk_f1|seqeval:0.0.12|xtreme:838c13b'."
     GOLDEN: Sequence[Mapping[str, Any]]
-    "Cases computed by the official script: {name, predictions, golds, lang, scores: {key: value}}."
+    "Cases computed by the official script, six or more, as a literal: {name, predictions, golds, lang, scores: {key: value}}."
 
     def stats(self, prediction: Json, gold: Json, *, lang: str) -> Sequence[float]:
-        """Additive statistics of one example (fixed length)."""
+        """Additive statistics of one example: as many numbers for each, in every language.
+
+        A prediction that is missing is None and counts as wrong.
+        """
 
     def combine(self, totals: np.ndarray) -> dict[str, np.ndarray]:
-        """Scores (0-100) from summed statistics; totals [..., K] -> {key: [...]}: leading axes are bootstrap samples."""
+        """Scores (0-100) from summed statistics; totals [..., K] -> {key: [...]}: leading axes are bootstrap samples.
+
+        Totals of zero are 0.0 without a warning (`_ratio.py` divides so).
+        """
 
 
 class MetricDefaults:
     """What a metric need not say."""
 
+    CHOOSES_THRESHOLDS = False
+    "Whether `prepare` chooses a threshold on the very rows that are scored: tables say so beside the score."
     prepare = None
     """prepare(predictions, golds, *, lang) -> Json mapping: what only the whole set can tell (squad_v2's thresholds).  `stats`
     then takes it as `prepared`, score.json keeps it (`settings`), and bootstrap samples take it as given."""

@@ -8,7 +8,7 @@ A family is a module whose `named(name)` gives the metric of one value; the modu
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class ValueMetric:
 
     name: str
     family: str
+    CHOOSES_THRESHOLDS: ClassVar[bool] = False
     KEYS: tuple[str, ...]
     SIGNATURE: str
     count: Callable[[Any, str], Sequence[float]]

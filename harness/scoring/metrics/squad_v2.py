@@ -23,6 +23,7 @@ from harness.scoring.metrics.squad import tokens
 
 KEYS = ("best_f1", "best_exact", "exact", "f1", "HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1")
 SIGNATURE = "squad_v2|max over golds|threshold 0, best thresholds given|evaluate-v2.0 at huggingface/datasets:02bb18c"
+CHOOSES_THRESHOLDS = True
 
 
 class ScoredQuestion(NamedTuple):
