@@ -16,6 +16,7 @@ import pytest
 
 from harness.api.errors import UserError
 from harness.api.registry import METRICS
+from harness.scoring.sums import ordered_mean, ordered_total
 
 NAMES = METRICS.names()
 GOLDEN = [
@@ -31,12 +32,18 @@ def stats(metric: ModuleType, predictions: Sequence[Any], golds: Sequence[Any], 
 
 def score(metric: ModuleType, predictions: Sequence[Any], golds: Sequence[Any], lang: str) -> dict[str, float]:
     rows = stats(metric, predictions, golds, lang)
-    return {key: float(value) for key, value in metric.combine(rows.sum(axis=0)).items()}
+    return {key: float(value) for key, value in metric.combine(ordered_total(rows)).items()}
 
 
 @pytest.mark.parametrize(("metric", "case"), GOLDEN)
 def test_golden_cases_are_met_digit_for_digit(metric: ModuleType, case: dict[str, Any]) -> None:
-    assert score(metric, case["predictions"], case["golds"], case["lang"]) == case["scores"]
+    found = score(metric, case["predictions"], case["golds"], case["lang"])
+    if "bleu" in found and sys.version_info >= (3, 12):
+        # Sacrebleu itself adds logarithms up by `sum`, which goes by Python's version.  That ours are its digits on the same
+        # interpreter is shown in test_generation_metrics.py.
+        assert found == pytest.approx(case["scores"], rel=1e-14)
+    else:
+        assert found == case["scores"]
 
 
 def test_registry_lists_exactly_the_metrics_of_the_project() -> None:
@@ -177,7 +184,7 @@ MOCK_SCORES = [
     ("pawsx", "accuracy", 7, {"accuracy": 51.42857142857143}),
     ("xnli", "accuracy", 15, {"accuracy": 30.666666666666668}),
     ("tatoeba", "accuracy", 36, {"accuracy": 53.611111111111114}),
-    ("panx", "entity_f1", 40, {"f1": 57.50793650793652, "precision": 54.729166666666664, "recall": 62.750000000000014}),
+    ("panx", "chunk_f1", 40, {"f1": 57.50793650793652, "precision": 54.729166666666664, "recall": 62.750000000000014}),
     ("udpos", "chunk_f1", 33, {"f1": 70.21746048354693, "precision": 71.02232625883823, "recall": 69.54982073976082}),
     ("xquad", "squad", 11, {"exact_match": 77.27272727272727, "f1": 79.9586776859504}),
     ("tydiqa", "squad", 9, {"exact_match": 88.88888888888889, "f1": 97.22222222222223}),
@@ -192,7 +199,7 @@ def test_mock_submission_of_xtreme(xtreme: Path, task: str, name: str, num_langu
     scores = [score(METRICS.load(name), *pairs(root, task, lang), lang) for lang in langs]
     assert len(langs) == num_languages
     for key, value in expected.items():  # 1e-12: evaluate.py adds the languages up in another order
-        assert sum(line[key] for line in scores) / len(langs) == pytest.approx(value, rel=1e-14, abs=1e-12)
+        assert ordered_mean([line[key] for line in scores]) == pytest.approx(value, rel=1e-14, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["squad", "mlqa"])
