@@ -166,7 +166,11 @@ def _score_tags(task: OfficialTask, lang: str, predictions: Path, gold: Path) ->
         expected = f"{len(wanted.tags[n])} tags in sentence {n + 1}, as at line {wanted.starts[n]} of the label file"
         found = f"{len(given.tags[n])} tags at line {given.starts[n]}{more}"
         raise _misaligned(predictions, gold, expected, found, "give every word a tag")
-    return _totals(task, lang, given.tags, wanted.tags)
+    # The script chunks a file as one sequence, an O behind each sentence.  It shows where malformed tags (O-X, then a letter that
+    # is none of B, I, E and S) end a chunk that nothing began: its beginning is then that of the last chunk, sentences ago.
+    flat = [[tag for tags in side.tags for tag in (*tags, "O")] for side in (given, wanted)]
+    scored = _totals(task, lang, *(flat[:1], flat[1:]) if wanted.tags else ([], []))
+    return scored._replace(num_examples=len(wanted.tags))
 
 
 def _score_answers(task: OfficialTask, lang: str, predictions: Path, gold: Path) -> LanguageScore:
