@@ -66,7 +66,8 @@ def test_labels_that_no_entity_tag_has_are_found_when_the_task_file_is_read(labe
 
 
 def test_every_shipped_task_has_metrics_that_take_its_labels() -> None:
-    found = {name: Catalog().task(name).spec for name in Catalog().names("task")}
+    catalog = Catalog()
+    found = {name: catalog.task(name).spec for name in catalog.names("task")}
     tagging = {name: [use.metric for use in spec.metrics] for name, spec in found.items() if spec.type == "tagging"}
     # XTREME's rule is that of XTREME's tasks and their miniatures, and of no other.
     assert {name for name, metrics in tagging.items() if "chunk_f1" in metrics} == {
