@@ -23,6 +23,7 @@ import numpy as np
 
 from harness.api.errors import UserError
 from harness.api.randomness import generator
+from harness.scoring.sums import ordered_mean, ordered_total
 
 SAMPLES = 1000
 LEVEL = 0.95
@@ -57,13 +58,15 @@ class CellStatistics:
     name: str
     "Unique among the cells of one call."
     stats: np.ndarray
-    "float [n, K], one row an example; rows of cells with the same `items` are aligned."
+    "float [n, K], one row an example, in the order in which the score adds them up."
     combine: Combine
     "Scores of totals."
     key: str = "score"
     "Which of the combined scores."
     items: str = ""
     "Name of the set of examples; empty = a set of its own."
+    order: np.ndarray | None = None
+    "int [n]: the rows so that those of cells with the same `items` are aligned; None = they are as they stand."
 
 
 def interval(
@@ -72,7 +75,7 @@ def interval(
     """Percentile bootstrap over the examples of stats [n, K]; raises UserError if there are none."""
     stats = _checked(stats)
     totals = resample(stats, rng=generator("bootstrap", seed=seed), samples=samples)
-    values = combined(combine, exact_total(stats))
+    values = combined(combine, ordered_total(stats))
     replicates = combined(combine, totals)
     return {key: summarise(BootstrapEstimate(float(values[key]), replicates[key]), level=level) for key in values}
 
@@ -90,10 +93,11 @@ def estimates(cells: Sequence[CellStatistics], *, seed: int, samples: int = SAMP
                 f"cells of the items '{items}' differ in length: {[(c.name, len(t)) for c, t in zip(members, tables)]}"
             )
         rng = generator("bootstrap", items, seed=seed)
-        totals = _weighted_totals(np.concatenate(tables, axis=1), rng=rng, samples=samples)
+        aligned = [table if cell.order is None else table[cell.order] for cell, table in zip(members, tables)]
+        totals = _weighted_totals(np.concatenate(aligned, axis=1), rng=rng, samples=samples)
         ends = np.cumsum([table.shape[1] for table in tables])[:-1]
         for cell, table, part in zip(members, tables, np.split(totals, ends, axis=1)):
-            value = combined(cell.combine, exact_total(table))[cell.key]
+            value = combined(cell.combine, ordered_total(table))[cell.key]
             found[cell.name] = BootstrapEstimate(float(value), combined(cell.combine, part)[cell.key])
     if len(found) < len(cells):
         raise ValueError("two cells have one name")
@@ -104,13 +108,10 @@ def mean_of(parts: Sequence[BootstrapEstimate], *, weights: Sequence[float] | No
     """The mean, unweighted unless weights (not all 0) are given; raises UserError if there is nothing to average."""
     if not parts:
         raise UserError("no scores to average", expected="at least one cell")
-    if weights is not None:
-        total = math.fsum(weights)
-        value = math.fsum(part.value * weight for part, weight in zip(parts, weights, strict=True)) / total
-        return BootstrapEstimate(value, np.sum([part.samples * weight for part, weight in zip(parts, weights)], axis=0) / total)
-    return BootstrapEstimate(
-        math.fsum(part.value for part in parts) / len(parts), np.sum([part.samples for part in parts], axis=0) / len(parts)
-    )
+    each = [1.0] * len(parts) if weights is None else weights
+    value = ordered_mean([part.value for part in parts], weights=each)
+    samples = np.sum([part.samples * weight for part, weight in zip(parts, each, strict=True)], axis=0) / math.fsum(each)
+    return BootstrapEstimate(value, samples)
 
 
 def difference(treated: BootstrapEstimate, baseline: BootstrapEstimate) -> BootstrapEstimate:
@@ -139,11 +140,6 @@ def resample(stats: np.ndarray, *, rng: np.random.Generator, samples: int = SAMP
         weights = rng.multinomial(len(stats), counts / len(stats), size=size)
         totals[start : start + size] = exact_sums(weights, rows, num_drawn=len(stats))
     return totals
-
-
-def exact_total(stats: np.ndarray) -> np.ndarray:
-    """Column sums [K], correctly rounded, so that the order of the examples does not matter."""
-    return np.array([math.fsum(column) for column in stats.T])
 
 
 def _checked(stats: np.ndarray, name: str = "") -> np.ndarray:

@@ -21,7 +21,8 @@ import numpy as np
 
 from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.api.registry import METRICS
-from harness.scoring.bootstrap import Interval, exact_total, interval
+from harness.scoring.bootstrap import Interval, interval
+from harness.scoring.sums import ordered_total
 
 SCORE_FILE = "score.json"
 STATS_FILE = "stats.npz"
@@ -136,7 +137,7 @@ def score_value(predictions: Iterable[Mapping[str, Any]], *, metrics: Sequence[s
     keys, lines = score_keys(metrics, score), list(predictions)
     _check(lines, len(lines))
     table, combine = score_table({name: _stats(name, lines, lang, _prepared(name, lines, lang)) for name in metrics}, keys)
-    return float(combine(exact_total(table))["score"])
+    return float(combine(ordered_total(table))["score"])
 
 
 def score_keys(metrics: Sequence[str], score: Sequence[str]) -> tuple[str, ...]:
@@ -167,7 +168,10 @@ def score_table(
     def combine(totals: np.ndarray) -> dict[str, np.ndarray]:
         parts = zip(names, combines, np.split(totals, ends, axis=-1), strict=True)
         found = {f"{name}.{key}": value for name, one, part in parts for key, value in one(part).items()}
-        return {"score": sum((found[key] for key in keys[1:]), start=found[keys[0]]) / len(keys)}
+        score = np.zeros(totals.shape[:-1])
+        for key in keys:  # one by one, as the official scripts add up the measures of a task
+            score = score + found[key]
+        return {"score": score / len(keys)}
 
     return np.concatenate([stats[name] for name in names], axis=1), combine
 

@@ -105,7 +105,7 @@ def label_entropy(items: Sequence[Sequence[Feature]]) -> float:
         labels = feature.labels if isinstance(feature.labels, list) else [feature.labels]
         counts.update(label for label in labels if isinstance(label, int) and label != NO_LABEL)
     total = sum(counts.values())
-    return -sum(count / total * math.log(count / total) for count in counts.values()) if len(counts) > 1 else 0.0
+    return math.fsum(count / total * math.log(total / count) for count in counts.values()) if len(counts) > 1 else 0.0
 
 
 def options_entropy(items: Sequence[Sequence[Feature]]) -> float:

@@ -35,6 +35,23 @@ def test_the_fakes_on_the_miniature_world(model: str, tmp_path: Path, capsys: py
             assert abs(score - chance) < NEAR, task
 
 
+def test_entities_of_other_types_do_not_match_because_their_last_words_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Types with a hyphen, as Few-NERD has them: a model that calls every person a place has 0, not 100."""
+    (tmp_path / "fine.yaml").write_text(
+        "task: fine\ntype: tagging\ndescription: Fine types.\nlanguages: [en]\nselection: none\n"
+        "data: {test: {files: {rows: rows.tsv}, reader: token_tsv}}\nfields: {tokens: tokens, tags: tags}\n"
+        "labels: [B-place-other, I-place-other, B-human-other, I-human-other, O]\nmetrics: [entity_f1, chunk_f1]\n"
+    )
+    (tmp_path / "rows.tsv").write_text("Ada\tB-human-other\n\nKim\tB-human-other\n")
+    found = scores("constant", "fine", f"--include_path {tmp_path}", tmp_path / "run", capsys)
+    (row,) = json.loads((tmp_path / "run" / "leaderboard.json").read_text())["rows"]
+    assert found["fine"][0] == 0.0
+    assert row["score"]["value"] == row["metrics"]["entity_f1.f1"]["value"] == 0.0
+    assert row["metrics"]["chunk_f1.f1"]["value"] == 100.0  # XTREME's rule, which its own tags never meet
+
+
 @pytest.mark.real
 @pytest.mark.parametrize("model", ["oracle", "random"])
 def test_the_fakes_on_real_rows_of_every_language(

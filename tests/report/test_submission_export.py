@@ -34,7 +34,7 @@ ROWS = {
 }
 SPECS = {
     "xnli": ("classification", {"text": "p", "text_pair": "h", "label": "label"}, ["accuracy"]),
-    "panx": ("tagging", {"tokens": "t", "tags": "tags"}, ["entity_f1"]),
+    "panx": ("tagging", {"tokens": "t", "tags": "tags"}, ["chunk_f1"]),
     "tatoeba": ("retrieval", {"source": "s", "target": "t"}, ["accuracy"]),
     "mlqa": ("span_qa", {"question": "q", "context": "c", "answer_texts": "a", "answer_starts": "at", "id": "id"}, ["mlqa"]),
     "bucc2018": ("bitext_mining", {"sources": "s", "targets": "t", "gold": "g"}, ["mined_pairs"]),

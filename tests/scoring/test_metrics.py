@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import random
 import subprocess
 import sys
 import warnings
@@ -16,6 +15,7 @@ import pytest
 
 from harness.api.errors import UserError
 from harness.api.registry import METRICS
+from harness.scoring.sums import ordered_mean, ordered_total
 
 NAMES = METRICS.names()
 GOLDEN = [
@@ -31,12 +31,18 @@ def stats(metric: ModuleType, predictions: Sequence[Any], golds: Sequence[Any], 
 
 def score(metric: ModuleType, predictions: Sequence[Any], golds: Sequence[Any], lang: str) -> dict[str, float]:
     rows = stats(metric, predictions, golds, lang)
-    return {key: float(value) for key, value in metric.combine(rows.sum(axis=0)).items()}
+    return {key: float(value) for key, value in metric.combine(ordered_total(rows)).items()}
 
 
 @pytest.mark.parametrize(("metric", "case"), GOLDEN)
 def test_golden_cases_are_met_digit_for_digit(metric: ModuleType, case: dict[str, Any]) -> None:
-    assert score(metric, case["predictions"], case["golds"], case["lang"]) == case["scores"]
+    found = score(metric, case["predictions"], case["golds"], case["lang"])
+    if "bleu" in found and sys.version_info >= (3, 12):
+        # Sacrebleu itself adds logarithms up by `sum`, which goes by Python's version.  That ours are its digits on the same
+        # interpreter is shown in test_generation_metrics.py.
+        assert found == pytest.approx(case["scores"], rel=1e-14)
+    else:
+        assert found == case["scores"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -120,18 +126,6 @@ def test_chunker_finds_types_and_both_ends() -> None:
     assert not chunks(["B-PER", "I-PER"], ("PER", 0, 0))
 
 
-def test_entity_f1_equals_the_installed_seqeval_on_random_tags() -> None:
-    seqeval = pytest.importorskip("seqeval.metrics")
-    rng, tags = random.Random(0), ["O", *(f"{letter}-{kind}" for letter in "BI" for kind in ("PER", "ORG", "LOC"))]
-    for _ in range(200):
-        golds = [rng.choices(tags, k=rng.randint(1, 8)) for _ in range(rng.randint(1, 4))]
-        predictions = [[rng.choice(tags) if rng.random() < 0.3 else tag for tag in gold] for gold in golds]
-        ours = score(METRICS.load("entity_f1"), predictions, golds, "en")
-        for key, official in ours.items():
-            theirs = getattr(seqeval, f"{key}_score")(golds, predictions, zero_division=0)
-            assert official == pytest.approx(theirs * 100, abs=1e-12)
-
-
 def test_metrics_import_neither_torch_nor_a_metric_library() -> None:
     code = (
         "import sys; from harness.api.registry import METRICS; [METRICS.load(name) for name in METRICS.names()];"
@@ -170,7 +164,7 @@ MOCK_SCORES = [
     ("pawsx", "accuracy", 7, {"accuracy": 51.42857142857143}),
     ("xnli", "accuracy", 15, {"accuracy": 30.666666666666668}),
     ("tatoeba", "accuracy", 36, {"accuracy": 53.611111111111114}),
-    ("panx", "entity_f1", 40, {"f1": 57.50793650793652, "precision": 54.729166666666664, "recall": 62.750000000000014}),
+    ("panx", "chunk_f1", 40, {"f1": 57.50793650793652, "precision": 54.729166666666664, "recall": 62.750000000000014}),
     ("udpos", "chunk_f1", 33, {"f1": 70.21746048354693, "precision": 71.02232625883823, "recall": 69.54982073976082}),
     ("xquad", "squad", 11, {"exact_match": 77.27272727272727, "f1": 79.9586776859504}),
     ("tydiqa", "squad", 9, {"exact_match": 88.88888888888889, "f1": 97.22222222222223}),
@@ -185,7 +179,7 @@ def test_mock_submission_of_xtreme(xtreme: Path, task: str, name: str, num_langu
     scores = [score(METRICS.load(name), *pairs(root, task, lang), lang) for lang in langs]
     assert len(langs) == num_languages
     for key, value in expected.items():  # 1e-12: evaluate.py adds the languages up in another order
-        assert sum(line[key] for line in scores) / len(langs) == pytest.approx(value, rel=1e-14, abs=1e-12)
+        assert ordered_mean([line[key] for line in scores]) == pytest.approx(value, rel=1e-14, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["squad", "mlqa"])

@@ -50,7 +50,8 @@ def test_golden_cases_reach_the_report_with_their_n_and_signature(name: str) -> 
         cell = score(lines(case["predictions"], case["golds"], lang=case["lang"]), name, lang=case["lang"])
         for key, value in case["scores"].items():
             found = cell.metrics[f"{name}.{key}"]
-            assert found.value == pytest.approx(value, rel=1e-14)  # not ==: the stats are added up exactly here
+            same = sys.version_info < (3, 12) or key != "bleu"  # of BLEU the last digits are those of sacrebleu on this Python
+            assert found.value == (value if same else pytest.approx(value, rel=1e-14))
             assert found.low <= found.value + 1e-9
             assert found.value <= found.high + 1e-9
             assert (found.n, found.signature) == (len(case["golds"]), metric.SIGNATURE)

@@ -100,9 +100,13 @@ class WrittenRun:
         chain=None,
         same=False,
         route="head",
+        given=None,
         **how,
     ):
-        """Ask for a cell and, if `finished`, leave its stages; `chain` are its train stages (made here by default)."""
+        """Ask for a cell and, if `finished`, leave its stages; `chain` are its train stages (made here by default).
+
+        `given` are its predictions, in place of made-up ones.
+        """
         spec, metrics = self.tasks[name]
         if chain is None:
             chain = [self.train_stage(intermediate, seed=seed)] if intermediate != "none" else []
@@ -123,11 +127,11 @@ class WrittenRun:
         score = Stage(label=label, args=how_scored, inputs=(predict,))
         if finished:
             draw = how.pop("draw", f"{intermediate}/{name}/{lang}/{seed}")
-            found = lines(total, right, seed=draw, kind=spec["type"], **how)
+            found = given or lines(total, right, seed=draw, kind=spec["type"], **how)
             begin(predict, self.root)
             mark_done(predict, self.root, {"examples": total, "versions": {"torch": "2.13.0"}, "commit": "c0ffee"})
             begin(score, self.root)
-            done = score_cell(found, metrics=metrics, score=spec["score"], lang=lang, num_expected=total)
+            done = score_cell(found, metrics=metrics, score=spec["score"], lang=lang, num_expected=len(found))
             write_score(done, score.folder(self.root))
             mark_done(score, self.root, {"versions": {"torch": "2.13.0"}, "commit": "c0ffee"})
         self.cells.append(

@@ -179,6 +179,7 @@ def _metrics(check: _Check) -> None:
         return  # the keys that `score` may name are not known then
     for path in paths:
         _no_answer(check, path)
+        _unfit_labels(check, path)
     keys = [f"{check.raw(*path)}.{key}" for path in paths for key in METRICS.load(check.raw(*path)).KEYS]
     check.all_known("score", ("score",), keys)
 
@@ -190,6 +191,16 @@ def _no_answer(check: _Check, path: KeyPath) -> None:
         check.add("metric 'squad_v2' needs the option `allow_empty: true`", path)
     if name in ("squad", "mlqa") and may_be_empty:
         check.add(f"metric '{name}' takes answers only", path, todo="use squad_v2, or leave the option `allow_empty` out")
+
+
+def _unfit_labels(check: _Check, path: KeyPath) -> None:
+    """Note a metric that cannot score the labels of the task."""
+    name, labels = check.raw(*path), check.raw("labels")
+    find = METRICS.load(name).unfit_labels
+    unfit = find([label for label in labels if isinstance(label, str)]) if find and isinstance(labels, list) else []
+    if unfit:
+        todo = "rename the labels by label_values, or take another metric (docs/metrics.md)"
+        check.add(f"metric '{name}' does not take the labels of this task", path, found=", ".join(unfit[:5]), todo=todo)
 
 
 def _source(check: _Check, path: KeyPath) -> None:

@@ -6,7 +6,6 @@
 No clock, no machine, no absolute path goes into it.
 """
 
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from harness.report.record.stage_facts import portable
 from harness.report.schema_check import check_schema
 from harness.runtime.stages import write_json
 from harness.scoring.bootstrap import LEVEL, SAMPLES, BootstrapEstimate, summarise
+from harness.scoring.sums import ordered_mean
 from harness.specs.model import Spec
 
 SCHEMA_VERSION = 1
@@ -219,7 +219,7 @@ def _metric_means(found: TaskNumbers) -> dict[str, float]:
     for cell in found.cells:
         for key, number in cell.result["metrics"].items():
             by_lang.setdefault(key, {}).setdefault(cell.asked.key.lang, []).append(number["value"])
-    return {key: statistics.fmean(statistics.fmean(v) for v in langs.values()) for key, langs in sorted(by_lang.items())}
+    return {key: ordered_mean([ordered_mean(own) for own in langs.values()]) for key, langs in sorted(by_lang.items())}
 
 
 def _options(found: TaskNumbers, material: Material, task_type: str) -> Json:

@@ -84,7 +84,7 @@ def score_mismatch(folder: Path, *, computed: float, recorded: Mapping[str, Any]
 
 
 def _prepare(cell: CellRecord, task: RequestedTask) -> CellStatistics:
-    """The cell's score as something to resample: rows in the order of the ids, so that equal sets of ids are aligned."""
+    """The cell's score as something to resample; by their ids the rows of equal sets of examples are aligned."""
     assert cell.folder is not None
     stats = read_stats(cell.folder)
     ids = stats.pop("ids")
@@ -94,7 +94,7 @@ def _prepare(cell: CellRecord, task: RequestedTask) -> CellStatistics:
     # Languages with the same ids are resampled together: right for parallel test sets, and harmless for others, whose
     # scores do not vary together.
     items = f"{cell.key.task}/{digest}"
-    return CellStatistics(name=repr(tuple(cell.key)), stats=table[order], combine=combine, items=items)
+    return CellStatistics(name=repr(tuple(cell.key)), stats=table, combine=combine, items=items, order=order)
 
 
 def _pairing(key: CellKey) -> tuple[object, ...]:

@@ -6,7 +6,6 @@
 An arm is a line of the board: a backbone, an intermediate task, a recipe.  The order of averaging is seeds, languages, tasks.
 """
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from harness.report.board.lifts import ScoredCell
 from harness.report.record.gather import CellKey, CellRecord
 from harness.report.record.schema import RequestedGroup, RequestedTask
 from harness.scoring.bootstrap import BootstrapEstimate, difference, mean_of
+from harness.scoring.sums import ordered_mean
 
 ENGLISH = "en"
 
@@ -47,6 +47,7 @@ class TaskNumbers:
     """A task of an arm, mean over languages."""
 
     cells: Sequence[ScoredCell]
+    "Language by language, seed by seed."
     languages: Mapping[str, LanguageNumbers]
     score: BootstrapEstimate | None
     missing: Sequence[str]
@@ -105,6 +106,7 @@ def task_numbers(task: RequestedTask, *, asked: Sequence[CellRecord], scored: Ma
     """Average the cells of one task of one arm."""
     cells = [scored[cell.key] for cell in asked if cell.key in scored]
     names = [*task.languages, *sorted({cell.asked.key.lang for cell in cells} - set(task.languages))]
+    cells.sort(key=lambda cell: (names.index(cell.asked.key.lang), _seed_order(cell.asked.key.seed)))
     by_lang = {lang: [cell for cell in cells if cell.asked.key.lang == lang] for lang in names}
     languages = {lang: _language(found) for lang, found in by_lang.items() if found}
     missing = [lang for lang in task.languages if lang not in languages]
@@ -119,7 +121,7 @@ def task_numbers(task: RequestedTask, *, asked: Sequence[CellRecord], scored: Ma
         complete=not missing and len(cells) == len(asked),
         gap=difference(languages[ENGLISH].score, mean_of(others)) if ENGLISH in languages and others else None,
         seeds={
-            seed: statistics.fmean(numbers.seeds[seed] for numbers in languages.values())
+            seed: ordered_mean([numbers.seeds[seed] for numbers in languages.values()])
             for seed in sorted(seeds, key=_seed_order)
             if all(seed in numbers.seeds for numbers in languages.values())
         },
@@ -129,7 +131,6 @@ def task_numbers(task: RequestedTask, *, asked: Sequence[CellRecord], scored: Ma
 
 
 def _language(cells: Sequence[ScoredCell]) -> LanguageNumbers:
-    cells = sorted(cells, key=lambda cell: _seed_order(cell.asked.key.seed))
     lifted = [cell for cell in cells if cell.lift]
     lifts = [cell.lift for cell in lifted if cell.lift]
     return LanguageNumbers(
@@ -194,5 +195,5 @@ def _common_seeds(parts: Sequence[TaskNumbers | GroupNumbers], weights: Sequence
         values = [part.seeds.get(seed, part.seeds.get(None)) for part in parts]
         known = [value for value in values if value is not None]
         if len(known) == len(parts):
-            found[seed] = statistics.fmean(known, weights)
+            found[seed] = ordered_mean(known, weights=weights)
     return found

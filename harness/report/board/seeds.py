@@ -13,6 +13,7 @@ from harness.report.board.means import TaskNumbers
 from harness.report.board.number_format import NOTHING, arm_text, listed
 from harness.report.board.table_rows import Lines
 from harness.report.record.gather import CellKey, Material
+from harness.scoring.sums import ordered_mean
 
 SEEDS = (
     "Median over training seeds; mean ± standard deviation; number of seeds. Degenerate seeds (training that learnt nothing, or "
@@ -27,7 +28,7 @@ def over_seeds(seeds: Mapping[int | None, float]) -> Json:
     values = list(seeds.values())
     return {
         "n": len(values),
-        "mean": statistics.fmean(values),
+        "mean": ordered_mean(values),
         "median": statistics.median(values),
         "sd": statistics.stdev(values) if len(values) > 1 else None,
     }

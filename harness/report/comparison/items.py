@@ -9,7 +9,6 @@ MLQA.  Where they are no translations (rows that are merely numbered) this does 
 """
 
 import hashlib
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 
 from harness.scoring.bootstrap import Combine
 from harness.scoring.score import IDS, STATS_FILE, read_stats, score_table
+from harness.scoring.sums import ordered_total
 
 
 @dataclass(kw_only=True, slots=True)
@@ -54,8 +54,9 @@ class Items:
     def score(self, folder: Path) -> float:
         """The score of a cell."""
         assert self.combine is not None
-        totals = np.array([math.fsum(self.columns[number]) for number in self.cells[folder]])
-        return float(self.combine(totals)["score"])
+        rows = self.places[folder]
+        stats = np.stack([self.columns[number][rows] for number in self.cells[folder]], axis=1)
+        return float(self.combine(ordered_total(stats))["score"])
 
 
 def _small(column: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from harness.api.errors import UserError, raise_all
 from harness.api.registry import METRICS
 from harness.report.submission.files import read_answers, read_lines, read_questions, read_sentences
 from harness.report.submission.xtreme_format import CATEGORIES, TASKS, OfficialTask
+from harness.scoring.sums import ordered_mean, ordered_total
 
 
 class LanguageScore(NamedTuple):
@@ -49,12 +50,12 @@ class TaskScore:
     def mean(self) -> dict[str, float]:
         """Key of the metric -> unweighted mean over the languages, English included."""
         keys = METRICS.load(self.task.metric).KEYS
-        return {key: _mean([one.scores[key] for one in self.languages.values()]) for key in keys}
+        return {key: ordered_mean([one.scores[key] for one in self.languages.values()]) for key in keys}
 
     @property
     def value(self) -> float:
         """The task's number: accuracy, F1, or the mean of exact match and F1."""
-        return _mean([self.mean[key] for key in self.task.score])
+        return ordered_mean([self.mean[key] for key in self.task.score])
 
     def report(self) -> dict[str, Any]:
         """The entry of a task in the script's JSON."""
@@ -73,7 +74,7 @@ class SubmissionScores:
     def categories(self) -> dict[str, float]:
         """Category -> mean of its tasks; only those whose tasks are complete."""
         found = {name: self._values(tasks) for name, tasks in CATEGORIES.items()}
-        return {name: _mean(values) for name, values in found.items() if values}
+        return {name: ordered_mean(values) for name, values in found.items() if values}
 
     def overall(self) -> float | None:
         """The mean of the nine tasks; None unless all are complete."""
@@ -165,7 +166,11 @@ def _score_tags(task: OfficialTask, lang: str, predictions: Path, gold: Path) ->
         expected = f"{len(wanted.tags[n])} tags in sentence {n + 1}, as at line {wanted.starts[n]} of the label file"
         found = f"{len(given.tags[n])} tags at line {given.starts[n]}{more}"
         raise _misaligned(predictions, gold, expected, found, "give every word a tag")
-    return _totals(task, lang, given.tags, wanted.tags)
+    # The script chunks a file as one sequence, an O behind each sentence.  It shows where malformed tags (O-X, then a letter that
+    # is none of B, I, E and S) end a chunk that nothing began: its beginning is then that of the last chunk, sentences ago.
+    flat = [[tag for tags in side.tags for tag in (*tags, "O")] for side in (given, wanted)]
+    scored = _totals(task, lang, *(flat[:1], flat[1:]) if wanted.tags else ([], []))
+    return scored._replace(num_examples=len(wanted.tags))
 
 
 def _score_answers(task: OfficialTask, lang: str, predictions: Path, gold: Path) -> LanguageScore:
@@ -198,12 +203,8 @@ def _totals(task: OfficialTask, lang: str, given: Sequence[Any], wanted: Sequenc
         raise UserError("no examples to score", where=f"{task.name}, {lang}", expected="at least one in the label file")
     metric = METRICS.load(task.metric)
     rows = [metric.stats(prediction, gold, lang=lang) for prediction, gold in zip(given, wanted, strict=True)]
-    totals = np.cumsum(np.array(rows, dtype=np.float64), axis=0)[-1]
+    totals = ordered_total(np.array(rows, dtype=np.float64))
     return LanguageScore({key: float(value) for key, value in metric.combine(totals).items()}, len(wanted))
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _misaligned(predictions: Path, gold: Path, expected: str, found: str, todo: str) -> UserError:

@@ -99,7 +99,7 @@ _ALL = (
     OfficialTask(
         name="panx",
         kind="tags",
-        metric="entity_f1",
+        metric="chunk_f1",
         score=("f1",),
         languages=_PANX,
         values=_ENTITIES,

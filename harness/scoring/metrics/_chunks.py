@@ -1,15 +1,16 @@
-"""The chunker and micro-averaged chunk scores behind `chunk_f1` and `entity_f1`.
+"""The chunker and chunk counts behind `chunk_f1` and `entity_f1`, each of which reads the type of a tag in its own way.
 
-    chunks(["B-PER", "I-PER", "O", "B-LOC"])   # {("PER", 0, 1), ("LOC", 3, 3)}
-    chunks(["NOUN", "NOUN", "VERB"])           # {("NOUN", 0, 1), ("VERB", 2, 2)}
+    chunks(["B-PER", "I-PER", "O", "B-LOC"], read=after_last_hyphen)   # {("PER", 0, 1), ("LOC", 3, 3)}
+    chunks(["NOUN", "NOUN", "VERB"], read=after_last_hyphen)           # {("NOUN", 0, 1), ("VERB", 2, 2)}
 
-The rules are those of seqeval 0.0.12, which XTREME's scores rest on.  seqeval 1.2.2 agrees for B-/I-/O tags but not for bare
-ones: it reads the type of a tag without a dash from its second letter on, so CCONJ and SCONJ become one type.
+Where a chunk begins and ends goes by the rules of seqeval, the same in 0.0.12, on which XTREME's scores rest, and in 1.2.2.
+What differs between the two is the type: `B-location-other` is of type `other` for 0.0.12 and of `location-other` for 1.2.2,
+which reads a bare CCONJ or SCONJ from its second letter on and makes one type of both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from harness.api.errors import UserError
 
@@ -22,13 +23,36 @@ class Chunk(NamedTuple):
     last: int
 
 
+ReadTag: TypeAlias = Callable[[str], tuple[str, str]]
+"A tag -> its letter and type."
+
+
 @cache
-def _parts(tag: str) -> tuple[str, str]:
-    """Position letter and type of a tag: its first letter, whatever that is, and what follows its last dash (or all of it)."""
+def after_last_hyphen(tag: str) -> tuple[str, str]:
+    """Letter and type as seqeval 0.0.12 reads them: the first letter, and what follows the last hyphen (or all of the tag)."""
+    if not tag:
+        raise UserError("a tag is an empty text", todo="give every word a tag")
     return tag[0], tag.rsplit("-", 1)[-1]
 
 
-def chunks(tags: Sequence[str]) -> set[Chunk]:
+@cache
+def after_first_hyphen(tag: str) -> tuple[str, str]:
+    """Letter and type of an entity tag as seqeval 1.2.2 reads them; raises UserError for what is no entity tag."""
+    if not is_entity_tag(tag):
+        raise UserError(
+            f"'{tag}' is no entity tag",
+            expected="O, or B, I, E or S, a hyphen and the type (B-PER, I-location-other)",
+            todo="name the tags so, or take chunk_f1 (runs of bare tags) or token_accuracy as the metric",
+        )
+    return tag[0], tag[2:] or "_"
+
+
+def is_entity_tag(tag: str) -> bool:
+    """Whether a tag is O, or one of B, I, E and S, alone or with a hyphen and what follows it."""
+    return tag == "O" or (tag[:1] in ("B", "I", "E", "S") and tag[1:2] in ("", "-"))
+
+
+def chunks(tags: Sequence[str], *, read: ReadTag) -> set[Chunk]:
     """Find the chunks of one sentence.
 
     Bare tags go by the same rules as B-/I-/E-/S- ones, so their first letter counts: equal neighbours merge, except those whose
@@ -36,19 +60,21 @@ def chunks(tags: Sequence[str]) -> set[Chunk]:
     """
     found: set[Chunk] = set()
     first, before, kind_before = 0, "O", "O"
-    for position, tag in enumerate([*tags, "O"]):
-        here, kind = _parts(tag)
+    for position, (here, kind) in enumerate([*map(read, tags), ("O", "O")]):
         changed = kind != kind_before
         if before in "ES" or (before in "BI" and here in "BSO") or (changed and before not in "O."):
             found.add(Chunk(kind_before, first, position - 1))
-        if here in "BS" or (before in "ES" and here in "EI") or (changed and here not in "O."):
+        if here in "BS" or (before in "ESO" and here in "EI") or (changed and here not in "O."):
             first = position
         before, kind_before = here, kind
     return found
 
 
-def check_lengths(prediction: Sequence[str], gold: Sequence[str]) -> None:
-    """Raise UserError unless every word has exactly one predicted tag."""
+def check_tags(prediction: Sequence[str], gold: Sequence[str]) -> None:
+    """Raise UserError unless both are lists of tags, and every word has exactly one predicted tag."""
+    for tags in (prediction, gold):
+        if isinstance(tags, str) or not isinstance(tags, Sequence) or not all(isinstance(tag, str) for tag in tags):
+            raise UserError("this is no list of tags", expected="a list of texts, one for each word", found=f"{tags!r:.80}")
     if len(prediction) != len(gold):
         raise UserError(
             "prediction and gold differ in length",
@@ -58,11 +84,11 @@ def check_lengths(prediction: Sequence[str], gold: Sequence[str]) -> None:
         )
 
 
-def stats(prediction: Sequence[str] | None, gold: Sequence[str], *, lang: str) -> tuple[int, int, int]:
+def chunk_stats(prediction: Sequence[str] | None, gold: Sequence[str], *, read: ReadTag) -> tuple[int, int, int]:
     """Count the chunks of one sentence that are (correct, predicted, gold); a missing prediction predicts none."""
-    wanted = chunks(gold)
+    check_tags(gold if prediction is None else prediction, gold)
+    wanted = chunks(gold, read=read)
     if prediction is None:
         return 0, 0, len(wanted)
-    check_lengths(prediction, gold)
-    given = chunks(prediction)
+    given = chunks(prediction, read=read)
     return len(given & wanted), len(given), len(wanted)

@@ -42,3 +42,5 @@ class MetricDefaults:
     prepare = None
     """prepare(predictions, golds, *, lang) -> Json mapping: what only the whole set can tell (squad_v2's thresholds).  `stats`
     then takes it as `prepared`, score.json keeps it (`settings`), and bootstrap samples take it as given."""
+    unfit_labels = None
+    """unfit_labels(labels) -> those of a task's labels that it refuses; None = it takes any.  Asked when a task file is read."""

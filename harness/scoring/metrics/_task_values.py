@@ -34,7 +34,7 @@ class ValueMetric:
 
     def prepare(self, predictions: Sequence[Any], golds: Sequence[Any], *, lang: str) -> dict[str, Any]:
         """Nothing; raises UserError where no example has the value, which no number could tell from zero."""
-        there = [prediction["values"] for prediction in predictions if prediction is not None]
+        there = [_values(prediction) for prediction in predictions if prediction is not None]
         if there and not any(self.name in values for values in there):
             names = sorted({name for values in there for name in values})
             raise UserError(f"the task gives no '{self.name}'", found=", ".join(names), todo=did_you_mean(self.name, names))
@@ -44,12 +44,23 @@ class ValueMetric:
         self, prediction: Mapping[str, Any] | None, gold: Any, *, lang: str, prepared: Mapping[str, Any] | None = None
     ) -> Sequence[float]:
         """Statistics of an example; zeros where it has no such value: it does not count, as in lm-eval."""
-        values = {} if prediction is None else prediction["values"]
+        values = {} if prediction is None else _values(prediction)
         return self.count(values[self.name], self.name) if self.name in values else (0.0,) * self.num_stats
 
     def combine(self, totals: np.ndarray) -> dict[str, np.ndarray]:
         """Scores from summed statistics."""
         return self.total(totals)
+
+
+def _values(prediction: Any) -> Mapping[str, Any]:
+    """The values by name that a prediction carries; raises UserError where it is of a task that computes none."""
+    values = prediction.get("values") if isinstance(prediction, Mapping) else None
+    if not isinstance(values, Mapping):
+        todo = "take one of the metrics that compare a prediction with its gold (docs/metrics.md)"
+        raise UserError(
+            "this prediction carries no values", expected="a task of type lm_eval", found=f"{prediction!r:.80}", todo=todo
+        )
+    return values
 
 
 def family(

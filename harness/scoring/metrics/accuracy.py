@@ -3,18 +3,24 @@
 METRICS.load("accuracy").stats("neutral", "neutral", lang="de")   # (1, 1)
 """
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from harness.api.errors import UserError
 from harness.scoring.metrics._ratio import ratio
 
 KEYS = ("accuracy",)
 SIGNATURE = "accuracy|stripped text|xtreme:838c13b"
+_OTHERS = "take token_accuracy, entity_f1 or chunk_f1 for lists of tags, squad or exact_match for lists of answers"
 
 
 def stats(prediction: str | int | None, gold: str | int, *, lang: str) -> tuple[int, int]:
     """Count (correct, examples) of one example; an index counts as its decimal text, as it would in a submission file."""
+    for label in (gold, prediction):
+        if label is not None and not isinstance(label, str | Integral):
+            raise UserError("this is no label", expected="a text or a number", found=f"{label!r:.80}", todo=_OTHERS)
     return int(prediction is not None and str(prediction).strip() == str(gold).strip()), 1
 
 

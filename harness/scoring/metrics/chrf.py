@@ -61,7 +61,10 @@ def _f_score(counts: np.ndarray) -> np.ndarray:
 
 def _sum(values: np.ndarray) -> np.ndarray:
     """Sum over the last axis from left to right: numpy's own order of adding would change the last digits."""
-    return np.asarray(sum(np.moveaxis(values, -1, 0), start=np.zeros(values.shape[:-1])))
+    total = np.zeros(values.shape[:-1])
+    for part in np.moveaxis(values, -1, 0):
+        total = total + part
+    return np.asarray(total)
 
 
 GOLDEN: tuple[dict[str, Any], ...] = (

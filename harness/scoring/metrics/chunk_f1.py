@@ -1,18 +1,25 @@
-"""Micro F1, precision and recall of runs of equal part-of-speech tags (UDPOS): the number XTREME reports for the task.
+"""Micro F1, precision and recall of runs of equal tags, as XTREME's script counts them (UDPOS, PAN-X).
 
     METRICS.load("chunk_f1").stats(["NOUN", "NOUN", "VERB"], ["NOUN", "ADJ", "VERB"], lang="fi")   # (1, 2, 3)
 
-It is not token accuracy: evaluate.py chunks the bare tags as if they were entity tags (see `_chunks`).  Only seqeval 0.0.12 and
-its like give XTREME's numbers; 1.2.2 gives others.
+It is not token accuracy: evaluate.py chunks bare tags as if they were entity tags (see `_chunks`).  Only seqeval 0.0.12 and its
+like give XTREME's numbers; 1.2.2 gives others.  The type of a tag is what follows its last hyphen, so `B-location-other` and
+`B-person-other` are one type: where that matters take `entity_f1`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-from harness.scoring.metrics._chunks import stats as stats
+from harness.scoring.metrics._chunks import after_last_hyphen, chunk_stats
 from harness.scoring.metrics._counts import KEYS as KEYS
 from harness.scoring.metrics._counts import combine as combine
 
 SIGNATURE = "chunk_f1|micro|seqeval:0.0.12|xtreme:838c13b"
+
+
+def stats(prediction: Sequence[str] | None, gold: Sequence[str], *, lang: str) -> tuple[int, int, int]:
+    """Count the runs of one sentence that are (correct, predicted, gold); a missing prediction predicts none."""
+    return chunk_stats(prediction, gold, read=after_last_hyphen)
 
 
 GOLDEN: tuple[dict[str, Any], ...] = (
@@ -120,5 +127,19 @@ GOLDEN: tuple[dict[str, Any], ...] = (
         "predictions": [None, ["DET", "NOUN"]],
         "golds": [["NOUN", "NOUN", "VERB"], ["DET", "NOUN"]],
         "scores": {"f1": 66.66666666666666, "precision": 100.0, "recall": 50.0},
+    },
+    {
+        "name": "types_are_cut_at_the_last_hyphen",
+        "lang": "en",
+        "predictions": [["B-person-other", "I-person-other", "O"], ["B-person-actor"]],
+        "golds": [["B-location-other", "I-art-other", "O"], ["B-person-other"]],
+        "scores": {"f1": 50.0, "precision": 50.0, "recall": 50.0},
+    },
+    {
+        "name": "inside_tag_behind_an_o_of_its_type",
+        "lang": "en",
+        "predictions": [["O-PER", "I-PER"], ["O-PER", "E-PER"], ["O-PER", "X-PER"]],
+        "golds": [["O", "I-PER"], ["O", "B-PER"], ["O", "O"]],
+        "scores": {"f1": 80.0, "precision": 66.66666666666666, "recall": 100.0},
     },
 )

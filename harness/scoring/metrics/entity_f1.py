@@ -1,17 +1,30 @@
-"""Micro F1, precision and recall of named entities tagged B-/I-/O (PAN-X): kind and both ends must be right.
+"""Micro F1, precision and recall of entities tagged B-/I-/O or B-/I-/E-/S-/O: type and both ends must be right.
 
     METRICS.load("entity_f1").stats(["B-PER", "O"], ["B-PER", "I-PER"], lang="sw")   # (0, 1, 1)
 
-For such tags seqeval 0.0.12 and 1.2.2 agree, and an I- tag that continues nothing opens an entity.
+The numbers are those of seqeval 1.2.2 in its default mode, and of conlleval: an I- tag that continues nothing opens an entity,
+and the type is all that follows the first hyphen (`B-location-other` is of type `location-other`).  Tags of another kind, which
+seqeval reads with a warning, are an error.  XTREME's script has a rule of its own for types: `chunk_f1`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-from harness.scoring.metrics._chunks import stats as stats
+from harness.scoring.metrics._chunks import after_first_hyphen, chunk_stats, is_entity_tag
 from harness.scoring.metrics._counts import KEYS as KEYS
 from harness.scoring.metrics._counts import combine as combine
 
-SIGNATURE = "entity_f1|micro|seqeval:0.0.12=1.2.2|xtreme:838c13b"
+SIGNATURE = "entity_f1|micro|type after the first hyphen|seqeval:1.2.2 default mode"
+
+
+def unfit_labels(labels: Sequence[str]) -> list[str]:
+    """Those of a task's labels that are no entity tags."""
+    return [label for label in labels if not is_entity_tag(label)]
+
+
+def stats(prediction: Sequence[str] | None, gold: Sequence[str], *, lang: str) -> tuple[int, int, int]:
+    """Count the entities of one sentence that are (correct, predicted, gold); a missing prediction predicts none."""
+    return chunk_stats(prediction, gold, read=after_first_hyphen)
 
 
 GOLDEN: tuple[dict[str, Any], ...] = (
@@ -112,5 +125,19 @@ GOLDEN: tuple[dict[str, Any], ...] = (
         "predictions": [None, ["B-PER", "O"]],
         "golds": [["O", "B-LOC", "I-LOC", "B-LOC"], ["B-PER", "O"]],
         "scores": {"f1": 50.0, "precision": 100.0, "recall": 33.33333333333333},
+    },
+    {
+        "name": "types_with_a_hyphen",
+        "lang": "en",
+        "predictions": [["B-person-other", "I-person-other", "O"], ["B-person-actor", "B-art-film"]],
+        "golds": [["B-location-other", "I-location-other", "O"], ["B-person-actor", "B-person-film"]],
+        "scores": {"f1": 33.33333333333333, "precision": 33.33333333333333, "recall": 33.33333333333333},
+    },
+    {
+        "name": "single_and_end_prefixes",
+        "lang": "en",
+        "predictions": [["S-PER", "B-LOC", "E-LOC", "O"], ["B-a-b", "I-a-b", "E-a-b", "S-a-c"]],
+        "golds": [["S-PER", "B-LOC", "I-LOC", "E-LOC"], ["B-a-b", "I-a-b", "E-a-b", "S-b-c"]],
+        "scores": {"f1": 50.0, "precision": 50.0, "recall": 50.0},
     },
 )

@@ -5,9 +5,10 @@ r"""F1, precision and recall of a set of mined sentence pairs (BUCC).
 Each line of predictions holds a share of the set, and no pair is in two lines: the counts add up to those of the whole set.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.api.errors import UserError
 from harness.scoring.metrics._counts import KEYS as KEYS
 from harness.scoring.metrics._counts import combine as combine
 
@@ -16,6 +17,9 @@ SIGNATURE = "mined_pairs|f1 of the set|xtreme:838c13b"
 
 def stats(prediction: Sequence[str] | None, gold: Sequence[str], *, lang: str) -> tuple[int, int, int]:
     """Count the pairs `id TAB id` that are (correct, predicted, gold); a missing prediction predicts none."""
+    for pairs in (gold, prediction):
+        if isinstance(pairs, str | Mapping) or not all(isinstance(pair, str) for pair in pairs or ()):
+            raise UserError("this is no list of pairs", expected="texts `id TAB id`", found=f"{pairs!r:.80}")
     given, wanted = set(prediction or ()), set(gold)
     return len(given & wanted), len(given), len(wanted)
 

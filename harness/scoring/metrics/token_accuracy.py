@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.scoring.metrics._chunks import check_lengths
+from harness.scoring.metrics._chunks import check_tags
 from harness.scoring.metrics._ratio import ratio
 
 KEYS = ("accuracy",)
@@ -17,9 +17,9 @@ SIGNATURE = "token_accuracy|micro over tokens|seqeval:0.0.12 accuracy_score"
 
 def stats(prediction: Sequence[str] | None, gold: Sequence[str], *, lang: str) -> tuple[int, int]:
     """Count (correct tokens, tokens) of one sentence; all are wrong if the prediction is missing."""
+    check_tags(gold if prediction is None else prediction, gold)
     if prediction is None:
         return 0, len(gold)
-    check_lengths(prediction, gold)
     return sum(given == wanted for given, wanted in zip(prediction, gold)), len(gold)
 
 
