@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from harness.api.protocols import Feature
+from harness.api.registry import TASK_TYPES
 from harness.data.examples import Split, load_examples
 from harness.prediction.batching import check_lengths, num_tokens
 from harness.prediction.partials import Partials, open_partials
 from harness.prediction.questions import Question, encode_all, question_of, route_module
+from harness.prediction.vocabulary import check_english, check_ids, count_tokens
 from harness.runtime.arguments import PredictArguments
 from harness.runtime.machine import Machine
 from harness.runtime.processes import rank
@@ -46,6 +48,8 @@ class Cell:
     tokenizer: Any
     max_positions: int | None = None
     "Longest input of the model, where it is known."
+    num_embeddings: int | None = None
+    "Rows of the model's table of words, where it has one."
     versions: Mapping[str, str] = field(default_factory=dict)
     "Of packages in another environment that compute its answers."
     _lengths: list[int] | None = None
@@ -115,12 +119,32 @@ class Cell:
 
     @cached_property
     def features(self) -> list[Feature]:
-        """The encoded rows; raises UserError for one that is longer than the model takes."""
+        """The encoded rows; raises UserError for what the model cannot take, or a tokenizer that does not know English."""
         found = encode_all(
             self.module, self.examples, spec=self.spec, tokenizer=self.tokenizer, options=self.options, train=False
         )
-        check_lengths(found, longest=self.max_positions, where=f"task '{self.spec.task}' in {self.args.lang}")
+        where = f"task '{self.spec.task}' in {self.args.lang}"
+        check_lengths(found, longest=self.max_positions, where=where)
+        check_ids(found, num_embeddings=self.num_embeddings, tokenizer=self.tokenizer, where=where)
+        if self.reads_words:
+            check_english(self.examples, kind=self.kind, tokenizer=self.tokenizer, where=where)
         return found
+
+    @property
+    def kind(self) -> Any:
+        """The task type, on every route."""
+        return TASK_TYPES.load(self.spec.type)
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether its tokens mean anything: to a fake without a tokenizer all characters are one."""
+        return self.args.model.adapter != "fake" or self.args.model.tokenizer is not None
+
+    def token_counts(self) -> dict[str, int]:
+        """What the tokenizer made of the rows; empty for a fake."""
+        if not self.reads_words:
+            return {}
+        return count_tokens(self.features, self.examples, kind=self.kind, tokenizer=self.tokenizer)._asdict()
 
     def measure(self) -> list[int]:
         """Tokens of each feature: read from disk, where they are kept, or known by encoding the rows."""

@@ -91,9 +91,13 @@ class WrittenRun:
         chain=None,
         same=False,
         route="head",
+        facts=None,
         **how,
     ):
-        """Ask for a cell and, if `finished`, leave its stages; `chain` are its train stages (made here by default)."""
+        """Ask for a cell and, if `finished`, leave its stages; `chain` are its train stages (made here by default).
+
+        `facts` are what its prediction says of itself.
+        """
         spec, metrics = self.tasks[name]
         if chain is None:
             chain = [self.train_stage(intermediate, seed=seed)] if intermediate != "none" else []
@@ -116,7 +120,8 @@ class WrittenRun:
             draw = how.pop("draw", f"{intermediate}/{name}/{lang}/{seed}")
             found = lines(total, right, seed=draw, answers=spec["type"] == "span_qa", **how)
             begin(predict, self.root)
-            mark_done(predict, self.root, {"examples": total, "versions": {"torch": "2.13.0"}, "commit": "c0ffee"})
+            told = {"examples": total, **(facts or {})}
+            mark_done(predict, self.root, {**told, "versions": {"torch": "2.13.0"}, "commit": "c0ffee"})
             begin(score, self.root)
             done = score_cell(found, metrics=metrics, score=spec["score"], lang=lang, num_expected=total)
             write_score(done, score.folder(self.root))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.api.protocols import Json
-from harness.report.board.number_format import arm_text, collected, listed
+from harness.report.board.number_format import UNREAD, arm_text, collected, listed, unread
 from harness.report.board.table_rows import arm_key
 from harness.report.board.tables import Column, in_blocks
 
@@ -47,6 +47,7 @@ def note_list(board: Mapping[str, Json]) -> list[str]:
         *_groups(board),
         *_without_lift(board),
         *_counts(board),
+        *_unread(board),
         *_degenerate(board),
         *_overlaps(board),
         *_embeddings(board),
@@ -138,6 +139,17 @@ def _counts(board: Mapping[str, Json]) -> list[str]:
         if texts:
             pairs.append(((entry["task"], f"of {counts['examples']:,} examples: {', '.join(texts)}"), f"{arm_text(entry)}"))
     return [f"{task}, {text} [{'; '.join(arms)}]." for (task, text), arms in collected(pairs).items()]
+
+
+def _unread(board: Mapping[str, Json]) -> list[str]:
+    """Languages whose text the tokenizer does not know, or of which inputs hold no text."""
+    pairs = []
+    for entry in board["task_scores"]:
+        found = {lang: unread(numbers) for lang, numbers in entry["languages"].items()}
+        texts = [f"{lang} {text}" for lang, text in found.items() if text]
+        if texts:
+            pairs.append(((entry["task"], "; ".join(texts)), arm_text(entry)))
+    return [f"{UNREAD} {task}: {text} [{'; '.join(arms)}]." for (task, text), arms in collected(pairs).items()]
 
 
 def _degenerate(board: Mapping[str, Json]) -> list[str]:
