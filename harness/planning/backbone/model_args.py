@@ -7,13 +7,13 @@
 Imports neither torch nor transformers.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.api.errors import UserError, raise_all
 from harness.api.registry import ADAPTERS
+from harness.planning.backbone.sizes import read_json_file
 
 LISTS = ("labels", "ignore_labels", "lora_targets")
 "Values that are lists, with | between their items."
@@ -50,8 +50,7 @@ def config_of(path: str, *, revision: str | None) -> dict[str, Any] | None:
             return None
         folder = _cache(path) / "snapshots" / commit
     file = folder / "config.json"
-    found: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-    return found
+    return read_json_file(file) if file.is_file() else None
 
 
 def commit_in_cache(hub_id: str) -> str | None:
@@ -131,7 +130,7 @@ def checkpoint_parts(path: str) -> CheckpointParts:
     if (folder / "backbone" / "config.json").is_file():
         return CheckpointParts(str(folder / "backbone"), str(folder))
     if (folder / "base.json").is_file():
-        base = json.loads((folder / "base.json").read_text(encoding="utf-8"))
+        base = read_json_file(folder / "base.json")
         if base["path"].startswith("/") and not Path(base["path"]).is_dir():
             raise UserError(
                 "the model that this checkpoint's adapters were trained on is not here",

@@ -8,9 +8,7 @@ Imports neither torch nor transformers.
 """
 
 import dataclasses
-import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +29,7 @@ from harness.planning.backbone.model_args import (
     commit_in_cache,
     config_of,
 )
+from harness.planning.backbone.sizes import read_sizes
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.runtime.arguments import ModelArguments
 from harness.runtime.engines import ENGINE_ARGS, Engine, parse_engine_args
@@ -58,10 +57,6 @@ WEIGHTS = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "heads.jso
 CHAT_FORMAT = ("chat_template*", "generation_config.json", "special_tokens_map.json", "tokenizer_config.json")
 "What says how a conversation is written and where an answer ends."
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "*.model", "vocab.txt")
-EMBEDDING = re.compile(r"(embeddings|embed_tokens|embed_positions|shared|tok_embeddings|wte|wpe)\.weight$")
-"Names of embedding tables in weight files."
-NOT_COUNTED = ("lm_head", "classifier", "qa_outputs", "cls.predictions", "pooler", "vision_tower", "multi_modal_projector")
-"Parts of names of tensors that are no part of a backbone."
 HEAD_CLASSES = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")
 
 
@@ -256,29 +251,3 @@ def _facts(preset: Entry[PresetSpec] | None, path: Any, arguments: ModelArgument
         "pitfalls": list(spec.pitfalls) if spec else [],
         **facts,
     }
-
-
-def read_sizes(folder: Path) -> dict[str, Any]:
-    """Parameters, layers and width of a local backbone from config.json and the headers of its safetensors files."""
-    whole = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config = whole.get("text_config") or whole  # Gemma 3 from 4B on
-    # A causal language model's output matrix counts where it is not the table of words as well; mT5's goes with its decoder.
-    alone = config.get("tie_word_embeddings") is False and not whole.get("is_encoder_decoder")
-    outputs = {"lm_head.weight"} if alone else set()
-    total = embedding = 0
-    for file in sorted(folder.glob("*.safetensors")):
-        with file.open("rb") as handle:
-            header = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
-        for name, tensor in header.items():
-            if name == "__metadata__" or (name not in outputs and any(part in name for part in NOT_COUNTED)):
-                continue
-            count = 1
-            for size in tensor["shape"]:
-                count *= size
-            total += count
-            embedding += count if name in outputs or EMBEDDING.search(name) else 0
-    sizes = {
-        "layers": config.get("num_hidden_layers") or config.get("num_layers") or config.get("n_layer"),
-        "hidden_size": config.get("hidden_size") or config.get("d_model") or config.get("n_embed"),
-    }
-    return {**sizes, **({"parameters": total, "non_embedding_parameters": total - embedding} if total else {})}
