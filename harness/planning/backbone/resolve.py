@@ -28,6 +28,7 @@ from harness.planning.backbone.model_args import (
     checkpoint_parts,
     commit_in_cache,
     config_of,
+    needed_config,
 )
 from harness.planning.backbone.sizes import read_sizes
 from harness.planning.catalog.catalog import Catalog, Entry
@@ -143,7 +144,8 @@ def resolve(model: str, model_args: str, *, catalog: Catalog, use_own_head: bool
         revision = held.revision or values.get("revision") or stated
         knobs = replace(knobs, path=path, checkpoint=held.checkpoint, revision=revision)
         if use_own_head and held.checkpoint is None and adapter in ("encoder", "decoder"):
-            adapter = "finetuned" if _has_own_head(path, revision, adapter) else adapter
+            config = config_of(path, revision=revision) if preset else needed_config(path, revision=revision)
+            adapter = "finetuned" if _has_own_head(config, adapter) else adapter
         fingerprint = _fingerprint(held.checkpoint or path, revision)
         if held.is_base:
             fingerprint += "+" + _fingerprint(path, revision)
@@ -207,10 +209,10 @@ def _fake(preset: Entry[PresetSpec], values: Mapping[str, Any]) -> Backbone:
     return Backbone(name=name, adapter="fake", preset=preset, arguments=arguments, knobs=knobs, options=options, facts=facts)
 
 
-def _has_own_head(path: str, revision: str | None, adapter: str) -> bool:
-    config = config_of(path, revision=revision)
+def _has_own_head(config: Mapping[str, Any] | None, adapter: str) -> bool:
+    """Whether a model was published with a head that answers a task."""
     if config is None:
-        return adapter == "encoder"  # on the hub: the adapter says what it found
+        return adapter == "encoder"  # a preset that is not here yet: the adapter says what it found
     architectures: Sequence[str] = config.get("architectures") or []
     return any(name.endswith(HEAD_CLASSES) for name in architectures)
 
