@@ -9,12 +9,15 @@ asked_in_order(cells)                            # [(cell, number of its feature
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from tqdm import tqdm
 
 from harness.api.protocols import Feature
 from harness.api.registry import TASK_TYPES
@@ -29,11 +32,14 @@ from harness.runtime.processes import rank
 from harness.runtime.stages import Stage, canonical, read_json, write_json, write_text
 from harness.specs.portable import revive
 from harness.specs.task import TaskSpec
+from harness.task_types.prompting.prefixes import Beginning, beginnings
 
 PredictStage: TypeAlias = Stage[PredictArguments]
 BUNDLE_FILE = "bundle.json"
 "Keys of the cells whose features are put into batches with those of this cell."
 LENGTHS_FILE = "lengths.json"
+
+TO_COMPARE = "to do: compare them by --prompt_args normalise=per_token (or per_character), or word the choices apart"
 
 _POOLS: dict[str, Sequence[Any]] = {}
 
@@ -128,7 +134,17 @@ class Cell:
         check_ids(found, num_embeddings=self.num_embeddings, tokenizer=self.tokenizer, where=where)
         if self.reads_words:
             check_english(self.examples, kind=self.kind, tokenizer=self.tokenizer, where=where)
+        for pair in self._beginnings(found):
+            share = "" if pair.examples == len(self.examples) else f" in {pair.examples:,} examples"
+            text = f"{pair.longer} can never be chosen{share}, for {pair.shorter} is how it begins"
+            warn(f"task '{self.spec.task}': {text}", TO_COMPARE)
         return found
+
+    def _beginnings(self, features: Sequence[Feature]) -> list[Beginning]:
+        """Choices that cannot win because another one is their beginning."""
+        if self.args.prompt is None or not self.reads_words or not self.module.compares_sums(self.spec):
+            return []
+        return beginnings(features, labels=self.spec.labels, tokenizer=self.tokenizer)
 
     @property
     def kind(self) -> Any:
@@ -140,11 +156,13 @@ class Cell:
         """Whether its tokens mean anything: to a fake without a tokenizer all characters are one."""
         return self.args.model.adapter != "fake" or self.args.model.tokenizer is not None
 
-    def token_counts(self) -> dict[str, int]:
-        """What the tokenizer made of the rows; empty for a fake."""
+    def token_facts(self) -> dict[str, Any]:
+        """What the tokenizer made of the rows and of the choices among which one is taken; empty for a fake."""
         if not self.reads_words:
             return {}
-        return count_tokens(self.features, self.examples, kind=self.kind, tokenizer=self.tokenizer)._asdict()
+        counts = count_tokens(self.features, self.examples, kind=self.kind, tokenizer=self.tokenizer)._asdict()
+        pairs = [pair._asdict() for pair in self._beginnings(self.features)]
+        return {**counts, **({"never_chosen": pairs} if pairs else {})}
 
     def measure(self) -> list[int]:
         """Tokens of each feature: read from disk, where they are kept, or known by encoding the rows."""
@@ -172,6 +190,13 @@ class Cell:
         if self._partials is not None:
             self._partials.close()
             self._partials = None
+
+
+@cache
+def warn(*lines: str) -> None:
+    """Say something on stderr, once in a process, whatever number of cells says it."""
+    if not rank():
+        tqdm.write("warning: " + "\n  ".join(lines), file=sys.stderr)
 
 
 def asked_in_order(cells: Sequence[Cell]) -> list[tuple[Cell, int]]:

@@ -230,7 +230,7 @@ def _finish_cell(cell: Cell) -> None:
         "examples": len(predictions),
         "features": len(cell.features),
         "tokens": sum(cell.lengths),
-        **cell.token_counts(),
+        **cell.token_facts(),
         "truncated_examples": sum(prediction.num_truncated > 0 for prediction in predictions),
         "dtype": cell.machine.dtype(cell.args.model.dtype),
         **provenance(),
