@@ -90,6 +90,7 @@ class Finetuned(Adapter):
         self.heads = dict(heads)
         self.device = device
         self.max_positions = position_limit(module.model)
+        self.num_embeddings = input_embeddings(module.model).num_embeddings
 
     def forward_head(self, batch: Batch, head: str) -> list[Output]:
         """Outputs of the features of a batch, in order, without gradient."""

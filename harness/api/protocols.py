@@ -254,6 +254,8 @@ class Adapter(Protocol):
     tokenizer: PreTrainedTokenizerFast
     max_positions: int
     "Longest input in tokens, special tokens included."
+    num_embeddings: int | None = None
+    "Rows of its table of words: every id lies below.  None = it has no such table."
     budget: int | None = None
     "Tokens that it wants in one call; None = as many as the machine takes in a forward pass."
     batch_device: str | None = None

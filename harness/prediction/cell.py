@@ -9,29 +9,37 @@ asked_in_order(cells)                            # [(cell, number of its feature
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from tqdm import tqdm
+
 from harness.api.protocols import Feature
+from harness.api.registry import TASK_TYPES
 from harness.data.examples import Split, load_examples
 from harness.prediction.batching import check_lengths, num_tokens
 from harness.prediction.partials import Partials, open_partials
 from harness.prediction.questions import Question, encode_all, question_of, route_module
+from harness.prediction.vocabulary import check_english, check_ids, count_tokens
 from harness.runtime.arguments import PredictArguments
 from harness.runtime.machine import Machine
 from harness.runtime.processes import rank
 from harness.runtime.stages import Stage, canonical, read_json, write_json, write_text
 from harness.specs.portable import revive
 from harness.specs.task import TaskSpec
+from harness.task_types.prompting.prefixes import Beginning, beginnings
 
 PredictStage: TypeAlias = Stage[PredictArguments]
 BUNDLE_FILE = "bundle.json"
 "Keys of the cells whose features are put into batches with those of this cell."
 LENGTHS_FILE = "lengths.json"
+
+TO_COMPARE = "to do: compare them by --prompt_args normalise=per_token (or per_character), or word the choices apart"
 
 _POOLS: dict[str, Sequence[Any]] = {}
 
@@ -46,6 +54,8 @@ class Cell:
     tokenizer: Any
     max_positions: int | None = None
     "Longest input of the model, where it is known."
+    num_embeddings: int | None = None
+    "Rows of the model's table of words, where it has one."
     versions: Mapping[str, str] = field(default_factory=dict)
     "Of packages in another environment that compute its answers."
     _lengths: list[int] | None = None
@@ -115,12 +125,44 @@ class Cell:
 
     @cached_property
     def features(self) -> list[Feature]:
-        """The encoded rows; raises UserError for one that is longer than the model takes."""
+        """The encoded rows; raises UserError for what the model cannot take, or a tokenizer that does not know English."""
         found = encode_all(
             self.module, self.examples, spec=self.spec, tokenizer=self.tokenizer, options=self.options, train=False
         )
-        check_lengths(found, longest=self.max_positions, where=f"task '{self.spec.task}' in {self.args.lang}")
+        where = f"task '{self.spec.task}' in {self.args.lang}"
+        check_lengths(found, longest=self.max_positions, where=where)
+        check_ids(found, num_embeddings=self.num_embeddings, tokenizer=self.tokenizer, where=where)
+        if self.reads_words:
+            check_english(self.examples, kind=self.kind, tokenizer=self.tokenizer, where=where)
+        for pair in self._beginnings(found):
+            share = "" if pair.examples == len(self.examples) else f" in {pair.examples:,} examples"
+            text = f"{pair.longer} can never be chosen{share}, for {pair.shorter} is how it begins"
+            warn(f"task '{self.spec.task}': {text}", TO_COMPARE)
         return found
+
+    def _beginnings(self, features: Sequence[Feature]) -> list[Beginning]:
+        """Choices that cannot win because another one is their beginning."""
+        if self.args.prompt is None or not self.reads_words or not self.module.compares_sums(self.spec):
+            return []
+        return beginnings(features, labels=self.spec.labels, tokenizer=self.tokenizer)
+
+    @property
+    def kind(self) -> Any:
+        """The task type, on every route."""
+        return TASK_TYPES.load(self.spec.type)
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether its tokens mean anything: to a fake without a tokenizer all characters are one."""
+        return self.args.model.adapter != "fake" or self.args.model.tokenizer is not None
+
+    def token_facts(self) -> dict[str, Any]:
+        """What the tokenizer made of the rows and of the choices among which one is taken; empty for a fake."""
+        if not self.reads_words:
+            return {}
+        counts = count_tokens(self.features, self.examples, kind=self.kind, tokenizer=self.tokenizer)._asdict()
+        pairs = [pair._asdict() for pair in self._beginnings(self.features)]
+        return {**counts, **({"never_chosen": pairs} if pairs else {})}
 
     def measure(self) -> list[int]:
         """Tokens of each feature: read from disk, where they are kept, or known by encoding the rows."""
@@ -148,6 +190,13 @@ class Cell:
         if self._partials is not None:
             self._partials.close()
             self._partials = None
+
+
+@cache
+def warn(*lines: str) -> None:
+    """Say something on stderr, once in a process, whatever number of cells says it."""
+    if not rank():
+        tqdm.write("warning: " + "\n  ".join(lines), file=sys.stderr)
 
 
 def asked_in_order(cells: Sequence[Cell]) -> list[tuple[Cell, int]]:

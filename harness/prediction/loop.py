@@ -72,6 +72,7 @@ def _encoded(shared: Sequence[Sequence[PredictStage]], answers: Answers, *, root
             machine=machine,
             tokenizer=answers.tokenizer,
             max_positions=answers.max_positions,
+            num_embeddings=answers.num_embeddings,
             versions=answers.versions,
         )
         cell.measure()  # here, so that the bar says what is going on
@@ -91,6 +92,8 @@ class Answers(NamedTuple):
     versions: Mapping[str, str] = {}
     "Of packages in another environment that it computes with."
     close: Callable[[], None] = lambda: None
+    num_embeddings: int | None = None
+    "Rows of the model's table of words."
 
 
 def _answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine) -> Answers:
@@ -113,7 +116,15 @@ def _answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine) ->
     def ask(chosen: Sequence[tuple[Cell, int]]) -> list[Any]:
         return _ask(adapter, [cell.features[n] for cell, n in chosen], chosen[0][0].question, machine)
 
-    return Answers(adapter.tokenizer, adapter.max_positions, ask, adapter.budget, adapter.versions, adapter.close)
+    return Answers(
+        adapter.tokenizer,
+        adapter.max_positions,
+        ask,
+        adapter.budget,
+        adapter.versions,
+        adapter.close,
+        num_embeddings=adapter.num_embeddings,
+    )
 
 
 def _fake_answer(fake: Fake, cell: Cell, number: int) -> Output:
@@ -219,6 +230,7 @@ def _finish_cell(cell: Cell) -> None:
         "examples": len(predictions),
         "features": len(cell.features),
         "tokens": sum(cell.lengths),
+        **cell.token_facts(),
         "truncated_examples": sum(prediction.num_truncated > 0 for prediction in predictions),
         "dtype": cell.machine.dtype(cell.args.model.dtype),
         **provenance(),

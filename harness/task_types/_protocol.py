@@ -68,6 +68,14 @@ class TypeDefaults(RouteDefaults):
         return False
 
     @staticmethod
+    def english_from(example: Any) -> int | None:
+        """The part from which on an example's features are English whatever its language, as its `texts` after the first are.
+
+        None where all are in the language of the example.
+        """
+        return None
+
+    @staticmethod
     def sample_key(task: TaskSpec) -> str:
         """By which a limit draws rows: tasks with the same key get the same rows."""
         return task.task

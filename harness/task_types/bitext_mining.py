@@ -211,6 +211,11 @@ def oracle(feature: Feature, example: Example, *, task: TaskSpec, options: Optio
     return generator("direction", example.id, *name, seed=0).standard_normal(ORACLE_SIZE, dtype=np.float32)
 
 
+def english_from(example: Example) -> int:
+    """The sentences of the second collection are English."""
+    return len(distinct(example.sources))
+
+
 def texts(example: Example) -> tuple[str, ...]:
     """All sentences of both sides."""
     return ("\n".join(example.sources), "\n".join(example.targets))

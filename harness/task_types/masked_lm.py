@@ -131,11 +131,14 @@ def augment(feature: Feature, *, rng: np.random.Generator, tokenizer: PreTrained
 
 
 def _random_token(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, instead: int) -> int:
-    """A token id that is not special; `instead` itself where the vocabulary holds nothing else."""
+    """A token id of the vocabulary that is not special; `instead` itself where it holds nothing else.
+
+    Tokens that were added to a tokenizer are left out: a model need not have vectors for them.
+    """
     special = set(tokenizer.all_special_ids)
-    if len(special) >= len(tokenizer):
+    if len({token for token in special if token < tokenizer.vocab_size}) >= tokenizer.vocab_size:
         return instead
-    while (token := int(rng.integers(len(tokenizer)))) in special:
+    while (token := int(rng.integers(len(tokenizer)))) in special or token >= tokenizer.vocab_size:
         pass
     return token
 

@@ -162,6 +162,11 @@ def oracle(feature: Feature, example: Example, *, task: TaskSpec, options: Optio
     return generator("direction", example.id, seed=0).standard_normal(ORACLE_SIZE, dtype=np.float32)
 
 
+def english_from(example: Example) -> int:
+    """The target is English."""
+    return 1
+
+
 def texts(example: Example) -> tuple[str, ...]:
     """Both sentences."""
     return (example.source, example.target)

@@ -14,9 +14,11 @@ from typing import Any
 from harness.api.errors import UserError
 from harness.api.protocols import Feature
 from harness.api.randomness import generator
+from harness.api.registry import TASK_TYPES
 from harness.data.examples import load_examples
 from harness.data.overlap import example_hashes, without
 from harness.prediction.questions import Question, encode_all, question_of, route_module
+from harness.prediction.vocabulary import check_english
 from harness.runtime.arguments import ComponentArguments, TrainArguments, file_of
 from harness.runtime.machine import Machine
 from harness.runtime.processes import rank
@@ -82,6 +84,8 @@ def read_training_data(
         examples = [examples[i] for i in sorted(chosen)]
     if not examples:
         raise UserError(f"task '{name}' has no training rows", where=f"training stage {stage.name}", found=loaded.origin)
+    kind = TASK_TYPES.load(spec.type)
+    check_english(examples, kind=kind, tokenizer=tokenizer, where=f"training rows of '{name}'")
     note = name if machine.progress and not rank() else ""
     features = encode_all(module, examples, spec=spec, tokenizer=tokenizer, options=options, train=True, note=note)
     items = _items(features, whole_examples=module.EXAMPLES_ARE_ITEMS, usable=_usable(module))

@@ -16,6 +16,7 @@ from harness.api.protocols import HeadSpec
 from harness.api.randomness import seed_of
 from harness.prediction.batching import check_lengths
 from harness.prediction.questions import Question, route_module
+from harness.prediction.vocabulary import check_ids
 from harness.runtime.arguments import TrainArguments
 from harness.runtime.loading import load_adapter
 from harness.runtime.machine import Machine
@@ -115,7 +116,7 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> Tr
 
 
 def _read(stage: Stage[TrainArguments], adapter: Any, *, machine: Machine) -> list[TrainingData]:
-    """Rows of each component as features; raises UserError for one that is longer than the model takes."""
+    """Rows of each component as features; raises UserError for one that the model cannot take."""
     read = [
         read_training_data(
             component,
@@ -128,9 +129,23 @@ def _read(stage: Stage[TrainArguments], adapter: Any, *, machine: Machine) -> li
         for component in stage.args.tasks
     ]
     for one in read:
-        features = [feature for item in one.items for feature in item]
-        check_lengths(features, longest=adapter.max_positions, where=f"training rows of '{one.name}'")
+        trained = [feature for item in one.items for feature in item]
+        for features, where in ((trained, "training"), (one.validation_features, "validation")):
+            where = f"{where} rows of '{one.name}'"
+            check_lengths(features, longest=adapter.max_positions, where=where)
+            check_ids(
+                features,
+                num_embeddings=adapter.num_embeddings,
+                tokenizer=adapter.tokenizer,
+                where=where,
+                also=_drawn(one.module, adapter.tokenizer),
+            )
     return read
+
+
+def _drawn(module: Any, tokenizer: Any) -> list[int]:
+    """Ids that training puts in place of those of the rows."""
+    return [] if module.augment is None or tokenizer.mask_token_id is None else [tokenizer.mask_token_id]
 
 
 def _work(data: TrainingData, adapter: Any, accelerator: Any, *, seed: int, machine: Machine) -> Work:

@@ -21,7 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from harness.api.protocols import Adapter, Batch, HeadSpec, Output, Pooling
 from models.headed.heads import MlmHead, pool
 from models.headed.hidden_states import hidden_state, resolve_layer
-from models.loading.pretrained import model_inputs, position_limit, quiet, split_outputs
+from models.loading.pretrained import input_embeddings, model_inputs, position_limit, quiet, split_outputs
 
 
 class HeadedNetwork(nn.Module):
@@ -95,6 +95,7 @@ class HeadedModel(Adapter):
         self.heads = dict(heads)
         self.device = device
         self.max_positions = position_limit(module.body)
+        self.num_embeddings = input_embeddings(module.body).num_embeddings
 
     def forward_head(self, batch: Batch, head: str) -> list[Output]:
         """Outputs of the features of a batch, in order, without gradient and dropout."""

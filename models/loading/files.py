@@ -36,14 +36,14 @@ def locate(path: str, *, revision: str | None = None, remote_code: bool = False)
     folder = Path(path).expanduser()
     if not folder.is_dir():
         folder = _download(path, revision=revision, patterns=(*SMALL_FILES, *SAFETENSORS, *(("*.py",) if remote_code else ())))
-        if not _matching(folder, SAFETENSORS):
+        if not matching(folder, SAFETENSORS):
             _download(path, revision=revision, patterns=PICKLES)
     if not (folder / "config.json").is_file():
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "an empty folder"
         raise UserError(f"'{path}' is not a model folder: it has no config.json", expected=EXPECTED, found=found)
-    if _matching(folder, SAFETENSORS):
+    if matching(folder, SAFETENSORS):
         return folder
-    pickles = _matching(folder, PICKLES)
+    pickles = matching(folder, PICKLES)
     if not pickles:
         raise UserError(
             f"'{path}' holds no weights",
@@ -65,7 +65,7 @@ def locate_tokenizer(path: str, *, revision: str | None = None, remote_code: boo
 def read_tensors(folder: Path, names: Iterable[str]) -> dict[str, torch.Tensor]:
     """Those of the named tensors that the folder's safetensors files hold; the others are not read from disk."""
     wanted, found = set(names), {}
-    for file in _matching(folder, SAFETENSORS):
+    for file in matching(folder, SAFETENSORS):
         with safe_open(file, framework="pt") as tensors:
             found.update({name: tensors.get_tensor(name) for name in tensors.keys() if name in wanted})  # noqa: SIM118
     return found
@@ -74,13 +74,13 @@ def read_tensors(folder: Path, names: Iterable[str]) -> dict[str, torch.Tensor]:
 def tensor_names(folder: Path) -> set[str]:
     """Names of all tensors in the folder's safetensors files; none of them is read."""
     names: set[str] = set()
-    for file in _matching(folder, SAFETENSORS):
+    for file in matching(folder, SAFETENSORS):
         with safe_open(file, framework="pt") as tensors:
             names.update(tensors.keys())
     return names
 
 
-def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
+def matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
     """Files of the folder itself that match, sorted."""
     return sorted(file for pattern in patterns for file in folder.glob(pattern))
 
@@ -114,7 +114,7 @@ def _convert(folder: Path, pickles: Sequence[Path]) -> Path:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".making-") as made:
         unfinished = Path(made, target.name)
         unfinished.mkdir()
-        for file in _matching(folder, (*SMALL_FILES, "*.py")):
+        for file in matching(folder, (*SMALL_FILES, "*.py")):
             if not file.name.endswith(".bin.index.json"):
                 shutil.copy(file, unfinished / file.name)
         _write_safetensors(_unpickle(pickles), unfinished)

@@ -22,8 +22,10 @@ from harness.api.errors import UserError
 from harness.api.hardware import computes_bfloat16
 from harness.api.protocols import Batch, ModelSource, Output
 from models.loading.architectures import takes_pooling_layer
-from models.loading.files import locate, locate_tokenizer
+from models.loading.files import locate, locate_tokenizer, matching
 
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken", "tekken.json")
+"Files that a tokenizer's vocabulary stands in."
 UNLIMITED = 1 << 20
 "max_positions of models that have no table of positions and state no limit (T5's relative positions)."
 
@@ -136,6 +138,7 @@ def load_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int, pads_w
     if kind is None:
         raise UserError(f"transformers has no tokenizer class '{name}'", where="tokenizer_class")
     arguments = {"trust_remote_code": source.trust_remote_code} if kind is AutoTokenizer else {}
+    _check_vocabulary_files(place, source)
     try:
         with quiet():
             tokenizer = kind.from_pretrained(place, **arguments)
@@ -157,14 +160,50 @@ def load_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int, pads_w
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token or tokenizer.unk_token
     if tokenizer.pad_token_id is None:
         raise UserError("the tokenizer has no padding token", where=str(place), expected="`pad_token` in tokenizer_config.json")
-    if tokenizer.vocab_size > vocab_size:
+    _check_vocabulary(tokenizer, place, vocab_size=vocab_size, is_own=place.resolve() == folder.resolve())
+    return tokenizer
+
+
+def _check_vocabulary_files(place: Path, source: ModelSource) -> None:
+    """Refuse a folder without a vocabulary: transformers would make a tokenizer up, of special tokens only."""
+    if source.trust_remote_code or matching(place, VOCABULARIES):
+        return
+    raise UserError(
+        "cannot load a tokenizer: its vocabulary is not here",
+        where=str(place),
+        expected=" or ".join(VOCABULARIES),
+        found=", ".join(sorted(entry.name for entry in place.iterdir())[:8]) or "an empty folder",
+        todo="copy it from where the weights come from, or give --model_args tokenizer=<folder or hub id>",
+    )
+
+
+def _check_vocabulary(tokenizer: PreTrainedTokenizerFast, place: Path, *, vocab_size: int, is_own: bool) -> None:
+    """Refuse a tokenizer that is not the model's: larger than its table of words, far smaller, or of special tokens only.
+
+    What lies beside the weights (`is_own`) may be far smaller than the table, as its authors made it.  Added tokens may lie
+    beyond the table (Gemma 3): whether rows hold them is looked at where they become features.
+    """
+    todo = "give the model's own tokenizer with --model_args tokenizer=<folder or hub id>"
+    num_special = len(set(tokenizer.all_special_ids))
+    if tokenizer.vocab_size <= num_special and len(tokenizer) <= num_special:
+        found = f"{num_special} special tokens only"
+        raise UserError("the tokenizer has no vocabulary", where=str(place), found=found, todo=todo)
+    if tokenizer.vocab_size > vocab_size or (not is_own and 2 * len(tokenizer) < vocab_size):
         raise UserError(
             "tokenizer and model do not belong together",
             where=str(place),
-            expected=f"at most {vocab_size} tokens, the rows of the model's embeddings",
-            found=f"{tokenizer.vocab_size} tokens",
+            expected=f"at most {vocab_size} tokens, the rows of the model's embeddings, and at least half as many",
+            found=f"{len(tokenizer)} tokens",
+            todo=todo,
         )
-    return tokenizer
+    if int(tokenizer.pad_token_id or 0) >= vocab_size:
+        raise UserError(
+            "the padding token has no vector in the model",
+            where=str(place),
+            expected=f"an id below {vocab_size}, the rows of the model's embeddings",
+            found=f"id {tokenizer.pad_token_id} ('{tokenizer.pad_token}')",
+            todo=todo,
+        )
 
 
 def input_embeddings(model: PreTrainedModel) -> nn.Embedding:

@@ -71,6 +71,7 @@ class VllmModel(Adapter):
         self.versions = host.versions
         vocab_size, limit = int(config.vocab_size), getattr(config, "max_position_embeddings", None)
         self.first = first_token(tokenizer, vocab_size=vocab_size)
+        self.num_embeddings = vocab_size
         self.limit = int(limit) if limit else UNLIMITED
         self.max_positions = self.limit - 1 if self.first is not None and limit else self.limit
         on_cpu = self.versions.get("vllm", "").endswith("cpu")

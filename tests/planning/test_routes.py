@@ -5,6 +5,7 @@ Types, routes and adapters are those of the registries: a new type asks for a mi
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from transformers import AutoConfig
 
 from harness.api.errors import UserError, UserErrors
 from harness.api.registry import ADAPTERS, TASK_TYPES
+from harness.data.examples import load_examples
 from harness.data.locations import DataPlace
 from harness.executors.local import execute
 from harness.planning.backbone.resolve import FAKE_CAPABILITIES
@@ -32,7 +34,6 @@ BACKBONES: dict[str, dict[str, Any]] = {
     "encoder": {"model_type": "xlm-roberta", **SIZES, "max_position_embeddings": 140, "type_vocab_size": 1},
 }
 "What an adapter loads: a configuration for its `init_scratch`."
-WORDS = ("anna", "boris", "carla", "finds", "loses", "big", "dog", "in", "avalon", "who", "what", "where", "and")
 RECIPE = {
     "recipe": "two_steps",
     "description": "for tests",
@@ -41,6 +42,14 @@ RECIPE = {
 MODES = ("target", "intermediate", "no_train")
 CATALOG = Catalog()
 MINIATURES = [CATALOG.task(name).spec for name in CATALOG.names("task") if name.startswith("mini/")]
+
+
+def english_texts() -> Iterator[str]:
+    """English rows of the miniature world: a tokenizer that knows none of their words is refused."""
+    for name in ("mini/anli_plus", "mini/ccg", "mini/qa"):
+        task = CATALOG.task(name).spec
+        for example in load_examples(task, split="test", langs=["en"], place=DataPlace.resolve(None), limit=100).examples:
+            yield from TASK_TYPES.load(task.type).texts(example)
 
 
 class Asked(NamedTuple):
@@ -128,7 +137,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models in folders of their names: each adapter's backbone, and a checkpoint fine-tuned elsewhere of each kind of head."""
     made = tmp_path_factory.mktemp("routes")
-    tokenizer = train_tokenizer(WORDS, vocab_size=100)
+    tokenizer = train_tokenizer(english_texts(), vocab_size=200)
     for adapter in {*BACKBONES} & {*ADAPTERS.names()}:
         init_scratch(BACKBONES[adapter], tokenizer=tokenizer, folder=made / adapter, seed=1)
     for asked in ALL:

@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 
+import pytest
 from written_runs import WrittenRun, nli, task
 
-from harness.report.board.board import build_board
+from harness.api.errors import UserError
+from harness.report.board.board import build_board, check_board
 from harness.report.board.markdown import markdown
 from harness.report.board.tables import WIDTH, Column, folded, in_blocks
 
@@ -42,6 +44,44 @@ def test_partial_degenerate_truncated_missing_and_overlapping_are_told(tmp_path)
         "Degenerate: tiny + none (quick), xnli: seed 1 of 1.",
     ):
         assert text in page
+
+
+def tokens(features, empty, text, unknown):
+    return {"features": features, "empty_inputs": empty, "text_tokens": text, "unknown_tokens": unknown}
+
+
+def test_languages_that_the_tokenizer_does_not_know_are_marked(tmp_path):
+    run = WrittenRun(tmp_path, tasks={"tatoeba": task("de", "el", "sw", "th", trained=False)})
+    told = {"de": tokens(200, 0, 1000, 100), "th": tokens(200, 0, 1000, 432), "sw": tokens(200, 21, 1000, 0), "el": None}
+    for lang, facts in told.items():
+        run.cell("none", "tatoeba", lang, facts=facts)
+    board = build_board([run.write()])
+    check_board(board)
+    rows = {row["lang"]: row.get("tokens") for row in board["rows"]}
+    assert rows["th"] == {"inputs": 200, "empty_inputs": 0, "tokens": 1000, "unknown": 432}
+    assert rows["el"] is None
+    page = markdown(board)
+    scores = dict(re.findall(r"^\| (de|el|sw|th) +\| +(\S+) ", page, flags=re.MULTILINE))
+    assert {lang for lang, score in scores.items() if score.startswith("°")} == {"th", "sw"}
+    assert len(scores) == 4
+    assert "- ° tatoeba: sw 10 % empty inputs; th 43 % unknown tokens [tiny + none]." in page
+    assert "° over 10 % of a language's text did not reach the model" in page
+    assert re.search(r"\| none +\| +°5", page)
+
+
+def test_a_copy_of_a_stage_that_recorded_less_is_the_same_stage(tmp_path):
+    """Folders that an older version wrote say nothing of tokens; what both say must agree."""
+    folders = []
+    for name, facts in (("old", None), ("new", tokens(200, 0, 1000, 432))):
+        run = WrittenRun(tmp_path / name, tasks={"tatoeba": task("th", trained=False)})
+        run.cell("none", "tatoeba", "th", facts=facts)
+        folders.append(run.write())
+    for order in (folders, folders[::-1]):
+        assert build_board(order)["rows"][0]["tokens"]["unknown"] == 432
+    run = WrittenRun(tmp_path / "other", tasks={"tatoeba": task("th", trained=False)})
+    run.cell("none", "tatoeba", "th", facts=tokens(200, 0, 1000, 431))
+    with pytest.raises(UserError, match="two results of the stage"):
+        build_board([folders[1], run.write()])
 
 
 def test_the_page_names_the_pooling_of_embeddings(tmp_path):

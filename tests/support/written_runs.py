@@ -101,11 +101,13 @@ class WrittenRun:
         same=False,
         route="head",
         given=None,
+        facts=None,
         **how,
     ):
         """Ask for a cell and, if `finished`, leave its stages; `chain` are its train stages (made here by default).
 
         `given` are its predictions, in place of made-up ones.
+        `facts` are what its prediction says of itself.
         """
         spec, metrics = self.tasks[name]
         if chain is None:
@@ -129,7 +131,8 @@ class WrittenRun:
             draw = how.pop("draw", f"{intermediate}/{name}/{lang}/{seed}")
             found = given or lines(total, right, seed=draw, kind=spec["type"], **how)
             begin(predict, self.root)
-            mark_done(predict, self.root, {"examples": total, "versions": {"torch": "2.13.0"}, "commit": "c0ffee"})
+            told = {"examples": total, **(facts or {})}
+            mark_done(predict, self.root, {**told, "versions": {"torch": "2.13.0"}, "commit": "c0ffee"})
             begin(score, self.root)
             done = score_cell(found, metrics=metrics, score=spec["score"], lang=lang, num_expected=len(found))
             write_score(done, score.folder(self.root))

@@ -16,6 +16,7 @@ from harness.task_types.prompting.answer_parsing import choose
 from harness.task_types.prompting.answer_spans import found_in
 from harness.task_types.prompting.encoding import Ask, encode_pairs, plan_requests
 from harness.task_types.prompting.few_shot import draw_shots
+from harness.task_types.prompting.rendering import render_chat
 from harness.task_types.prompting.tag_text import entities_text, read_entities, read_word_tags, word_tags_text
 
 
@@ -188,3 +189,46 @@ def test_types_that_are_not_asked_in_words_have_no_prompt(tmp_path):
     path = write(tmp_path, spec)
     with pytest.raises(UserError, match="not asked in words"):
         Catalog([path]).task("ours")
+
+
+TURNS = (
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": 'Is "yes" a word?\n  No; or: yes'},
+    {"role": "assistant", "content": "yes"},
+    {"role": "user", "content": " And no? "},
+)
+EACH = "{% for m in messages %}"
+WHOLE = {
+    "as it is": EACH + "[{{ m.role }}] {{ m.content }}{% endfor %}",
+    "trimmed": EACH + "{{ m.content | trim }}|{% endfor %}",
+    "as JSON": "{{ messages | tojson }}",
+    "system first in the last": "{{ messages[1:-1] | map(attribute='content') | join }}{{ messages[0].content }}"
+    "{{ messages[-1].content }}",
+}
+LOSSY = {
+    "nothing": ("system", "Hello"),
+    "roles only": ("system", EACH + "[{{ m.role }}]{% endfor %}"),
+    "no system message": ("system", EACH + "{% if m.role != 'system' %}{{ m.content }}{% endif %}{% endfor %}"),
+    "no answers": ("assistant", EACH + "{% if m.role != 'assistant' %}{{ m.content }}{% endif %}{% endfor %}"),
+    "another key": ("system", EACH + "{{ m.text }}{% endfor %}"),
+    "the last only": ("system", "{{ messages[-1].content }}"),
+    "all but the last": ("user", "{% for m in messages[:-1] %}{{ m.content }} {% endfor %}"),
+    "cut": ("user", EACH + "{{ m.content[:12] }}{% endfor %}"),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_templates_may_write_messages_in_their_own_way(name):
+    tokenizer = KINDS["byte_bpe"]()
+    tokenizer.chat_template = WHOLE[name]
+    assert "Be brief." in render_chat(tokenizer, TURNS, answer=True)
+    render_chat(tokenizer, [{"role": "user", "content": ""}], answer=True)  # nothing is left out of nothing
+
+
+@pytest.mark.parametrize("name", LOSSY)
+def test_templates_that_leave_something_out_are_refused(name):
+    """The answer "yes" stands in the question as well: that does not hide that the answer is missing."""
+    tokenizer = KINDS["byte_bpe"]()
+    role, tokenizer.chat_template = LOSSY[name]
+    with pytest.raises(UserError, match=f"leaves out what the {role} says"):
+        render_chat(tokenizer, TURNS, answer=True)

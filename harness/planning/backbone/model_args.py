@@ -7,13 +7,13 @@
 Imports neither torch nor transformers.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.api.errors import UserError, raise_all
 from harness.api.registry import ADAPTERS
+from harness.planning.backbone.sizes import read_json_file
 
 LISTS = ("labels", "ignore_labels", "lora_targets")
 "Values that are lists, with | between their items."
@@ -50,8 +50,30 @@ def config_of(path: str, *, revision: str | None) -> dict[str, Any] | None:
             return None
         folder = _cache(path) / "snapshots" / commit
     file = folder / "config.json"
-    found: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-    return found
+    return read_json_file(file) if file.is_file() else None
+
+
+def needed_config(path: str, *, revision: str | None) -> dict[str, Any]:
+    """config.json of a folder, of the hub's cache, or of the hub; {} for a folder that has none, UserError for what is not here.
+
+    The one file is downloaded: what kind of model it is decides what can be asked of it, and is not guessed.
+    """
+    found = config_of(path, revision=revision)
+    if found is not None or Path(path).expanduser().is_dir():
+        return found or {}
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return read_json_file(Path(hf_hub_download(path, "config.json", revision=revision)))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise UserError(
+            f"nothing is known of the model '{path}'" + (f" at revision '{revision}'" if revision else ""),
+            where="--model",
+            expected="its config.json, in the hub's cache or on the hub",
+            found=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            todo="check the name; without network, run `fetch` where there is one and copy its cache, or give a folder",
+        ) from error
 
 
 def commit_in_cache(hub_id: str) -> str | None:
@@ -67,11 +89,8 @@ def _cache(hub_id: str) -> Path:
 
 
 def adapter_for(path: str, *, revision: str | None) -> str:
-    """The adapter for a model without a preset: `decoder` for causal language models, else `encoder`.
-
-    On the hub and not yet here, nothing is known: `encoder`, which says so if it meets a decoder.
-    """
-    config = config_of(path, revision=revision) or {}
+    """The adapter for a model without a preset, by its configuration: `decoder` for causal language models, else `encoder`."""
+    config = needed_config(path, revision=revision)
     if config.get("is_encoder_decoder"):
         return "encoder"
     causal = any(str(name).endswith(CAUSAL) for name in config.get("architectures") or ())
@@ -131,7 +150,7 @@ def checkpoint_parts(path: str) -> CheckpointParts:
     if (folder / "backbone" / "config.json").is_file():
         return CheckpointParts(str(folder / "backbone"), str(folder))
     if (folder / "base.json").is_file():
-        base = json.loads((folder / "base.json").read_text(encoding="utf-8"))
+        base = read_json_file(folder / "base.json")
         if base["path"].startswith("/") and not Path(base["path"]).is_dir():
             raise UserError(
                 "the model that this checkpoint's adapters were trained on is not here",

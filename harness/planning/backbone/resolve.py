@@ -8,9 +8,7 @@ Imports neither torch nor transformers.
 """
 
 import dataclasses
-import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,7 +28,9 @@ from harness.planning.backbone.model_args import (
     checkpoint_parts,
     commit_in_cache,
     config_of,
+    needed_config,
 )
+from harness.planning.backbone.sizes import read_sizes
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.runtime.arguments import ModelArguments
 from harness.runtime.engines import ENGINE_ARGS, Engine, parse_engine_args
@@ -69,10 +69,6 @@ WEIGHTS = ("*.safetensors", "*.bin", "config.json", "heads.json", "adapter_confi
 "Files that say what a model computes."
 CHAT_FORMAT = ("chat_template*", "generation_config.json", "special_tokens_map.json", "tokenizer_config.json")
 "What says how a conversation is written and where an answer ends."
-EMBEDDING = re.compile(r"(embeddings|embed_tokens|embed_positions|shared|tok_embeddings|wte|wpe)\.weight$")
-"Names of embedding tables in weight files."
-NOT_COUNTED = ("lm_head", "classifier", "qa_outputs", "cls.predictions", "pooler", "vision_tower", "multi_modal_projector")
-"Parts of names of tensors that are no part of a backbone."
 HEAD_CLASSES = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")
 
 
@@ -159,7 +155,8 @@ def resolve(model: str, model_args: str, *, catalog: Catalog, use_own_head: bool
         revision = held.revision or values.get("revision") or stated
         knobs = replace(knobs, path=path, checkpoint=held.checkpoint, revision=revision)
         if use_own_head and held.checkpoint is None and adapter in ("encoder", "decoder"):
-            adapter = "finetuned" if _has_own_head(path, revision, adapter) else adapter
+            config = config_of(path, revision=revision) if preset else needed_config(path, revision=revision)
+            adapter = "finetuned" if _has_own_head(config, adapter) else adapter
         fingerprint = _fingerprint(held.checkpoint or path, revision)
         if held.is_base:
             fingerprint += "+" + _fingerprint(path, revision)
@@ -223,10 +220,10 @@ def _fake(preset: Entry[PresetSpec], values: Mapping[str, Any]) -> Backbone:
     return Backbone(name=name, adapter="fake", preset=preset, arguments=arguments, knobs=knobs, options=options, facts=facts)
 
 
-def _has_own_head(path: str, revision: str | None, adapter: str) -> bool:
-    config = config_of(path, revision=revision)
+def _has_own_head(config: Mapping[str, Any] | None, adapter: str) -> bool:
+    """Whether a model was published with a head that answers a task."""
     if config is None:
-        return adapter == "encoder"  # on the hub: the adapter says what it found
+        return adapter == "encoder"  # a preset that is not here yet: the adapter says what it found
     architectures: Sequence[str] = config.get("architectures") or []
     return any(name.endswith(HEAD_CLASSES) for name in architectures)
 
@@ -267,29 +264,3 @@ def _facts(preset: Entry[PresetSpec] | None, path: Any, arguments: ModelArgument
         "pitfalls": list(spec.pitfalls) if spec else [],
         **facts,
     }
-
-
-def read_sizes(folder: Path) -> dict[str, Any]:
-    """Parameters, layers and width of a local backbone from config.json and the headers of its safetensors files."""
-    whole = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config = whole.get("text_config") or whole  # Gemma 3 from 4B on
-    # A causal language model's output matrix counts where it is not the table of words as well; mT5's goes with its decoder.
-    alone = config.get("tie_word_embeddings") is False and not whole.get("is_encoder_decoder")
-    outputs = {"lm_head.weight"} if alone else set()
-    total = embedding = 0
-    for file in sorted(folder.glob("*.safetensors")):
-        with file.open("rb") as handle:
-            header = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
-        for name, tensor in header.items():
-            if name == "__metadata__" or (name not in outputs and any(part in name for part in NOT_COUNTED)):
-                continue
-            count = 1
-            for size in tensor["shape"]:
-                count *= size
-            total += count
-            embedding += count if name in outputs or EMBEDDING.search(name) else 0
-    sizes = {
-        "layers": config.get("num_hidden_layers") or config.get("num_layers") or config.get("n_layer"),
-        "hidden_size": config.get("hidden_size") or config.get("d_model") or config.get("n_embed"),
-    }
-    return {**sizes, **({"parameters": total, "non_embedding_parameters": total - embedding} if total else {})}

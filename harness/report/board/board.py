@@ -127,6 +127,16 @@ def _in_order(material: Material, task_order: Sequence[str]) -> list[CellRecord]
     return sorted(material.cells, key=place)
 
 
+def _tokens(cells: Sequence[ScoredCell], material: Material) -> dict[str, Json]:
+    """`tokens` of some cells: what the tokenizer made of their rows; {} where no prediction says so (fakes, older runs)."""
+    stages = {cell.asked.predict: material.stages.get(cell.asked.predict or "", {}) for cell in cells}
+    facts = [stage["facts"] for stage in stages.values() if "text_tokens" in stage.get("facts", {})]
+    if not facts:
+        return {}
+    names = {"inputs": "features", "empty_inputs": "empty_inputs", "tokens": "text_tokens", "unknown": "unknown_tokens"}
+    return {"tokens": {name: sum(fact[key] for fact in facts) for name, key in names.items()}}
+
+
 def _names(key: CellKey) -> dict[str, Json]:
     return dict(key._asdict())
 
@@ -153,6 +163,7 @@ def _row(cell: ScoredCell, material: Material) -> Json:
         "centred": _centred(result["score"]["value"], chance),
         "metrics": result["metrics"],
         "counts": result["counts"],
+        **_tokens([cell], material),
         "single_class": result.get("single_class"),
         "prediction_entropy": result.get("prediction_entropy"),
         "lift": _interval(cell.lift),
@@ -189,6 +200,7 @@ def _task_entry(arm: Arm, task: str, found: TaskNumbers, material: Material) -> 
                 "over_seeds": over_seeds(numbers.seeds),
                 "lift": _interval(numbers.lift),
                 "lift_seeds": list(numbers.lift_seeds),
+                **_tokens([cell for cell in found.cells if cell.asked.key.lang == lang], material),
             }
             for lang, numbers in found.languages.items()
         },

@@ -10,7 +10,19 @@ from harness.api.protocols import Json
 from harness.report.board.intermediates import intermediate_section
 from harness.report.board.language_groups import language_group_sections
 from harness.report.board.notes import note_list, training_table
-from harness.report.board.number_format import INCOMPLETE, NONE, NOTHING, PARTIAL, SAME, bracketed, marks, plus_minus
+from harness.report.board.number_format import (
+    INCOMPLETE,
+    NONE,
+    NOTHING,
+    PARTIAL,
+    SAME,
+    UNREAD,
+    UNREAD_SHARE,
+    bracketed,
+    marks,
+    plus_minus,
+    unread,
+)
 from harness.report.board.references import published_languages, reference_sections
 from harness.report.board.seeds import has_many_seeds, seed_section
 from harness.report.board.table_rows import Lines
@@ -67,6 +79,11 @@ def _legend(board: Mapping[str, Json]) -> str:
         ),
         (PARTIAL, "a sample of the test rows (--limit)", any(e["partial"] for e in board["task_scores"])),
         (INCOMPLETE, "languages or seeds are missing", not all(e["complete"] for e in board["task_scores"])),
+        (
+            UNREAD,
+            f"over {UNREAD_SHARE * 100:.0f} % of a language's text did not reach the model (see the notes)",
+            any(unread(numbers) for e in board["task_scores"] for numbers in e["languages"].values()),
+        ),
     ]
     text = f"Mean over languages, 0 to 100, ± half of the {level} % interval over test examples."
     text += " Several training seeds: their mean, with their standard deviation as sd." if has_many_seeds(board) else ""
@@ -108,12 +125,18 @@ def _languages(lines: Lines, task: str) -> list[str]:
         for entry in entries:
             found = [entry["languages"].get(name) for name in names]
             label = lines.label(entry)
-            columns.append(Column(label, [plus_minus(numbers["score"]) if numbers else NOTHING for numbers in found]))
+            columns.append(Column(label, [_language_text(numbers) for numbers in found]))
             if entry["intermediate"] != NONE:
                 lifts = [numbers["lift"] if numbers else None for numbers in found]
                 columns.append(Column("lift", [plus_minus(lift, sign="+") if lift else NOTHING for lift in lifts]))
         parts += [f"### {task}: {model}", *_metric_lines(lines, entries), folded(columns)]
     return parts
+
+
+def _language_text(numbers: Mapping[str, Json] | None) -> str:
+    if numbers is None:
+        return NOTHING
+    return (UNREAD if unread(numbers) else "") + plus_minus(numbers["score"])
 
 
 def _metric_lines(lines: Lines, entries: Sequence[Mapping[str, Json]]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.api.protocols import Json
-from harness.report.board.number_format import arm_text, collected, listed
+from harness.report.board.number_format import UNREAD, arm_text, collected, listed, unread
 from harness.report.board.table_rows import arm_key
 from harness.report.board.tables import Column, in_blocks
 
@@ -47,6 +47,8 @@ def note_list(board: Mapping[str, Json]) -> list[str]:
         *_groups(board),
         *_without_lift(board),
         *_counts(board),
+        *_unread(board),
+        *_never_chosen(board),
         *_degenerate(board),
         *_overlaps(board),
         *_embeddings(board),
@@ -138,6 +140,32 @@ def _counts(board: Mapping[str, Json]) -> list[str]:
         if texts:
             pairs.append(((entry["task"], f"of {counts['examples']:,} examples: {', '.join(texts)}"), f"{arm_text(entry)}"))
     return [f"{task}, {text} [{'; '.join(arms)}]." for (task, text), arms in collected(pairs).items()]
+
+
+def _unread(board: Mapping[str, Json]) -> list[str]:
+    """Languages whose text the tokenizer does not know, or of which inputs hold no text."""
+    pairs = []
+    for entry in board["task_scores"]:
+        found = {lang: unread(numbers) for lang, numbers in entry["languages"].items()}
+        texts = [f"{lang} {text}" for lang, text in found.items() if text]
+        if texts:
+            pairs.append(((entry["task"], "; ".join(texts)), arm_text(entry)))
+    return [f"{UNREAD} {task}: {text} [{'; '.join(arms)}]." for (task, text), arms in collected(pairs).items()]
+
+
+def _never_chosen(board: Mapping[str, Json]) -> list[str]:
+    """Choices that cannot win by the sum of their log-probabilities, with the examples and languages in which that is so."""
+    langs: dict[tuple[str, ...], dict[str, int]] = {}
+    for row in board["rows"]:
+        for found in board["stages"].get(row["stages"]["predict"], {}).get("facts", {}).get("never_chosen", ()):
+            key = (row["task"], found["longer"], found["shorter"], arm_text(row))
+            langs.setdefault(key, {})[row["lang"]] = found["examples"]
+    pairs = [((*key, sum(found.values()), listed(list(found))), arm) for (*key, arm), found in langs.items()]
+    return [
+        f"{task}: {longer} can never be chosen in {number:,} examples ({names}), for {shorter} is how it begins, and a sum of "
+        f"log-probabilities only falls with each token; `--prompt_args normalise=per_token` divides it [{'; '.join(arms)}]."
+        for (task, longer, shorter, number, names), arms in collected(pairs).items()
+    ]
 
 
 def _degenerate(board: Mapping[str, Json]) -> list[str]:

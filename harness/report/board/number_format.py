@@ -10,15 +10,34 @@ from harness.api.protocols import Json
 
 NOTHING = "–"
 NONE = "none"
-SAME, PARTIAL, INCOMPLETE = "†", "‡", "*"
+SAME, PARTIAL, INCOMPLETE, UNREAD = "†", "‡", "*", "°"
+UNREAD_SHARE = 0.1
+"Share of unknown tokens, or of empty inputs, above which a score is marked."
 _MANY = 12
 "A longer list of names is shortened."
 
 
 def marks(entry: Mapping[str, Json]) -> str:
-    """The marks of a mean: same task, sample, incomplete."""
-    incomplete = not entry.get("complete", True)
-    return (SAME if entry.get("same_task") else "") + (PARTIAL if entry["partial"] else "") + (INCOMPLETE if incomplete else "")
+    """The marks of a mean: same task, sample, incomplete, of languages that the tokenizer does not know."""
+    used = {
+        SAME: entry.get("same_task"),
+        PARTIAL: entry["partial"],
+        INCOMPLETE: not entry.get("complete", True),
+        UNREAD: any(unread(numbers) for numbers in (entry.get("languages") or {}).values()),
+    }
+    return "".join(mark for mark, is_used in used.items() if is_used)
+
+
+def unread(numbers: Mapping[str, Json]) -> str:
+    """What of a language did not reach the model, where it is more than a little, e.g. '43 % unknown tokens'."""
+    tokens = numbers.get("tokens")
+    if not tokens:
+        return ""
+    shares = {
+        "unknown tokens": tokens["unknown"] / max(1, tokens["tokens"]),
+        "empty inputs": tokens["empty_inputs"] / max(1, tokens["inputs"]),
+    }
+    return ", ".join(f"{share * 100:.0f} % {what}" for what, share in shares.items() if share > UNREAD_SHARE)
 
 
 def plus_minus(interval: Mapping[str, float], *, sign: str = "") -> str:

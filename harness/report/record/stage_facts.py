@@ -68,12 +68,21 @@ def read_stages(
         traces = [_trace(folder, environments) for folder in copies]
         made_with = sorted({trace.pop("environment") for trace in traces})
         for folder, trace in zip(copies, traces, strict=True):
-            if trace != traces[0]:
+            if not _agree(trace, traces[0]):
                 errors.append(_differs(name, folder, copies[0]))
+        traces.sort(key=lambda trace: -len(trace["facts"]))
         kept = {key: value for key, value in traces[0].items() if key != "scores"}
         found[name] = {**kept, "environments": made_with}
         waiting += kept["inputs"]
     return dict(sorted(found.items()))
+
+
+def _agree(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two copies of a stage say the same; facts that only one of them has were not yet recorded for the other."""
+    shared = first["facts"].keys() & second["facts"].keys()
+    return {**first, "facts": None} == {**second, "facts": None} and all(
+        first["facts"][key] == second["facts"][key] for key in shared
+    )
 
 
 def _differs(name: str, folder: Path, other: Path) -> UserError:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.planning.backbone.resolve import read_sizes
+from harness.planning.backbone.sizes import read_sizes
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.catalog.lm_eval_files.caveats import remarks_on_shots
 from harness.planning.intermediate import NO_INTERMEDIATE, Setting

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 NO_LIMIT = 1 << 20
+BY_SUM = ("acc", "f1")
+"Metrics of lm-eval that divide the log-likelihood of a choice by nothing."
 
 
 class Options(Spec):
@@ -196,6 +198,10 @@ class LmEvalRoute(RouteDefaults):
     def _notes(self, several: Sequence[Any]) -> tuple[str, ...]:
         empty = any(one == "" if isinstance(one, str) else not one[1] for one in several)
         return ("empty",) if empty else ()
+
+    def compares_sums(self, task: TaskSpec) -> bool:
+        """Whether one of its metrics takes the choice of the largest sum of log-probabilities as it is."""
+        return self.config.output_type == "multiple_choice" and any(use.metric in BY_SUM for use in self.config.metrics)
 
     def oracle(self, feature: Feature, example: Any, *, task: TaskSpec, options: Any) -> Output | str:
         """What a model would have to say to be right."""

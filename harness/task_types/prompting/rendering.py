@@ -3,7 +3,8 @@
 prompt = render_prompt(question, shots, prompt_args=prompt_args, shot_delimiter=" ", tokenizer=tokenizer)
 prompt.text, prompt.delimiter, prompt.special     # special: the tokenizer adds its own first tokens
 
-Chat templates that write today's date get a fixed date; those that let the model think aloud are set not to.
+Chat templates that write today's date get a fixed date; those that let the model think aloud are set not to; those that leave
+out what they are given are refused.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ DAY = date(2024, 7, 26)
 
 _TODAY = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
 "The call by which templates ask for today's date."
+
+_WORD = re.compile(r"\w+")
 
 
 class Turn(NamedTuple):
@@ -91,12 +94,41 @@ def render_chat(tokenizer: PreTrainedTokenizerFast, turns: Sequence[Mapping[str,
         )
     fixed: dict[str, Any] = {"date_string": DAY.strftime("%d %b %Y"), "enable_thinking": False}
     template = _TODAY.sub(lambda found: repr(DAY.strftime(found[2])), tokenizer.get_chat_template())
-    messages = [dict(turn) for turn in turns]
-    try:
-        fixed |= {"chat_template": template, "tokenize": False, "add_generation_prompt": answer}
+    fixed |= {"chat_template": template, "tokenize": False, "add_generation_prompt": answer}
+
+    def render(contents: Sequence[str]) -> str:
+        messages = [{**turn, "content": content} for turn, content in zip(turns, contents, strict=True)]
         return str(tokenizer.apply_chat_template(messages, **fixed))
+
+    contents = [turn["content"] for turn in turns]
+    try:
+        text = render(contents)
+        # Told apart by their names: that "yes" stands somewhere does not say that the answer "yes" does.
+        names = [f"message{number}of{len(turns)}" if content.strip() else content for number, content in enumerate(contents)]
+        named = render(names)
     except TemplateError as error:
         todo = "leave the system message out" if turns[0]["role"] == "system" else ""
         raise UserError(
             "the chat template refuses this conversation", where=str(tokenizer.name_or_path), found=str(error), todo=todo
         ) from error
+    for turn, name in zip(turns, names, strict=True):
+        if name not in named or not _holds(text, turn["content"]):
+            raise UserError(
+                f"the chat template leaves out what the {turn['role']} says",
+                where=str(tokenizer.name_or_path),
+                expected=f"a text with {turn['content']!r:.80}",
+                found=f"{text!r:.120}",
+                todo="mend the template, leave the chat template off, or take a model whose template is whole",
+            )
+    return text
+
+
+def _holds(text: str, content: str) -> bool:
+    """Whether the words of a message stand in a text in their order; white space and how marks are written may differ."""
+    at = 0
+    for word in _WORD.findall(content):
+        at = text.find(word, at)
+        if at < 0:
+            return False
+        at += len(word)
+    return True

@@ -202,6 +202,12 @@ class PromptRoute(RouteDefaults):
             )
         return predictions
 
+    def compares_sums(self, task: TaskSpec) -> bool:
+        """Whether continuations are compared by the sums of their log-probabilities as they are."""
+        if task.prompt is None or task.asks == "generate":
+            return False
+        return (self.prompt_args.normalise or task.prompt.normalise) == "sum"
+
     def oracle(self, feature: Feature, example: Any, *, task: TaskSpec, options: Any) -> Output | str:
         """The output from which `decode` gives the gold; of no likelihood at all, or no text, where there is none."""
         if self._predicts_text:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.api.errors import UserError
 
@@ -84,6 +84,25 @@ def token_ids(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[
     found = tokenizer(distinct, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
     by_text = dict(zip(distinct, found))
     return [by_text[text] for text in texts]
+
+
+def unknown_id(tokenizer: PreTrainedTokenizerFast) -> int | None:
+    """The id that stands for text that the tokenizer does not know; None if it has none, as those of bytes.
+
+    What `unk_token` says is not asked first: byte-level tokenizers name the token that ends a text there.
+    """
+    from tokenizers.models import Unigram
+
+    model: Any = tokenizer.backend_tokenizer.model
+    if isinstance(model, Unigram):
+        return tokenizer.unk_token_id
+    return None if model.unk_token is None else tokenizer.backend_tokenizer.token_to_id(model.unk_token)
+
+
+def special_ids(tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
+    """Ids of tokens that are no text: those with a role and those of chat templates; the unknown token is text."""
+    added = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return frozenset({*tokenizer.all_special_ids, *added} - {unknown_id(tokenizer)})
 
 
 def special_frame(tokenizer: PreTrainedTokenizerFast, *, pair: bool) -> Frame:
