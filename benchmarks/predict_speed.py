@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
+import harness.prediction.answers as answering
 import harness.prediction.loop as predicting
 from harness.api.registry import TASK_TYPES
 from harness.data.locations import DataPlace
@@ -46,7 +47,7 @@ def load(stages: Sequence[PredictStage], machine: Machine) -> Any:
 
 def whole(stages: Sequence[PredictStage], adapter: Any, machine: Machine) -> float:
     """Seconds of the whole prediction of the cells, in a new folder."""
-    predicting.load_adapter = lambda *args, **kwargs: adapter
+    answering.load_adapter = lambda *args, **kwargs: adapter
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         begin_time = time.perf_counter()

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         plan = make_plan(again, catalog=catalog, place=place_of(args))
     if not is_first():
         return 0
-    overlaps = find_overlaps(plan, machine=machine)
+    overlaps = find_overlaps(plan, root=root, machine=machine)
     failures = [(stage.name, error) for stage, error in report.failed]
     write_request(plan, catalog=catalog, root=root, overlaps=overlaps, failures=failures, replaced=replaced)
     blocked = _tell(plan, report)

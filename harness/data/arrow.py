@@ -12,11 +12,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from harness.api.errors import UserError, did_you_mean
+from harness.data.values import compared_as
 from harness.specs.task import Where
 
 
@@ -37,6 +39,11 @@ def _read_parquet(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) 
                 "not a readable parquet file", where=str(path), found=str(error), todo="fetch the file again"
             ) from None
     return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
+
+
+def rows_of_files(paths: Sequence[Path]) -> list[tuple[str, int]]:
+    """Each file with the number of its rows."""
+    return [(str(path), pq.read_metadata(path).num_rows) for path in paths]
 
 
 def class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
@@ -63,16 +70,39 @@ def _collect_names(feature: Any, path: str, found: dict[str, tuple[str, ...]]) -
                 _collect_names(part, f"{path}.{name}" if path else name, found)
 
 
-def keep(table: pa.Table, tests: Sequence[Where], *, where: str) -> pa.Table:
-    """The rows that pass every test, in order; raises UserError for a column that is not there."""
+def passing(table: pa.Table, tests: Sequence[Where], *, where: str) -> list[int]:
+    """Numbers of the rows that pass every test, in order; raises UserError for a column that is not there."""
+    mask = np.ones(table.num_rows, dtype=bool)
     for test in tests:
         if test.column not in table.column_names:
             raise missing_column(test.column, table.column_names, where=where)
-        column = table[test.column]
-        text = column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
-        mask = pc.equal(text, test.equals) if test.prefix is None else pc.starts_with(text, pattern=test.prefix)
-        table = table.filter(mask)
-    return table
+        # Each value once, however many rows have it.
+        column = _comparable(table[test.column], f"{where}, column '{test.column}'")
+        values = pc.dictionary_encode(column.combine_chunks())
+        passed = np.array([*(passes(value, test) for value in to_values(values.dictionary)), False], dtype=bool)
+        numbers = values.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        mask &= passed[numbers]  # -1, no value, is the last one
+    found: list[int] = np.flatnonzero(mask).tolist()
+    return found
+
+
+def _comparable(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """The column in a type whose values are compared as those of a text file are: half a precision has fewer digits."""
+    kind = column.type
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind):
+        raise UserError("a filter looks at single values", where=where, expected="text, numbers, dates", found=str(kind))
+    if pa.types.is_dictionary(kind):
+        return pc.cast(column, kind.value_type)
+    return pc.cast(column, pa.string()) if pa.types.is_float16(kind) or pa.types.is_float32(kind) else column
+
+
+def passes(value: Any, test: Where) -> bool:
+    """Whether a value passes a test; a row without a value never does."""
+    if value is None:
+        return False
+    if test.prefix is not None:
+        return compared_as(value).startswith(test.prefix)
+    return compared_as(value) == compared_as(test.equals)
 
 
 def rename(table: pa.Table, names: Mapping[str, str], *, where: str) -> pa.Table:
@@ -93,21 +123,21 @@ def missing_column(name: str, columns: Sequence[str], *, where: str) -> UserErro
 
 def to_rows(table: pa.Table) -> list[dict[str, Any]]:
     """A dict per row; lists and structures become lists and dicts."""
-    columns = [[value for chunk in column.chunks for value in _values(chunk)] for column in table.columns]
+    columns = [[value for chunk in column.chunks for value in to_values(chunk)] for column in table.columns]
     names = table.column_names
     return [dict(zip(names, values)) for values in zip(*columns)]
 
 
-def _values(array: pa.Array) -> list[Any]:
+def to_values(array: pa.Array) -> list[Any]:
     """Same as `array.to_pylist()` but column by column, which is about ten times as fast for lists of tokens."""
     kind = array.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        flat = _values(array.values)
+        flat = to_values(array.values)
         lists: list[Any] = [flat[start:end] for start, end in pairwise(array.offsets.to_pylist())]
         return _with_nulls(array, lists)
     if pa.types.is_struct(kind):
         names = [kind.field(i).name for i in range(kind.num_fields)]
-        parts = [_values(array.field(i)) for i in range(kind.num_fields)]
+        parts = [to_values(array.field(i)) for i in range(kind.num_fields)]
         return _with_nulls(array, [dict(zip(names, values)) for values in zip(*parts)])
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return array.to_numpy(zero_copy_only=False).tolist()

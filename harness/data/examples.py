@@ -3,8 +3,7 @@
     found = load_examples(task, split="test", langs=["de"], place=DataPlace.resolve(None), limit=200)
     found.examples, found.num_rows, found.num_dropped, found.fingerprint
 
-A raw class number becomes a class name (the name that the data say, else the task's label of that number; -1 drops the row).
-Names become labels in the task type's `build`, by the task's `label_values`.
+A class number that the data name becomes its name; names and numbers become labels in the task type's `build` (`label_names.py`).
 """
 
 import hashlib
@@ -21,6 +20,7 @@ from harness.api.protocols import Example
 from harness.api.registry import TASK_TYPES
 from harness.data.field_mapping import column_of, compile_fields
 from harness.data.file_hashes import combined_fingerprint
+from harness.data.label_names import class_name
 from harness.data.locations import DataPlace
 from harness.data.rows import Rows, fingerprint, load_rows, mentions_languages
 from harness.specs.portable import Split
@@ -28,7 +28,6 @@ from harness.specs.task import Source, TaskSpec
 
 LABEL_FIELDS = ("label", "tags")
 "Fields that hold a class of the task's `labels`, or a list of them."
-_NO_LABEL = -1
 _SAMPLE_KEY = "xlift sample"
 
 
@@ -87,6 +86,7 @@ def load_examples(
             num_dropped += sum(example is None for example in built)
             fingerprints.append(rows.fingerprint)
             origins.append(rows.origin)
+        _check_some_left(own, task=task, split=split, where=f"task '{task.task}', {split}, language {lang}", origin=origins[-1])
         _check_ids(own, task=task.task, lang=lang)
         chosen: Sequence[int] = range(len(own)) if limit is None else sample_ids([example.id for example in own], limit, key=key)
         examples += _only_asking(own, chosen) if module.WHOLE_POOL else [own[position] for position in chosen]
@@ -153,13 +153,13 @@ def _build(
 ) -> list[Example | None]:
     """An Example per row, None for dropped ones."""
     mapped = compile_fields(task.fields)
-    classes = {name: _class_names(task, rows, name) for name in LABEL_FIELDS if name in task.fields and task.labels}
+    named = {name: _named_classes(task, rows, name) for name in LABEL_FIELDS if name in task.fields}
     built: list[Example | None] = []
     for number, row in enumerate(rows.rows):
         try:
             fields = mapped(row)
-            for name, names in classes.items():
-                fields[name] = names(fields[name])
+            for name, names in named.items():
+                fields[name] = names(fields[name]) if names else fields[name]
             row_id = f"{id_prefix}{number}"
             if "id" in fields and fields["id"] not in (None, ""):
                 fields["id"] = f"{id_prefix}{fields['id']}"
@@ -167,48 +167,50 @@ def _build(
         except _Dropped:
             built.append(None)
         except UserError as error:
-            where = f"task '{task.task}', {rows.origin}, language {lang}, row {number}"
-            raise error.at(where) from None
+            raise error.at(f"task '{task.task}', language {lang}, {rows.place_of(number)}") from None
     return built
 
 
-def _class_names(task: TaskSpec, rows: Rows, field: str) -> Callable[[Any], Any]:
-    """A function from raw classes (one, or a list) to class names; texts and numbers that label_values name stay as they are."""
+def _named_classes(task: TaskSpec, rows: Rows, field: str) -> Callable[[Any], Any] | None:
+    """A function from raw classes (one, or a list) to the names that the data give them; None where they give none."""
     names = rows.class_names.get(column_of(task.fields[field]) or "", ())
-    known: dict[int, str] = {}
+    if not names:
+        return None
+    known: dict[Any, Any] = {}
 
     def one(value: Any) -> Any:
-        if not isinstance(value, int) or isinstance(value, bool) or str(value) in task.label_values:
+        if isinstance(value, bool) or not isinstance(value, int | float):
             return value
         if value not in known:
-            known[value] = _class_name(value, names, task)
+            known[value] = class_name(value, names, task)
+        if known[value] is None:
+            raise _Dropped
         return known[value]
 
     return lambda value: [one(item) for item in value] if isinstance(value, list) else one(value)
-
-
-def _class_name(value: int, names: Sequence[str], task: TaskSpec) -> str:
-    if value == _NO_LABEL:
-        raise _Dropped
-    among = names or task.labels
-    if not 0 <= value < len(among):
-        raise UserError(f"class number {value} has no name", expected=f"0 to {len(among) - 1}", found=_both(names, task))
-    name = among[value]
-    if name not in task.labels and name not in task.label_values:
-        todo = "write the task's labels with the names of the data, or name this one (or 'drop') in label_values"
-        raise UserError(f"the data's class '{name}' is no label of the task", found=_both(names, task), todo=todo)
-    return name
-
-
-def _both(names: Sequence[str], task: TaskSpec) -> str:
-    listed = ", ".join(names) if names else "without names"
-    return f"classes of the data: {listed}; labels of the task: {', '.join(task.labels)}"
 
 
 def _only_asking(examples: Sequence[Any], chosen: Sequence[int]) -> list[Example]:
     """The whole pool, of which only the chosen examples are queries: searching fewer sentences would be an easier task."""
     asking = set(chosen)
     return [replace(example, query=position in asking) for position, example in enumerate(examples)]
+
+
+def _check_some_left(examples: Sequence[Example], *, task: TaskSpec, split: Split, where: str, origin: str) -> None:
+    """A split without an example teaches and tells nothing, and a test row without a label cannot be scored."""
+    if not examples:
+        expected = "a row with a label that the task does not drop"
+        todo = "look at the rows, and at `label_values` in the task's file"
+        raise UserError("no row is left", where=where, expected=expected, found=f"{origin}: none", todo=todo)
+    bare = [example.id for example in examples if example.gold is None]
+    if split == "test" and bare and TASK_TYPES.load(task.type).ROWS_HAVE_GOLD:
+        raise UserError(
+            f"{len(bare)} of {len(examples)} test rows have no label",
+            where=where,
+            expected="a label in every row that is scored",
+            found=f"none in that with the id '{bare[0]}', for example",
+            todo="leave these rows out of the data, or give them -1 (or a value that is dropped in label_values)",
+        )
 
 
 def _check_ids(examples: Sequence[Example], *, task: str, lang: str) -> None:

@@ -29,6 +29,8 @@ class Found:
     "The files, in the order of their rows; empty if there are none."
     looked: tuple[str, ...]
     "Every place that was looked at, for the error message."
+    unread: tuple[Path, ...] = ()
+    "Files of that split which are not Parquet, and so are not read from a mirror."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +65,14 @@ class DataPlace:
         if not folder.is_dir():
             return Found(paths=(), looked=(f"{folder} (no such folder)",))
         looked: list[str] = []
+        unread: list[Path] = []
         for patterns in (_readme_patterns(folder, config, split), *([layout] for layout in _layouts(config, split))):
             paths = tuple(path for pattern in patterns for path in sorted(folder.glob(pattern)))
             if paths and all(path.suffix == ".parquet" for path in paths):
                 return Found(paths=paths, looked=())
             looked.extend(f"{folder / pattern}" + (" (not parquet)" if paths else "") for pattern in patterns)
-        return Found(paths=(), looked=tuple(dict.fromkeys(looked)))
+            unread.extend(paths)
+        return Found(paths=(), looked=tuple(dict.fromkeys(looked)), unread=tuple(unread))
 
     def local_files(
         self, files: Mapping[str, str | Sequence[str]], *, task: str, lang: str, task_folder: str | Path | None = None
@@ -104,8 +108,14 @@ def _matching(folder: Path, name: str) -> list[Path]:
     return sorted(found, key=lambda path: (path.name, str(path)))
 
 
-def missing_hub_data(what: str, *, task: str, lang: str, looked: Iterable[str]) -> MissingData:
+def missing_hub_data(what: str, *, task: str, lang: str, looked: Iterable[str], unread: Sequence[Path] = ()) -> MissingData:
     """The error for a hub dataset that is neither in the mirror nor to be had from the hub."""
+    if unread:
+        return MissingData(
+            f"task '{task}': the mirror holds {what} in files that are no Parquet",
+            found=", ".join(map(str, unread[:3])),
+            todo="convert them to Parquet, or name them as `files` with a `reader` in the task's file",
+        )
     return MissingData(
         f"task '{task}' has no data for language '{lang}': {what}",
         found="looked at " + "; ".join(looked),
@@ -115,8 +125,8 @@ def missing_hub_data(what: str, *, task: str, lang: str, looked: Iterable[str]) 
 
 
 def _layouts(config: str, split: str) -> list[str]:
-    """Globs for repositories without a header: one folder a config, `data/` for the only one, the hub's own conversions."""
-    only = [f"data/{split}-*.parquet"] if config == "default" else []
+    """Globs for repositories without a header: a folder a config, `data/` or none for the only one, the hub's own conversions."""
+    only = [f"data/{split}-*.parquet", f"{split}-*.parquet", f"{split}.parquet"] if config == "default" else []
     return [f"{config}/{split}-*.parquet", *only, f"{config}/{split}/*.parquet"]
 
 

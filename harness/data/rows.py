@@ -14,11 +14,12 @@ import pyarrow as pa
 
 from harness.api.errors import UserError
 from harness.api.registry import READERS, WORLDS
-from harness.data.arrow import class_names, keep, missing_column, read_parquet, rename, to_rows
+from harness.data.arrow import class_names, missing_column, passes, passing, rename, rows_of_files, to_rows
 from harness.data.file_hashes import combined_fingerprint, files_fingerprint
 from harness.data.hub import NotOnHub, find_revision, load_split
 from harness.data.languages import fill, mentions_language
 from harness.data.locations import DataPlace, Found, missing_hub_data
+from harness.data.mirror_splits import rows_of, split_parts, together
 from harness.data.parallel_rows import side_by_side
 from harness.specs.task import Source, Where
 
@@ -37,6 +38,19 @@ class Rows:
     "Column (dotted inside structures) -> names of its class numbers, where the data say them."
     table: pa.Table | None = None
     "The same rows as Arrow, where they were read so."
+    files: Sequence[tuple[str, int]] = ()
+    "The files they were read from, in order, with the number of rows of each; none for worlds and the hub."
+    numbers: Sequence[int] | None = None
+    "The place of each row in these files before `where`; None = as they stand."
+
+    def place_of(self, number: int) -> str:
+        """Where a row stands, in words: its file, or the origin, and its number there from 1 (a head line is no row)."""
+        at = number if self.numbers is None else self.numbers[number]
+        for file, count in self.files:
+            if at < count:
+                return f"{file}, row {at + 1}"
+            at -= count
+        return f"{self.origin}, row {at + 1}"
 
 
 def mentions_languages(source: Source) -> bool:
@@ -96,12 +110,16 @@ def _load(source: Source, lang: str, *, place: DataPlace, task: str, task_folder
         return _plain(rows, source, fingerprint=_world_fingerprint(source, lang), origin=origin)
     if source.files is not None:
         paths = place.local_files(source.files, task=task, lang=lang, task_folder=task_folder)
-        rows = [row for files in _one_by_one(paths) for row in _read(source, files, lang)]
-        return _plain(rows, source, fingerprint=_files(paths), origin="files:" + ",".join(file_names(source)))
+        calls = _one_by_one(paths)
+        read = [list(_read(source, files, lang)) for files in calls]
+        files = [("+".join(map(str, call.values())), len(rows)) for call, rows in zip(calls, read, strict=True)]
+        origin = "files:" + ",".join(file_names(source))
+        return _plain([row for rows in read for row in rows], source, fingerprint=_files(paths), origin=origin, files=files)
     assert source.hub is not None
-    found = place.mirror_files(source.hub, config=source.config, split=source.split)
+    parts = split_parts(source, place=place)
+    found = together(parts)
     if found.paths:
-        table, data_version = read_parquet(found.paths), files_fingerprint(found.paths)
+        table, data_version = rows_of(parts), files_fingerprint(found.paths)
         origin = f"mirror:{source.hub}/{source.config}"
     else:
         try:
@@ -115,11 +133,23 @@ def _load(source: Source, lang: str, *, place: DataPlace, task: str, task_folder
     where = f"{origin}/{source.split}"
     names = class_names(table.schema)
     back = {old: new for new, old in source.rename.items()}
-    table = rename(keep(table, source.where, where=where), source.rename, where=where)
+    numbers = passing(table, source.where, where=where) if source.where else None
+    if numbers is not None:
+        _check_some_pass(source, num_rows=table.num_rows, num_passed=len(numbers), where=where)
+        table = table.take(pa.array(numbers, pa.int64()))
+    table = rename(table, source.rename, where=where)
     renamed = {
         ".".join([back.get(head, head), *rest]): values for key, values in names.items() for head, *rest in [key.split(".")]
     }
-    return Rows(rows=to_rows(table), fingerprint=data_version, origin=where, class_names=renamed, table=table)
+    return Rows(
+        rows=to_rows(table),
+        fingerprint=data_version,
+        origin=where,
+        class_names=renamed,
+        table=table,
+        files=rows_of_files(found.paths) if source.split == parts[0].split else (),
+        numbers=numbers,
+    )
 
 
 def fingerprint(source: Source, *, lang: str, place: DataPlace, task: str = "", task_folder: str | Path | None = None) -> str:
@@ -137,7 +167,7 @@ def _fingerprint(source: Source, lang: str, *, place: DataPlace, task: str, task
     if source.files is not None:
         return _files(place.local_files(source.files, task=task, lang=lang, task_folder=task_folder))
     assert source.hub is not None
-    found = place.mirror_files(source.hub, config=source.config, split=source.split)
+    found = together(split_parts(source, place=place))
     if found.paths:
         return files_fingerprint(found.paths)
     try:
@@ -174,23 +204,49 @@ def _files(paths: Mapping[str, tuple[Path, ...]]) -> str:
     return files_fingerprint([path for role in sorted(paths) for path in paths[role]])
 
 
-def _plain(rows: Sequence[Mapping[str, Any]], source: Source, *, fingerprint: str, origin: str) -> Rows:
+def _plain(
+    rows: Sequence[Mapping[str, Any]], source: Source, *, fingerprint: str, origin: str, files: Sequence[tuple[str, int]] = ()
+) -> Rows:
     """`where` and `rename` for rows that are dicts."""
     where = f"{origin}/{source.split}" if source.world else origin
-    for test in source.where:
-        rows = [row for row in rows if _passes(row, test, where=where)]
+    all_rows = Rows(rows=rows, fingerprint=fingerprint, origin=where, files=files)
+    numbers = None
+    if source.where:
+        columns = {test.column: any(test.column in row for row in rows) for test in source.where} if rows else {}
+        for column, known in columns.items():
+            if not known:
+                raise missing_column(column, list(rows[0]), where=where)
+        numbers = [number for number in range(len(rows)) if _passes_all(all_rows, number, source.where)]
+        _check_some_pass(source, num_rows=len(rows), num_passed=len(numbers), where=where)
+        rows = [rows[number] for number in numbers]
     if source.rename:
         rows = [_renamed(row, source.rename, where=where) for row in rows]
-    return Rows(rows=rows, fingerprint=fingerprint, origin=where)
+    return replace(all_rows, rows=rows, numbers=numbers)
 
 
-def _passes(row: Mapping[str, Any], test: Where, *, where: str) -> bool:
-    if test.column not in row:
-        raise missing_column(test.column, list(row), where=where)
-    value = row[test.column]
-    if value is None:
-        return False
-    return str(value) == test.equals if test.prefix is None else str(value).startswith(test.prefix)
+def _passes_all(rows: Rows, number: int, tests: Sequence[Where]) -> bool:
+    row = rows.rows[number]
+    for test in tests:
+        try:
+            if not passes(row.get(test.column), test):
+                return False
+        except UserError as error:
+            raise error.at(f"{rows.place_of(number)}, column '{test.column}'") from None
+    return True
+
+
+def _check_some_pass(source: Source, *, num_rows: int, num_passed: int, where: str) -> None:
+    """A filter that leaves nothing of some rows is a mistake in the filter."""
+    if num_rows and not num_passed:
+        tests = [
+            f"{t.column} {'equals' if t.prefix is None else 'begins with'} '{t.equals or t.prefix or ''}'" for t in source.where
+        ]
+        raise UserError(
+            f"none of {num_rows} rows passes the filter",
+            where=where,
+            expected="a row with " + " and ".join(tests),
+            todo="look at the values of the column, and mend `where` in the task's file",
+        )
 
 
 def _renamed(row: Mapping[str, Any], names: Mapping[str, str], *, where: str) -> dict[str, Any]:
@@ -203,4 +259,4 @@ def _renamed(row: Mapping[str, Any], names: Mapping[str, str], *, where: str) ->
 def _missing(source: Source, found: Found, error: NotOnHub, *, task: str, lang: str, place: DataPlace) -> Exception:
     what = f"{source.hub}, config {source.config}, split {source.split}"
     there = "the hub's local cache (offline)" if place.offline else "the hub"
-    return missing_hub_data(what, task=task, lang=lang, looked=[*found.looked, f"{there}: {error}"])
+    return missing_hub_data(what, task=task, lang=lang, looked=[*found.looked, f"{there}: {error}"], unread=found.unread)

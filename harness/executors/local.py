@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
+from harness.prediction.failures import CellFailure
 from harness.prediction.loop import clean, predict_bundle, read_predictions
 from harness.runtime.arguments import InitArguments, PredictArguments, ScoreArguments, TrainArguments
 from harness.runtime.folders import remove_folder, sweep
@@ -125,13 +126,12 @@ def _follow(run: _Run) -> None:
 
 
 def _obey(run: _Run, order: _Order) -> dict[str, object]:
-    """Do one piece of work that concerns all processes."""
+    """Do one piece of work that concerns all processes: facts of a training, or what failed of a prediction by stage key."""
     by_key = {stage.key: stage for stage in run.stages}
     stages, todo = ([by_key[key] for key in keys] for keys in (order.keys, order.todo))
     if order.verb == "train":
         return train(stages[0], root=run.root, machine=run.machine)
-    predict_bundle(stages, todo=todo, root=run.root, machine=run.machine)
-    return {}
+    return dict(predict_bundle(stages, todo=todo, root=run.root, machine=run.machine))
 
 
 def _settle(run: _Run, stage: AnyStage, *, wait: bool) -> None:
@@ -211,7 +211,11 @@ def _predict(run: _Run, first: AnyStage, *, wait: bool) -> None:
         if todo:
             with _recorded(run, todo, shared=True):
                 keys, asked = (tuple(stage.key for stage in stages) for stages in (bundle, todo))
-                _obey(run, from_first(lambda: _Order("predict", keys, asked)))
+                failures = _obey(run, from_first(lambda: _Order("predict", keys, asked)))
+                for stage in todo:
+                    if isinstance(failure := failures.get(stage.key), CellFailure):
+                        write_text(stage.folder(run.root) / "error.txt", failure.traceback)
+                        run.report.failed.append((stage, failure.message))
             finished = [stage for stage in todo if stage.is_done(run.root)]
             for stage in finished:
                 _forget_error(run, stage)

@@ -1,6 +1,6 @@
 """Which test rows of a run occur in its training or selection rows.
 
-    find_overlaps(plan, machine=machine)     # [{'train': 'mnli train', 'test': 'xnli', 'lang': 'en', 'n': 37}, ...]
+    find_overlaps(plan, root=root, machine=machine)     # [{'train': 'mnli train', 'test': 'xnli', 'lang': 'en', 'n': 37}, ...]
 
 Hashes are kept in the user's cache folder by what made them, so that each split is read for this once.
 """
@@ -8,6 +8,8 @@ Hashes are kept in the user's cache folder by what made them, so that each split
 import contextlib
 import hashlib
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,14 +21,18 @@ from harness.data.overlap import example_hashes
 from harness.planning.plan import Plan
 from harness.runtime.arguments import PredictArguments, SplitRows, TrainArguments, file_of
 from harness.runtime.machine import Machine
-from harness.runtime.stages import canonical
+from harness.runtime.stages import AnyStage, canonical
 from harness.specs.task import TaskSpec
 
 
-def find_overlaps(plan: Plan, *, machine: Machine) -> list[dict[str, Any]]:
-    """One entry per (training or selection split, test task, language) that share rows; splits with none are left out."""
-    splits = _training_splits(plan)
-    predicted = [stage.args for stage in plan.stages if isinstance(stage.args, PredictArguments)]
+def find_overlaps(plan: Plan, *, root: Path, machine: Machine) -> list[dict[str, Any]]:
+    """One entry per (training or selection split, test task, language) that share rows; splits with none are left out.
+
+    Only rows that finished stages have read: there is no number for the others, and their rows may not be readable.
+    """
+    finished = [stage for stage in plan.stages if stage.is_done(root)]
+    splits = _training_splits(finished)
+    predicted = [stage.args for stage in finished if isinstance(stage.args, PredictArguments)]
     tests = {(args.task, args.lang): args.rows for args in predicted}
     found: list[dict[str, Any]] = []
     seen = {name: _hashes(rows, split, machine=machine) for name, (split, rows) in splits.items()}
@@ -44,10 +50,10 @@ def find_overlaps(plan: Plan, *, machine: Machine) -> list[dict[str, Any]]:
     return found
 
 
-def _training_splits(plan: Plan) -> dict[str, tuple[Split, SplitRows]]:
-    """Name -> the splits that the run trains or selects on."""
+def _training_splits(stages: Sequence[AnyStage]) -> dict[str, tuple[Split, SplitRows]]:
+    """Name -> the splits that stages have trained or selected on."""
     splits: dict[str, tuple[Split, SplitRows]] = {}
-    for stage in plan.stages:
+    for stage in stages:
         for component in stage.args.tasks if isinstance(stage.args, TrainArguments) else ():
             splits[f"{component.task} train"] = ("train", component)
             if component.validation:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import groupby
@@ -235,3 +235,13 @@ def shared_batches(stages: Sequence[PredictStage], *, todo: Sequence[PredictStag
             if key in asked:
                 write_json(by_key[key].folder(root) / BUNDLE_FILE, keys)
     return [[by_key[key] for key in keys] for keys in groups]
+
+
+def forget_cells(groups: Sequence[Sequence[str]], *, lost: Collection[str], todo: Sequence[PredictStage], root: Path) -> None:
+    """Write down that cells which cannot be predicted share no batches; the keys of the groups are those of their stages."""
+    folders = {stage.key: stage.folder(root) for stage in todo}
+    for keys in groups:
+        left = [key for key in keys if key not in lost]
+        for key in keys if len(left) < len(keys) else ():
+            if key in folders:
+                write_json(folders[key] / BUNDLE_FILE, [key] if key in lost else left)

@@ -11,14 +11,22 @@ from harness.specs.lm_eval import LmEvalTask
 from harness.specs.model import Spec
 from harness.specs.prompt import PromptSpec
 
+DROP = "drop"
+"A value of a task's label_values: rows with that label are left out."
+
 
 class Where(Spec):
-    """Keeps the rows whose column has a value.  `{lang}` and its kin are filled in."""
+    """Keeps the rows whose column has a value.  `{lang}` and its kin are filled in.
+
+    A value is compared as a text, the same from every kind of file: true and false in any case, decimal numbers without the zeros
+    at their end (1.0 is 1, 1.50 is 1.5), dates as 2024-01-31, times as 2024-01-31 08:30:00, any other text letter by letter.
+    A row without a value never passes, and a filter that no row passes is an error.
+    """
 
     column: str
     "Column to look at."
     equals: str | None = None
-    "Keep rows whose value is this text."
+    "Keep rows whose value is compared as this text."
     prefix: str | None = None
     "Keep rows whose value begins with this text."
 
@@ -176,11 +184,17 @@ class TaskSpec(Spec):
     fields: dict[str, FieldSource]
     "Field of the task type -> column (dots go into structures), `{template: ...}`, or a list of them for a field that is a list."
     labels: tuple[str, ...] = ()
-    "Label names in the order of the class indices of the head."
+    """Label names in the order of the class indices of the head.
+
+    A value in the label column is one of these names, compared as `where` compares.  -1, where it is no name, is a row without a
+    label and left out.  Other integers are places in this list, from 0, unless some name here or in `label_values` is an integer:
+    then numbers are names.  Data that name their class numbers are taken at their word first.
+    """
     labels_from: Literal["train"] | None = None
     "`train`, in place of `labels`: the tags of the training rows, sorted; a tag that only other rows have is never predicted."
     label_values: dict[str, str] = {}
-    "Raw value in the label column (as text) -> label name, where they differ; a value of `drop` drops the row."
+    """Raw value in the label column, compared as `where` compares -> label name, where they differ; `drop` in place of a name
+    leaves the row out."""
     options: dict[str, Any] = {}
     "Options of the task type, e.g. max_length."
     prompt: PromptSpec | None = None

@@ -56,6 +56,8 @@ class TypeDefaults(RouteDefaults):
     "Whether a model can be trained on it."
     WHOLE_POOL = False
     "A limit draws the examples that ask (`query` of each); the others stay to be searched."
+    ROWS_HAVE_GOLD = True
+    "The reference of an example stands in its row; otherwise the type makes it of the text."
     FIXED_OPTIONS: tuple[str, ...] = ()
     "Names of options that only a task may set: no recipe, preset or --model_args."
     documents = None

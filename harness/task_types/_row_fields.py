@@ -1,17 +1,13 @@
 """Checked access to the mapped fields of a row, and how the features of one cell find back to their examples.
 
-text = text_field(row, "text"); label = label_name(row["label"], task)
+text = text_field(row, "text"); options = list_field(row, "options", str)
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from harness.api.errors import UserError, did_you_mean
+from harness.api.errors import UserError
 from harness.api.protocols import Feature, Partial
-from harness.specs.task import TaskSpec
-
-DROP = "drop"
-"A value of a task's label_values: rows with that label are left out."
 
 
 class Part(NamedTuple):
@@ -49,19 +45,6 @@ def list_field(row: Mapping[str, Any], name: str, kind: type) -> list[Any]:
 def example_id(row: Mapping[str, Any], row_id: str) -> str:
     """The row's own id where the task maps one, else the id made from its place."""
     return row_id if row.get("id") in (None, "") else str(row["id"])
-
-
-def label_name(value: Any, task: TaskSpec) -> str:
-    """The label name of a raw value (DROP = leave the row out); raises UserError if the task has no such label."""
-    name = task.label_values.get(str(value), str(value))
-    if name != DROP and name not in task.labels:
-        raise UserError(
-            f"'{name}' is no label of task {task.task}",
-            expected="one of " + ", ".join(task.labels[:20]),
-            found=f"the raw value {value!r}",
-            todo=f"{did_you_mean(name, task.labels)}  Or give it a name (or '{DROP}') in the task's label_values",
-        )
-    return name
 
 
 def by_example(features: Sequence[Feature], partials: Sequence[Partial], num_examples: int) -> list[list[Part]]:

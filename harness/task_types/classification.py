@@ -17,9 +17,10 @@ import numpy as np
 from pydantic import Field
 
 from harness.api.protocols import Batch, Feature, HeadSpec, Output, Prediction
+from harness.data.label_names import label_name
 from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
-from harness.task_types._row_fields import DROP, by_example, example_id, label_name, num_truncated, optional_text, text_field
+from harness.task_types._row_fields import by_example, example_id, num_truncated, optional_text, text_field
 from harness.task_types.tokens.sequences import fit_pairs
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def head(task: TaskSpec, options: Options) -> HeadSpec:
 def build(row: Mapping[str, Any], *, task: TaskSpec, lang: str, row_id: str) -> Example | None:
     """Make an Example; None for labels that the task drops; raises UserError for values that do not fit."""
     label = None if row.get("label") is None else label_name(row["label"], task)
-    if label == DROP:
+    if label is None and row.get("label") is not None:
         return None
     return Example(
         id=example_id(row, row_id),

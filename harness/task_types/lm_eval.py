@@ -88,7 +88,9 @@ def documents(
                 if number == 0:
                     inputs, targets = _shape(telling, row, gold)
             except UserError as error:
-                raise error.at(f"task '{task.task}', row {number}") from error
+                changed = config.process_docs is not None
+                row_place = f"{rows.origin}, row {number + 1} of what process_docs gives" if changed else rows.place_of(number)
+                raise error.at(f"task '{task.task}', language {lang}, {row_place}") from error
         kept = "" if gold is None else plain(gold)
         examples.append(
             Example(id=str(number), lang=lang, row=row, gold=kept, columns=made.columns, inputs=inputs, targets=targets)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 ROUTES = ("head",)
 NEEDS = ("forward_head",)
 BOTH_DIRECTIONS = True
+ROWS_HAVE_GOLD = False
 FIELDS = {"text": "the text", "text_pair?": "a second text, put behind the first", "id?": "identifier of the row"}
 IGNORED = -100
 MASKED_SHARE, RANDOM_SHARE = 0.8, 0.1

@@ -18,9 +18,10 @@ from pydantic import Field
 
 from harness.api.errors import UserError
 from harness.api.protocols import Batch, Feature, HeadSpec, Output, Prediction
+from harness.data.label_names import label_name
 from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
-from harness.task_types._row_fields import DROP, by_example, example_id, label_name, list_field, num_truncated
+from harness.task_types._row_fields import by_example, example_id, list_field, num_truncated
 from harness.task_types.tokens.sequences import Frame, room, special_frame, stand_in, token_ids
 
 if TYPE_CHECKING:
@@ -85,18 +86,15 @@ def build(row: Mapping[str, Any], *, task: TaskSpec, lang: str, row_id: str) -> 
     tokens = list_field(row, "tokens", str)
     tags = None
     if row.get("tags") is not None:
-        known = _any_label if task.labels_from else label_name
-        tags = [known(tag, task) for tag in list_field(row, "tags", object)]
-        if DROP in tags:
-            return None
+        tags = []
+        for tag in list_field(row, "tags", object):
+            label = label_name(tag, task)
+            if label is None:
+                return None
+            tags.append(label)
         if len(tags) != len(tokens):
             raise UserError("tokens and tags differ in number", expected=f"{len(tokens)} tags", found=f"{len(tags)} tags")
     return Example(id=example_id(row, row_id), lang=lang, tokens=tuple(tokens), gold=tags)
-
-
-def _any_label(value: Any, task: TaskSpec) -> str:
-    """The name of a tag where the training rows say which tags there are: others may hold more."""
-    return task.label_values.get(str(value), str(value))
 
 
 def encode(

@@ -103,7 +103,7 @@ def _download(path: str, *, revision: str | None, patterns: Sequence[str]) -> Pa
 
 def _convert(folder: Path, pickles: Sequence[Path]) -> Path:
     """Copy of the folder in the cache whose weights are safetensors; made once for each state of all files that are read."""
-    read = sorted({*pickles, *_matching(folder, (*SMALL_FILES, "*.py"))})
+    read = sorted({*pickles, *matching(folder, (*SMALL_FILES, "*.py"))})
     stats = ((str(file), file.stat()) for file in map(Path.resolve, read))
     state = [(name, stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats]
     digest = hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]

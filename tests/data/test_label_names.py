@@ -42,7 +42,7 @@ def test_a_class_that_is_no_label_of_the_task_names_both_lists(mirror):
     mirror("de/test-0.parquet", [pair(0, 0)], labelled(["other", "neutral", "contradiction"]))
     with pytest.raises(UserError) as error:
         golds(nli_task(), mirror)
-    assert "mirror:org/nli/de/test, language de, row 0: the data's class 'other' is no label" in str(error.value)
+    assert "de/test-0.parquet, row 1: the data's class 'other' is no label" in str(error.value)
     assert "classes of the data: other, neutral, contradiction" in str(error.value)
     assert "labels of the task: neutral, contradiction, entailment" in str(error.value)
 

@@ -96,3 +96,14 @@ def test_a_failure_in_training_is_known_to_all(still, tmp_path):
     assert "the loss became nan at step" in found.stderr
     assert found.stderr.count("not run: score/") == 1
     assert len(list((tmp_path / "r").glob("train/*/error.txt"))) == 1
+
+
+def test_a_cell_that_cannot_be_read_is_lost_in_all_processes_and_no_other(tmp_path):
+    project = Project.make(tmp_path / "p", max_steps=2, tasks="pairs")
+    rows = project.folder / "pairs-test-de.jsonl"
+    rows.write_text(rows.read_text().replace('"none"', '"??"'))
+    found = run(project, tmp_path / "r", processes=2, tasks="pairs", more=("--batch_tokens", "150"))
+    assert found.returncode == 1
+    assert found.stderr.count("pairs-test-de.jsonl, row 3: '??' is no label") == 1
+    assert "5 done now, 0 done before, 1 failed, 1 not run" in found.stderr
+    assert len(list((tmp_path / "r").glob("score/*/score.json"))) == 2

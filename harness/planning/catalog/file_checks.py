@@ -16,6 +16,7 @@ from harness.api.errors import UserError, did_you_mean
 from harness.api.registry import ADAPTERS, METRICS, READERS, TASK_TYPES, WORLDS
 from harness.data.languages import PLACEHOLDERS, languages
 from harness.data.pretraining_coverage import corpora
+from harness.data.values import compared_as
 from harness.specs.loader import Document, KeyPath, parse, value_at
 from harness.specs.preset import PresetSpec
 from harness.specs.recipe import RecipeSpec, Training
@@ -128,6 +129,7 @@ def _task(check: _Check, spec: TaskSpec) -> None:
     for value in spec.label_values if spec.labels else ():
         check.known("label", ("label_values", value), [*spec.labels, "drop"])
     _labels_from(check, spec)
+    _same_values(check, spec)
     for split in ("train", "validation", "test", "translated"):
         found = check.raw("data", split)
         for number in range(len(found)) if isinstance(found, list) else ():
@@ -141,6 +143,17 @@ def _task(check: _Check, spec: TaskSpec) -> None:
         check.add("a task with training rows needs train_languages", ("train_languages",))
     if bool(spec.data.translated) != bool(spec.translated_languages) and "translated_languages" not in refused:
         check.add("data.translated and translated_languages go together", ("data", "translated"))
+
+
+def _same_values(check: _Check, spec: TaskSpec) -> None:
+    """Note names that no row could tell apart, such as '1' and '1.0'."""
+    for key, names in (("labels", spec.labels), ("label_values", tuple(spec.label_values))):
+        first: dict[str, str] = {}
+        for number, name in enumerate(names):
+            other = first.setdefault(compared_as(name), name)
+            if other != name:
+                path = (key, name) if key == "label_values" else (key, number)
+                check.add(f"'{name}' and '{other}' are compared as the same value", path, todo="leave one of them out")
 
 
 def _labels_from(check: _Check, spec: TaskSpec) -> None:

@@ -1,0 +1,37 @@
+"""Why cells of a bundle have no predictions: each by its own, so that the others are predicted all the same.
+
+failures[cell.stage.key] = failure_of(error)
+failures = merged(gather(failures))     # of all processes: what one cannot read, none predicts
+"""
+
+import traceback
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from harness.api.errors import UserError
+from harness.runtime.processes import SharedFailure
+
+
+class CellFailure(NamedTuple):
+    """What became of a cell; plain texts, so that it goes from one process to another."""
+
+    message: str
+    "For the board and the command line."
+    traceback: str
+    "For `error.txt` of the stage's folder."
+
+
+def failure_of(error: Exception) -> CellFailure:
+    """The failure that an error is."""
+    known = isinstance(error, UserError | SharedFailure)
+    message = str(error) if known else f"{type(error).__name__}: {error}"
+    return CellFailure(message, "".join(traceback.format_exception(error)))
+
+
+def merged(found: Iterable[Mapping[str, CellFailure]]) -> dict[str, CellFailure]:
+    """The failures of several processes by stage key; that of the first counts."""
+    everything: dict[str, CellFailure] = {}
+    for failures in found:
+        for key, failure in failures.items():
+            everything.setdefault(key, failure)
+    return everything
