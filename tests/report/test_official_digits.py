@@ -20,7 +20,7 @@ from harness.scoring.score import score_value
 
 WORDS = ["the", "old", "house", "by", "sea", "hill", "a", "river", "das", "haus", "am", "fluss", "5", "7", "two"]
 QUESTIONS = {"mlqa": 300, "xquad": 120, "tydiqa": 77}
-SEEDS = (1, 2)
+SEEDS = (2, 3, 10, 11)  # by number, not as text
 
 
 def cell_lines(name: str, lang: str, seed: int) -> list[dict[str, Any]]:
