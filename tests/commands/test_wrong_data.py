@@ -29,17 +29,6 @@ def spoil(folder):
 
 
 def words(folder, root, *more):
-        "--include_path",
-        str(folder),
-        "--model",
-        "oracle",
-        "--tasks",
-        "good,hurt",
-        "--output_path",
-        str(root),
-        "--quiet",
-        *more,
-    ]
     common = ["--include_path", str(folder), "--model", "oracle", "--tasks", "good,hurt"]
     return [*common, "--output_path", str(root), "--quiet", *more]
 
