@@ -21,7 +21,8 @@ defaults: {learning_rate: 1.0e-3, batch_size: 8, max_steps: 2, max_examples: 40,
 def test_an_architecture_trains_predicts_and_scores_on_the_miniature_world(
     model_type: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    texts = [row["text"] for lang in ("sw", "zh") for row in mini.rows(config="parallel", split="train", lang=lang)[:200]]
+    pairs = [row for lang in ("sw", "zh") for row in mini.rows(config="parallel", split="train", lang=lang)[:200]]
+    texts = [row[side] for row in pairs for side in ("text", "text_pair")]
     positions = {} if model_type.endswith("t5") else {"max_position_embeddings": 80}
     tokenizer = train_tokenizer(texts, vocab_size=2000)
     config = {"model_type": model_type, **CONFIGS[model_type], **positions}

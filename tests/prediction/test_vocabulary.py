@@ -169,9 +169,10 @@ def test_a_run_refuses_rows_whose_tokens_the_model_has_no_vectors_for(project, t
     smaller = train_tokenizer([word for word in words_of(project) if word != "near"], vocab_size=200)
     smaller.add_tokens(["unused", "near"])
     assert smaller("near")["input_ids"][1] == len(words_of(project)) + 5  # the number of rows
-    for tasks in ("nearest", "pairs"):
-        model = model_with(project, tmp_path / tasks, smaller)
-        report = project.run(tmp_path / f"runs-{tasks}", tasks=tasks, model=model)
+    model = model_with(project, tmp_path / "model", smaller)
+    for tasks, no_train in (("nearest", True), ("pairs", False)):
+        report = project.run(tmp_path / f"runs-{tasks}", tasks=tasks, model=model, no_train=no_train)
+        assert {stage.verb for stage, _ in report.failed} == {"predict" if no_train else "train"}
         assert messages(report) == {"a token has no vector in the model"}
 
 
