@@ -103,7 +103,8 @@ def catalog_of(args: argparse.Namespace) -> Catalog:
     """The catalog with the user's folders; a mistake in one of their files is an error now, not later."""
     folders = [Path(folder) for folder in args.include_path]
     catalog = Catalog(folders)
-    raise_all([*catalog.errors, *(error for folder in folders for error in catalog.check_all(under=folder))])
+    errors = [*catalog.errors, *(error for folder in folders for error in catalog.check_all(under=folder))]
+    raise_all(list({str(error): error for error in errors}.values()))
     return catalog
 
 

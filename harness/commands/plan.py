@@ -17,9 +17,11 @@ from harness.commands._arguments import (
     place_of,
     print_remarks,
     request_of,
+    say,
 )
 from harness.commands._table import table
 from harness.planning.costs import Estimate, estimate
+from harness.planning.data_mistakes import data_mistakes
 from harness.planning.plan import Plan, make_plan
 from harness.runtime.engines import DEFAULT
 from harness.runtime.stages import AnyStage, finished_stages
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the plan; 1 if some scores are blocked."""
+    """Print the plan; 2 if some rows are wrong, 1 if some scores are blocked."""
     catalog = catalog_of(args)
     plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
     print_remarks(catalog)
@@ -54,6 +56,12 @@ def run(args: argparse.Namespace) -> int:
         "\n".join(plan.missing()),
     ]
     out("\n\n".join(part for part in parts if part))
+    mistakes = data_mistakes(plan, machine=machine)
+    for mistake in mistakes:
+        say(str(mistake))
+    if mistakes:
+        say(f"wrong rows: {len(mistakes)} (`run` does all that does not need them)")
+        return 2
     return 1 if any(cell.missing for cell in plan.cells) else 0
 
 

@@ -3,15 +3,18 @@
     python run_eval.py validate my_tasks/ --data_dir mirror/
     python run_eval.py validate --specs_only                # only the files, all of them; no data are read
 
-Every mistake comes out in one run, each with its file and line.
+Every mistake comes out in one run, each with its file and line.  Every language of local files is read, the first of other
+sources.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.api.errors import MissingData, UserError
+from harness.api.errors import MissingData, UserError, collecting
 from harness.commands._arguments import add_catalog_arguments, add_trust_argument, comma_separated, out, place_of, say
+from harness.data.languages import language
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.specs.portable import Split
 from harness.specs.task import TaskSpec
@@ -26,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_catalog_arguments(parser)
     add_trust_argument(parser)
     parser.add_argument("--specs_only", action="store_true", help="do not read rows")
-    parser.add_argument("--languages", default="", help="languages whose rows are rendered (default: the first of each task)")
+    parser.add_argument(
+        "--languages", default="", help="languages whose rows are read (default: all of local files, else the first of each task)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,10 +53,12 @@ def run(args: argparse.Namespace) -> int:
     for kind, name in from_lm_eval:
         errors += _lm_eval_mistakes(kind, name, args, catalog)
     names += from_lm_eval
+    tasks = [catalog.task(name) for kind, name in names if kind == "task" and not catalog.check("task", name)[1]]
+    errors += _unknown_languages(args, [task.spec for task in tasks])
     if not args.specs_only:
-        for kind, name in names:
-            if kind == "task" and (kind, name) not in from_lm_eval and not catalog.check("task", name)[1]:
-                errors += _render(catalog.task(name), args, catalog)
+        for task in tasks:
+            if ("task", task.spec.task) not in from_lm_eval:
+                errors += _render(task, args, catalog)
     for error in errors:
         say(str(error))
     out(f"{len(names)} files checked, {len(errors)} errors")
@@ -73,32 +80,68 @@ def _lm_eval_mistakes(kind: str, name: str, args: argparse.Namespace, catalog: C
 
 
 def _render(entry: Entry[TaskSpec], args: argparse.Namespace, catalog: Catalog) -> list[UserError]:
-    """Print a few examples of each split; rows that are not here are said, not an error of the file."""
-    from harness.data.examples import load_examples
-
-    spec = entry.spec
-    place = place_of(args)
-    folder = catalog.folder("task", spec.task)
-    wanted = comma_separated(args.languages)
+    """Print a few examples of each split and language that is read; what is wrong with the rows."""
     errors: list[UserError] = []
     splits: tuple[Split, ...] = ("train", "validation", "test")
     for split in splits:
-        if not getattr(spec.data, split):
+        if getattr(entry.spec.data, split):
+            errors += _rendered_split(entry, split, args, catalog)
+    return errors
+
+
+def _rendered_split(entry: Entry[TaskSpec], split: Split, args: argparse.Namespace, catalog: Catalog) -> list[UserError]:
+    """Every language of local files, the first of other sources, or those asked for.
+
+    Rows that are not here are said, no error of the file, unless they are local files that lack for some languages only, or
+    belong to the folder that is checked.
+    """
+    from harness.data.examples import load_examples
+    from harness.planning.data_mistakes import check_wording
+
+    spec = entry.spec
+    where = entry.document.where(("data", split))
+    is_local = any(source.files for source in getattr(spec.data, split))
+    known = spec.languages if split == "test" else spec.train_languages
+    asked = comma_separated(args.languages)
+    langs = [lang for lang in known if lang in asked] or (known if is_local and not asked else known[:1])
+    errors: list[UserError] = []
+    missing: list[tuple[str, MissingData]] = []
+    for lang in langs:
+        try:
+            found = load_examples(
+                spec, split=split, langs=[lang], place=place_of(args), task_folder=catalog.folder("task", spec.task)
+            )
+            if is_local or split == "test":
+                check_wording(spec, found.examples, lang=lang)
+        except MissingData as error:
+            missing.append((lang, error))
             continue
-        known = spec.languages if split == "test" else spec.train_languages
-        for lang in [lang for lang in known if lang in wanted] or known[:1]:
-            try:
-                found = load_examples(spec, split=split, langs=[lang], place=place, task_folder=folder)
-            except MissingData as error:
-                say(f"{spec.task} {split} {lang}: no rows here ({str(error).splitlines()[0]})")
-                continue
-            except UserError as error:
-                errors.append(UserError(str(error), where=entry.document.where(("data", split))))
-                continue
-            counts = f"{found.num_rows} rows, {found.num_dropped} dropped"
-            out(f"{spec.task} {split} {lang}: {counts}, {found.fingerprint}, {found.origin}")
-            for example in found.examples[:ROWS]:
-                out(f"  {_shown(example)}")
+        except UserError as error:
+            errors.append(UserError(str(error), where=where))
+            continue
+        counts = f"{found.num_rows} rows, {found.num_dropped} dropped"
+        out(f"{spec.task} {split} {lang}: {counts}, {found.fingerprint}, {found.origin}")
+        for example in found.examples[:ROWS]:
+            out(f"  {_shown(example)}")
+    is_mistake = is_local and (len(missing) < len(langs) or (args.path is not None and not spec.obtain))
+    for lang, gap in missing:
+        if is_mistake and not gap.fetchable:
+            errors.append(UserError(str(gap), where=where))
+        else:
+            say(f"{spec.task} {split} {lang}: no rows here ({str(gap).splitlines()[0]})")
+    return errors
+
+
+def _unknown_languages(args: argparse.Namespace, specs: Sequence[TaskSpec]) -> list[UserError]:
+    """Languages that nothing is known of, or that no task which is checked has."""
+    errors: list[UserError] = []
+    known = {lang for spec in specs for lang in (*spec.languages, *spec.train_languages)}
+    for lang in comma_separated(args.languages):
+        with collecting(errors):
+            language(lang, where="--languages")
+            if specs and lang not in known:
+                expected = "some of " + ", ".join(sorted(known))
+                raise UserError(f"no task that is checked has the language '{lang}'", where="--languages", expected=expected)
     return errors
 
 

@@ -138,8 +138,12 @@ def top_mapping(text: str, path: Path) -> Iterator[tuple[Any, yaml.MappingNode]]
             raise UserError("expected a mapping `key: value` at the top", where=f"{shown(path)}:1")
         yield loader, root
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UserError(f"not valid YAML: {error.problem}", where=f"{shown(path)}:{line}") from error
+        mark = error.problem_mark
+        where = f"{shown(path)}:{mark.line + 1 if mark else 1}"
+        if mark and text.splitlines()[mark.line :][:1] and "\t" in text.splitlines()[mark.line][: mark.column + 1]:
+            message, todo = "a tab stands where YAML wants spaces", "put spaces in its place"
+            raise UserError(message, where=where, todo=todo) from error
+        raise UserError(f"not valid YAML: {error.problem}", where=where) from error
     except yaml.reader.ReaderError as error:
         raise UserError(f"not valid YAML: {error}", where=shown(path)) from error
     finally:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from small_tasks import RECIPE, pairs, write, write_tasks
+from small_tasks import RECIPE, pairs, rows, write, write_tasks
 
 import run_eval
 from harness.api.registry import COMMANDS, ROOT
@@ -131,6 +131,7 @@ def test_plan_prints_the_pitfalls_of_a_preset(tmp_path, capsys):
 
 def test_validate_says_every_mistake_and_renders_rows(tmp_path, capsys):
     folder = write_tasks(tmp_path)
+    rows(folder, "left", "fr")
     code, out, err = call(capsys, "validate", str(folder), "--data_dir", str(folder))
     assert (code, err) == (0, "")
     assert "6 files checked, 0 errors" in out
