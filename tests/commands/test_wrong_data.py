@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 from small_tasks import RECIPE, pairs, rows, write
 from test_cli import call
 
