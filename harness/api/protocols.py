@@ -238,17 +238,11 @@ class ModelSource:
 
 
 class Adapter(Protocol):
-    """An object made by the function `load` of a module of models/.
+    """An object made by `models.<name>.load(source, heads=..., keep_heads=..., device=..., seed=..., inference=...)`.
 
-        load(source: ModelSource, *, heads: Mapping[str, HeadSpec], keep_heads: Mapping[str, str] | None = None,
-             device: str, seed: int, inference: bool) -> Adapter
-
-    It raises UserError for weights that do not serve.  `seed` is that of fresh heads; `keep_heads` names heads that go on as
-    others (name -> name in the checkpoint).
-
-    Its class derives from this one, which gives the defaults, and also has what its module declares as `CAPABILITIES`: fit
-    (Trainable), forward_head (AnswersByHead), embed (Embeds), loglikelihood (ScoresContinuations), generate (Writes).  What else
-    a module may declare stands with its defaults at ADAPTERS in harness/api/registry.py.
+    `seed` is that of fresh heads; `keep_heads` says which are not (name -> name in the checkpoint).  Its class derives from this one
+    and has what its module declares as `CAPABILITIES`: fit (Trainable), forward_head (AnswersByHead), embed (Embeds), loglikelihood
+    (ScoresContinuations), generate (Writes).  What else a module may declare is at ADAPTERS in registry.py.
     """
 
     tokenizer: PreTrainedTokenizerFast

@@ -16,6 +16,7 @@ from harness.api.cache import cache_folder, recall, remember
 from harness.api.errors import UserError
 from harness.data.examples import data_fingerprint, load_examples
 from harness.data.locations import DataPlace
+from harness.data.values import READING
 from harness.specs.portable import portable
 from harness.specs.task import TaskSpec
 
@@ -50,5 +51,5 @@ def _labels(golds: Iterable[Any]) -> Iterable[str]:
 
 def _key(spec: TaskSpec, fingerprint: str) -> str:
     """The cache key, 16 hex digits: the rows, and how the task reads them."""
-    content = json.dumps([fingerprint, portable(spec.model_copy(update={"labels": ()}), split="train")], sort_keys=True)
+    content = json.dumps([READING, fingerprint, portable(spec.model_copy(update={"labels": ()}), split="train")], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

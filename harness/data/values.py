@@ -17,6 +17,8 @@ from typing import Any
 
 from harness.api.errors import UserError
 
+READING = 2
+"Raise it when rows come to mean something else: what caches remember of rows is then made again."
 _DECIMAL = re.compile(r"-?\d+\.\d+")
 _INTEGER = re.compile(r"0|-?[1-9]\d*")
 

@@ -14,6 +14,7 @@ from harness.api.errors import UserError
 from harness.api.registry import TASK_TYPES
 from harness.data.examples import Split
 from harness.data.rows import load_rows
+from harness.data.values import READING
 from harness.planning.plan import Plan
 from harness.runtime.arguments import PredictArguments, SplitRows, TrainArguments, file_of
 from harness.runtime.machine import Machine
@@ -105,7 +106,7 @@ def _num_rows(rows: SplitRows, split: Split, machine: Machine) -> int | None:
     """Rows of a split, read once for each fingerprint; None where the data cannot be read here."""
     store = cache_folder() / "row_counts.json"
     known = _known_rows(store, store.stat().st_mtime_ns if store.is_file() else 0)
-    key = canonical([rows.spec["data"], dict(rows.data)])
+    key = canonical([READING, rows.spec["data"], dict(rows.data)])
     if key not in known:
         spec = rows.task_spec
         folder = machine.task_folders.get(file_of(spec.task))

@@ -16,6 +16,7 @@ from harness.api.cache import cache_folder, remember
 from harness.api.errors import MissingData, UserError, collecting
 from harness.api.registry import TASK_TYPES
 from harness.data.examples import Split, load_examples
+from harness.data.values import READING
 from harness.planning.plan import Plan
 from harness.runtime.arguments import InitArguments, PredictArguments, SplitRows, TrainArguments, file_of
 from harness.runtime.machine import Machine
@@ -38,7 +39,7 @@ class _Read(NamedTuple):
     def digest(self) -> str:
         """Of all that decides whether they come out right."""
         what = self.spec.model_dump(mode="json", exclude_defaults=True)
-        content = canonical([what, self.split, self.lang, self.fingerprint, self.in_words])
+        content = canonical([READING, what, self.split, self.lang, self.fingerprint, self.in_words])
         return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 

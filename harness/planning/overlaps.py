@@ -18,6 +18,7 @@ from tqdm import tqdm
 from harness.api.cache import cache_folder
 from harness.data.examples import Split, load_examples
 from harness.data.overlap import example_hashes
+from harness.data.values import READING
 from harness.planning.plan import Plan
 from harness.runtime.arguments import PredictArguments, SplitRows, TrainArguments, file_of
 from harness.runtime.machine import Machine
@@ -64,7 +65,7 @@ def _training_splits(stages: Sequence[AnyStage]) -> dict[str, tuple[Split, Split
 def _hashes(rows: SplitRows, split: Split, *, machine: Machine) -> np.ndarray:
     """uint64 hashes of the rows of a split, one per row."""
     spec = rows.task_spec
-    content = canonical([rows.task, dict(rows.spec), dict(rows.data), split])
+    content = canonical([READING, rows.task, dict(rows.spec), dict(rows.data), split])
     digest = hashlib.sha256(content.encode()).hexdigest()[:24]
     path = cache_folder() / "overlaps" / f"{digest}.npy"
     with contextlib.suppress(OSError, ValueError, EOFError):  # not there, or torn: read the rows
