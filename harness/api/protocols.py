@@ -240,9 +240,9 @@ class ModelSource:
 class Adapter(Protocol):
     """An object made by `models.<name>.load(source, heads=..., keep_heads=..., device=..., seed=..., inference=...)`.
 
-    `seed` is that of fresh heads; `keep_heads` says which are not (name -> name in the checkpoint).  Its class derives from this one
-    and has what its module declares as `CAPABILITIES`: fit (Trainable), forward_head (AnswersByHead), embed (Embeds), loglikelihood
-    (ScoresContinuations), generate (Writes).  What else a module may declare is at ADAPTERS in registry.py.
+    `seed` is that of fresh heads; `keep_heads` says which are not (name -> name in the checkpoint).  Its class derives from this
+    one and has what its module declares as `CAPABILITIES`: fit (Trainable), forward_head (AnswersByHead), embed (Embeds),
+    loglikelihood (ScoresContinuations), generate (Writes).  What else a module may declare is at ADAPTERS in registry.py.
     """
 
     tokenizer: PreTrainedTokenizerFast
