@@ -24,7 +24,7 @@ class Metric(Protocol):
     def stats(self, prediction: Json, gold: Json, *, lang: str) -> Sequence[float]:
         """Additive statistics of one example: as many numbers for each, in every language.
 
-        A prediction that is missing is None and counts as wrong.
+        A prediction that is missing is None and counts as wrong.  Raises UserError for values that it was not made for.
         """
 
     def combine(self, totals: np.ndarray) -> dict[str, np.ndarray]:
