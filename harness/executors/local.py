@@ -265,7 +265,8 @@ def _init(run: _Run, stage: Stage[InitArguments]) -> dict[str, object]:
 
 
 def _train(run: _Run, stage: Stage[TrainArguments]) -> dict[str, object]:
-    return _obey(run, from_first(lambda: _Order("train", (stage.key,))))
+    facts = _obey(run, from_first(lambda: _Order("train", (stage.key,))))
+    return {**facts, "arithmetic": run.machine.arithmetic(stage.args.hyper_parameters.precision)}
 
 
 def _score(run: _Run, stage: Stage[ScoreArguments]) -> dict[str, object]:

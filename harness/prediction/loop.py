@@ -169,6 +169,7 @@ def _finish_cell(cell: Cell) -> None:
         **cell.token_facts(),
         "truncated_examples": sum(prediction.num_truncated > 0 for prediction in predictions),
         "dtype": cell.machine.dtype(cell.args.model.dtype),
+        "arithmetic": cell.machine.arithmetic(cell.args.model.dtype),
         **provenance(),
     }
     facts["versions"] = {**facts["versions"], **cell.versions}

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.api.hardware import computes_bfloat16
+from harness.api.protocols import Json
+from harness.runtime.processes import num_ranks
 
 if TYPE_CHECKING:
     from harness.data.locations import DataPlace
@@ -59,6 +61,14 @@ class Machine:
     def dtype(self, wanted: str) -> str:
         """`auto` settled for this machine."""
         return wanted if wanted != "auto" else "bfloat16" if computes_bfloat16(self.device) else "float32"
+
+    def arithmetic(self, wanted: str) -> dict[str, Json]:
+        """What decides how results are rounded and is in no key: device, dtype (of `auto`, say), threads of a CPU, processes."""
+        import torch
+
+        name = torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else self.device
+        threads = torch.get_num_threads() if self.device == "cpu" else None
+        return {"device": name, "dtype": self.dtype(wanted), "threads": threads, "processes": num_ranks()}
 
     def budget(self, *, train: bool) -> int:
         """Padded tokens per forward pass."""

@@ -84,6 +84,31 @@ def test_a_copy_of_a_stage_that_recorded_less_is_the_same_stage(tmp_path):
         build_board([folders[1], run.write()])
 
 
+def computed(device="cpu", dtype="float32", threads=1):
+    return {"arithmetic": {"device": device, "dtype": dtype, "threads": threads, "processes": 1}}
+
+
+def test_arms_that_were_computed_differently_are_told_apart(tmp_path):
+    run = WrittenRun(tmp_path, tasks={"xnli": task("de"), "pawsx": task("de")})
+    for name in run.tasks:
+        run.cell("none", name, "de", seed=1, facts=computed())
+        run.cell("mnli", name, "de", seed=1, facts=computed(threads=2 if name == "pawsx" else 1))
+    board = build_board([run.write()])
+    page = markdown(board)
+    told = "some of a difference may be rounding: tiny + none (quick) [cpu, float32, 1 thread]; tiny + mnli (quick)"
+    assert f"pawsx: computed in different ways, so that {told} [cpu, float32, 2 threads]." in page
+    assert "xnli: computed" not in page
+    ways = [stage["arithmetic"] for name, stage in board["stages"].items() if name.startswith("predict/")]
+    assert sorted(way["threads"] for (way,) in ways) == [1, 1, 1, 2]
+
+
+def test_the_same_model_on_other_hardware_is_told_by_device_and_precision(tmp_path):
+    run = WrittenRun(tmp_path, tasks={"xnli": task("de")})
+    run.cell("none", "xnli", "de", seed=1, facts=computed())
+    run.cell("mnli", "xnli", "de", seed=1, facts=computed(device="NVIDIA H100", dtype="bfloat16", threads=None))
+    assert "[cpu, float32, 1 thread]; tiny + mnli (quick) [NVIDIA H100, bfloat16]." in markdown(build_board([run.write()]))
+
+
 def test_the_page_names_the_pooling_of_embeddings(tmp_path):
     run = WrittenRun(tmp_path, tasks={"tatoeba": task("de", kind="retrieval", trained=False, chance=0.1)})
     run.cell("none", "tatoeba", "de", route="embedding")

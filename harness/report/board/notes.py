@@ -51,6 +51,7 @@ def note_list(board: Mapping[str, Json]) -> list[str]:
         *_never_chosen(board),
         *_degenerate(board),
         *_overlaps(board),
+        *_arithmetic(board),
         *_embeddings(board),
         *_scaling(board),
         *(f"{task}: {note}" for task in board["task_order"] for note in board["tasks"][task]["notes"]),
@@ -194,6 +195,29 @@ def _embeddings(board: Mapping[str, Json]) -> list[str]:
             options = ", ".join(f"{name} {value!r}" for name, value in entry["options"].items())
             pairs.append(((entry["task"], options), entry["model"]))
     return [f"{task} of {', '.join(models)}: {options}." for (task, options), models in collected(pairs).items()]
+
+
+def _arithmetic(board: Mapping[str, Json]) -> list[str]:
+    """Tasks whose arms of one backbone were computed on other devices, in another precision or with other threads."""
+    ways: dict[tuple[str, str], dict[str, set[str]]] = {}
+    for row in board["rows"]:
+        stages = [board["stages"].get(name or "", {}) for name in (*row["stages"]["train"], row["stages"]["predict"])]
+        own = ways.setdefault((row["model"], row["task"]), {}).setdefault(arm_text(row), set())
+        own |= {_way(how) for stage in stages for how in stage.get("arithmetic", ())}
+    pairs = []
+    for (_, task), arms in ways.items():
+        if len({frozenset(found) for found in arms.values() if found}) > 1:
+            pairs.append(("; ".join(f"{arm} [{' and '.join(sorted(found))}]" for arm, found in arms.items()), task))
+    return [
+        f"{', '.join(tasks)}: computed in different ways, so that some of a difference may be rounding: {text}."
+        for text, tasks in collected(pairs).items()
+    ]
+
+
+def _way(how: Mapping[str, Json]) -> str:
+    parts = [how["device"], how["dtype"]]
+    parts += [f"{how['threads']} thread" + ("s" if how["threads"] > 1 else "")] if how["threads"] else []
+    return ", ".join([*parts, *([f"{how['processes']} processes"] if how["processes"] > 1 else [])])
 
 
 def _environments(board: Mapping[str, Json]) -> list[str]:

@@ -20,7 +20,7 @@ _VOLATILE = re.compile(r"seconds|time|duration|speed|host|device|memory|resumed|
 _DIRECTORY = re.compile(r"(?<![\w:/.~])/(?:[^\s/'\",:;()\[\]]+/)+")
 READ = ("args.json", "train.json", SCORE_FILE)
 "Files of a stage that are read here."
-NO_FACTS = ("key", "files", "versions", "commit")
+NO_FACTS = ("key", "files", "versions", "commit", "arithmetic")
 "Entries of done.json that are no facts about the result."
 _SETTINGS = ("training", "options", "seed", "limit", "head", "metrics", "score")
 
@@ -67,12 +67,13 @@ def read_stages(
             continue
         traces = [_trace(folder, environments) for folder in copies]
         made_with = sorted({trace.pop("environment") for trace in traces})
+        arithmetic = {canonical(how): how for trace in traces if (how := trace.pop("arithmetic"))}
         for folder, trace in zip(copies, traces, strict=True):
             if not _agree(trace, traces[0]):
                 errors.append(_differs(name, folder, copies[0]))
         traces.sort(key=lambda trace: -len(trace["facts"]))
         kept = {key: value for key, value in traces[0].items() if key != "scores"}
-        found[name] = {**kept, "environments": made_with}
+        found[name] = {**kept, "environments": made_with, "arithmetic": [arithmetic[text] for text in sorted(arithmetic)]}
         waiting += kept["inputs"]
     return dict(sorted(found.items()))
 
@@ -111,5 +112,6 @@ def _trace(folder: Path, environments: Environments) -> dict[str, Any]:
         "data": portable(args.identities()),
         "facts": portable({key: value for key, value in sorted(facts.items()) if not _VOLATILE.search(key)}),
         "scores": read_json(folder / SCORE_FILE) if (folder / SCORE_FILE).is_file() else None,
+        "arithmetic": done.get("arithmetic"),
         "environment": environments.add(commit=done.get("commit", ""), versions=done.get("versions", {})),
     }
