@@ -8,6 +8,7 @@ The same folders in any order give the same material: duplicates are merged, con
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -23,7 +24,7 @@ from harness.report.record.schema import (
     RequestFile,
     read_request,
 )
-from harness.report.record.stage_facts import Environments, portable, read_stages
+from harness.report.record.stage_facts import Environments, Wrong, portable, read_stages
 from harness.runtime.stages import AGAIN, canonical, wrong_with
 from harness.scoring.score import SCORE_FILE, STATS_FILE
 from harness.specs.model import Spec
@@ -95,7 +96,8 @@ def gather(folders: Sequence[Path], *, requests: Sequence[str] | None = None) ->
     roots = sorted(set(folders))
     found = [(root, path, read_request(path)) for root in roots for path in _request_files(root, requests)]
     errors: list[UserError] = []
-    cells = _cells(found, roots, errors)
+    wrong = cache(lambda folder: wrong_with(folder, only=READ_FILES))
+    cells = _cells(found, roots, errors, wrong=wrong)
     read = [request for _, _, request in found]
     models = _merged("model", ((portable(n), m) for r in read for n, m in r.models.items()), _MODEL_IDENTITY, errors)
     tasks = _merged("task", (item for r in read for item in r.tasks.items()), _TASK_IDENTITY, errors)
@@ -103,7 +105,8 @@ def gather(folders: Sequence[Path], *, requests: Sequence[str] | None = None) ->
     environments = Environments()
     for request in read:
         environments.add(commit=request.commit, versions=request.versions)
-    stages = read_stages([n for cell in cells for n in (cell.score, cell.predict, *cell.train) if n], roots, environments, errors)
+    names = [n for cell in cells for n in (cell.score, cell.predict, *cell.train) if n]
+    stages = read_stages(names, roots, environments, errors, wrong=wrong)
     raise_all(errors)
     failures = {(f.stage, portable(f.error)) for r in read for f in r.failures if not _done(f.stage, roots)}
     return Material(
@@ -142,14 +145,16 @@ def _done(stage: str, roots: Iterable[Path]) -> bool:
     return any((root / stage / "done.json").is_file() for root in roots)
 
 
-def _cells(found: Sequence[tuple[Path, Path, RequestFile]], roots: Sequence[Path], errors: list[UserError]) -> list[CellRecord]:
+def _cells(
+    found: Sequence[tuple[Path, Path, RequestFile]], roots: Sequence[Path], errors: list[UserError], *, wrong: Wrong
+) -> list[CellRecord]:
     """Each cell once; the same cell with another score stage is a contradiction."""
     cells: dict[CellKey, CellRecord] = {}
     origin: dict[CellKey, Path] = {}
     failed = {failure.stage: failure.error for _, _, request in found for failure in request.failures}
     for _, path, request in found:
         for asked in request.cells:
-            cell = _asked(asked, roots, failed)
+            cell = _asked(asked, roots, failed, wrong=wrong)
             other = cells.get(cell.key)
             if other is None or other.score is None:
                 cells[cell.key], origin[cell.key] = cell, path
@@ -158,12 +163,11 @@ def _cells(found: Sequence[tuple[Path, Path, RequestFile]], roots: Sequence[Path
     return [cells[key] for key in sorted(cells, key=lambda key: canonical(list(key)))]
 
 
-def _damage(root: Path, path: Sequence[str]) -> str:
+def _damage(root: Path, path: Sequence[str], *, wrong: Wrong) -> str:
     """Which of the finished stages behind a score a board cannot believe, and why; empty where it can."""
     for stage in path:
-        wrong = wrong_with(root / stage, only=READ_FILES) if _done(stage, [root]) else ""
-        if wrong:
-            return f"{stage}: {wrong}; {AGAIN}"
+        if _done(stage, [root]) and (reason := wrong(root / stage)):
+            return f"{stage}: {reason}; {AGAIN}"
     return ""
 
 
@@ -179,7 +183,7 @@ def _contradiction(cell: CellRecord, other: CellRecord, path: Path, other_path: 
     )
 
 
-def _asked(cell: RequestedCell, roots: Sequence[Path], failed: Mapping[str, str]) -> CellRecord:
+def _asked(cell: RequestedCell, roots: Sequence[Path], failed: Mapping[str, str], *, wrong: Wrong) -> CellRecord:
     """A cell with its finished folder or the reason why there is none; without training, seed and recipe mean nothing."""
     trained = bool(cell.train) or (cell.score is None and cell.seed is not None)
     key = CellKey(
@@ -194,7 +198,7 @@ def _asked(cell: RequestedCell, roots: Sequence[Path], failed: Mapping[str, str]
     )
     path = [stage for stage in (*cell.train, cell.predict, cell.score) if stage]
     there = [root for root in roots if cell.score and _done(cell.score, [root])]
-    damaged = {root: _damage(root, path) for root in there}
+    damaged = {root: _damage(root, path, wrong=wrong) for root in there}
     folder = next((root / str(cell.score) for root in there if not damaged[root]), None)
     reason = ""
     if folder is None:

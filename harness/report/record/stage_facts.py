@@ -1,25 +1,25 @@
 """What finished stages say of themselves: keys, data, training facts, package versions; nothing of this machine or its clock.
 
 environments = Environments()
-read_stages(["score/xnli-de-0123456789"], [Path("runs/x")], environments, errors)   # it and all it rests on
+read_stages(["score/xnli-de-0123456789"], [Path("runs/x")], environments, errors, wrong=wrong_with)   # it and all it rests on
 """
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from harness.api.errors import UserError
 from harness.api.protocols import Json
 from harness.runtime.arguments import read_arguments
-from harness.runtime.stages import DONE_FILE, canonical, read_done, read_json, wrong_with
+from harness.runtime.stages import DONE_FILE, canonical, read_done, read_json
 from harness.scoring.score import SCORE_FILE
 
 _VOLATILE = re.compile(r"seconds|time|duration|speed|host|device|memory|resumed|pid|path|folder")
 _DIRECTORY = re.compile(r"(?<![\w:/.~])/(?:[^\s/'\",:;()\[\]]+/)+")
-READ = ("args.json", "train.json", SCORE_FILE)
-"Files of a stage that are read here."
+Wrong: TypeAlias = Callable[[Path], str]
+"Why the folder of a finished stage cannot be believed (`wrong_with`), asked once a folder: many cells rest on one training."
 NO_FACTS = ("key", "files", "versions", "commit", "arithmetic")
 "Entries of done.json that are no facts about the result."
 _SETTINGS = ("training", "options", "seed", "limit", "head", "metrics", "score")
@@ -55,14 +55,14 @@ class Environments:
 
 
 def read_stages(
-    names: Iterable[str], roots: Sequence[Path], environments: Environments, errors: list[UserError]
+    names: Iterable[str], roots: Sequence[Path], environments: Environments, errors: list[UserError], *, wrong: Wrong
 ) -> dict[str, Json]:
     """Name -> {key, inputs, data, facts, environments} of the finished ones among the stages and all their inputs."""
     found: dict[str, Json] = {}
     waiting = sorted(set(names))
     while waiting:
         name = waiting.pop()
-        copies = [root / name for root in roots if (root / name / DONE_FILE).is_file() and not wrong_with(root / name, only=READ)]
+        copies = [root / name for root in roots if (root / name / DONE_FILE).is_file() and not wrong(root / name)]
         if name in found or not copies:
             continue
         traces = [_trace(folder, environments) for folder in copies]
