@@ -96,6 +96,11 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep", choices=("none", "best", "all"), default="best", help="checkpoints that stay on disk (default: best)"
     )
+    parser.add_argument(
+        "--unrepeatable",
+        action="store_true",
+        help="let a GPU add up in any order: perhaps faster, but the same run again differs in the last bits (the board says so)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
@@ -156,6 +161,7 @@ def machine_of(args: argparse.Namespace, catalog: Catalog) -> Machine:
         save_every=args.save_every,
         keep=args.keep,
         progress=not args.quiet,
+        repeatable=not args.unrepeatable,
         task_folders=catalog.task_folders(),
     )
 

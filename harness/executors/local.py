@@ -23,6 +23,7 @@ from harness.runtime.loading import has_weights
 from harness.runtime.machine import Machine
 from harness.runtime.processes import SharedFailure, from_first, join, leave, num_ranks, rank
 from harness.runtime.provenance import provenance
+from harness.runtime.repeatability import unrepeatable
 from harness.runtime.stages import AnyStage, Stage, begin, canonical, forget, lock, mark_done, read_done, write_text, wrong_with
 from harness.scoring.score import score_cell, write_score
 from harness.training.loop import tidy, train
@@ -236,8 +237,9 @@ def _recorded(run: _Run, stages: Sequence[AnyStage], *, shared: bool) -> Iterato
         for stage in stages:
             if not stage.is_done(run.root):
                 write_text(stage.folder(run.root) / "error.txt", traceback.format_exc())
-                known = isinstance(error, UserError | SharedFailure)
-                run.report.failed.append((stage, str(error) if known else f"{type(error).__name__}: {error}"))
+                told = unrepeatable(error) or error
+                known = isinstance(told, UserError | SharedFailure)
+                run.report.failed.append((stage, str(told) if known else f"{type(told).__name__}: {told}"))
         if shared and num_ranks() > 1 and not isinstance(error, SharedFailure):
             raise  # the others do not know and would wait for ever: torchrun must end them
 

@@ -13,6 +13,7 @@ from harness.api.registry import ADAPTERS
 from harness.runtime.arguments import InitArguments, PredictArguments, TrainArguments
 from harness.runtime.engines import versions, vllm_python
 from harness.runtime.machine import Machine
+from harness.runtime.repeatability import make_repeatable
 from harness.runtime.stages import AnyStage, Stage
 
 ModelStage: TypeAlias = Stage[TrainArguments] | Stage[PredictArguments]
@@ -85,6 +86,7 @@ def load_adapter(
 
     `labels` gives the label names of each head in the order of its outputs, for adapters that map a head made elsewhere.
     """
+    make_repeatable(machine.device, wanted=machine.repeatable)
     source = model_source(stage, root=root, machine=machine, labels=labels)
     module = importlib.import_module(f"models.{stage.args.model.engine}") if source.engine else ADAPTERS.load(source.adapter)
     trains = isinstance(stage.args, TrainArguments)

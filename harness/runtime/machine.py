@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from harness.api.hardware import computes_bfloat16
 from harness.api.protocols import Json
 from harness.runtime.processes import num_ranks
+from harness.runtime.repeatability import is_repeatable
 
 if TYPE_CHECKING:
     from harness.data.locations import DataPlace
@@ -41,6 +42,8 @@ class Machine:
     "Which checkpoints stay on disk: none | best | all."
     progress: bool = True
     "Progress bars on stderr."
+    repeatable: bool = True
+    "Ordered kernels: the same run again gives the same bytes on the same device (runtime/repeatability.py)."
     task_folders: Mapping[str, Path] = field(default_factory=dict)
     "Task -> folder of its YAML file, beside which local files are looked for."
     found: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -63,12 +66,21 @@ class Machine:
         return wanted if wanted != "auto" else "bfloat16" if computes_bfloat16(self.device) else "float32"
 
     def arithmetic(self, wanted: str) -> dict[str, Json]:
-        """What decides how results are rounded and is in no key: device, dtype (of `auto`, say), threads of a CPU, processes."""
+        """What decides how results are rounded and is in no key.
+
+        Device, dtype (of `auto`, say), threads of a CPU, processes, whether sums have a fixed order.
+        """
         import torch
 
         name = torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else self.device
         threads = torch.get_num_threads() if self.device == "cpu" else None
-        return {"device": name, "dtype": self.dtype(wanted), "threads": threads, "processes": num_ranks()}
+        return {
+            "device": name,
+            "dtype": self.dtype(wanted),
+            "threads": threads,
+            "processes": num_ranks(),
+            "repeatable": is_repeatable(self.device, wanted=self.repeatable),
+        }
 
     def budget(self, *, train: bool) -> int:
         """Padded tokens per forward pass."""

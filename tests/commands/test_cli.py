@@ -16,7 +16,7 @@ CATALOG = {"--include_path", "--data_dir"}
 TRUST = {"--trust_task_code"}
 REQUEST = CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--recipe", "--seeds", "--languages", "--limit"}
 REQUEST |= {"--no_train", "--remove_overlap", "--output_path", "--route", "--prompt_args"}
-MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet"}
+MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet", "--unrepeatable"}
 FLAGS = {
     "run": TRUST | REQUEST | MACHINE | {"--dry_run", "--references", "--replace_degenerate", "--verify"},
     "plan": TRUST | REQUEST | MACHINE,

@@ -217,7 +217,8 @@ def _arithmetic(board: Mapping[str, Json]) -> list[str]:
 def _way(how: Mapping[str, Json]) -> str:
     parts = [how["device"], how["dtype"]]
     parts += [f"{how['threads']} thread" + ("s" if how["threads"] > 1 else "")] if how["threads"] else []
-    return ", ".join([*parts, *([f"{how['processes']} processes"] if how["processes"] > 1 else [])])
+    parts += [f"{how['processes']} processes"] if how["processes"] > 1 else []
+    return ", ".join([*parts, *([] if how.get("repeatable", True) else ["sums in any order"])])
 
 
 def _environments(board: Mapping[str, Json]) -> list[str]:
