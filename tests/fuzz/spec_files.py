@@ -3,17 +3,17 @@
 case = make(random.Random("1 7"), folder)       # writes one file; case.commands validate, show, plan and list it
 """
 
+import copy
+import functools
 import random
 from pathlib import Path
 
-import yaml
-from fuzzing import ROOT, TEXTS, FuzzCase, double_quoted, mangled, yaml_value
+from fuzzing import ROOT, FuzzCase
+from hostile_values import TEXTS, HostileDocument, mangled
 
 from harness.specs.loader import read_document
 
 KINDS = ("task", "group", "recipe", "preset")
-TOKEN = "RAW{}RAW"
-"Stands for a text that the YAML writer must not touch."
 NAMES = tuple(text for text in TEXTS if text)
 
 
@@ -26,88 +26,6 @@ def _sources() -> list[Path]:
 
 
 SOURCES = _sources()
-
-
-class _Text:
-    """A document while it is changed: plain values, and YAML texts that stand for values."""
-
-    def __init__(self, values, rng):
-        self.values, self.rng, self.raw = values, rng, []
-
-    def hostile(self):
-        """A token for a hostile value."""
-        self.raw.append(yaml_value(self.rng))
-        return TOKEN.format(len(self.raw) - 1)
-
-    def quoted(self, text):
-        """A token for a text that no YAML writer would write."""
-        self.raw.append(double_quoted(text))
-        return TOKEN.format(len(self.raw) - 1)
-
-    def places(self):
-        """(container, key) of every value."""
-        found, waiting = [], [self.values]
-        while waiting:
-            value = waiting.pop()
-            for key in list(value) if isinstance(value, dict) else range(len(value)):
-                found.append((value, key))
-                if isinstance(value[key], dict | list):
-                    waiting.append(value[key])
-        return found
-
-    def written(self):
-        """The YAML text."""
-        return self.written_value(yaml.safe_dump(self.values, sort_keys=False, allow_unicode=True, width=200))
-
-    def written_value(self, text):
-        """The text with what its tokens stand for."""
-        for number in reversed(range(len(self.raw))):
-            text = text.replace(f"'{TOKEN.format(number)}'", self.raw[number]).replace(TOKEN.format(number), self.raw[number])
-        return text
-
-
-def _value(text: _Text) -> str:
-    held, key = text.rng.choice(text.places())
-    held[key] = text.hostile()
-    return f"value of {key!r:.30}"
-
-
-def _top_value(text: _Text) -> str:
-    key = text.rng.choice(list(text.values))
-    text.values[key] = text.hostile()
-    return f"value of {key}"
-
-
-def _key(text: _Text) -> str:
-    held, key = text.rng.choice([place for place in text.places() if isinstance(place[0], dict)])
-    held[text.hostile() if text.rng.random() < 0.5 else text.quoted(text.rng.choice(TEXTS))] = held.pop(key)
-    return f"key {key!r:.30}"
-
-
-def _wrapped(text: _Text) -> str:
-    held, key = text.rng.choice(text.places())
-    old = held[key]
-    held[key] = text.rng.choice(([old], {"a": old}, [old, old], {key: old}, str(old), [[old]], None, {}, [], [old] * 2000))
-    return f"{key!r:.30} wrapped"
-
-
-def _moved(text: _Text) -> str:
-    (held, key), (other, name) = text.rng.choice(text.places()), text.rng.choice(text.places())
-    held[key] = yaml.safe_load(yaml.safe_dump(other[name]))
-    return f"{name!r:.30} in place of {key!r:.30}"
-
-
-def _without(text: _Text) -> str:
-    held, key = text.rng.choice(text.places())
-    del held[key]
-    return f"without {key!r:.30}"
-
-
-def _name(text: _Text) -> str:
-    kind = next((kind for kind in KINDS if kind in text.values), None)
-    if kind:
-        text.values[kind] = text.quoted(text.rng.choice(NAMES))
-    return f"name of {kind}"
 
 
 ADDED = (
@@ -127,51 +45,32 @@ ADDED = (
 "Keys that a file may not have yet."
 
 
-def _added(text: _Text) -> str:
-    path = text.rng.choice(ADDED)
-    value = text.values
-    for key in path[:-1]:
-        if not isinstance(value.get(key), dict):
-            value[key] = {}
-        value = value[key]
-    value[path[-1]] = text.hostile()
-    return f"{'.'.join(path)} set"
-
-
-CHANGES = (_value,) * 6 + (_top_value,) * 3 + (_key,) * 2 + (_added,) * 5 + (_wrapped, _wrapped, _moved, _without, _name, _name)
-
-
 def make(rng: random.Random, folder: Path) -> FuzzCase:
     """One shipped file with one to three changes, or an accident to its bytes."""
     source = rng.choice(SOURCES)
-    text = _Text(yaml.safe_load(yaml.safe_dump(read_document(source).values)), rng)
+    text = HostileDocument(copy.deepcopy(_values(source)), rng)
     kind = next(kind for kind in KINDS if kind in text.values)
     name = f"fz/{source.stem}" if kind == "task" else f"fz-{source.stem}"
     text.values[kind] = name
-    if rng.random() < 0.2:
+    if rng.random() < 0.15:
         what, data = "bytes", mangled(text.written().encode("utf-8"), rng)
     else:
-        changes = [rng.choice(CHANGES)(text) for _ in range(rng.choice((1, 1, 1, 2, 3))) if text.values]
+        changes = []
+        if rng.random() < 0.12:
+            changes.append("name")
+            text.values[kind] = text.quoted(rng.choice(NAMES))
+        while text.values and (not changes or rng.random() < 0.2):
+            changes.append(text.change(ADDED))
         what, data = "; ".join(changes), text.written().encode("utf-8", "surrogatepass")
     path = folder / source.name
     path.write_bytes(data)
-    return FuzzCase(f"{source.relative_to(ROOT)}: {what}", _commands(kind, _typed(text.values.get(kind), text, name), path, rng))
+    typed = text.typed(text.values.get(kind), name)
+    return FuzzCase(f"{source.relative_to(ROOT)}: {what}", _commands(kind, typed, path, rng))
 
 
-def _typed(value, text: _Text, default: str) -> str:
-    """The name as a user would type it; the default for what nobody can type."""
-    if isinstance(value, str) and value.startswith("RAW"):
-        written = text.written_value(value)
-        try:
-            value = (
-                yaml.safe_load(written.encode("utf-8", "surrogatepass"))
-                if len(written) < 6000 and "*" not in written
-                else default
-            )
-        except Exception:
-            return default
-    typed = str(value)[:5000] if isinstance(value, str | float | bool) else default
-    return default if not typed or typed.startswith("-") or "\0" in typed else typed
+@functools.cache
+def _values(source: Path):
+    return read_document(source).values
 
 
 def _commands(kind: str, name: str, path: Path, rng: random.Random) -> tuple[tuple[str, ...], ...]:
