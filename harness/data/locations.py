@@ -12,10 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harness.api.errors import MissingData, UserError
-from harness.specs.loader import load_yaml
+from harness.specs.yaml_text import plain_values
 
 DATA_DIR_VARIABLE = "HARNESS_DATA_DIR"
 _YES = {"1", "ON", "YES", "TRUE"}
@@ -62,7 +60,7 @@ class DataPlace:
         if self.data_dir is None:
             return Found(paths=(), looked=(f"local mirror (none: --data_dir and ${DATA_DIR_VARIABLE} are not set)",))
         folder = self.data_dir / hub
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             return Found(paths=(), looked=(f"{folder} (no such folder)",))
         looked: list[str] = []
         unread: list[Path] = []
@@ -102,9 +100,9 @@ class DataPlace:
 
 def _matching(folder: Path, name: str) -> list[Path]:
     """The file of that name, or those of the folder that match it as a glob, sorted by their own names, then by their folders."""
-    if (folder / name).is_file():
+    if os.path.isfile(folder / name):  # also for a name that no file can have
         return [folder / name]
-    found = [path for match in glob.glob(name, root_dir=folder) if (path := folder / match).is_file()]
+    found = [path for match in glob.glob(name, root_dir=folder) if os.path.isfile(path := folder / match)]
     return sorted(found, key=lambda path: (path.name, str(path)))
 
 
@@ -161,12 +159,12 @@ def _split_patterns(data_files: Any, split: str) -> list[str]:
 @lru_cache(maxsize=64)
 def _configs(readme: Path, mtime_ns: int) -> tuple[dict[str, Any], ...]:
     """The entries of the `configs:` list in the YAML header of a README."""
-    text = readme.read_text(encoding="utf-8")
+    try:
+        text = readme.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError("not UTF-8 text", where=str(readme), found=str(error)) from None
     if not text.startswith("---"):
         return ()
-    try:
-        header = load_yaml(text.split("\n---", 1)[0].removeprefix("---"))
-    except yaml.YAMLError as error:
-        raise UserError("the YAML header cannot be read", where=str(readme), found=str(error)) from None
+    header = plain_values(text.split("\n---", 1)[0].removeprefix("---"), file=str(readme))
     entries = header.get("configs", []) if isinstance(header, dict) else []
     return tuple(entry for entry in entries if isinstance(entry, dict))

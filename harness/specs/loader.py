@@ -19,13 +19,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from harness.api.errors import UserError, did_you_mean
+from harness.specs.yaml_text import SAFE_LOADER, Nodes, top_node
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
 KeyPath = tuple[Hashable, ...]
-SAFE_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"The safe loader, the fast one of libyaml where PyYAML was built with it."
-DEEPEST = 50
-"Levels of a YAML file; an alias that contains itself has no end."
 
 
 class Mark(NamedTuple):
@@ -83,7 +80,7 @@ def value_at(values: Any, path: KeyPath) -> Any:
 
 
 def load_yaml(text: str) -> Any:
-    """The plain values of a YAML text that is read without its line numbers; raises yaml.YAMLError."""
+    """The plain values of one of the project's own tables, read without its line numbers; raises yaml.YAMLError."""
     return yaml.load(text, Loader=SAFE_LOADER)
 
 
@@ -111,8 +108,8 @@ def read_document(path: Path, *, _stack: tuple[Path, ...] = ()) -> Document:
     merged_marks: dict[KeyPath, Mark] = {}
     for name in names:
         target = path.parent / name
-        if not target.is_file():
-            near = did_you_mean(name, [p.name for p in target.parent.glob("*.yaml")] if target.parent.is_dir() else [])
+        if not os.path.isfile(target):  # a name may be one that no file can have
+            near = did_you_mean(name, [p.name for p in target.parent.glob("*.yaml")] if os.path.isdir(target.parent) else [])
             raise UserError(f"included file '{name}' does not exist", where=str(marks.get(("include",), path)), todo=near)
         base = read_document(target, _stack=(*_stack, path))
         errors[:0] = base.errors
@@ -124,30 +121,17 @@ def read_document(path: Path, *, _stack: tuple[Path, ...] = ()) -> Document:
 def _plain_document(text: str, path: Path, errors: list[UserError]) -> tuple[dict[str, Any], dict[KeyPath, Mark]]:
     """Parse one file without its includes; mistakes that leave the rest readable are added to `errors`."""
     marks: dict[KeyPath, Mark] = {}
-    with top_mapping(text, path) as (loader, root):
-        return _Reader(file=shown(path), loader=loader, marks=marks, errors=errors).plain(root, ()), marks
+    with top_mapping(text, path) as (nodes, root):
+        return _Reader(file=shown(path), nodes=nodes, marks=marks, errors=errors).plain(root, ()), marks
 
 
 @contextlib.contextmanager
-def top_mapping(text: str, path: Path) -> Iterator[tuple[Any, yaml.MappingNode]]:
-    """A safe loader and the node at the top of a file's text; what is no YAML, also below it, is a UserError with its line."""
-    loader = SAFE_LOADER(text)
-    try:
-        root = loader.get_single_node()
+def top_mapping(text: str, path: Path, *, dates_are_texts: bool = False) -> Iterator[tuple[Nodes, yaml.MappingNode]]:
+    """The node at the top of a file's text, which must be a mapping; else a UserError with its line."""
+    with top_node(text, file=shown(path), dates_are_texts=dates_are_texts) as (nodes, root):
         if not isinstance(root, yaml.MappingNode):
             raise UserError("expected a mapping `key: value` at the top", where=f"{shown(path)}:1")
-        yield loader, root
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"{shown(path)}:{mark.line + 1 if mark else 1}"
-        if mark and text.splitlines()[mark.line :][:1] and "\t" in text.splitlines()[mark.line][: mark.column + 1]:
-            message, todo = "a tab stands where YAML wants spaces", "put spaces in its place"
-            raise UserError(message, where=where, todo=todo) from error
-        raise UserError(f"not valid YAML: {error.problem}", where=where) from error
-    except yaml.reader.ReaderError as error:
-        raise UserError(f"not valid YAML: {error}", where=shown(path)) from error
-    finally:
-        loader.dispose()
+        yield nodes, root
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,48 +139,59 @@ class _Reader:
     """Turns the YAML nodes of one file into plain values."""
 
     file: str
-    loader: Any
+    nodes: Nodes
     marks: dict[KeyPath, Mark]
     errors: list[UserError]
 
     def plain(self, node: yaml.Node, path: KeyPath) -> Any:
         """The value of a node; the line of each value inside is written down."""
-        line = node.start_mark.line + 1
-        self.marks[path] = Mark(self.file, line)
-        if len(path) > DEEPEST:
-            raise UserError("values are nested too deep, or an alias contains itself", where=f"{self.file}:{line}")
-        if isinstance(node, yaml.SequenceNode):
-            return [self.plain(child, (*path, number)) for number, child in enumerate(node.value)]
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path)
-        try:
-            return self.loader.construct_object(node)
-        except ValueError as error:  # e.g. 2020-13-45, which YAML takes for a date
-            raise UserError(
-                f"not a value that YAML can read: {error}", where=f"{self.file}:{line} {dotted(path)}".rstrip(), todo="quote it"
-            ) from error
 
-    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[Any, Any]:
-        values: dict[Any, Any] = {}
+        def where() -> str:
+            return f"{self.file}:{node.start_mark.line + 1} {dotted(path)}".rstrip()
+
+        self.marks[path] = Mark(self.file, node.start_mark.line + 1)
+        if isinstance(node, yaml.ScalarNode):
+            return self.nodes.scalar(node, where=where)
+        with self.nodes.inside(node, where=where):
+            if isinstance(node, yaml.SequenceNode):
+                return [self.plain(child, (*path, number)) for number, child in enumerate(node.value)]
+            return self._mapping(node, path)
+
+    def _mapping(self, node: yaml.Node, path: KeyPath) -> dict[str, Any]:
+        values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
-            where = f"{self.file}:{line} {dotted(path)}".rstrip()
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                todo = "put the shared part into a file and include it"
-                self.errors.append(UserError("merge keys (<<) are not read", where=where, todo=todo))
+            key = self._key(key_node, path)
+            if key is None:
                 continue
-            if not isinstance(key_node, yaml.ScalarNode):
-                self.errors.append(UserError("a key must be a plain word", where=where))
-                continue
-            key = self.plain(key_node, path)
             if key in values:
-                found = f"first on line {self.marks[*path, key].line}"
-                self.errors.append(UserError(f"key '{key}' is written twice", where=where, found=found, todo="remove one"))
+                self._wrong(
+                    f"key '{key}' is written twice", line, path, f"first on line {self.marks[*path, key].line}", "remove one"
+                )
                 continue
             values[key] = self.plain(value_node, (*path, key))
             self.marks[*path, key] = Mark(self.file, line)
         self.marks[path] = Mark(self.file, node.start_mark.line + 1)
         return values
+
+    def _key(self, node: yaml.Node, path: KeyPath) -> str | None:
+        """A key of the mapping at a path; None, with a mistake, for what is none."""
+        line = node.start_mark.line + 1
+        if node.tag == "tag:yaml.org,2002:merge":
+            self._wrong("merge keys (<<) are not read", line, path, todo="put the shared part into a file and include it")
+            return None
+        if not isinstance(node, yaml.ScalarNode):
+            self._wrong("a key must be a plain word", line, path)
+            return None
+        key = self.nodes.scalar(node, where=lambda: f"{self.file}:{line} {dotted(path)}".rstrip())
+        if not isinstance(key, str):
+            self._wrong("a key must be text", line, path, node.value[:80], "quote it")
+            return None
+        return key
+
+    def _wrong(self, message: str, line: int, path: KeyPath, found: str = "", todo: str = "") -> None:
+        where = f"{self.file}:{line} {dotted(path)}".rstrip()
+        self.errors.append(UserError(message, where=where, found=found, todo=todo))
 
 
 def _merge(

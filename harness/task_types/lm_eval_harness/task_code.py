@@ -34,7 +34,7 @@ def file_of(reference: str, folder: Path) -> Path | None:
     """The Python file beside a task file that holds a function (`utils.f`, `a.b.f`); None where there is none."""
     module, _, _ = reference.rpartition(".")
     path = folder / f"{module.replace('.', '/')}.py"
-    return path if module and path.is_file() else None
+    return path if module and os.path.isfile(path) else None
 
 
 def code_hash(reference: str, folder: Path) -> str:
@@ -56,7 +56,7 @@ def _collect(path: Path, files: dict[Path, str]) -> None:
     files[path] = facts.digest
     for name in facts.imports:
         for found in (path.parent / f"{name.replace('.', '/')}.py", _in_tasks(path, name)):
-            if found is not None and found.is_file():
+            if found is not None and os.path.isfile(found):
                 _collect(found.resolve(), files)
 
 

@@ -107,7 +107,7 @@ def is_lm_eval_file(path: Path, *, _depth: int = 0) -> bool:
         return False
     if found.keys & {*LM_EVAL_KEYS} or {"group", "task"} <= found.keys:
         return True
-    return _depth < 5 and any(is_lm_eval_file(base, _depth=_depth + 1) for base in bases if base.is_file())
+    return _depth < 5 and any(is_lm_eval_file(base, _depth=_depth + 1) for base in bases if os.path.isfile(base))
 
 
 def sketch(path: Path) -> Sketch:
@@ -151,4 +151,6 @@ def _inherited(path: Path, key: str) -> Any:
     if key in found or "include" not in found:
         return found.get(key)
     bases = [path.parent / name for name in _names(found["include"])]
-    return next((value for base in reversed(bases) if base.is_file() and (value := _inherited(base, key)) is not None), None)
+    return next(
+        (value for base in reversed(bases) if os.path.isfile(base) and (value := _inherited(base, key)) is not None), None
+    )

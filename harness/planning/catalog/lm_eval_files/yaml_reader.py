@@ -10,14 +10,15 @@ reached twice.  `!function utils.f` is kept as text with the folder of the file 
 
 import os
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from harness.api.errors import UserError, did_you_mean
-from harness.specs.loader import DEEPEST, Document, KeyPath, Mark, dotted, shown, top_mapping
+from harness.specs.loader import Document, KeyPath, Mark, dotted, shown, top_mapping
+from harness.specs.yaml_text import Nodes, checked_text
 
 FUNCTION_TAG = "!function"
 
@@ -69,9 +70,9 @@ def read_file(path: Path, *, _stack: tuple[Path, ...] = ()) -> LoadedFile:
     remarks = list(own.remarks)
     for number, name in enumerate(_includes(own, path)):
         target = path.parent / name
-        if not target.is_file():
+        if not os.path.isfile(target):  # a name may be one that no file can have
             where = str(own.marks.get(("include", number), own.marks.get(("include",), shown(path))))
-            near = did_you_mean(target.name, [p.name for p in target.parent.iterdir()] if target.parent.is_dir() else [])
+            near = did_you_mean(target.name, [p.name for p in target.parent.iterdir()] if os.path.isdir(target.parent) else [])
             raise UserError(f"included file '{name}' does not exist", where=where, todo=near)
         base = read_file(target, _stack=(*_stack, path))
         _lay_over(values, marks, base.document.values, base.document.marks, without=("task_list",))
@@ -119,8 +120,8 @@ def _read(path: Path, stamp: int) -> _File:
     except UnicodeDecodeError as error:
         raise UserError("not UTF-8 text", where=shown(path), found=str(error)) from error
     found = _File(values={}, marks={})
-    with top_mapping(text, path) as (loader, root):
-        found.values.update(_Walk(path=path, name=shown(path), loader=loader, found=found).mapping(root, ()))
+    with top_mapping(text, path, dates_are_texts=True) as (nodes, root):
+        found.values.update(_Walk(path=path, name=shown(path), nodes=nodes, found=found).plain(root, ()))
     return found
 
 
@@ -130,27 +131,26 @@ class _Walk:
 
     path: Path
     name: str
-    loader: Any
+    nodes: Nodes
     found: _File
 
     def plain(self, node: yaml.Node, path: KeyPath) -> Any:
         """The value of a node; the line of each value inside is written down."""
         self.found.marks[path] = Mark(self.name, node.start_mark.line + 1)
-        where = f"{self.name}:{node.start_mark.line + 1} {dotted(path)}".rstrip()
-        if len(path) > DEEPEST:
-            raise UserError("values are nested too deep, or an alias contains itself", where=where)
-        if node.tag == FUNCTION_TAG:
-            return FunctionName(str(node.value), self.path.parent)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.plain(child, (*path, number)) for number, child in enumerate(node.value)]
-        if isinstance(node, yaml.MappingNode):
-            return self.mapping(node, path)
-        try:
-            return self.loader.construct_object(node)
-        except ValueError as error:
-            raise UserError(f"not a value that YAML can read: {error}", where=where, todo="quote it") from error
 
-    def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[Any, Any]:
+        def where() -> str:
+            return f"{self.name}:{node.start_mark.line + 1} {dotted(path)}".rstrip()
+
+        if node.tag == FUNCTION_TAG and isinstance(node, yaml.ScalarNode):
+            return FunctionName(checked_text(node.value, where=where()), self.path.parent)
+        if isinstance(node, yaml.ScalarNode):
+            return self.nodes.scalar(node, where=where)
+        with self.nodes.inside(node, where=where):
+            if isinstance(node, yaml.SequenceNode):
+                return [self.plain(child, (*path, number)) for number, child in enumerate(node.value)]
+            return self._mapping(node, path)
+
+    def _mapping(self, node: yaml.Node, path: KeyPath) -> dict[Any, Any]:
         """The values of a mapping; of a key that comes twice the last value counts, as in PyYAML."""
         values: dict[Any, Any] = {}
         own: set[Any] = set()
@@ -159,12 +159,13 @@ class _Walk:
             if key_node.tag == "tag:yaml.org,2002:merge":
                 several = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
                 for part in several:
-                    base = self.mapping(part, path) if isinstance(part, yaml.MappingNode) else {}
-                    values = {**base, **values}
+                    if isinstance(part, yaml.MappingNode):
+                        with self.nodes.inside(part, where=partial(self._at, line)):
+                            values = {**self._mapping(part, path), **values}
                 continue
-            key = self.loader.construct_object(key_node)
-            if not isinstance(key, str | int | float | bool | None):
+            if not isinstance(key_node, yaml.ScalarNode):
                 raise UserError("a key must be a plain word", where=f"{self.name}:{line}")
+            key = self.nodes.scalar(key_node, where=partial(self._at, line))
             if key in own:
                 first = self.found.marks[*path, key].line
                 self.found.remarks.append(
@@ -174,3 +175,6 @@ class _Walk:
             values[key] = self.plain(value_node, (*path, key))
             self.found.marks[*path, key] = Mark(self.name, line)
         return values
+
+    def _at(self, line: int) -> str:
+        return f"{self.name}:{line}"
