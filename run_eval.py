@@ -3,20 +3,25 @@
     python run_eval.py --model FacebookAI/xlm-roberta-base --tasks xnli,panx --intermediate none,mnli --recipe xtreme_2020
     python run_eval.py ls tasks | show xnli | validate my_tasks/ | plan ... | fetch ... | leaderboard runs/x
 
-Exit codes: 0 all done; 1 some stages failed or data are missing (everything else was done); 2 the request is wrong;
-130 interrupted.
+Exit codes: 0 all done; 1 some stages failed or data are missing (everything else was done), or the disk is full; 2 the request
+is wrong; 130 interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP, 141 by a reader that closed the pipe (`| head`).
 """
 
 import argparse
 import difflib
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from harness.api.errors import UserError, did_you_mean
+from harness.api.errors import OutputFailed, UserError, did_you_mean
 from harness.api.registry import COMMANDS
+from harness.runtime.interruption import Interrupted, ending_signals
+from harness.runtime.processes import is_first
+from harness.runtime.streams import standard_streams
+from harness.runtime.threads import settle_threads
 
 DEFAULT = "run"
 
@@ -70,20 +75,38 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    settle_threads(os.environ)  # before anything loads torch
+    with standard_streams():
+        try:
+            try:
+                return run_command(sys.argv[1:] if arguments is None else arguments)
+            finally:
+                sys.stdout.flush()
+        except OutputFailed as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        except Interrupted as interrupted:  # a closed pipe has nobody to tell it to
+            return interrupted.exit_code
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run one command, and say what ended it; returns the exit code."""
     try:
-        parsed = parse(sys.argv[1:] if arguments is None else arguments)
-        code: int = parsed.run(parsed)
-        sys.stdout.flush()
-        return code
+        with ending_signals():
+            parsed = parse(arguments)
+            code: int = parsed.run(parsed)
+            return code
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on where it was", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `| head` closed the pipe: that is the reader's right
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except KeyboardInterrupt as interrupt:
+        by = interrupt.by if isinstance(interrupt, Interrupted) else signal.SIGINT
+        if by == signal.SIGPIPE:
+            raise
+        if is_first():
+            how = "" if by == signal.SIGINT else f" by {by.name}"
+            print(f"interrupted{how}: the same command goes on where it was", file=sys.stderr)
+        return 128 + by
 
 
 if __name__ == "__main__":

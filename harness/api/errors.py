@@ -1,4 +1,4 @@
-"""The two kinds of error: what a user can mend (UserError: message only, exit code 2) and our own bugs (traceback).
+"""What a user can mend (UserError: message only, exit code 2), a disk that fails (OutputFailed, 1), and our own bugs (traceback).
 
 raise UserError("unknown language 'xx'", where="tasks/xnli.yaml:7 languages[3]",
                 expected="one of the 15 languages of xnli", todo="did you mean 'zh'?")
@@ -7,7 +7,7 @@ Exception
 ├── UserError            wrong input; the message says where, what was expected, what was found, what to do
 │   ├── UserErrors       several of them, found in one pass and reported together
 │   └── MissingData      a dataset or language is not there: its cells fail, all others run, exit code 1
-└── StageFailed          stages of a run failed; the table was printed already, exit code 1
+└── OutputFailed         what is computed cannot be written any more: the run ends, what is done is kept, exit code 1
 """
 
 import contextlib
@@ -31,9 +31,7 @@ class UserError(Exception):
     ) -> None:
         """Arguments: message says what is wrong; where = file:line and key path; the rest is printed line by line."""
         self.message, self.where, self.expected, self.found, self.todo = message, where, expected, found, todo
-        lines = [f"{where}: {message}" if where else message]
-        lines += [f"  {name}: {text}" for name, text in (("expected", expected), ("found", found), ("to do", todo)) if text]
-        super().__init__("\n".join(lines))
+        super().__init__(_lines(message, where=where, expected=expected, found=found, todo=todo))
 
     def __str__(self) -> str:
         """What the user needs; names and values that it quotes are shown, and no terminal obeys them."""
@@ -66,8 +64,18 @@ class MissingData(UserError):
         return MissingData(self.message, found=self.found, todo=todo) if todo else self
 
 
-class StageFailed(Exception):
-    """At least one stage of a run failed; what was computed is on disk."""
+class OutputFailed(Exception):
+    """What is computed cannot be written any more (a full disk): no fault of a stage, so that none goes on."""
+
+    def __init__(self, message: str, *, where: str = "", found: str = "", todo: str = "") -> None:
+        """Arguments as those of UserError."""
+        super().__init__(_lines(message, where=where, found=found, todo=todo))
+
+
+def _lines(message: str, *, where: str = "", **more: str) -> str:
+    """The text of an error."""
+    lines = [f"{where}: {message}" if where else message]
+    return "\n".join(lines + [f"  {'to do' if name == 'todo' else name}: {text}" for name, text in more.items() if text])
 
 
 def raise_all(errors: Sequence[UserError]) -> None:

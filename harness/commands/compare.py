@@ -22,13 +22,13 @@ What `compare runs/x --by language` prints, first of all:
 """
 
 import argparse
-from pathlib import Path
 
 from harness.api.errors import UserError
 from harness.commands._arguments import comma_separated, out, say
 from harness.report.comparison import Scope, compare, find_systems, markdown, write_comparison
 from harness.report.comparison.document import SAMPLES
 from harness.report.comparison.rows import BREAKDOWNS
+from harness.runtime.outputs import check_output_file, output_path
 
 HELP = "set one system against another, with tests"
 
@@ -48,11 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"samples of each test (default: 100 for each row, at least {SAMPLES[0]:,}, at most {SAMPLES[1]:,})",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the tests (default: 0)")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="where to write the JSON (default: only print)")
+    parser.add_argument("--output", type=output_path, metavar="FILE", help="where to write the JSON (default: only print)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Compare, write and print."""
+    check_output_file(args.output, where="--output")
     if len(args.systems) > 2:
         raise UserError("more than two systems", expected="one run, or two", found=" ".join(args.systems))
     if args.samples is not None and args.samples < 1:

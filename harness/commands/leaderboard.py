@@ -13,6 +13,7 @@ from harness.data.languages import GROUPINGS
 from harness.report.board.board import build_board, write_board
 from harness.report.board.markdown import markdown
 from harness.report.board.references import named_references, unused_references
+from harness.runtime.outputs import check_output_file, output_path
 
 HELP = "merge run folders into one leaderboard.json and print it"
 
@@ -20,7 +21,7 @@ HELP = "merge run folders into one leaderboard.json and print it"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `leaderboard`."""
     parser.add_argument("folders", nargs="+", type=Path, metavar="RUN", help="folders given as --output_path")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="where to write the JSON (default: only print)")
+    parser.add_argument("--output", type=output_path, metavar="FILE", help="where to write the JSON (default: only print)")
     parser.add_argument(
         "--by",
         default="",
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build, write and print the board."""
+    check_output_file(args.output, where="--output")
     by = comma_separated(args.by)
     raise_all(
         [

@@ -24,6 +24,7 @@ from harness.planning.costs import Estimate, estimate
 from harness.planning.data_mistakes import data_mistakes
 from harness.planning.plan import Plan, make_plan
 from harness.runtime.engines import DEFAULT
+from harness.runtime.outputs import output_folder
 from harness.runtime.stages import AnyStage, finished_stages
 
 HELP = "show the stages of a run: done, to do, blocked; steps, memory, disk"
@@ -39,11 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan; 2 if some rows are wrong, 1 if some scores are blocked."""
+    root = output_folder(args.output_path, where="--output_path")
     catalog = catalog_of(args)
     plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
     print_remarks(catalog)
     machine = machine_of(args, catalog)
-    root = Path(args.output_path)
     numbers = estimate(plan, root=root, machine=machine)
     done = finished_stages(root)
     parts = [

@@ -30,7 +30,9 @@ from harness.planning.request import RunRequest
 from harness.report.board.references import named_references
 from harness.report.record.writer import write_request
 from harness.runtime.machine import Machine
+from harness.runtime.outputs import make_output_folder, output_folder
 from harness.runtime.processes import is_first
+from harness.runtime.stages import sweep_stale
 
 if TYPE_CHECKING:
     from harness.executors.local import Report
@@ -60,12 +62,16 @@ def run(args: argparse.Namespace) -> int:
     """Run the plan; 1 if a cell has no score."""
     if args.dry_run:
         return plan_command.run(args)
+    root = output_folder(args.output_path, where="--output_path")
     references = named_references(args.references)
     catalog = catalog_of(args)
     plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
     print_remarks(catalog)
     machine = machine_of(args, catalog)
-    root = Path(args.output_path)
+    if is_first():
+        make_output_folder(root, where="--output_path")
+        sweep_stale(root)
+        sweep_stale(root / "requests")
     replaced: list[dict[str, object]] = []
     while True:
         report, request = _execute(plan, args, catalog=catalog, machine=machine, replaced=replaced)

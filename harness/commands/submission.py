@@ -11,12 +11,13 @@ complete of them.
 import argparse
 from pathlib import Path
 
-from harness.api.errors import UserError, did_you_mean, raise_all
+from harness.api.errors import UserError, collecting, did_you_mean, raise_all
 from harness.commands._arguments import add_catalog_arguments, catalog_of, out, place_of, say
 from harness.report.submission.export import DataFolders, export
 from harness.report.submission.markdown import exported, scored
 from harness.report.submission.score import score_submission
 from harness.report.submission.selection import Wanted
+from harness.runtime.outputs import check_output_file, output_folder, output_path
 from harness.runtime.stages import write_json
 
 HELP = "write XTREME's submission files from a run, or score such files"
@@ -29,10 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", metavar="export|score", help="what to do")
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="export: run folders; score: PREDICTIONS GOLD")
     parser.add_argument(
-        "--output", type=Path, metavar="DIR|FILE", help="export: new folder (required); score: JSON of the scores"
+        "--output", type=output_path, metavar="DIR|FILE", help="export: new folder (required); score: JSON of the scores"
     )
     parser.add_argument("--partial", action="store_true", help="take what is complete; without it everything must be there")
-    parser.add_argument("--gold", type=Path, metavar="DIR", help="export: also write the label files of the same rows here")
+    parser.add_argument(
+        "--gold", type=output_path, metavar="DIR", help="export: also write the label files of the same rows here"
+    )
     parser.add_argument("--model", help="export: which model, where the runs hold several")
     parser.add_argument("--intermediate", help="export: which intermediate setting")
     parser.add_argument("--recipe", help="export: which recipe")
@@ -50,6 +53,9 @@ def run(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     if args.output is None:
         raise UserError("say where to write", where="submission export", expected="--output DIR")
+    output_folder(str(args.output), where="--output")
+    if args.gold is not None:
+        output_folder(str(args.gold), where="--gold")
     catalog = catalog_of(args)
     result = export(
         args.folders,
@@ -71,8 +77,8 @@ def _score(args: argparse.Namespace) -> int:
     if len(args.folders) != 2:
         expected, found = "two folders: PREDICTIONS GOLD", " ".join(map(str, args.folders))
         errors.append(UserError("which folders?", where="submission score", expected=expected, found=found))
-    if args.output and args.output.is_dir():
-        errors.append(UserError("this is a folder", where="--output", expected="a file for the scores", found=str(args.output)))
+    with collecting(errors):
+        check_output_file(args.output, where="--output")
     raise_all(errors)
     scores = score_submission(*args.folders, partial=args.partial)
     if args.output:

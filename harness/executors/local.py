@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.api.errors import UserError
+from harness.api.errors import OutputFailed, UserError
 from harness.prediction.failures import CellFailure
 from harness.prediction.loop import clean, predict_bundle, read_predictions
 from harness.runtime.arguments import InitArguments, PredictArguments, ScoreArguments, TrainArguments
@@ -21,6 +21,7 @@ from harness.runtime.folders import remove_folder, sweep
 from harness.runtime.integrity import TEMPORARY
 from harness.runtime.loading import has_weights
 from harness.runtime.machine import Machine
+from harness.runtime.outputs import output_failure
 from harness.runtime.processes import SharedFailure, from_first, join, leave, num_ranks, rank
 from harness.runtime.provenance import provenance
 from harness.runtime.repeatability import unrepeatable
@@ -215,7 +216,7 @@ def _predict(run: _Run, first: AnyStage, *, wait: bool) -> None:
                 failures = _obey(run, from_first(lambda: _Order("predict", keys, asked)))
                 for stage in todo:
                     if isinstance(failure := failures.get(stage.key), CellFailure):
-                        write_text(stage.folder(run.root) / "error.txt", failure.traceback)
+                        _write_error(run, stage, failure.traceback)
                         run.report.failed.append((stage, failure.message))
             finished = [stage for stage in todo if stage.is_done(run.root)]
             for stage in finished:
@@ -230,18 +231,29 @@ def _checkpoint(stage: Stage[PredictArguments]) -> tuple[tuple[str, ...], str]:
 
 @contextlib.contextmanager
 def _recorded(run: _Run, stages: Sequence[AnyStage], *, shared: bool) -> Iterator[None]:
-    """Turn a failure into an entry of the report for each unfinished stage, with the traceback in its folder."""
+    """Turn a failure into an entry of the report for each unfinished stage, with the traceback in its folder.
+
+    Where nothing can be written any more, OutputFailed ends the run: every other stage would fail alike.
+    """
     try:
         yield
     except Exception as error:
+        if failure := output_failure(error, folder=run.root):
+            raise failure from error
         for stage in stages:
             if not stage.is_done(run.root):
-                write_text(stage.folder(run.root) / "error.txt", traceback.format_exc())
+                _write_error(run, stage, traceback.format_exc())
                 told = unrepeatable(error) or error
                 known = isinstance(told, UserError | SharedFailure)
                 run.report.failed.append((stage, str(told) if known else f"{type(told).__name__}: {told}"))
         if shared and num_ranks() > 1 and not isinstance(error, SharedFailure):
             raise  # the others do not know and would wait for ever: torchrun must end them
+
+
+def _write_error(run: _Run, stage: AnyStage, text: str) -> None:
+    """Put the traceback of a failure into the stage's folder; the report has its message where that fails."""
+    with contextlib.suppress(OutputFailed):
+        write_text(stage.folder(run.root) / "error.txt", text)
 
 
 def _forget_error(run: _Run, stage: AnyStage) -> None:

@@ -1,14 +1,16 @@
 """Why cells of a bundle have no predictions: each by its own, so that the others are predicted all the same.
 
-failures[cell.stage.key] = failure_of(error)
+failures[cell.stage.key] = failure_of(error, folder=root)
 failures = merged(gather(failures))     # of all processes: what one cannot read, none predicts
 """
 
 import traceback
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from harness.api.errors import UserError
+from harness.runtime.outputs import output_failure
 from harness.runtime.processes import SharedFailure
 
 
@@ -21,8 +23,10 @@ class CellFailure(NamedTuple):
     "For `error.txt` of the stage's folder."
 
 
-def failure_of(error: Exception) -> CellFailure:
-    """The failure that an error is."""
+def failure_of(error: Exception, *, folder: Path) -> CellFailure:
+    """The failure that an error is; raises OutputFailed where nothing can be written to the folder: that is no cell's own."""
+    if failure := output_failure(error, folder=folder):
+        raise failure from error
     known = isinstance(error, UserError | SharedFailure)
     message = str(error) if known else f"{type(error).__name__}: {error}"
     return CellFailure(message, "".join(traceback.format_exception(error)))

@@ -70,7 +70,8 @@ def _group_failures(
     try:
         return _run_group(answers, members, unfinished, bar=bar)
     except Exception as error:
-        return {cell.stage.key: failure_of(error) for cell in unfinished if not cell.stage.is_done(root)}
+        failure = failure_of(error, folder=root)
+        return {cell.stage.key: failure for cell in unfinished if not cell.stage.is_done(root)}
     finally:
         for cell in unfinished:
             cell.close()
@@ -98,7 +99,7 @@ def _encoded(
             cell.measure()  # here, so that the bar says what is going on
             groups.setdefault((number, cell.question), []).append(cell)
         except Exception as error:
-            failures[stage.key] = failure_of(error)
+            failures[stage.key] = failure_of(error, folder=root)
     # Vectors last: an engine of its own makes them, and takes the place of the one for words.
     return sorted(groups.values(), key=lambda cells: cells[0].question.pooling is not None), failures
 
@@ -151,7 +152,7 @@ def _finish(cells: Sequence[Cell], *, again: bool = False) -> dict[str, CellFail
         try:
             _finish_cell(cell)
         except Exception as error:
-            failures[cell.stage.key] = failure_of(error)
+            failures[cell.stage.key] = failure_of(error, folder=cell.folder)
     return failures
 
 

@@ -9,15 +9,28 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.runtime.outputs import output_failure
+
 
 def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Fill a folder by `write(temporary)` and give it its name at the end; an older one of the name is replaced."""
+    """Fill a folder by `write(temporary)` and give it its name at the end; an older one of the name is replaced.
+
+    Raises OutputFailed where the disk does not take it, with nothing left behind.
+    """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    write(temporary)
-    remove_folder(folder)
-    temporary.rename(folder)
+    try:
+        temporary.mkdir(parents=True)
+        write(temporary)
+        remove_folder(folder)
+        temporary.rename(folder)
+    except BaseException as error:
+        # Asked while the disk is as full as it was.
+        failure = output_failure(error, folder=folder.parent) if isinstance(error, Exception) else None
+        shutil.rmtree(temporary, ignore_errors=True)
+        if failure:
+            raise failure from error
+        raise
 
 
 def remove_folder(folder: Path) -> None:

@@ -17,22 +17,31 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 from harness.api.errors import UserError
 from harness.api.protocols import Json
 from harness.runtime.arguments import Arguments
 from harness.runtime.integrity import damage, seal, sync_folder
 from harness.runtime.knobs import Knobs
+from harness.runtime.outputs import failed_output
 
 VERSIONS: Mapping[str, int] = {"init": 2, "train": 2, "predict": 2, "score": 2}
 "Verb -> version.  Raise one when a default or the meaning of an argument of that verb changes."
 
+
+MOST_OF_NAME = 50
+"Characters of a file's name that its temporary name has: the whole may be as long as names can be."
+STALE_SECONDS = 3600
+"Age from which a temporary file, which is there for a moment, is one that nobody will finish."
+MOST_OF_LABEL = 240
+"Characters of a stage's label in the name of its folder, which has at most 255; the key tells all labels apart."
 
 DONE_FILE, LOCK_FILE = "done.json", "lock"
 AGAIN = "run the command again: what is broken is made again"
@@ -84,7 +93,8 @@ class Stage(Generic[A]):
     @property
     def name(self) -> str:
         """`verb/label-key`: the folder below the root, and the name in messages."""
-        return f"{self.verb}/{re.sub(r'[^A-Za-z0-9._+-]+', '-', self.label).strip('-')}-{self.key}"
+        label = re.sub(r"[^A-Za-z0-9._+-]+", "-", self.label).strip("-")
+        return f"{self.verb}/{label[:MOST_OF_LABEL]}-{self.key}"
 
     def folder(self, root: Path) -> Path:
         """Where the stage lives."""
@@ -128,11 +138,26 @@ def write_json(path: Path, value: Json) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file by rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    """Write a text file by rename; raises OutputFailed where it cannot be written, with nothing left behind."""
+    temporary = path.with_name(f".{path.name[:MOST_OF_NAME]}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise failed_output(error, path) from error
+
+
+def sweep_stale(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote to a folder of a run's own left; others may write there now."""
+    for left in folder.glob(".*.[0-9]*"):
+        with contextlib.suppress(OSError):  # another process was faster
+            if left.is_file() and time.time() - left.stat().st_mtime > STALE_SECONDS:
+                left.unlink()
 
 
 def read_json(path: Path) -> Any:
@@ -191,14 +216,23 @@ def forget(folder: Path) -> None:
 @contextlib.contextmanager
 def lock(folder: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold the stage's lock; yields False at once if another process has it and `wait` is off."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("a") as handle:
+    with _lock_file(folder) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
             return
+        except OSError as error:  # a file system that has no locks
+            raise failed_output(error, folder) from error
         try:
             yield True
         finally:
             fcntl.flock(handle, fcntl.LOCK_UN)
+
+
+def _lock_file(folder: Path) -> IO[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / LOCK_FILE).open("a")
+    except OSError as error:
+        raise failed_output(error, folder) from error

@@ -22,6 +22,7 @@ from harness.api.randomness import generator
 from harness.prediction.loop import AskedTask, evaluate
 from harness.runtime.arguments import TrainArguments
 from harness.runtime.folders import link_folder, remove_folder, write_folder
+from harness.runtime.interruption import Interrupted, held
 from harness.runtime.machine import Machine
 from harness.runtime.processes import from_first, rank, together
 from harness.runtime.stages import Stage, write_json
@@ -33,6 +34,8 @@ from harness.training.states import States
 
 LOG_EVERY = 10
 "Steps between writes to the log."
+CHEAP_BYTES = 4 << 30
+"Size of a state up to which a training that is told to end writes it: a matter of seconds, before it is ended by force."
 
 
 def train(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> dict[str, Any]:
@@ -48,13 +51,19 @@ def train(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> dict
         disable=not machine.progress or rank() > 0,
         delay=2,
     )
-    with bar:
-        for step in range(start, run.total_steps):
-            if run.progress.stopped_early:
-                break
-            run.progress.losses.append(_step(run, step))
-            bar.update()
-            _after_step(run, step + 1, bar)
+    try:
+        with bar:
+            if run.due:  # the run before was told to end while it evaluated
+                _after_step(run, start, bar)
+            for step in range(start, run.total_steps):
+                if run.progress.stopped_early:
+                    break
+                _step(run, step)
+                bar.update()
+                _after_step(run, step + 1, bar)
+    except Interrupted:
+        _save_on_leaving(run)
+        raise
     return from_first(lambda: _finish(run))
 
 
@@ -68,6 +77,7 @@ def _resume(run: TrainingRun) -> int:
         if run.accelerator.scaler is not None:
             run.accelerator.scaler.load_state_dict(state.tensors["scaler"])
         run.progress = Progress(**state.facts["progress"])
+        run.due = state.facts.get("due", False)
     if rank() == 0:
         run.log = Log(run.folder / "log.jsonl", run.progress)
     return state.step if state else 0
@@ -84,15 +94,30 @@ def _save_state(run: TrainingRun, step: int) -> None:
     tensors = {"model": run.module.state_dict(), "optimizer": run.optimizer.state_dict()}
     if run.accelerator.scaler is not None:
         tensors["scaler"] = run.accelerator.scaler.state_dict()
-    facts = {"progress": vars(run.progress), "scheduler": run.scheduler.state_dict()}
+    facts = {"progress": vars(run.progress), "scheduler": run.scheduler.state_dict(), "due": run.due}
     run.states.save(step, tensors, facts)
     for old in run.folder.glob("best-*"):
         if old.name != f"best-{run.progress.best_step}":
             remove_folder(old)
 
 
-def _step(run: TrainingRun, number: int) -> float:
-    """One optimizer step; returns the loss (mean over targets)."""
+def _save_on_leaving(run: TrainingRun) -> None:
+    """Save the state of the last step that is wholly done, where that is a matter of seconds; called when told to end."""
+    step = len(run.progress.losses)
+    if rank() == 0 and run.whole and step > 0 and step not in run.states.steps() and _bytes_of_state(run) <= CHEAP_BYTES:
+        _save_state(run, step)
+        _tell(f"{run.folder.name}: the state of step {step} is saved")
+
+
+def _bytes_of_state(run: TrainingRun) -> int:
+    """Bytes of the tensors of a state."""
+    moments = (value for own in run.optimizer.state_dict()["state"].values() for value in own.values())
+    tensors = [value for value in (*run.module.state_dict().values(), *moments) if hasattr(value, "element_size")]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _step(run: TrainingRun, number: int) -> None:
+    """One optimizer step."""
     with together():
         items = run.mixture.step(number)
         # A language that gets more than its share of an epoch may bring an item twice: as its own negative it would mislead.
@@ -109,10 +134,13 @@ def _step(run: TrainingRun, number: int) -> float:
             )
     if run.training.max_grad_norm:
         run.accelerator.clip_grad_norm_(run.module.parameters(), run.training.max_grad_norm)
-    run.optimizer.step()
-    run.scheduler.step()
-    run.optimizer.zero_grad()
-    return loss
+    with held():  # told to end before, the weights are those of the step before; behind it, those of this one
+        run.whole = False
+        run.optimizer.step()
+        run.scheduler.step()
+        run.optimizer.zero_grad()
+        run.progress.losses.append(loss)
+        run.due = run.whole = True
 
 
 def _augmented(run: TrainingRun, task: str, item: int, epoch: int) -> list[Feature]:
@@ -135,6 +163,7 @@ def _after_step(run: TrainingRun, done: int, bar: Any) -> None:
     saves = done % run.save_every == 0 and not last
     if evaluates:
         _evaluate(run, done)
+    run.due = False
     if evaluates or saves or last or done % LOG_EVERY == 0:
         score = {"english": f"{mean_score(progress.evaluations[-1][1]):.1f}"} if progress.evaluations else {}
         bar.set_postfix(loss=f"{np.mean(progress.losses[-LOG_EVERY:]):.3f}", **score, refresh=False)
@@ -165,15 +194,18 @@ def _evaluate(run: TrainingRun, done: int) -> None:
                 machine=run.machine,
             )
     run.module.train()
-    progress.evaluations.append((done, by_task))
     score = mean_score(by_task)
-    if progress.best_score is None or score > progress.best_score:
-        progress.best_step, progress.best_score, progress.evaluations_since_best = done, score, 0
+    is_best = progress.best_score is None or score > progress.best_score
+    if is_best:
         from_first(lambda: write_folder(run.folder / f"best-{done}", lambda place: run.adapter.save(str(place))))
-    else:
-        progress.evaluations_since_best += 1
-    patience = run.training.patience
-    progress.stopped_early = patience is not None and progress.evaluations_since_best >= patience
+    with held():
+        progress.evaluations.append((done, by_task))
+        progress.evaluations_since_best = 0 if is_best else progress.evaluations_since_best + 1
+        if is_best:
+            progress.best_step, progress.best_score = done, score
+        patience = run.training.patience
+        progress.stopped_early = patience is not None and progress.evaluations_since_best >= patience
+        run.due = False
 
 
 def _finish(run: TrainingRun) -> dict[str, Any]:

@@ -48,6 +48,10 @@ class TrainingRun:
     states: States
     save_every: int
     progress: Progress
+    due: bool = False
+    "Whether what comes after the last step (an evaluation) is still to be done."
+    whole: bool = True
+    "Whether weights, optimizer, schedule and progress are those of one step."
     log: Log | None = None
     "Of the first process."
 

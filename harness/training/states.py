@@ -37,7 +37,8 @@ class States:
     keep_all: bool = False
     "Keep every state instead of the newest ones only."
 
-    def _steps(self) -> list[int]:
+    def steps(self) -> list[int]:
+        """The steps whose states are on disk."""
         found = (re.fullmatch(r"state-(\d+)", path.name) for path in self.folder.glob("state-*"))
         return sorted(int(match[1]) for match in found if match)
 
@@ -53,14 +54,14 @@ class States:
 
         write_folder(self.folder / f"state-{step}", write)
         if not self.keep_all:
-            for old in self._steps()[:-KEPT]:
+            for old in self.steps()[:-KEPT]:
                 remove_folder(self.folder / f"state-{old}")
 
     def newest(self, *, tell: Callable[[str], None] = lambda text: None) -> State | None:
         """The newest state that is as it was written; of newer ones it is told why they are not used."""
         import torch
 
-        for step in reversed(self._steps()):
+        for step in reversed(self.steps()):
             place = self.folder / f"state-{step}"
             wrong = _damage(place)
             if not wrong:
@@ -72,7 +73,7 @@ class States:
     def clear(self) -> None:
         """Remove all states, once the stage's result stands."""
         if not self.keep_all:
-            for step in self._steps():
+            for step in self.steps():
                 remove_folder(self.folder / f"state-{step}")
 
 
