@@ -15,11 +15,10 @@ from harness.commands._arguments import (
     add_machine_arguments,
     add_request_arguments,
     catalog_of,
-    machine_of,
     out,
     place_of,
+    plan_of,
     print_remarks,
-    request_of,
     say,
 )
 from harness.planning.catalog.catalog import Catalog
@@ -62,9 +61,8 @@ def run(args: argparse.Namespace) -> int:
         return plan_command.run(args)
     references = named_references(args.references)
     catalog = catalog_of(args)
-    plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
+    plan, machine = plan_of(args, catalog)
     print_remarks(catalog)
-    machine = machine_of(args, catalog)
     root = Path(args.output_path)
     replaced: list[dict[str, object]] = []
     while True:
