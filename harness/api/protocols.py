@@ -208,7 +208,7 @@ class EngineHost:
     log: str
     "File for what it prints."
     share: Mapping[str, Any] = field(default_factory=dict)
-    "How much of the machine it gets: keys of ENGINE_ARGS in harness/runtime/engines.py."
+    "How much of the machine it gets: fields of EngineArgs in harness/specs/model_args.py."
 
 
 @dataclass(frozen=True, kw_only=True)

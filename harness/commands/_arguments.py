@@ -7,11 +7,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from harness.api.errors import UserError, raise_all
+from harness.api.errors import UserError, collecting, raise_all
+from harness.api.hardware import check_device
 from harness.api.printing import printable
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.intermediate import NO_INTERMEDIATE
+from harness.planning.plan import Plan, make_plan
 from harness.planning.request import RunRequest
 from harness.runtime.machine import Machine
 
@@ -155,6 +157,8 @@ def machine_of(args: argparse.Namespace, catalog: Catalog) -> Machine:
         value = getattr(args, name)
         if value is not None and value < 1:
             raise UserError("must be at least 1", where=f"--{name}", found=str(value))
+    if args.device is not None:
+        check_device(args.device)
     return Machine(
         place=place_of(args),
         device_name=args.device,
@@ -165,6 +169,20 @@ def machine_of(args: argparse.Namespace, catalog: Catalog) -> Machine:
         repeatable=not args.unrepeatable,
         task_folders=catalog.task_folders(),
     )
+
+
+def plan_of(args: argparse.Namespace, catalog: Catalog) -> tuple[Plan, Machine]:
+    """What is asked for, and where it is to run; raises every mistake of both at once."""
+    errors: list[UserError] = []
+    machine = plan = None
+    with collecting(errors):
+        machine = machine_of(args, catalog)
+    with collecting(errors):
+        plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
+    raise_all(errors)
+    assert plan is not None
+    assert machine is not None
+    return plan, machine
 
 
 def comma_separated(text: str) -> list[str]:

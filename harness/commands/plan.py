@@ -12,17 +12,15 @@ from harness.commands._arguments import (
     add_machine_arguments,
     add_request_arguments,
     catalog_of,
-    machine_of,
     out,
-    place_of,
+    plan_of,
     print_remarks,
-    request_of,
     say,
 )
 from harness.commands._table import table
 from harness.planning.costs import Estimate, estimate
 from harness.planning.data_mistakes import data_mistakes
-from harness.planning.plan import Plan, make_plan
+from harness.planning.plan import Plan
 from harness.runtime.engines import DEFAULT
 from harness.runtime.outputs import output_folder
 from harness.runtime.stages import AnyStage, finished_stages
@@ -42,9 +40,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the plan; 2 if some rows are wrong, 1 if some scores are blocked."""
     root = output_folder(args.output_path, where="--output_path")
     catalog = catalog_of(args)
-    plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
+    plan, machine = plan_of(args, catalog)
     print_remarks(catalog)
-    machine = machine_of(args, catalog)
     numbers = estimate(plan, root=root, machine=machine)
     done = finished_stages(root)
     parts = [

@@ -15,11 +15,10 @@ from harness.commands._arguments import (
     add_machine_arguments,
     add_request_arguments,
     catalog_of,
-    machine_of,
     out,
     place_of,
+    plan_of,
     print_remarks,
-    request_of,
     say,
 )
 from harness.planning.catalog.catalog import Catalog
@@ -65,9 +64,8 @@ def run(args: argparse.Namespace) -> int:
     root = output_folder(args.output_path, where="--output_path")
     references = named_references(args.references)
     catalog = catalog_of(args)
-    plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
+    plan, machine = plan_of(args, catalog)
     print_remarks(catalog)
-    machine = machine_of(args, catalog)
     if is_first():
         make_output_folder(root, where="--output_path")
         sweep_stale(root)

@@ -21,7 +21,7 @@ from harness.planning.fingerprints import Missing
 from harness.planning.intermediate import Setting, parse_settings
 from harness.planning.precedence import SourcedValues
 from harness.planning.request import RunRequest
-from harness.planning.request_checks import conflicts, impossible, unresolved, unserved, untrusted
+from harness.planning.request_checks import beyond, conflicts, impossible, unresolved, unserved, untrusted
 from harness.planning.resolved_tasks import ResolvedTask, TaskResolver
 from harness.planning.routes import Routing, parse_prompt_args
 from harness.planning.stage_builder import StageBuilder
@@ -179,6 +179,7 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
     tasks = TaskResolver(request=request, catalog=catalog, place=place, backbone=backbone, recipe=recipe, routing=routing)
     errors += unresolved(tasks, list(entries), settings)
     errors += unserved(tasks, list(entries))
+    errors += beyond(tasks, list(entries))
     raise_all(list({str(error): error for error in errors}.values()))
     resolved = {name: tasks.target(name) for name in entries}
     builder = StageBuilder(tasks=tasks)

@@ -20,9 +20,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from harness.api.errors import UserError, did_you_mean, raise_all
+from harness.api.errors import UserError, raise_all
 from harness.api.registry import ADAPTERS, TASK_TYPES
 from harness.planning.catalog.catalog import Entry
+from harness.specs.key_values import refusal
 from harness.specs.preset import PresetSpec
 from harness.specs.recipe import RecipeSpec, Training
 from harness.specs.task import TaskSpec
@@ -49,15 +50,8 @@ def lay_over(model: type[BaseModel], layers: list[tuple[str, Mapping[str, Any]]]
         problems = []
         for detail in error.errors():
             key = str(detail["loc"][0]) if detail["loc"] else ""
-            todo = did_you_mean(key, model.model_fields) if detail["type"] == "extra_forbidden" else ""
-            problems.append(
-                UserError(
-                    f"{key}: {detail['msg'][:1].lower()}{detail['msg'][1:]}",
-                    where=origin.get(key, "") or next((name for name, values in layers if key in values), ""),
-                    found=repr(detail.get("input")),
-                    todo=todo,
-                )
-            )
+            where = origin.get(key, "") or next((name for name, values in layers if key in values), "")
+            problems.append(refusal(detail, model, where=where))
         raise_all(problems)
         raise AssertionError("unreachable") from error
 

@@ -4,6 +4,7 @@ errors = conflicts(request, entries, any_named=True, routing=routing)
 errors += impossible(backbone, entries, settings, routing=routing, catalog=catalog)
 """
 
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -196,6 +197,26 @@ def _other_layer(task: ResolvedTask, backbone: Backbone) -> list[UserError]:
             todo="--model_args layer=-1, or leave the engine out",
         )
     ]
+
+
+def beyond(tasks: TaskResolver, names: Sequence[str]) -> list[UserError]:
+    """Layers and lengths that the model does not have, as far as its configuration is here."""
+    errors: list[UserError] = []
+    layers, positions = tasks.backbone.limits
+    for name in names:
+        with contextlib.suppress(UserError):  # said by `unresolved`
+            task = tasks.target(name)
+            where = f"task '{task.spec.task}' {{}} ({{}})"
+            pooling = None if task.in_words else TASK_TYPES.load(task.spec.type).pools(task.options.values)
+            if pooling and layers and not (0 < pooling.layer < 1 or -layers - 1 <= pooling.layer <= layers):
+                expected = f"a whole number from {-layers - 1} to {layers}, or a fraction of the depth between 0 and 1"
+                at = where.format("layer", task.options.origin["layer"])
+                errors.append(UserError(f"there is no layer {pooling.layer:g}", where=at, expected=expected))
+            length = None if task.in_words else getattr(task.options.values, "max_length", None)
+            if positions and length and length > positions and task.options.origin["max_length"] == "--model_args":
+                at, expected = where.format("max_length", "--model_args"), f"at most {positions}, the positions of the model"
+                errors.append(UserError("longer than any input of the model", where=at, expected=expected, found=str(length)))
+    return errors
 
 
 def _unguided(backbone: Backbone, entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:

@@ -6,14 +6,10 @@ route.name, route.in_words, route.shown      # 'prompt', True, 'prompt 4-shot'
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
-import yaml
-
-from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.api.registry import TASK_TYPES
-from harness.planning.precedence import lay_over
 from harness.runtime.engines import Engine
+from harness.specs.key_values import parse_key_values
 from harness.specs.prompt import USUAL_LENGTH, PromptArgs
 from harness.specs.task import TaskSpec
 
@@ -73,21 +69,8 @@ class Routing:
 
 
 def parse_prompt_args(text: str) -> PromptArgs:
-    """What --prompt_args says: `key=value,...` with YAML values; raises every mistake at once."""
-    values: dict[str, Any] = {}
-    errors: list[UserError] = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        key, equals, value = part.partition("=")
-        if not equals:
-            errors.append(UserError("not `key=value`", where="--prompt_args", found=part))
-        elif key not in PromptArgs.model_fields:
-            todo = did_you_mean(key, PromptArgs.model_fields)
-            errors.append(UserError(f"unknown prompt setting '{key}'", where="--prompt_args", todo=todo))
-        else:
-            values[key] = yaml.safe_load(value)
-    raise_all(errors)
-    found: PromptArgs = lay_over(PromptArgs, [("--prompt_args", values)]).values
-    return found
+    """What --prompt_args says: `key=value,...`; raises every mistake at once."""
+    return parse_key_values(text, PromptArgs, where="--prompt_args")
 
 
 def prompt_of(spec: TaskSpec, given: PromptArgs) -> PromptArgs:

@@ -1,6 +1,6 @@
 """What answers in a model's place: transformers, or vLLM for prompts and embeddings, in whatever environment has it.
 
-    engine = parse_engine_args({"engine": "vllm", "max_num_seqs": 64})      # Engine(name='vllm', knobs={'max_num_seqs': 64})
+    engine = engine_of(EngineArgs(engine="vllm", max_num_seqs=64))      # Engine(name='vllm', knobs={'max_num_seqs': 64})
     python = vllm_python()            # the interpreter that has vLLM, or a UserError that says how to get one
     versions(python)                  # {'vllm': '0.32.0+cpu', 'torch (vllm)': '2.13.0+cpu', ...}
 
@@ -19,23 +19,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.api.errors import UserError, did_you_mean, raise_all
-from harness.api.registry import ENGINES, ROOT
+from harness.api.errors import UserError
+from harness.api.registry import ROOT
+from harness.specs.model_args import EngineArgs, engine_sizes
 
 DEFAULT = "transformers"
 ROUTES: Mapping[str, tuple[str, ...]] = {"vllm": ("prompt", "embedding")}
 "What each engine answers; the others ask transformers."
 ADAPTER = "decoder"
 "The adapter whose models they serve."
-ENGINE_ARGS = {
-    "engine": "transformers | vllm: what answers prompts and makes vectors (heads and training stay with transformers)",
-    "tensor_parallel_size": "devices that vLLM divides each layer among",
-    "pipeline_parallel_size": "groups of devices that vLLM divides the layers among",
-    "data_parallel_size": "vLLM engines that divide the requests, each on devices of its own",
-    "gpu_memory_utilization": "share of a device's memory that vLLM takes, above 0 to 1",
-    "max_num_seqs": "requests that vLLM computes at a time",
-    "kv_cache_gib": "memory for keys and values in GiB, in place of all that is left of that share (1 on CPUs)",
-}
 VARIABLE = "XLIFT_VLLM_PYTHON"
 OWN = ROOT / ".venv-vllm" / "bin" / "python"
 PROBE = """
@@ -63,29 +55,13 @@ class Engine:
         return route in ROUTES.get(self.name, ())
 
 
-def parse_engine_args(values: Mapping[str, Any]) -> Engine:
-    """The engine that --model_args ask for; raises every mistake at once."""
-    name = str(values.get("engine", DEFAULT))
-    knobs = {key: values[key] for key in ENGINE_ARGS if key in values and key != "engine"}
-    errors = []
-    if name not in (DEFAULT, *ENGINES):
-        todo = did_you_mean(name, (DEFAULT, *ENGINES))
-        errors.append(UserError(f"unknown engine '{name}'", where="--model_args engine", todo=todo))
-    elif name == DEFAULT and knobs:
+def engine_of(given: EngineArgs) -> Engine:
+    """The engine that --model_args ask for; UserError for sizes that say nothing to it."""
+    knobs = engine_sizes(given)
+    if given.engine == DEFAULT and knobs:
         message = f"{', '.join(knobs)} say nothing to transformers"
-        errors.append(UserError(message, where="--model_args", todo="add engine=vllm, or leave them out"))
-    for key, value in knobs.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if key == "gpu_memory_utilization":
-            fits, expected = number and 0 < value <= 1, "a number above 0, at most 1"
-        elif key == "kv_cache_gib":
-            fits, expected = number and value > 0, "a number above 0"
-        else:
-            fits, expected = number and value == int(value) and value >= 1, "a whole number from 1"
-        if not fits:
-            errors.append(UserError("not a size", where=f"--model_args {key}", expected=expected, found=str(value)))
-    raise_all(errors)
-    return Engine(name=name, knobs=knobs)
+        raise UserError(message, where="--model_args", todo="add engine=vllm, or leave them out")
+    return Engine(name=given.engine, knobs=knobs)
 
 
 def vllm_python() -> str:

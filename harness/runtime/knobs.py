@@ -22,6 +22,6 @@ class Knobs:
     "Folder or hub id of the tokenizer, where it is not the backbone's."
     device_map: str | None = None
     engine: Mapping[str, Any] = field(default_factory=dict)
-    "How much of the machine the engine gets: keys of ENGINE_ARGS in harness/runtime/engines.py."
+    "How much of the machine the engine gets: fields of EngineArgs in harness/specs/model_args.py."
     save_every: int = 500
     "Training steps between resumable states."

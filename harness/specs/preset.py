@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from harness.specs.model import Spec
+from harness.specs.model_args import ModelArgs
 
 Evidence = Literal["R", "C", "D", "I", "M+"]
 """How a fact is known: R read in a repository, C computed from its files, D read in documentation or on a model card, I read in
@@ -87,5 +88,5 @@ class PresetSpec(Spec):
     "What goes wrong with it; printed by `plan` and `show`."
     task_options: dict[str, dict[str, Any]] = {}
     "Per task type: task options this model needs (label_subword, layer, prefix)."
-    model_args: dict[str, Any] = {}
+    model_args: ModelArgs = ModelArgs()
     "Defaults of --model_args (dtype, attn_implementation, ...)."

@@ -51,7 +51,7 @@ ORACLE_SIZE = 64
 class Options(VectorOptions):
     """Options of retrieval."""
 
-    temperature: float = Field(default=0.05, gt=0)
+    temperature: float = Field(default=0.05, gt=0, allow_inf_nan=False)
     "Divides the cosines in the training loss."
 
 

@@ -19,14 +19,16 @@ from harness.api.registry import TASK_TYPES
 from harness.data.examples import load_examples
 from harness.data.locations import DataPlace
 from harness.data.worlds import mini
-from harness.planning.backbone.model_args import adapter_arguments, adapter_for
-from harness.planning.backbone.resolve import MODEL_ARGS, Backbone, resolve
+from harness.planning.backbone.folders import adapter_for
+from harness.planning.backbone.model_args import adapter_arguments, parse_model_args
+from harness.planning.backbone.resolve import Backbone, resolve
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.precedence import task_options
 from harness.prediction.batching import collate
 from harness.prediction.loop import AskedTask, evaluate
 from harness.prediction.questions import question_of
 from harness.runtime.machine import Machine
+from harness.specs.model_args import LoraArgs
 from models.decoder import ARGUMENTS, init_scratch, load, read_sizes, train_tokenizer
 
 CATALOG = Catalog()
@@ -204,27 +206,27 @@ def test_a_download_in_the_cache_says_it_too(tmp_path: Path, monkeypatch: pytest
 
 
 def test_settings_of_lora_are_settled_and_checked() -> None:
-    def extra(**values: Any) -> dict[str, Any]:
-        return adapter_arguments(values, adapter="decoder")
+    def extra(text: str, adapter: str = "decoder") -> dict[str, Any]:
+        return adapter_arguments(parse_model_args(text).model, adapter=adapter)
 
-    assert extra() == extra(lora_rank=0) == extra(bidirectional=False) == {}
-    assert extra(lora_rank=16) == {"lora": {"rank": 16, "alpha": 32}}
-    assert extra(lora_rank=8, lora_alpha=8, lora_dropout=0.1, lora_targets="v_proj|q_proj", bidirectional=True) == {
+    assert extra("") == extra("lora_rank=0") == extra("bidirectional=false") == {}
+    assert extra("lora_rank=16") == {"lora": {"rank": 16, "alpha": 32}}
+    assert extra("lora_rank=8,lora_alpha=8,lora_dropout=0.1,lora_targets=v_proj|q_proj,bidirectional=true") == {
         "bidirectional": True,
         "lora": {"rank": 8, "alpha": 8, "dropout": 0.1, "targets": ["q_proj", "v_proj"]},
     }
     for wrong, words in (
-        ({"lora_rank": -1}, "not a rank"),
-        ({"lora_rank": "many"}, "not a rank"),
-        ({"lora_alpha": 8}, "says nothing without lora_rank"),
-        ({"lora_rank": 4, "lora_alpha": 0}, "not a scale"),
-        ({"lora_rank": 4, "lora_dropout": 1}, "not a dropout"),
+        ("lora_rank=-1", "lora_rank: input should be greater than or equal to 0"),
+        ("lora_rank=many", "lora_rank: input should be a valid integer"),
+        ("lora_alpha=8", "says nothing without lora_rank"),
+        ("lora_rank=4,lora_alpha=0", "lora_alpha: input should be greater than 0"),
+        ("lora_rank=4,lora_dropout=1", "lora_dropout: input should be less than 1"),
     ):
         with pytest.raises(UserError, match=words):
-            extra(**wrong)
-    with pytest.raises(UserError, match=r"'encoder' does not know 'lora_rank'(.|\n)*'encoder' does not know 'bidirectional'"):
-        adapter_arguments({"lora_rank": 4, "bidirectional": True}, adapter="encoder")
-    assert set(ARGUMENTS) <= set(MODEL_ARGS)
+            extra(wrong)
+    with pytest.raises(UserError, match=r"'encoder' does not know 'bidirectional'(.|\n)*'encoder' does not know 'lora_rank'"):
+        extra("lora_rank=4,bidirectional=true", "encoder")
+    assert set(ARGUMENTS) == set(LoraArgs.model_fields)
 
 
 def preset(name: str, args: str = "", *, use_own_head: bool = False) -> Backbone:

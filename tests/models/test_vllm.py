@@ -87,11 +87,11 @@ def test_guided_answers_are_another_prediction(model, has_vllm):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"model_args": "engine=vlm"}, ["unknown engine 'vlm'", "did you mean 'vllm'?"]),
+        ({"model_args": "engine=vlm"}, ["engine: input should be 'transformers' or 'vllm'", "did you mean 'vllm'?"]),
         ({"model_args": "max_num_seqs=8"}, ["max_num_seqs say nothing to transformers", "add engine=vllm"]),
-        ({"model_args": f"{VLLM},tensor_parallel_size=0"}, ["tensor_parallel_size: not a size", "a whole number from 1"]),
-        ({"model_args": f"{VLLM},gpu_memory_utilization=2"}, ["gpu_memory_utilization: not a size", "at most 1"]),
-        ({"model_args": f"{VLLM},kv_cache_gib=no"}, ["kv_cache_gib: not a size"]),
+        ({"model_args": f"{VLLM},tensor_parallel_size=0"}, ["tensor_parallel_size: input should be greater than or equal to 1"]),
+        ({"model_args": f"{VLLM},gpu_memory_utilization=2"}, ["gpu_memory_utilization: input should be less than or equal to 1"]),
+        ({"model_args": f"{VLLM},kv_cache_gib=no"}, ["kv_cache_gib: input should be a valid number"]),
         ({"model_args": VLLM, "tasks": "mini/tagging", "route": ""}, ["asks for neither", "add --route prompt"]),
         ({"model_args": f"{VLLM},layer=1"}, ["the last layer only", "mini/retrieval' layer (--model_args)", "layer=-1"]),
         ({"model_args": f"{VLLM},bidirectional=true", "tasks": "mini/retrieval", "route": ""}, ["cannot serve this"]),

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import yaml
+from small_folders import write_model_folder
 from small_tasks import RECIPE, pairs, rows, write, write_tasks
 
 from harness.api.errors import UserError
@@ -198,8 +199,7 @@ def test_paths_are_in_no_key(here, tmp_path_factory):
 
 
 def test_another_tokenizer_is_another_model(here):
-    (here / "words").mkdir()
-    (here / "words" / "tokenizer.json").write_text("{}", encoding="utf-8")
+    write_model_folder(here / "words")
     other = plan(here, model_args=f"tokenizer={here / 'words'}")
     assert not {stage.key for stage in other.stages} & {stage.key for stage in plan(here).stages}
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import yaml
+from small_folders import write_model_folder
 
 RECIPE = {"recipe": "short", "description": "For tests.", "defaults": {"max_steps": 2}}
 
@@ -57,7 +58,5 @@ def write_tasks(folder):
         write(folder, spec)
     for name in ("source", "warm", "left", "right", "bare"):
         rows(folder, name, "train", "en", "de")
-    model = Path(folder) / "model"
-    model.mkdir()
-    (model / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
+    write_model_folder(Path(folder) / "model")
     return Path(folder)

@@ -1,165 +1,104 @@
-"""What a model folder says of itself before it is loaded, and what of --model_args goes to its adapter.
+"""--model_args: what it says of the model, of its engine, and of the options of tasks, each value as its key declares it.
 
-    adapter_for("models/SmolLM2-135M-Instruct", revision=None)         # 'decoder', by its config.json
-    adapter_arguments({"lora_rank": 16}, adapter="decoder")            # {'lora': {'rank': 16, 'alpha': 32}}
-    held = checkpoint_parts("runs/train/.../checkpoint")               # where its backbone lies
+    given = parse_model_args("lora_rank=16,max_length=64")
+    given.model.lora_rank, given.options                     # 16, {'max_length': 64}
+    adapter_arguments(given.model, adapter="decoder")        # {'lora': {'rank': 16, 'alpha': 32}}
 
 Imports neither torch nor transformers.
 """
 
+import importlib.util
+import re
 from collections.abc import Mapping
-from pathlib import Path
+from functools import cache
 from typing import Any, NamedTuple
 
-from harness.api.errors import UserError, raise_all
-from harness.api.registry import ADAPTERS
-from harness.planning.backbone.sizes import read_json_file
+from pydantic import BaseModel, create_model
 
-LISTS = ("labels", "ignore_labels", "lora_targets")
-"Values that are lists, with | between their items."
-LORA = ("lora_rank", "lora_alpha", "lora_dropout", "lora_targets")
-ADAPTER_ARGS = {
-    "bidirectional": "true lets the tokens of a causal model see those after them, for its heads and embeddings",
-    "lora_rank": "trains low-rank adapters (LoRA) of this rank in place of a causal model's weights",
-    "lora_alpha": "their updates are multiplied by alpha / rank; twice the rank if not given",
-    "lora_dropout": "dropout before them; 0 if not given",
-    "lora_targets": "ends of the names of the modules that get one, separated by |; all linear layers if not given",
-}
-CAUSAL = ("ForCausalLM", "LMHeadModel")
-"Ends of the names of causal language models in `architectures`."
+from harness.api.errors import UserError, collecting, raise_all
+from harness.api.model_files import local_folder
+from harness.api.registry import ADAPTERS, TASK_TYPES
+from harness.planning.backbone.folder_checks import check_model_type
+from harness.planning.backbone.folders import is_hub_id
+from harness.specs.key_values import parse_key_values, shown
+from harness.specs.model_args import LoraArgs, ModelArgs
+
+WHERE = "--model_args"
+TOKENIZER_CLASS = re.compile(r"[A-Za-z_]\w*Tokenizer(Fast)?", re.ASCII)
+FLASH = ("flash_attn", "kernels")
+"Packages that bring flash attention: either serves transformers."
 
 
-class CheckpointParts(NamedTuple):
-    """A checkpoint of this project, or a backbone alone."""
+class GivenArgs(NamedTuple):
+    """What --model_args says."""
 
-    backbone: str
-    "Folder or hub id."
-    checkpoint: str | None
-    revision: str | None = None
-    "Commit on the hub, of a base that is not here."
-    is_base: bool = False
-    "The backbone lies elsewhere: the checkpoint holds adapters trained on it."
+    model: ModelArgs
+    "Of the model, with what its preset says beforehand."
+    options: Mapping[str, Any]
+    "Task options."
 
 
-def config_of(path: str, *, revision: str | None) -> dict[str, Any] | None:
-    """config.json of a folder, or of a download in the hub's cache; None where it is not here."""
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
-        commit = revision or commit_in_cache(path)
-        if commit is None:
-            return None
-        folder = _cache(path) / "snapshots" / commit
-    file = folder / "config.json"
-    return read_json_file(file) if file.is_file() else None
+@cache
+def known_args() -> type[ModelArgs]:
+    """All keys that --model_args may have: those of ModelArgs, and the options of every task type."""
+    options: dict[str, Any] = {}
+    for type_ in TASK_TYPES.names():
+        model: type[BaseModel] = TASK_TYPES.load(type_).Options
+        options |= {name: (field.annotation, field) for name, field in model.model_fields.items() if name not in options}
+    return create_model("ModelArgsAndOptions", __base__=ModelArgs, **options)
 
 
-def needed_config(path: str, *, revision: str | None) -> dict[str, Any]:
-    """config.json of a folder, of the hub's cache, or of the hub; {} for a folder that has none, UserError for what is not here.
-
-    The one file is downloaded: what kind of model it is decides what can be asked of it, and is not guessed.
-    """
-    found = config_of(path, revision=revision)
-    if found is not None or Path(path).expanduser().is_dir():
-        return found or {}
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return read_json_file(Path(hf_hub_download(path, "config.json", revision=revision)))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise UserError(
-            f"nothing is known of the model '{path}'" + (f" at revision '{revision}'" if revision else ""),
-            where="--model",
-            expected="its config.json, in the hub's cache or on the hub",
-            found=f"{type(error).__name__}: {str(error).splitlines()[0]}",
-            todo="check the name; without network, run `fetch` where there is one and copy its cache, or give a folder",
-        ) from error
+def parse_model_args(text: str, *, preset: ModelArgs | None = None) -> GivenArgs:
+    """The values of --model_args, laid over those of a preset; raises every mistake at once."""
+    given = parse_key_values(text, known_args(), where=WHERE)
+    said = {name: getattr(given, name) for name in given.model_fields_set}
+    options = {name: value for name, value in said.items() if name not in ModelArgs.model_fields}
+    own = {name: value for name, value in said.items() if name in ModelArgs.model_fields}
+    before = {name: getattr(preset, name) for name in preset.model_fields_set} if preset else {}
+    return GivenArgs(ModelArgs.model_construct(_fields_set={*before, *own}, **{**before, **own}), options)
 
 
-def commit_in_cache(hub_id: str) -> str | None:
-    """The commit of the newest download of a hub repository, if there is one."""
-    reference = _cache(hub_id) / "refs" / "main"
-    return reference.read_text(encoding="utf-8").strip() if reference.is_file() else None
+def check_said(given: ModelArgs) -> None:
+    """Raise every value that names what is not here: adapters, tokenizers, model types, packages."""
+    errors: list[UserError] = []
+    if given.adapter is not None:
+        with collecting(errors):
+            ADAPTERS.check(given.adapter, where=f"{WHERE} adapter")
+    if given.tokenizer is not None and not local_folder(given.tokenizer) and not is_hub_id(given.tokenizer):
+        expected = "a hub id `org/name` or a folder"
+        errors.append(UserError("no such tokenizer", where=f"{WHERE} tokenizer", expected=expected, found=shown(given.tokenizer)))
+    if given.model_type is not None and not given.trust_remote_code:
+        with collecting(errors):
+            check_model_type(given.model_type, where=f"{WHERE} model_type")
+    if given.tokenizer_class is not None and not TOKENIZER_CLASS.fullmatch(given.tokenizer_class):
+        expected = "a class of transformers, such as XLMRobertaTokenizer"
+        where = f"{WHERE} tokenizer_class"
+        errors.append(UserError("no class of tokenizers", where=where, expected=expected, found=shown(given.tokenizer_class)))
+    if given.attn_implementation == "flash_attention_2" and not any(map(importlib.util.find_spec, FLASH)):
+        where, todo = f"{WHERE} attn_implementation", f"pip install {FLASH[0]}, or attn_implementation=sdpa"
+        errors.append(UserError("flash_attention_2 needs a package that is not here", where=where, todo=todo))
+    raise_all(errors)
 
 
-def _cache(hub_id: str) -> Path:
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}"
-
-
-def adapter_for(path: str, *, revision: str | None) -> str:
-    """The adapter for a model without a preset, by its configuration: `decoder` for causal language models, else `encoder`."""
-    config = needed_config(path, revision=revision)
-    if config.get("is_encoder_decoder"):
-        return "encoder"
-    causal = any(str(name).endswith(CAUSAL) for name in config.get("architectures") or ())
-    return "decoder" if causal or config.get("model_type") in ADAPTERS.constant("decoder", "MODEL_TYPES") else "encoder"
-
-
-def adapter_arguments(values: Mapping[str, Any], *, adapter: str) -> dict[str, Any]:
+def adapter_arguments(given: ModelArgs, *, adapter: str) -> dict[str, Any]:
     """`ModelSource.extra`: of the model arguments those that only some adapters know; raises every mistake at once."""
     known = ADAPTERS.constant(adapter, "ARGUMENTS")
+    said = given.model_fields_set
     errors = [
-        UserError(f"adapter '{adapter}' does not know '{key}'", where="--model_args", expected="a causal language model")
-        for key in values
-        if key in ADAPTER_ARGS and key not in known
+        UserError(f"adapter '{adapter}' does not know '{key}'", where=WHERE, expected="a causal language model")
+        for key in LoraArgs.model_fields
+        if key in said and key not in known
     ]
-    extra: dict[str, Any] = {key: _items(values[key]) for key in ("labels", "ignore_labels") if key in values}
-    extra |= {key: values[key] for key in ("model_type", "tokenizer_class") if key in values}
-    if values.get("bidirectional"):
-        extra["bidirectional"] = True
-    lora = {key: values[key] for key in LORA if key in values}
-    errors += _mistakes(lora)
+    without = [key for key in LoraArgs.model_fields if key.startswith("lora_") and key != "lora_rank" and key in said]
+    if without and not given.lora_rank:
+        errors.append(UserError(f"'{without[0]}' says nothing without lora_rank", where=WHERE, todo="add lora_rank=16"))
     raise_all(errors)
-    if lora.get("lora_rank"):
-        extra["lora"] = {"rank": lora["lora_rank"], "alpha": lora.get("lora_alpha", 2 * lora["lora_rank"])}
-        targets = _items(lora.get("lora_targets", "all-linear"))
-        extra["lora"] |= {"dropout": lora["lora_dropout"]} if lora.get("lora_dropout") else {}
-        extra["lora"] |= {"targets": sorted(targets)} if targets != ["all-linear"] else {}
+    extra: dict[str, Any] = {key: list(getattr(given, key)) for key in ("labels", "ignore_labels") if key in said}
+    extra |= {key: getattr(given, key) for key in ("model_type", "tokenizer_class") if key in said}
+    if given.bidirectional:
+        extra["bidirectional"] = True
+    if given.lora_rank:
+        extra["lora"] = {"rank": given.lora_rank, "alpha": given.lora_alpha or 2 * given.lora_rank}
+        extra["lora"] |= {"dropout": given.lora_dropout} if given.lora_dropout else {}
+        extra["lora"] |= {"targets": sorted(given.lora_targets)} if given.lora_targets != ("all-linear",) else {}
     return extra
-
-
-def _items(value: Any) -> list[str]:
-    return str(value).split("|")
-
-
-def _mistakes(lora: Mapping[str, Any]) -> list[UserError]:
-    """What is wrong with the settings of LoRA; a rank of 0 turns it off."""
-    errors = []
-    rank = lora.get("lora_rank", 0)
-    if not isinstance(rank, int) or isinstance(rank, bool) or rank < 0:
-        errors.append(UserError("not a rank", where="--model_args lora_rank", expected="a whole number", found=str(rank)))
-    elif not rank and set(lora) - {"lora_rank"}:
-        name = next(name for name in lora if name != "lora_rank")
-        errors.append(UserError(f"'{name}' says nothing without lora_rank", where="--model_args", todo="add lora_rank=16"))
-    alpha, dropout = lora.get("lora_alpha", 1), lora.get("lora_dropout", 0)
-    if not isinstance(alpha, int | float) or not alpha > 0:
-        errors.append(UserError("not a scale", where="--model_args lora_alpha", expected="a number above 0", found=str(alpha)))
-    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-        expected = "a number from 0 to below 1"
-        errors.append(UserError("not a dropout", where="--model_args lora_dropout", expected=expected, found=str(dropout)))
-    return errors
-
-
-def checkpoint_parts(path: str) -> CheckpointParts:
-    """Backbone and checkpoint of what --model names; UserError for a folder that is neither."""
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
-        return CheckpointParts(path, None)
-    if (folder / "backbone" / "config.json").is_file():
-        return CheckpointParts(str(folder / "backbone"), str(folder))
-    if (folder / "base.json").is_file():
-        base = read_json_file(folder / "base.json")
-        if base["path"].startswith("/") and not Path(base["path"]).is_dir():
-            raise UserError(
-                "the model that this checkpoint's adapters were trained on is not here",
-                where=str(folder / "base.json"),
-                found=base["path"],
-                todo="write its folder or hub id there",
-            )
-        return CheckpointParts(base["path"], str(folder), revision=base["revision"], is_base=True)
-    if not (folder / "config.json").is_file():
-        found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "an empty folder"
-        raise UserError(f"'{path}' is not a model folder", where="--model", expected="a folder with config.json", found=found)
-    return CheckpointParts(path, None)

@@ -1,25 +1,21 @@
 """Parameters, layers and width of a local backbone: from config.json and the headers of the files that its weights come from.
 
 read_sizes(Path("models/xlm-roberta-base"))["parameters"]        # 277452288
-read_json_file(folder / "config.json")                           # UserError for what is no JSON object
 
 The files are those that transformers reads: model.safetensors, else what the index names.  Copies of the weights beside them (a
 `consolidated.safetensors`) are not counted, nor what a backbone is used without: heads, poolers, mT5's decoder.  Imports neither
 torch nor transformers.
 """
 
-import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.api.errors import UserError
+from harness.api.model_files import StoredTensor, read_header, weight_files
+from harness.planning.backbone.folder_checks import check_config
 
-WHOLE, INDEX, SHARDS = "model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors"
-LONGEST_HEADER = 100_000_000
-"Bytes: the limit of the safetensors library."
 EMBEDDING = re.compile(r"((?<!rel_)embeddings|embed_tokens|embed_positions|embed_in|embed_out|shared|wte|wpe)\.weight$")
 "Names of embedding tables in weight files."
 NOT_COUNTED = (
@@ -31,21 +27,29 @@ MLM_HEAD = re.compile(r"(head\.(dense|norm)|decoder)\.(weight|bias)$")
 "Names of ModernBERT's head, from their beginning."
 DECODER = re.compile(r"(model\.)?(decoder\.|encoder\.embed_tokens\.)")
 "Of a model with encoder and decoder: what the encoder is used without, and its name for the table that both share."
-NO_PARAMETERS = ("I64", "BOOL")
-"Types of numbered positions and masks."
+
+LAYERS = ("num_hidden_layers", "num_layers", "n_layer")
+POSITIONS = ("max_position_embeddings", "n_positions")
 
 
-class StoredTensor(NamedTuple):
-    """A tensor as the header of its file describes it."""
+class Limits(NamedTuple):
+    """What a backbone has, and no more; None where it is not known before it is loaded."""
 
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
+    layers: int | None = None
+    positions: int | None = None
+    "Tokens of an input, special tokens included; for RoBERTa's families two fewer."
 
-    @property
-    def is_parameter(self) -> bool:
-        """Whether it is trained: not positions, not GPT-2's causal mask."""
-        return self.dtype not in NO_PARAMETERS and not (self.name.endswith("attn.bias") and len(self.shape) == 4)
+
+def limits_of(config: Mapping[str, Any] | None, *, layers: int | None = None) -> Limits:
+    """The limits that a config.json states; `layers` stand where it is not here."""
+    if config is None:
+        return Limits(layers=layers)
+    config = config.get("text_config") or config
+    return Limits(layers=_first(config, LAYERS) or layers, positions=_first(config, POSITIONS))
+
+
+def _first(config: Mapping[str, Any], names: Sequence[str]) -> int | None:
+    return next((config[name] for name in names if config.get(name)), None)
 
 
 def read_sizes(folder: Path) -> dict[str, Any]:
@@ -53,7 +57,7 @@ def read_sizes(folder: Path) -> dict[str, Any]:
 
     Raises UserError for files that are not what their names say.
     """
-    whole = read_json_file(folder / "config.json")
+    whole = check_config(folder / "config.json")
     config = whole.get("text_config") or whole  # Gemma 3 from 4B on
     # A causal language model's output matrix counts where it is not the table of words as well; mT5's goes with its decoder, and
     # EuroBERT's with its head for masked words.
@@ -71,7 +75,7 @@ def read_sizes(folder: Path) -> dict[str, Any]:
         total += count
         embedding += count if name in outputs or EMBEDDING.search(name) else 0
     sizes = {
-        "layers": config.get("num_hidden_layers") or config.get("num_layers") or config.get("n_layer"),
+        "layers": _first(config, LAYERS),
         "hidden_size": config.get("hidden_size") or config.get("d_model") or config.get("n_embed"),
     }
     return {**sizes, **({"parameters": total, "non_embedding_parameters": total - embedding} if total else {})}
@@ -82,60 +86,7 @@ def _shares_words(name: str, stored: dict[str, StoredTensor]) -> bool:
     return "encoder.embed_tokens" not in name or any(other.endswith("shared.weight") for other in stored)
 
 
-def read_json_file(file: Path) -> dict[str, Any]:
-    """The object in a JSON file of a model folder; UserError if there is none."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError("cannot read this file of a model", where=str(file), expected="JSON", found=str(error)) from error
-    if not isinstance(content, dict):
-        raise UserError("cannot read this file of a model", where=str(file), expected="an object", found=type(content).__name__)
-    return content
-
-
 def _used(folder: Path) -> Iterator[StoredTensor]:
     """The tensors of the files that the weights of a folder are read from."""
-    whole, index = folder / WHOLE, folder / INDEX
-    if whole.is_file():
-        yield from read_header(whole)
-    elif index.is_file():
-        weight_map = read_json_file(index).get("weight_map")
-        if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
-            raise UserError("an index of weights without a `weight_map`", where=str(index), expected="tensor name -> file name")
-        for file in sorted(set(weight_map.values())):
-            yield from (tensor for tensor in read_header(folder / file) if weight_map.get(tensor.name) == file)
-    else:
-        for shard in sorted(folder.glob(SHARDS)):
-            yield from read_header(shard)
-
-
-def read_header(file: Path) -> list[StoredTensor]:
-    """What the header of a safetensors file says; UserError if it is none, or if the file is not as long as it says."""
-    try:
-        size = file.stat().st_size
-        with file.open("rb") as handle:
-            length = int.from_bytes(handle.read(8), "little")
-            if not 2 <= length <= min(size - 8, LONGEST_HEADER):
-                raise _broken(file, f"a header of {length:,} bytes in a file of {size:,}")
-            header = json.loads(handle.read(length))
-            tensors = [
-                StoredTensor(name, str(entry["dtype"]), tuple(map(int, entry["shape"])))
-                for name, entry in header.items()
-                if name != "__metadata__"
-            ]
-            end = max((int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"), default=0)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise _broken(file, f"{type(error).__name__}: {error}"[:120]) from error
-    if size != 8 + length + end:
-        raise _broken(file, f"{size:,} bytes where its header tells of {8 + length + end:,}")
-    return tensors
-
-
-def _broken(file: Path, found: str) -> UserError:
-    return UserError(
-        "cannot read these weights",
-        where=str(file),
-        expected="a whole safetensors file",
-        found=found,
-        todo="fetch the model again: the download may have stopped half-way, or left a pointer in the file's place",
-    )
+    for file, wanted in weight_files(folder).items():
+        yield from (tensor for tensor in read_header(file) if wanted is None or tensor.name in wanted)

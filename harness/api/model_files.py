@@ -1,0 +1,183 @@
+"""Files of a model folder, looked at before they are believed: JSON, headers of safetensors files, the index of several.
+
+    folder = local_folder("models/xlm-roberta-base")         # None where a text names no folder, or can name none
+    read_json_file(folder / "config.json")                   # UserError for what is no JSON object
+    for file, names in weight_files(folder).items():         # what transformers reads: one file, or those that the index names
+        tensors = read_header(file)                          # UserError for what is no whole safetensors file
+
+What a header says is held against the file: its size, the types, the place of each tensor.  No tensor is read.  Imports neither
+torch nor safetensors.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.api.errors import UserError
+
+WHOLE, INDEX, SHARDS = "model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors"
+LONGEST_HEADER = 100_000_000
+"Bytes: the limit of the safetensors library."
+MOST_AXES = 64
+"Of a tensor: more than torch has, and few enough to be multiplied."
+DEEPEST = 60
+"Levels of a JSON file; transformers copies configurations level by level."
+BITS = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E5M2FNUZ", "F8_E4M3FNUZ"), 8),
+    **dict.fromkeys(("I16", "U16", "F16", "BF16"), 16),
+    **dict.fromkeys(("I32", "U32", "F32"), 32),
+    **dict.fromkeys(("I64", "U64", "F64", "C64"), 64),
+    **{"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6},
+}
+"Bits of a number, by the names of the safetensors format."
+NO_PARAMETERS = ("I64", "BOOL")
+"Types of numbered positions and masks."
+
+
+class StoredTensor(NamedTuple):
+    """A tensor as the header of its file describes it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether it is trained: not positions, not GPT-2's causal mask."""
+        return self.dtype not in NO_PARAMETERS and not (self.name.endswith("attn.bias") and len(self.shape) == 4)
+
+
+def local_folder(text: str) -> Path | None:
+    """The folder that a text names; None where it names none: a hub id, a file, what no path can be, `~` of nobody."""
+    try:
+        path = Path(text).expanduser()
+        return path if text and path.is_dir() else None
+    except (OSError, ValueError, RuntimeError):  # over-long or forbidden; a null character; no such home
+        return None
+
+
+def contents(folder: Path) -> str:
+    """The first names in a folder, for messages."""
+    try:
+        return ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "an empty folder"
+    except OSError as error:
+        return f"a folder that cannot be read: {error.strerror}"
+
+
+def read_json_file(file: Path) -> dict[str, Any]:
+    """The object in a JSON file of a model folder; UserError if there is none, or if it cannot be what it seems."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_once)
+    except (OSError, ValueError, RecursionError) as error:
+        raise _no_json(file, "JSON", f"{type(error).__name__}: {error}"[:160]) from error
+    if not isinstance(content, dict):
+        raise _no_json(file, "an object", type(content).__name__)
+    if _depth(content) > DEEPEST:
+        raise _no_json(file, f"at most {DEEPEST} levels", "values that are nested deeper")
+    return content
+
+
+def _no_json(file: Path, expected: str, found: str) -> UserError:
+    return UserError("cannot read this file of a model", where=str(file), expected=expected, found=found)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose keys have one value each: of two, readers take different ones."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        for name, value in pairs:
+            if values[name] != value:
+                raise ValueError(f"the key {name[:60]!r} stands there twice, with two values")
+    return values
+
+
+def _depth(content: Any) -> int:
+    """Levels of lists and mappings, counted no further than needed."""
+    level, depth = [content], 0
+    while level and depth <= DEEPEST:
+        depth += 1
+        held = [value for value in level if isinstance(value, dict | list)]
+        level = [inner for value in held for inner in (value.values() if isinstance(value, dict) else value)]
+    return depth
+
+
+def weight_files(folder: Path) -> dict[Path, set[str] | None]:
+    """The safetensors files that the weights of a folder are read from, with the tensors wanted of each (None = all).
+
+    Empty where there are none.  Raises UserError for an index that is none, or that leads out of the folder.
+    """
+    if (folder / WHOLE).is_file():
+        return {folder / WHOLE: None}
+    index = folder / INDEX
+    if not index.is_file():
+        return dict.fromkeys(sorted(file for file in folder.glob(SHARDS) if file.is_file()))
+    weight_map = read_json_file(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
+        raise UserError("an index of weights without a `weight_map`", where=str(index), expected="tensor name -> file name")
+    strange = sorted({name for name in weight_map.values() if Path(name).name != name or not name.endswith(".safetensors")})
+    if strange:
+        expected = "names of safetensors files in the same folder"
+        raise UserError(
+            "an index of weights that leads elsewhere", where=str(index), expected=expected, found=repr(strange[0])[:120]
+        )
+    wanted: dict[Path, set[str] | None] = {}
+    for name in sorted(set(weight_map.values())):
+        wanted[folder / name] = {tensor for tensor, file in weight_map.items() if file == name}
+    return wanted
+
+
+def check_weights(files: Iterable[Path] | Mapping[Path, set[str] | None]) -> None:
+    """Raise UserError unless each file is a whole safetensors file that holds what is wanted of it."""
+    for file in files:
+        wanted = files.get(file) if isinstance(files, Mapping) else None
+        missing = sorted((wanted or set()) - {tensor.name for tensor in read_header(file)})
+        if missing:
+            raise _broken(file, f"no tensor '{missing[0]}', which the index says is there")
+
+
+def read_header(file: Path) -> list[StoredTensor]:
+    """What the header of a safetensors file says; UserError if it is none, or if the file is not as it says."""
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as handle:
+            length = int.from_bytes(handle.read(8), "little")
+            if not 2 <= length <= min(size - 8, LONGEST_HEADER):
+                raise _broken(file, f"a header of {length:,} bytes in a file of {size:,}")
+            header = json.loads(handle.read(length), object_pairs_hook=_once)
+        if not isinstance(header, dict):
+            raise ValueError("the header is no object")
+        places = [_placed(name, entry) for name, entry in header.items() if name != "__metadata__"]
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        raise _broken(file, f"{type(error).__name__}: {error}"[:120]) from error
+    end = 0
+    for tensor, start, stop in sorted(places, key=lambda place: place[1:]):
+        if start != end:
+            raise _broken(file, f"tensor '{tensor.name[:60]}' begins at {start:,} where the one before it ends at {end:,}")
+        end = stop
+    if size != 8 + length + end:
+        raise _broken(file, f"{size:,} bytes where its header tells of {8 + length + end:,}")
+    return [tensor for tensor, _, _ in places]
+
+
+def _placed(name: str, entry: Mapping[str, Any]) -> tuple[StoredTensor, int, int]:
+    """A tensor of a header, and where it begins and ends; ValueError where its type, shape and place do not agree."""
+    dtype, shape, (start, stop) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if dtype not in BITS:
+        raise ValueError(f"tensor {name[:60]!r} of a type {str(dtype)[:20]!r} that the format does not have")
+    if len(shape) > MOST_AXES or not all(type(number) is int and 0 <= number < 1 << 63 for number in (*shape, start, stop)):
+        raise ValueError(f"tensor {name[:60]!r} has a shape or a place that is no number of bytes")
+    if (stop - start) * 8 != math.prod(shape) * BITS[dtype]:
+        raise ValueError(f"tensor {name[:60]!r} of {dtype} {shape} cannot lie in {stop - start:,} bytes")
+    return StoredTensor(name, dtype, tuple(shape)), start, stop
+
+
+def _broken(file: Path, found: str) -> UserError:
+    return UserError(
+        "cannot read these weights",
+        where=str(file),
+        expected="a whole safetensors file",
+        found=found,
+        todo="fetch the model again: the download may have stopped half-way, or left a pointer in the file's place",
+    )

@@ -1,0 +1,158 @@
+"""What a model folder, or a download in the hub's cache, says of itself before anything is loaded.
+
+    adapter_for("models/SmolLM2-135M-Instruct", revision=None)         # 'decoder', by its config.json
+    held = checkpoint_parts("runs/train/.../checkpoint")               # where its backbone lies
+    folder_name(".")                                                   # that of the working folder
+
+Imports neither torch nor transformers.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.api.errors import UserError
+from harness.api.model_files import contents, local_folder, read_json_file
+from harness.api.registry import ADAPTERS
+from harness.planning.backbone.folder_checks import check_config
+
+CAUSAL = ("ForCausalLM", "LMHeadModel")
+"Ends of the names of causal language models in `architectures`."
+HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
+PEFT = "adapter_config.json"
+
+
+class CheckpointParts(NamedTuple):
+    """A checkpoint of this project, or a backbone alone."""
+
+    backbone: str
+    "Folder or hub id."
+    checkpoint: str | None
+    revision: str | None = None
+    "Commit on the hub, of a base that is not here."
+    is_base: bool = False
+    "The backbone lies elsewhere: the checkpoint holds adapters trained on it."
+
+
+def is_hub_id(text: str) -> bool:
+    """Whether a text can be the name of a repository, `org/name`."""
+    return bool(HUB_ID.fullmatch(text)) and text[0] not in ".-" and ".." not in text and "--" not in text
+
+
+def folder_name(text: str) -> str:
+    """The name of a folder, however it is said: `.`, `..`, with a slash behind it."""
+    folder = local_folder(text)
+    return folder.resolve().name or "root" if folder else text
+
+
+def config_of(path: str, *, revision: str | None) -> dict[str, Any] | None:
+    """config.json of a folder, or of a download in the hub's cache; None where it is not here."""
+    folder = local_folder(path)
+    if folder is None:
+        commit = revision or commit_in_cache(path)
+        if commit is None or not is_hub_id(path) or Path(commit).name != commit:
+            return None
+        folder = _cache(path) / "snapshots" / commit
+    file = folder / "config.json"
+    try:
+        is_here = file.is_file()
+    except OSError:  # an over-long revision
+        is_here = False
+    return check_config(file) if is_here else None
+
+
+def needed_config(path: str, *, revision: str | None) -> dict[str, Any]:
+    """config.json of a folder, of the hub's cache, or of the hub; {} for a folder that has none, UserError for what is not here.
+
+    The one file is downloaded: what kind of model it is decides what can be asked of it, and is not guessed.
+    """
+    found = config_of(path, revision=revision)
+    if found is not None or local_folder(path):
+        return found or {}
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        file = hf_hub_download(path, "config.json", revision=revision)
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise UserError(
+            f"nothing is known of the model '{path}'" + (f" at revision '{revision}'" if revision else ""),
+            where="--model",
+            expected="its config.json, in the hub's cache or on the hub",
+            found=f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}",
+            todo="check the name; without network, run `fetch` where there is one and copy its cache, or give a folder",
+        ) from error
+    return check_config(Path(file))
+
+
+def commit_in_cache(hub_id: str) -> str | None:
+    """The commit of the newest download of a hub repository, if there is one."""
+    reference = _cache(hub_id) / "refs" / "main"
+    try:
+        return reference.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return None
+
+
+def _cache(hub_id: str) -> Path:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}"
+
+
+def adapter_for(path: str, *, revision: str | None) -> str:
+    """The adapter for a model without a preset, by its configuration: `decoder` for causal language models, else `encoder`."""
+    config = needed_config(path, revision=revision)
+    if config.get("is_encoder_decoder"):
+        return "encoder"
+    causal = any(name.endswith(CAUSAL) for name in config.get("architectures") or ())
+    return "decoder" if causal or config.get("model_type") in ADAPTERS.constant("decoder", "MODEL_TYPES") else "encoder"
+
+
+def checkpoint_parts(path: str, *, where: str = "--model") -> CheckpointParts:
+    """Backbone and checkpoint of what --model names; UserError for a folder that is neither."""
+    folder = local_folder(path)
+    if folder is None:
+        return CheckpointParts(path, None)
+    if (folder / "backbone" / "config.json").is_file():
+        return CheckpointParts(str(folder / "backbone"), str(folder))
+    if (folder / "base.json").is_file():
+        return _on_a_base(folder)
+    if (folder / "config.json").is_file():
+        return CheckpointParts(str(folder), None)
+    if (folder / PEFT).is_file():
+        raise _peft(folder, path, where)
+    message, expected = f"'{path}' is not a model folder", "a folder with config.json"
+    raise UserError(message, where=where, expected=expected, found=contents(folder))
+
+
+def _on_a_base(folder: Path) -> CheckpointParts:
+    """A checkpoint of adapters, whose base.json says what they were trained on."""
+    file = folder / "base.json"
+    base = read_json_file(file)
+    place, revision = base.get("path"), base.get("revision")
+    if not isinstance(place, str) or not (revision is None or isinstance(revision, str)):
+        expected = '{"path": "folder or hub id", "revision": "commit" or null}'
+        raise UserError("this does not say what the adapters were trained on", where=str(file), expected=expected)
+    if local_folder(place) is None and not is_hub_id(place):
+        raise UserError(
+            "the model that this checkpoint's adapters were trained on is not here",
+            where=str(file),
+            found=place,
+            todo="write its folder or hub id there",
+        )
+    return CheckpointParts(place, str(folder), revision=revision, is_base=True)
+
+
+def _peft(folder: Path, path: str, where: str) -> UserError:
+    """What to do with an adapter of peft, which is no model by itself."""
+    base = read_json_file(folder / PEFT).get("base_model_name_or_path")
+    named = base if isinstance(base, str) and base else "MODEL"
+    return UserError(
+        f"'{path}' holds an adapter of peft, and no model",
+        where=where,
+        expected="a folder with config.json and all weights",
+        found=f"{PEFT}, trained on {named if named != 'MODEL' else 'a model that it does not name'}",
+        todo=f"merge it once (AutoPeftModelForCausalLM.from_pretrained({path!r}).merge_and_unload().save_pretrained(FOLDER)), "
+        f"copy the tokenizer files of {named} into FOLDER, and give --model FOLDER",
+    )

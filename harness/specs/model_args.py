@@ -1,0 +1,110 @@
+"""What `--model_args`, and the `model_args` of a preset, may say of a model.
+
+    given = parse_key_values("dtype=float32,lora_rank=16", ModelArgs, where="--model_args")
+    given.lora_rank                                          # 16
+    engine_sizes(given)                                      # {}: those of EngineArgs that are given
+
+On the command line the options of task types (`max_length`, `layer`, ...) may stand among them.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from harness.specs.model import Spec
+
+DTYPES = ("float32", "bfloat16", "float16", "auto")
+OTHER_NAMES = {
+    **dict.fromkeys(("fp16", "half", "f16", "torch.float16"), "float16"),
+    **dict.fromkeys(("bf16", "torch.bfloat16"), "bfloat16"),
+    **dict.fromkeys(("fp32", "f32", "float", "full", "torch.float32"), "float32"),
+}
+"What else dtypes are called."
+
+
+def _dtype(value: Any) -> Any:
+    if isinstance(value, str) and value.lower() not in DTYPES and value.lower() in OTHER_NAMES:
+        raise ValueError(f"there are {', '.join(DTYPES)}; here '{OTHER_NAMES[value.lower()]}' is meant")
+    return value
+
+
+def _items(value: Any) -> Any:
+    items = [item.strip() for item in value.split("|")] if isinstance(value, str) else value
+    if isinstance(items, list) and len(set(map(str, items))) < len(items):
+        raise ValueError("a name stands twice in the list")
+    return items
+
+
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+Names = Annotated[tuple[Text, ...], BeforeValidator(_items)]
+"`a|b|c`, or in YAML a list."
+
+
+class EngineArgs(Spec):
+    """What answers, and with how much of this machine."""
+
+    engine: Literal["transformers", "vllm"] = "transformers"
+    "What answers prompts and makes vectors (heads and training stay with transformers)."
+    tensor_parallel_size: Count | None = None
+    "Devices that vLLM divides each layer among."
+    pipeline_parallel_size: Count | None = None
+    "Groups of devices that vLLM divides the layers among."
+    data_parallel_size: Count | None = None
+    "vLLM engines that divide the requests, each on devices of its own."
+    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
+    "Share of a device's memory that vLLM takes, above 0 to 1."
+    max_num_seqs: Count | None = None
+    "Requests that vLLM computes at a time."
+    kv_cache_gib: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    "Memory for keys and values in GiB, in place of all that is left of that share (1 on CPUs)."
+
+
+class LoraArgs(Spec):
+    """What only causal models know: adapters of these name them in ARGUMENTS."""
+
+    bidirectional: bool = False
+    "True lets the tokens of a causal model see those after them, for its heads and embeddings."
+    lora_rank: int = Field(default=0, ge=0)
+    "Trains low-rank adapters (LoRA) of this rank in place of a causal model's weights; 0 = no."
+    lora_alpha: int | float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    "Their updates are multiplied by alpha / rank; twice the rank if not given."
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    "Dropout before them."
+    lora_targets: Names = ("all-linear",)
+    "Ends of the names of the modules that get one, separated by |; all linear layers if not given."
+
+
+class ModelArgs(EngineArgs, LoraArgs):
+    """Where a model lies, how it is loaded, and what its adapter and its engine must know."""
+
+    path: Text | None = None
+    "Folder or hub id of the weights, where --model names a preset."
+    revision: Text | None = None
+    "Commit on the hub."
+    dtype: Annotated[Literal["float32", "bfloat16", "float16", "auto"], BeforeValidator(_dtype)] = "auto"
+    "Type of the numbers for inference; auto is bfloat16 where the hardware has it."
+    attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    "How attention is computed."
+    device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = None
+    "Spreads a model over several devices."
+    tokenizer: Text | None = None
+    "Folder or hub id of the tokenizer."
+    adapter: Text | None = None
+    "Module of models/."
+    model_type: Text | None = None
+    "transformers model_type, where config.json names a wrong one."
+    tokenizer_class: Text | None = None
+    "transformers tokenizer class, where the repository names a wrong one."
+    labels: Names = ()
+    "Label names in the order of a fine-tuned head, separated by |."
+    ignore_labels: Names = ()
+    "Labels of a fine-tuned head that the task does not have, separated by |."
+    trust_remote_code: bool = False
+    "True runs code of the checkpoint."
+
+
+def engine_sizes(given: EngineArgs) -> dict[str, Any]:
+    """How much of the machine an engine is to get, as far as it is said."""
+    names = [name for name in EngineArgs.model_fields if name != "engine" and name in given.model_fields_set]
+    return {name: getattr(given, name) for name in names if getattr(given, name) is not None}
