@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     overlaps = find_overlaps(plan, root=root, machine=machine)
     failures = [(stage.name, error) for stage, error in report.failed]
-    write_request(plan, catalog=catalog, root=root, overlaps=overlaps, failures=failures, replaced=replaced)
+    write_request(plan, catalog=catalog, root=root, overlaps=overlaps, failures=failures, replaced=replaced, is_end=True)
     blocked = _tell(plan, report)
     if not any(cell.score and cell.score.is_done(root) for cell in plan.cells):
         return 1
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     board = build_board([root], requests=[request.name], references=references)
     write_board(board, root / "leaderboard.json")
     out(markdown(board))
-    say(f"board: {root / 'leaderboard.json'}")
+    say(f"board: {root / 'leaderboard.json'}{_of_others(root)}")
     return 1 if report.failed or report.not_run or blocked else 0
 
 
@@ -114,6 +114,12 @@ def _execute(
     from harness.executors.local import execute  # imports torch
 
     return execute(plan.stages, root=root, machine=machine, verify=args.verify), request
+
+
+def _of_others(root: Path) -> str:
+    """That the board is of this command alone, where the folder holds other requests."""
+    number = len(list((root / "requests").glob("*.json"))) - 1
+    return f" (of this command; `leaderboard {root}` has those of {number} more)" if number else ""
 
 
 def _replacement(run: DegenerateRun, plan: Plan, again: RunRequest | None) -> dict[str, object]:

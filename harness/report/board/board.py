@@ -18,10 +18,11 @@ from harness.report.board.means import Arm, GroupNumbers, TaskNumbers, arms_of, 
 from harness.report.board.number_format import NONE
 from harness.report.board.references import reference_entries
 from harness.report.board.seeds import degenerate_seeds, degenerate_stages, over_seeds
-from harness.report.record.gather import CellKey, CellRecord, Material, gather
+from harness.report.record.gather import CellRecord, Material, gather
+from harness.report.record.newest import CellKey
 from harness.report.record.stage_facts import portable
 from harness.report.schema_check import check_schema
-from harness.runtime.stages import write_json
+from harness.runtime.stages import canonical, write_json
 from harness.scoring.bootstrap import LEVEL, SAMPLES, BootstrapEstimate, summarise
 from harness.scoring.sums import ordered_mean
 from harness.specs.model import Spec
@@ -70,6 +71,8 @@ def build_board(
         "failures": [dict(failure) for failure in material.failures],
         "stages": dict(material.stages),
         "environments": dict(material.environments),
+        "requests": sorted(portable(material.requests), key=canonical),
+        "older": [result.entry() for result in material.older],
     }
     plain: dict[str, Json] = portable(board)
     return plain

@@ -23,6 +23,7 @@ from harness.report.board.number_format import (
     plus_minus,
     unread,
 )
+from harness.report.board.older_results import older_section
 from harness.report.board.references import published_languages, reference_sections
 from harness.report.board.seeds import has_many_seeds, seed_section
 from harness.report.board.table_rows import Lines
@@ -39,10 +40,11 @@ LIFT = (
 GAP = "English minus the mean of the other languages; lower is better."
 
 
-def markdown(board: Mapping[str, Json], *, by: Sequence[str] = ()) -> str:
+def markdown(board: Mapping[str, Json], *, by: Sequence[str] = (), older: bool = False) -> str:
     """The whole page; lines fit 160 columns, tables of many columns are split.
 
-    `by` names groupings of languages (family, script, word_order, covered) to show the means of.
+    `by` names groupings of languages (family, script, word_order, covered) to show the means of; `older` also shows the scores
+    of older requests, in whose place others stand.
     """
     lines = Lines(board)
     parts = ["# Leaderboard"]
@@ -61,6 +63,7 @@ def markdown(board: Mapping[str, Json], *, by: Sequence[str] = ()) -> str:
     for task in board["task_order"]:
         parts += [*_languages(lines, task), *published_languages(board, task)]
     parts += training_table(board)
+    parts += older_section(board) if older else []
     parts += note_list(board)
     return "\n\n".join(parts) + "\n"
 

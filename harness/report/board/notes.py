@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.api.protocols import Json
 from harness.report.board.number_format import UNREAD, arm_text, collected, listed, unread
+from harness.report.board.older_results import older_notes
 from harness.report.board.table_rows import arm_key
 from harness.report.board.tables import Column, in_blocks
 
@@ -56,6 +57,7 @@ def note_list(board: Mapping[str, Json]) -> list[str]:
         *_scaling(board),
         *(f"{task}: {note}" for task in board["task_order"] for note in board["tasks"][task]["notes"]),
         *(f"{name}: {pitfall}" for name, model in board["models"].items() for pitfall in model["pitfalls"]),
+        *older_notes(board),
         *(f"Failed: {entry['stage']}: {_first_line(entry['error'])}" for entry in board["failures"]),
         *_environments(board),
     ]

@@ -177,6 +177,10 @@ class RequestFile(Spec):
 
     schema_: Literal[1]
     "Version of this shape (written `schema`)."
+    date: str = ""
+    "When the command was given (ISO 8601, UTC); the same command again leaves it, unless another came between."
+    data_dir: str | None = None
+    "Where it looked for data, so that later commands in the folder need not be told; part of no key."
     request: dict[str, Any] = {}
     "Normalised arguments of the command line."
     models: dict[str, RequestedModel]
@@ -187,6 +191,8 @@ class RequestFile(Spec):
     "By name."
     cells: tuple[RequestedCell, ...]
     "Everything asked for, done or not."
+    backbone: tuple[str, ...] = ()
+    "Names of the stages that make the backbone, where the run makes it."
     overlaps: tuple[Overlap, ...] = ()
     "Found between training and test data."
     declared: dict[str, str] = {}
