@@ -40,10 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the plan; 2 if some rows are wrong, 1 if some scores are blocked."""
     catalog = catalog_of(args)
-    plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
-    print_remarks(catalog)
-    machine = machine_of(args, catalog)
     root = Path(args.output_path)
+    place = place_of(args, runs=[root])
+    plan = make_plan(request_of(args), catalog=catalog, place=place)
+    print_remarks(catalog)
+    machine = machine_of(args, catalog, place)
     numbers = estimate(plan, root=root, machine=machine)
     done = finished_stages(root)
     parts = [

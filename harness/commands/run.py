@@ -62,10 +62,11 @@ def run(args: argparse.Namespace) -> int:
         return plan_command.run(args)
     references = named_references(args.references)
     catalog = catalog_of(args)
-    plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
-    print_remarks(catalog)
-    machine = machine_of(args, catalog)
     root = Path(args.output_path)
+    place = place_of(args, runs=[root])
+    plan = make_plan(request_of(args), catalog=catalog, place=place)
+    print_remarks(catalog)
+    machine = machine_of(args, catalog, place)
     replaced: list[dict[str, object]] = []
     while True:
         report, request = _execute(plan, args, catalog=catalog, machine=machine, replaced=replaced)
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         if is_first():
             say(f"{len(found)} degenerate runs: again with other seeds")
             request.unlink()
-        plan = make_plan(again, catalog=catalog, place=place_of(args))
+        plan = make_plan(again, catalog=catalog, place=place)
     if not is_first():
         return 0
     overlaps = find_overlaps(plan, root=root, machine=machine)

@@ -1,6 +1,6 @@
 """Results of older requests of a folder on the board: in notes, and on request in a table.
 
-older_notes(board)      # ['Older: of 2026-11-28 09:33:37 UTC: tiny + none, xnli in de: other test rows.']
+older_notes(board)      # ['Older: of 2026-11-28 09:33:37 UTC: tiny + none, xnli in de: differs in test rows.']
 parts = older_section(board)
 """
 
@@ -23,7 +23,7 @@ def older_text(entry: Mapping[str, Json]) -> str:
     """An older result in words: its date, what it is of, and how it differs from what stands in its place."""
     seeds = [str(seed) for seed in entry["seeds"] if seed is not None]
     what = f"{arm_text(entry)}, {entry['task']} in {listed(entry['languages'])}" + (f", seed {listed(seeds)}" if seeds else "")
-    return f"of {_date(entry)}: {what}: {_differences(entry)}"
+    return f"of {_date(entry)}: {what}: differs in {_differences(entry)}"
 
 
 def older_section(board: Mapping[str, Json]) -> list[str]:

@@ -181,5 +181,5 @@ def _contradiction(key: CellKey, cell: AskedCell, other: AskedCell) -> UserError
         where=str(cell.request.path),
         expected=f"{other.asked.score}, as in {other.request.path}",
         found=str(cell.asked.score),
-        todo="data, tasks or settings differ: give the command that is right once more (the newest counts), or make a board for each",
+        todo="data, tasks or settings differ: give the right command once more (the newest counts), or make a board for each",
     )

@@ -1,7 +1,7 @@
 """What older requests of a run folder had in the place of cells that newer ones have asked for again, and what differs.
 
-    results = older_results(settled.older)
-    results[0].date, results[0].languages, results[0].differs       # '2026-11-28T09:33:37Z', ('de',), ('test rows',)
+results = older_results(settled.older)
+results[0].date, results[0].languages, results[0].differs       # '2026-11-28T09:33:37Z', ('de',), ('test rows',)
 """
 
 import re
