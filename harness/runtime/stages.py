@@ -191,14 +191,45 @@ def forget(folder: Path) -> None:
 @contextlib.contextmanager
 def lock(folder: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold the stage's lock; yields False at once if another process has it and `wait` is off."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("a") as handle:
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
+            handle = (folder / LOCK_FILE).open("a")
+        except FileNotFoundError:
+            if (folder / LOCK_FILE).is_symlink():
+                raise
+            continue  # the folder was removed just now: see harness/report/cleaning.py
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            if not _is_same_file(folder / LOCK_FILE, handle.fileno()):
+                continue  # removed while this process waited: a lock on it would keep nobody out
+            try:
+                yield True
+            finally:
+                fcntl.flock(handle, fcntl.LOCK_UN)
             return
-        try:
-            yield True
-        finally:
-            fcntl.flock(handle, fcntl.LOCK_UN)
+
+
+def _is_same_file(path: Path, handle: int) -> bool:
+    """Whether a path still is the file that was opened."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(handle))
+
+
+def is_held(folder: Path) -> bool:
+    """Whether some process has the lock of a stage; the folder is left as it is."""
+    try:
+        with (folder / LOCK_FILE).open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

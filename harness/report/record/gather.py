@@ -86,7 +86,7 @@ def gather(folders: Sequence[Path], *, requests: Sequence[str] | None = None) ->
     Raises UserError for folders that are no runs and for runs that contradict each other.
     """
     roots = sorted(set(folders))
-    found = [FoundRequest(root, path, read_request(path)) for root in roots for path in _request_files(root, requests)]
+    found = [FoundRequest(root, path, read_request(path)) for root in roots for path in request_files(root, requests)]
     errors: list[UserError] = []
     wrong = cache(lambda folder: wrong_with(folder, only=READ_FILES))
     settled = settle(found, errors)
@@ -122,7 +122,8 @@ def gather(folders: Sequence[Path], *, requests: Sequence[str] | None = None) ->
     )
 
 
-def _request_files(root: Path, names: Sequence[str] | None) -> list[Path]:
+def request_files(root: Path, names: Sequence[str] | None = None) -> list[Path]:
+    """The request files of a run folder (all, or those of these names); raises UserError where there are none."""
     paths = [path for path in sorted((root / "requests").glob("*.json")) if names is None or path.name in names]
     if not paths:
         expected = "a folder that a run wrote, with requests/*.json"
