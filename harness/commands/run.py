@@ -89,10 +89,13 @@ def run(args: argparse.Namespace) -> int:
         return 1
     from harness.report.board.board import build_board, write_board
     from harness.report.board.markdown import markdown
+    from harness.report.board.notes import stand_ins
 
     board = build_board([root], requests=[request.name], references=references)
     write_board(board, root / "leaderboard.json")
     out(markdown(board))
+    for text in stand_ins(board):
+        say(f"note: {text}")
     say(f"board: {root / 'leaderboard.json'}{_of_others(root)}")
     return 1 if report.failed or report.not_run or blocked else 0
 

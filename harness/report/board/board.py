@@ -216,6 +216,7 @@ def _task_entry(arm: Arm, task: str, found: TaskNumbers, material: Material) -> 
         "metrics": _metric_means(found),
         "options": _options(found, material, material.tasks[task].type),
         "partial": arm.limit is not None,
+        "stands_in_for": material.tasks[task].stands_in_for,
         "same_task": any(cell.asked.same_task for cell in found.cells),
         "synthetic": any(cell.asked.synthetic for cell in found.cells),
         "counts": {
@@ -262,9 +263,16 @@ def _group_entries(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Mater
                 "missing": {task: list(langs) for task, langs in found.missing.items()},
                 "same_task": any(cell.asked.same_task for task in group.tasks if task in numbers for cell in numbers[task].cells),
                 "partial": arm.limit is not None,
+                "stands_in_for": "; ".join(_stand_ins(group.tasks, material)),
             }
         )
     return entries
+
+
+def _stand_ins(tasks: Sequence[str], material: Material) -> list[str]:
+    """The metrics for which others stand in among some tasks, each once."""
+    found = [material.tasks[task].stands_in_for for task in tasks if task in material.tasks]
+    return list(dict.fromkeys(name for name in found if name))
 
 
 def _language_groups(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Material) -> list[Json]:

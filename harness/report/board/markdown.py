@@ -16,6 +16,7 @@ from harness.report.board.number_format import (
     NOTHING,
     PARTIAL,
     SAME,
+    STAND_IN,
     UNREAD,
     UNREAD_SHARE,
     bracketed,
@@ -37,6 +38,7 @@ LIFT = (
     "Score with the intermediate task minus score without it: same backbone, target, languages, recipe and seeds; "
     "the paired interval in brackets."
 )
+STAND_IN_MEANS = "not the metric that the task's file names first, which is not computed here (see the notes)"
 GAP = "English minus the mean of the other languages; lower is better."
 
 
@@ -87,6 +89,7 @@ def _legend(board: Mapping[str, Json]) -> str:
             f"over {UNREAD_SHARE * 100:.0f} % of a language's text did not reach the model (see the notes)",
             any(unread(numbers) for e in board["task_scores"] for numbers in e["languages"].values()),
         ),
+        (STAND_IN, STAND_IN_MEANS, any(e["stands_in_for"] for e in board["task_scores"])),
     ]
     text = f"Mean over languages, 0 to 100, ± half of the {level} % interval over test examples."
     text += " Several training seeds: their mean, with their standard deviation as sd." if has_many_seeds(board) else ""
@@ -132,7 +135,8 @@ def _languages(lines: Lines, task: str) -> list[str]:
             if entry["intermediate"] != NONE:
                 lifts = [numbers["lift"] if numbers else None for numbers in found]
                 columns.append(Column("lift", [plus_minus(lift, sign="+") if lift else NOTHING for lift in lifts]))
-        parts += [f"### {task}: {model}", *_metric_lines(lines, entries), folded(columns)]
+        mark = STAND_IN if lines.board["tasks"][task]["stands_in_for"] else ""
+        parts += [f"### {mark}{task}: {model}", *_metric_lines(lines, entries), folded(columns)]
     return parts
 
 

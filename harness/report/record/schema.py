@@ -81,6 +81,8 @@ class RequestedTask(Spec):
     "What a reader of a score must know."
     same_task: tuple[str, ...] = ()
     "Intermediate tasks that are its own training data."
+    stands_in_for: str = ""
+    "The metric that the task's file names first, where it has no number here and the score is of another."
     trained: bool = True
     "Whether it has a target phase."
 

@@ -98,6 +98,7 @@ def _task(plan: Plan, task: ResolvedTask) -> RequestedTask:
         chance=spec.chance,
         notes=(*spec.notes, *shown),
         same_task=spec.same_task,
+        stands_in_for=spec.stands_in_for,
         trained=any(cell.train and cell.task == spec.task for cell in plan.cells),
     )
 
