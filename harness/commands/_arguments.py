@@ -1,21 +1,25 @@
 """The flags that several commands share, and what they become.
 
-add_request_arguments(parser); request = request_of(args); machine = machine_of(args, catalog)
+add_request_arguments(parser); request = request_of(args); machine = machine_of(args, catalog, place_of(args))
 """
 
 import argparse
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.api.errors import UserError, collecting, raise_all
 from harness.api.hardware import check_device
 from harness.api.printing import printable
-from harness.data.locations import DataPlace
+from harness.data.locations import DATA_DIR_VARIABLE, DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.intermediate import NO_INTERMEDIATE
 from harness.planning.plan import Plan, make_plan
 from harness.planning.request import RunRequest
+from harness.report.record.dates import remembered_data_dir
 from harness.runtime.machine import Machine
+from harness.runtime.processes import is_first
 
 MAX_REMARKS = 5
 "Remarks on names that two files have which are printed at most."
@@ -32,7 +36,9 @@ def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of your own tasks, groups, recipes and presets, or of lm-eval's task files (may be repeated)",
     )
     parser.add_argument(
-        "--data_dir", metavar="DIR", help="local mirror of hub datasets: DIR/<org>/<name>/... (default: $HARNESS_DATA_DIR)"
+        "--data_dir",
+        metavar="DIR",
+        help="local mirror of hub datasets: DIR/<org>/<name>/... (default: $HARNESS_DATA_DIR, then that of the run folder)",
     )
 
 
@@ -124,9 +130,18 @@ def print_remarks(catalog: Catalog) -> None:
         say(f"note: {remark}")
 
 
-def place_of(args: argparse.Namespace) -> DataPlace:
-    """Where data are looked for."""
-    return DataPlace.resolve(args.data_dir, trust_task_code=args.trust_task_code)
+def place_of(args: argparse.Namespace, *, runs: Sequence[Path] = ()) -> DataPlace:
+    """Where data are looked for; where nothing is said, as the newest command in the folders `runs` had it."""
+    data_dir = args.data_dir
+    if data_dir is None and not os.environ.get(DATA_DIR_VARIABLE) and (found := remembered_data_dir(runs)):
+        if found.is_dir():
+            data_dir = str(found)
+            note = f"--data_dir {found}, as the newest command in this folder had it"
+        else:
+            note = f"the --data_dir of the newest command in this folder, {found}, is gone: give --data_dir if it has moved"
+        if is_first():
+            say(f"note: {note}")
+    return DataPlace.resolve(data_dir, trust_task_code=args.trust_task_code)
 
 
 def request_of(args: argparse.Namespace) -> RunRequest:
@@ -151,7 +166,7 @@ def request_of(args: argparse.Namespace) -> RunRequest:
     )
 
 
-def machine_of(args: argparse.Namespace, catalog: Catalog) -> Machine:
+def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> Machine:
     """The knobs of this machine."""
     for name in ("batch_tokens", "save_every"):
         value = getattr(args, name)
@@ -160,7 +175,7 @@ def machine_of(args: argparse.Namespace, catalog: Catalog) -> Machine:
     if args.device is not None:
         check_device(args.device)
     return Machine(
-        place=place_of(args),
+        place=place,
         device_name=args.device,
         batch_tokens=args.batch_tokens,
         save_every=args.save_every,
@@ -171,14 +186,14 @@ def machine_of(args: argparse.Namespace, catalog: Catalog) -> Machine:
     )
 
 
-def plan_of(args: argparse.Namespace, catalog: Catalog) -> tuple[Plan, Machine]:
+def plan_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> tuple[Plan, Machine]:
     """What is asked for, and where it is to run; raises every mistake of both at once."""
     errors: list[UserError] = []
     machine = plan = None
     with collecting(errors):
-        machine = machine_of(args, catalog)
+        machine = machine_of(args, catalog, place)
     with collecting(errors):
-        plan = make_plan(request_of(args), catalog=catalog, place=place_of(args))
+        plan = make_plan(request_of(args), catalog=catalog, place=place)
     raise_all(errors)
     assert plan is not None
     assert machine is not None

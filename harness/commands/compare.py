@@ -25,6 +25,7 @@ import argparse
 
 from harness.api.errors import UserError
 from harness.commands._arguments import comma_separated, out, say
+from harness.report.board.older_results import older_text
 from harness.report.comparison import Scope, compare, find_systems, markdown, write_comparison
 from harness.report.comparison.document import SAMPLES
 from harness.report.comparison.rows import BREAKDOWNS
@@ -60,6 +61,9 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("must be at least 1", where="--samples", found=str(args.samples))
     scope = Scope(tasks=comma_separated(args.tasks), languages=comma_separated(args.languages))
     a, b = find_systems(args.systems, a=args.a, b=args.b, scope=scope)
+    older = dict.fromkeys(older_text(result.entry()) for system in (a, b) for result in system.material.older)
+    for text in older:
+        say(f"note: left out, older: {text}")
     document = compare(a, b, by=args.by, samples=args.samples, seed=args.seed)
     if args.output:
         write_comparison(document, args.output)

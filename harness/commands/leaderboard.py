@@ -2,6 +2,7 @@
 
 python run_eval.py leaderboard runs/x runs/y --output leaderboard.json
 python run_eval.py leaderboard runs/x --by family,covered --references xlmr_large_xtreme,mt5_base
+python run_eval.py leaderboard runs/x --older show        # with the scores of older requests that newer ones took the place of
 """
 
 import argparse
@@ -31,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--references", default="", metavar="NAME,...", help="published numbers to show beside the scores (see `ls references`)"
     )
+    parser.add_argument(
+        "--older",
+        choices=("list", "show", "drop"),
+        default="list",
+        help="what older requests had in the place of newer ones: list what differs, show their scores too, or drop them",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,10 +56,12 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(f"{folder} is no run folder", expected="the --output_path of a run, which has a folder `requests`")
     references = named_references(args.references)
     board = build_board(args.folders, references=references)
+    if args.older == "drop":
+        board["older"] = []
     for name in unused_references(references, board):
         say(f"no published number of {name} is of a task on this board")
     if args.output:
         write_board(board, args.output)
         say(f"board: {args.output}")
-    out(markdown(board, by=by))
+    out(markdown(board, by=by, older=args.older == "show"))
     return 0

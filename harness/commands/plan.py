@@ -13,6 +13,7 @@ from harness.commands._arguments import (
     add_request_arguments,
     catalog_of,
     out,
+    place_of,
     plan_of,
     print_remarks,
     say,
@@ -40,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the plan; 2 if some rows are wrong, 1 if some scores are blocked."""
     root = output_folder(args.output_path, where="--output_path")
     catalog = catalog_of(args)
-    plan, machine = plan_of(args, catalog)
+    place = place_of(args, runs=[root])
+    plan, machine = plan_of(args, catalog, place)
     print_remarks(catalog)
     numbers = estimate(plan, root=root, machine=machine)
     done = finished_stages(root)

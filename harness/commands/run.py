@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     root = output_folder(args.output_path, where="--output_path")
     references = named_references(args.references)
     catalog = catalog_of(args)
-    plan, machine = plan_of(args, catalog)
+    place = place_of(args, runs=[root])
+    plan, machine = plan_of(args, catalog, place)
     print_remarks(catalog)
     if is_first():
         make_output_folder(root, where="--output_path")
@@ -81,22 +82,25 @@ def run(args: argparse.Namespace) -> int:
         if is_first():
             say(f"{len(found)} degenerate runs: again with other seeds")
             request.unlink()
-        plan = make_plan(again, catalog=catalog, place=place_of(args))
+        plan = make_plan(again, catalog=catalog, place=place)
     if not is_first():
         return 0
     overlaps = find_overlaps(plan, root=root, machine=machine)
     failures = [(stage.name, error) for stage, error in report.failed]
-    write_request(plan, catalog=catalog, root=root, overlaps=overlaps, failures=failures, replaced=replaced)
+    write_request(plan, catalog=catalog, root=root, overlaps=overlaps, failures=failures, replaced=replaced, is_end=True)
     blocked = _tell(plan, report)
     if not any(cell.score and cell.score.is_done(root) for cell in plan.cells):
         return 1
     from harness.report.board.board import build_board, write_board
     from harness.report.board.markdown import markdown
+    from harness.report.board.notes import stand_ins
 
     board = build_board([root], requests=[request.name], references=references)
     write_board(board, root / "leaderboard.json")
     out(markdown(board))
-    say(f"board: {root / 'leaderboard.json'}")
+    for text in stand_ins(board):
+        say(f"note: {text}")
+    say(f"board: {root / 'leaderboard.json'}{_of_others(root)}")
     return 1 if report.failed or report.not_run or blocked else 0
 
 
@@ -118,6 +122,12 @@ def _execute(
     from harness.executors.local import execute  # imports torch
 
     return execute(plan.stages, root=root, machine=machine, verify=args.verify), request
+
+
+def _of_others(root: Path) -> str:
+    """That the board is of this command alone, where the folder holds other requests."""
+    number = len(list((root / "requests").glob("*.json"))) - 1
+    return f" (of this command; `leaderboard {root}` has those of {number} more)" if number else ""
 
 
 def _replacement(run: DegenerateRun, plan: Plan, again: RunRequest | None) -> dict[str, object]:

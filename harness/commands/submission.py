@@ -61,7 +61,7 @@ def _export(args: argparse.Namespace) -> int:
         args.folders,
         args.output,
         wanted=Wanted(model=args.model, intermediate=args.intermediate, recipe=args.recipe, seed=args.seed),
-        folders=DataFolders(place=place_of(args), task_folders=catalog.task_folders()),
+        folders=DataFolders(place=place_of(args, runs=args.folders), task_folders=catalog.task_folders()),
         gold=args.gold,
         partial=args.partial,
     )

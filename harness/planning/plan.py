@@ -10,6 +10,7 @@ Everything that is wrong with the request comes out together here; data that are
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
 
 from harness.api.errors import UserError, collecting, raise_all
@@ -99,6 +100,8 @@ class Plan:
     "The intermediate settings by name."
     cells: Sequence[PlannedCell]
     trainings: Sequence[PlannedTraining] = ()
+    data_dir: Path | None = None
+    "Where its data were looked for, besides the hub."
 
     @cached_property
     def stages(self) -> list[AnyStage]:
@@ -200,6 +203,7 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
         settings={setting.name: setting for setting in settings},
         cells=cells,
         trainings=_trainings(builder, resolved, settings, cells),
+        data_dir=place.data_dir,
     )
 
 

@@ -211,6 +211,8 @@ class TaskSpec(Spec):
     "Intermediate tasks that are this task's own training data; their cells are marked."
     notes: tuple[str, ...] = ()
     "What a reader of a score must know; printed by `show` and kept on the board."
+    stands_in_for: str = ""
+    "The metric that lm-eval's file names first, where it has no number here and the score is of another; made with `lm_eval`."
     lm_eval: LmEvalTask | None = None
     "What a task file of lm-evaluation-harness says; made when such a file is read, never written by hand."
 

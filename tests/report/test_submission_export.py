@@ -176,7 +176,10 @@ def test_files_have_the_official_shapes(tmp_path: Path) -> None:
     assert [asked["id"] for asked in first["qas"]] == ["x1", "x2"]
     assert first["qas"][0]["answers"][1] == {"text": "house", "answer_start": 8}
     assert second["context"][1:] == "elsewhere"
-    assert any(note.startswith("xnli: not XTREME's test set") for note in written.notes)
+    said = {note.partition(":")[0]: note for note in written.notes if "not the whole of XTREME's test set" in note}
+    assert set(said) == set(SPECS)  # of exactly those tasks, and each with its languages
+    assert said["xnli"].endswith("(its label files do not fit these files): de 7 (XTREME: 5,010)")
+    assert said["mlqa"].endswith("(what has no answer here scores 0 there): de 3 (XTREME: 4,517)")
 
 
 def test_an_ambiguous_or_incomplete_run_is_refused_with_what_there_is(tmp_path: Path) -> None:
@@ -208,6 +211,17 @@ def test_an_ambiguous_or_incomplete_run_is_refused_with_what_there_is(tmp_path: 
         export([root], out, wanted=Wanted(intermediate="none", seed=1), folders=run.folders, partial=True)
     with pytest.raises(UserError, match="need a folder each"):
         export([root], tmp_path / "a", wanted=Wanted(), folders=run.folders, gold=tmp_path / "a" / "gold", partial=True)
+
+
+def test_a_killed_run_that_predicted_nothing_is_no_second_recipe(tmp_path: Path) -> None:
+    run = FinishedRun(tmp_path)
+    run.cell("xnli", "de")
+    unborn = {"score": "score/never-0123456789", "predict": "predict/never-0123456789"}
+    run.cells += [{**run.cells[0], **unborn, "recipe": "long", "seed": seed} for seed in (1, 7)]
+    written = export([run.write()], tmp_path / "out", wanted=Wanted(), folders=run.folders, partial=True)
+    assert set(written.tasks["xnli"].cells) == {"de"}
+    with pytest.raises(UserError, match="de \\(not finished\\)"):
+        export([run.root], tmp_path / "other", wanted=Wanted(recipe="long", seed=1), folders=run.folders)
 
 
 def test_rows_that_changed_since_the_prediction_are_refused(tmp_path: Path) -> None:

@@ -31,6 +31,9 @@ REFUSED = {
     "chrf": [(["a"], ["a"]), ("a", []), ("a", [1])],
     "lm_eval_mean": [({"values": {"value": "1"}}, 1), ("a", "a"), (["O"], ["O"])],
     "lm_eval_f1": [({"values": {"value": [2, 1]}}, 1), ({"values": {"value": 1}}, 1), ("a", "a")],
+    "lm_eval_weighted_f1": [({"values": {"value": [[2], 1]}}, 1), ({"values": {"value": 1}}, 1), ("a", "a")],
+    "lm_eval_micro_f1": [({"values": {"value": [2, None]}}, 1), ({"values": {"value": 1}}, 1), ("a", "a")],
+    "lm_eval_mcc": [({"values": {"value": [2, 1]}}, 1), ({"values": {"value": 1}}, 1), ("a", "a")],
     "lm_eval_bleu": [({"values": {"value": "a"}}, 1), ({"values": {"value": [1, "a"]}}, 1), ("a", "a")],
     "lm_eval_chrf": [({"values": {"value": "a"}}, 1), ({"values": {"value": [1, "a"]}}, 1), ("a", "a")],
 }

@@ -102,12 +102,13 @@ class WrittenRun:
         route="head",
         given=None,
         facts=None,
+        rows="rows",
         **how,
     ):
         """Ask for a cell and, if `finished`, leave its stages; `chain` are its train stages (made here by default).
 
         `given` are its predictions, in place of made-up ones.
-        `facts` are what its prediction says of itself.
+        `facts` are what its prediction says of itself, `rows` begins the fingerprint of its test rows.
         """
         spec, metrics = self.tasks[name]
         if chain is None:
@@ -120,7 +121,7 @@ class WrittenRun:
             lang=lang,
             options={},
             spec=SPEC,
-            data=f"rows-{name}-{lang}",
+            data=f"{rows}-{name}-{lang}",
             head=name if route == "head" else None,
             limit=self.limit,
         )

@@ -18,10 +18,11 @@ from harness.report.board.means import Arm, GroupNumbers, TaskNumbers, arms_of, 
 from harness.report.board.number_format import NONE
 from harness.report.board.references import reference_entries
 from harness.report.board.seeds import degenerate_seeds, degenerate_stages, over_seeds
-from harness.report.record.gather import CellKey, CellRecord, Material, gather
+from harness.report.record.gather import CellRecord, Material, gather
+from harness.report.record.newest import CellKey
 from harness.report.record.stage_facts import portable
 from harness.report.schema_check import check_schema
-from harness.runtime.stages import write_json
+from harness.runtime.stages import canonical, write_json
 from harness.scoring.bootstrap import LEVEL, SAMPLES, BootstrapEstimate, summarise
 from harness.scoring.sums import ordered_mean
 from harness.specs.model import Spec
@@ -70,6 +71,8 @@ def build_board(
         "failures": [dict(failure) for failure in material.failures],
         "stages": dict(material.stages),
         "environments": dict(material.environments),
+        "requests": sorted(portable(material.requests), key=canonical),
+        "older": [result.entry() for result in material.older],
     }
     plain: dict[str, Json] = portable(board)
     return plain
@@ -213,6 +216,7 @@ def _task_entry(arm: Arm, task: str, found: TaskNumbers, material: Material) -> 
         "metrics": _metric_means(found),
         "options": _options(found, material, material.tasks[task].type),
         "partial": arm.limit is not None,
+        "stands_in_for": material.tasks[task].stands_in_for,
         "same_task": any(cell.asked.same_task for cell in found.cells),
         "synthetic": any(cell.asked.synthetic for cell in found.cells),
         "counts": {
@@ -259,9 +263,16 @@ def _group_entries(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Mater
                 "missing": {task: list(langs) for task, langs in found.missing.items()},
                 "same_task": any(cell.asked.same_task for task in group.tasks if task in numbers for cell in numbers[task].cells),
                 "partial": arm.limit is not None,
+                "stands_in_for": "; ".join(_stand_ins(group.tasks, material)),
             }
         )
     return entries
+
+
+def _stand_ins(tasks: Sequence[str], material: Material) -> list[str]:
+    """The metrics for which others stand in among some tasks, each once."""
+    found = [material.tasks[task].stands_in_for for task in tasks if task in material.tasks]
+    return list(dict.fromkeys(name for name in found if name))
 
 
 def _language_groups(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Material) -> list[Json]:

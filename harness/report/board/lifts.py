@@ -16,7 +16,8 @@ import numpy as np
 
 from harness.api.errors import UserError, raise_all
 from harness.report.board.number_format import NONE
-from harness.report.record.gather import CellKey, CellRecord
+from harness.report.record.gather import CellRecord
+from harness.report.record.newest import CellKey
 from harness.report.record.schema import RequestedTask
 from harness.runtime.stages import read_json
 from harness.scoring.bootstrap import BootstrapEstimate, CellStatistics, difference, estimates

@@ -16,6 +16,7 @@ from harness.report.board.number_format import (
     NOTHING,
     PARTIAL,
     SAME,
+    STAND_IN,
     UNREAD,
     UNREAD_SHARE,
     bracketed,
@@ -23,6 +24,7 @@ from harness.report.board.number_format import (
     plus_minus,
     unread,
 )
+from harness.report.board.older_results import older_section
 from harness.report.board.references import published_languages, reference_sections
 from harness.report.board.seeds import has_many_seeds, seed_section
 from harness.report.board.table_rows import Lines
@@ -36,13 +38,15 @@ LIFT = (
     "Score with the intermediate task minus score without it: same backbone, target, languages, recipe and seeds; "
     "the paired interval in brackets."
 )
+STAND_IN_MEANS = "not the metric that the task's file names first, which is not computed here (see the notes)"
 GAP = "English minus the mean of the other languages; lower is better."
 
 
-def markdown(board: Mapping[str, Json], *, by: Sequence[str] = ()) -> str:
+def markdown(board: Mapping[str, Json], *, by: Sequence[str] = (), older: bool = False) -> str:
     """The whole page; lines fit 160 columns, tables of many columns are split.
 
-    `by` names groupings of languages (family, script, word_order, covered) to show the means of.
+    `by` names groupings of languages (family, script, word_order, covered) to show the means of; `older` also shows the scores
+    of older requests, in whose place others stand.
     """
     lines = Lines(board)
     parts = ["# Leaderboard"]
@@ -61,6 +65,7 @@ def markdown(board: Mapping[str, Json], *, by: Sequence[str] = ()) -> str:
     for task in board["task_order"]:
         parts += [*_languages(lines, task), *published_languages(board, task)]
     parts += training_table(board)
+    parts += older_section(board) if older else []
     parts += note_list(board)
     return "\n\n".join(parts) + "\n"
 
@@ -84,6 +89,7 @@ def _legend(board: Mapping[str, Json]) -> str:
             f"over {UNREAD_SHARE * 100:.0f} % of a language's text did not reach the model (see the notes)",
             any(unread(numbers) for e in board["task_scores"] for numbers in e["languages"].values()),
         ),
+        (STAND_IN, STAND_IN_MEANS, any(e["stands_in_for"] for e in board["task_scores"])),
     ]
     text = f"Mean over languages, 0 to 100, ± half of the {level} % interval over test examples."
     text += " Several training seeds: their mean, with their standard deviation as sd." if has_many_seeds(board) else ""
@@ -129,7 +135,8 @@ def _languages(lines: Lines, task: str) -> list[str]:
             if entry["intermediate"] != NONE:
                 lifts = [numbers["lift"] if numbers else None for numbers in found]
                 columns.append(Column("lift", [plus_minus(lift, sign="+") if lift else NOTHING for lift in lifts]))
-        parts += [f"### {task}: {model}", *_metric_lines(lines, entries), folded(columns)]
+        mark = STAND_IN if lines.board["tasks"][task]["stands_in_for"] else ""
+        parts += [f"### {mark}{task}: {model}", *_metric_lines(lines, entries), folded(columns)]
     return parts
 
 

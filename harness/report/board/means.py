@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from harness.report.board.lifts import ScoredCell
-from harness.report.record.gather import CellKey, CellRecord
+from harness.report.record.gather import CellRecord
+from harness.report.record.newest import CellKey
 from harness.report.record.schema import RequestedGroup, RequestedTask
 from harness.scoring.bootstrap import BootstrapEstimate, difference, mean_of
 from harness.scoring.sums import ordered_mean

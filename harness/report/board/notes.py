@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.api.protocols import Json
-from harness.report.board.number_format import UNREAD, arm_text, collected, listed, unread
+from harness.report.board.number_format import STAND_IN, UNREAD, arm_text, collected, listed, unread
+from harness.report.board.older_results import older_notes
 from harness.report.board.table_rows import arm_key
 from harness.report.board.tables import Column, in_blocks
 
@@ -41,6 +42,7 @@ def _number(value: Any) -> str:
 def note_list(board: Mapping[str, Json]) -> list[str]:
     """The section of notes; empty if there is nothing to note."""
     found = [
+        *(f"{STAND_IN} {text}." for text in stand_ins(board)),
         *_partial(board),
         *_incomplete(board),
         *_missing(board),
@@ -56,10 +58,21 @@ def note_list(board: Mapping[str, Json]) -> list[str]:
         *_scaling(board),
         *(f"{task}: {note}" for task in board["task_order"] for note in board["tasks"][task]["notes"]),
         *(f"{name}: {pitfall}" for name, model in board["models"].items() for pitfall in model["pitfalls"]),
+        *older_notes(board),
         *(f"Failed: {entry['stage']}: {_first_line(entry['error'])}" for entry in board["failures"]),
         *_environments(board),
     ]
     return ["## Notes", "\n".join(f"- {text}" for text in found)] if found else []
+
+
+def stand_ins(board: Mapping[str, Json]) -> list[str]:
+    """The tasks whose score is not that of the metric which their files name first, with what stands in its place."""
+    tasks = ((task, board["tasks"][task]) for task in board["task_order"])
+    pairs = [((spec["stands_in_for"], ", ".join(spec["score"])), task) for task, spec in tasks if spec["stands_in_for"]]
+    return [
+        f"{listed(names)}: the first metric of the file, {asked}, is not computed here; {given} stands in its place"
+        for (asked, given), names in collected(pairs).items()
+    ]
 
 
 def _cells(number: int) -> str:

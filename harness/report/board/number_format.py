@@ -10,7 +10,7 @@ from harness.api.protocols import Json
 
 NOTHING = "–"
 NONE = "none"
-SAME, PARTIAL, INCOMPLETE, UNREAD = "†", "‡", "*", "°"
+SAME, PARTIAL, INCOMPLETE, UNREAD, STAND_IN = "†", "‡", "*", "°", "¶"
 UNREAD_SHARE = 0.1
 "Share of unknown tokens, or of empty inputs, above which a score is marked."
 _MANY = 12
@@ -18,12 +18,13 @@ _MANY = 12
 
 
 def marks(entry: Mapping[str, Json]) -> str:
-    """The marks of a mean: same task, sample, incomplete, of languages that the tokenizer does not know."""
+    """The marks of a mean: same task, sample, incomplete, of languages that the tokenizer does not know, of another metric."""
     used = {
         SAME: entry.get("same_task"),
         PARTIAL: entry["partial"],
         INCOMPLETE: not entry.get("complete", True),
         UNREAD: any(unread(numbers) for numbers in (entry.get("languages") or {}).values()),
+        STAND_IN: entry.get("stands_in_for"),
     }
     return "".join(mark for mark, is_used in used.items() if is_used)
 

@@ -12,7 +12,8 @@ from harness.report.board.lifts import ScoredCell
 from harness.report.board.means import TaskNumbers
 from harness.report.board.number_format import NOTHING, arm_text, listed
 from harness.report.board.table_rows import Lines
-from harness.report.record.gather import CellKey, Material
+from harness.report.record.gather import Material
+from harness.report.record.newest import CellKey
 from harness.scoring.sums import ordered_mean
 
 SEEDS = (

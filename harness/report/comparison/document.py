@@ -181,6 +181,7 @@ def _task(task: RequestedTask) -> Json:
         "type": task.type,
         "version": task.version,
         "score": list(task.score),
+        "stands_in_for": task.stands_in_for,
         "signatures": {name: METRICS.load(name).SIGNATURE for name in names},
         "thresholds": calibrated or any(METRICS.load(name).CHOOSES_THRESHOLDS for name in names),
         "languages": len(task.languages),

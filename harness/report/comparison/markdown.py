@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from harness.api.protocols import Json
 from harness.report.board.markdown import SYNTHETIC
-from harness.report.board.number_format import INCOMPLETE, NOTHING, PARTIAL, SAME, bracketed, signed
+from harness.report.board.number_format import INCOMPLETE, NOTHING, PARTIAL, SAME, STAND_IN, bracketed, signed
 from harness.report.board.tables import Column, in_blocks
 from harness.report.comparison.rows import LANGUAGE, TASK
 from harness.report.comparison.significance import EXACT_ITEMS
@@ -54,7 +54,7 @@ def _contrast(a: Mapping[str, Json], b: Mapping[str, Json], document: Mapping[st
 
 
 def _table(rows: Sequence[Mapping[str, Json]], document: Mapping[str, Json]) -> str:
-    keys = [Column("task", [_task(row) for row in rows], left=True)]
+    keys = [Column("task", [_task(row, document) for row in rows], left=True)]
     if document["by"] != TASK:
         keys.append(
             Column("lang" if document["by"] == LANGUAGE else document["by"], [str(row["group"]) for row in rows], left=True)
@@ -77,9 +77,10 @@ def _table(rows: Sequence[Mapping[str, Json]], document: Mapping[str, Json]) -> 
     return in_blocks(keys, columns)
 
 
-def _task(row: Mapping[str, Json]) -> str:
+def _task(row: Mapping[str, Json], document: Mapping[str, Json]) -> str:
     marks = (SAME if row["same_task"] else "") + (PARTIAL if row["partial"] else "")
     marks += INCOMPLETE if row["missing"] or row["uneven_seeds"] else ""
+    marks += STAND_IN if any(document["tasks"][task]["stands_in_for"] for task in row["tasks"]) else ""
     return (row["task"] or f"{OVER_TASKS} ({len(row['tasks'])})") + marks
 
 
@@ -136,6 +137,12 @@ def _legend(document: Mapping[str, Json], num_tables: int) -> list[str]:
         (INCOMPLETE, "languages or seeds are missing", any(row["missing"] or row["uneven_seeds"] for row in rows)),
     ]
     texts += [f"{mark} {meaning}." for mark, meaning, is_used in used if is_used]
+    texts += [
+        f"{STAND_IN} {name}: the first metric of its file, {task['stands_in_for']}, is not computed here; "
+        f"{', '.join(task['score'])} stands in its place."
+        for name, task in document["tasks"].items()
+        if task["stands_in_for"]
+    ]
     texts += [f"{name}: its thresholds are taken as given; that they were chosen adds no doubt here." for name in given]
     texts += [
         f"{row['task'] or OVER_TASKS}{'' if row['group'] is None else ', ' + row['group']}: without {_lacking(row['missing'])}."

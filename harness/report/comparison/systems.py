@@ -14,7 +14,8 @@ from typing import NamedTuple, TypeAlias
 
 from harness.api.errors import UserError, did_you_mean
 from harness.report.board.number_format import NONE
-from harness.report.record.gather import CellKey, CellRecord, Material, gather
+from harness.report.record.gather import CellRecord, Material, gather
+from harness.report.record.newest import CellKey
 
 FIELDS = ("model", "intermediate", "recipe", "route", "limit", "seed")
 "What a selector can name."

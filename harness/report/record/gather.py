@@ -3,17 +3,20 @@
     material = gather([Path("runs/a"), Path("runs/b")])
     material.cells, material.stages
 
-The same folders in any order give the same material: duplicates are merged, contradictions are errors.
+The same folders in any order give the same material: duplicates are merged, contradictions are errors.  Within a folder the
+newest request of a cell wins (`newest.py`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from harness.api.errors import UserError, raise_all
 from harness.api.protocols import Json
+from harness.report.record.newest import MODEL_IDENTITY, TASK_IDENTITY, CellKey, FoundRequest, settle
+from harness.report.record.older import OlderResult, older_results
 from harness.report.record.schema import (
     Overlap,
     Replaced,
@@ -32,21 +35,6 @@ from harness.specs.model import Spec
 S = TypeVar("S", bound=Spec)
 READ_FILES = ("args.json", "train.json", SCORE_FILE, STATS_FILE)
 "What a board reads of finished stages, besides done.json."
-_MODEL_IDENTITY = ("adapter", "fingerprint", "dtype")
-_TASK_IDENTITY = ("type", "version", "score", "chance")
-
-
-class CellKey(NamedTuple):
-    """What a score is of; one row of the board."""
-
-    model: str
-    intermediate: str
-    task: str
-    lang: str
-    seed: int | None
-    recipe: str | None
-    route: str
-    limit: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +74,10 @@ class Material:
     failures: Sequence[Mapping[str, str]]
     replaced: Sequence[Replaced]
     "Degenerate seeds for which others were trained."
+    requests: Sequence[Mapping[str, Json]] = ()
+    "Arguments of the commands that it is of."
+    older: Sequence[OlderResult] = ()
+    "What older requests had in the place of some cells."
 
 
 def gather(folders: Sequence[Path], *, requests: Sequence[str] | None = None) -> Material:
@@ -94,37 +86,44 @@ def gather(folders: Sequence[Path], *, requests: Sequence[str] | None = None) ->
     Raises UserError for folders that are no runs and for runs that contradict each other.
     """
     roots = sorted(set(folders))
-    found = [(root, path, read_request(path)) for root in roots for path in _request_files(root, requests)]
+    found = [FoundRequest(root, path, read_request(path)) for root in roots for path in request_files(root, requests)]
     errors: list[UserError] = []
     wrong = cache(lambda folder: wrong_with(folder, only=READ_FILES))
-    cells = _cells(found, roots, errors, wrong=wrong)
-    read = [request for _, _, request in found]
-    models = _merged("model", ((portable(n), m) for r in read for n, m in r.models.items()), _MODEL_IDENTITY, errors)
-    tasks = _merged("task", (item for r in read for item in r.tasks.items()), _TASK_IDENTITY, errors)
-    groups = _merged("group", (item for r in read for item in r.groups.items()), ("aggregate",), errors)
+    settled = settle(found, errors)
+    read = [request.content for request in settled.requests]
+    failed = {failure.stage: failure.error for request in found for failure in request.content.failures}
+    cells = [_asked(key, settled.cells[key].asked, roots, failed, wrong=wrong) for key in sorted(settled.cells, key=_cell_order)]
     environments = Environments()
     for request in read:
         environments.add(commit=request.commit, versions=request.versions)
     names = [n for cell in cells for n in (cell.score, cell.predict, *cell.train) if n]
     stages = read_stages(names, roots, environments, errors, wrong=wrong)
+    models = _merged("model", settled.models, MODEL_IDENTITY, errors)
+    tasks = _merged("task", settled.tasks, TASK_IDENTITY, errors)
+    groups = _merged("group", settled.groups, ("aggregate",), errors)
     raise_all(errors)
+    newest_last = [request.content for request in sorted(settled.requests, key=lambda request: request.age)]
+    overlaps = {(o.train, o.test, o.lang): o for request in newest_last for o in request.overlaps}
     failures = {(f.stage, portable(f.error)) for r in read for f in r.failures if not _done(f.stage, roots)}
     return Material(
+        requests=[request.request for request in read],
         models=models,
         tasks=tasks,
         groups=groups,
-        declared=dict(sorted((name, text) for request in read for name, text in request.declared.items())),
+        declared=dict(sorted({name: text for request in newest_last for name, text in request.declared.items()}.items())),
         cells=cells,
         task_ranks=_task_ranks(read),
         stages=stages,
         environments=environments.found(),
-        overlaps=sorted({o for r in read for o in r.overlaps}, key=lambda o: (o.train, o.test, o.lang, o.n)),
+        overlaps=[overlaps[key] for key in sorted(overlaps)],
         failures=[{"stage": stage, "error": error} for stage, error in sorted(failures)],
         replaced=sorted({r for request in read for r in request.replaced}, key=lambda r: canonical(r.model_dump(mode="json"))),
+        older=older_results(settled.older),
     )
 
 
-def _request_files(root: Path, names: Sequence[str] | None) -> list[Path]:
+def request_files(root: Path, names: Sequence[str] | None = None) -> list[Path]:
+    """The request files of a run folder (all, or those of these names); raises UserError where there are none."""
     paths = [path for path in sorted((root / "requests").glob("*.json")) if names is None or path.name in names]
     if not paths:
         expected = "a folder that a run wrote, with requests/*.json"
@@ -145,22 +144,8 @@ def _done(stage: str, roots: Iterable[Path]) -> bool:
     return any((root / stage / "done.json").is_file() for root in roots)
 
 
-def _cells(
-    found: Sequence[tuple[Path, Path, RequestFile]], roots: Sequence[Path], errors: list[UserError], *, wrong: Wrong
-) -> list[CellRecord]:
-    """Each cell once; the same cell with another score stage is a contradiction."""
-    cells: dict[CellKey, CellRecord] = {}
-    origin: dict[CellKey, Path] = {}
-    failed = {failure.stage: failure.error for _, _, request in found for failure in request.failures}
-    for _, path, request in found:
-        for asked in request.cells:
-            cell = _asked(asked, roots, failed, wrong=wrong)
-            other = cells.get(cell.key)
-            if other is None or other.score is None:
-                cells[cell.key], origin[cell.key] = cell, path
-            elif cell.score not in (None, other.score):
-                errors.append(_contradiction(cell, other, path, origin[cell.key]))
-    return [cells[key] for key in sorted(cells, key=lambda key: canonical(list(key)))]
+def _cell_order(key: CellKey) -> str:
+    return canonical(list(key))
 
 
 def _damage(root: Path, path: Sequence[str], *, wrong: Wrong) -> str:
@@ -171,31 +156,8 @@ def _damage(root: Path, path: Sequence[str], *, wrong: Wrong) -> str:
     return ""
 
 
-def _contradiction(cell: CellRecord, other: CellRecord, path: Path, other_path: Path) -> UserError:
-    key = cell.key
-    named = ", ".join(f"{name} {value}" for name, value in key._asdict().items() if value is not None)
-    return UserError(
-        f"two different results for one cell: {named}",
-        where=str(path),
-        expected=f"{other.score}, as in {other_path}",
-        found=str(cell.score),
-        todo="data, tasks or settings differ: make a board for each run, or remove the request file that is out of date",
-    )
-
-
-def _asked(cell: RequestedCell, roots: Sequence[Path], failed: Mapping[str, str], *, wrong: Wrong) -> CellRecord:
-    """A cell with its finished folder or the reason why there is none; without training, seed and recipe mean nothing."""
-    trained = bool(cell.train) or (cell.score is None and cell.seed is not None)
-    key = CellKey(
-        model=portable(cell.model),
-        intermediate=cell.intermediate,
-        task=cell.task,
-        lang=cell.lang,
-        seed=cell.seed if trained else None,
-        recipe=cell.recipe if trained else None,
-        route=cell.route,
-        limit=cell.limit,
-    )
+def _asked(key: CellKey, cell: RequestedCell, roots: Sequence[Path], failed: Mapping[str, str], *, wrong: Wrong) -> CellRecord:
+    """A cell with its finished folder or the reason why there is none."""
     path = [stage for stage in (*cell.train, cell.predict, cell.score) if stage]
     there = [root for root in roots if cell.score and _done(cell.score, [root])]
     damaged = {root: _damage(root, path, wrong=wrong) for root in there}

@@ -81,6 +81,8 @@ class RequestedTask(Spec):
     "What a reader of a score must know."
     same_task: tuple[str, ...] = ()
     "Intermediate tasks that are its own training data."
+    stands_in_for: str = ""
+    "The metric that the task's file names first, where it has no number here and the score is of another."
     trained: bool = True
     "Whether it has a target phase."
 
@@ -177,6 +179,10 @@ class RequestFile(Spec):
 
     schema_: Literal[1]
     "Version of this shape (written `schema`)."
+    date: str = ""
+    "When the command was given (ISO 8601, UTC); the same command again leaves it, unless another came between."
+    data_dir: str | None = None
+    "Where it looked for data, so that later commands in the folder need not be told; part of no key."
     request: dict[str, Any] = {}
     "Normalised arguments of the command line."
     models: dict[str, RequestedModel]
@@ -187,6 +193,8 @@ class RequestFile(Spec):
     "By name."
     cells: tuple[RequestedCell, ...]
     "Everything asked for, done or not."
+    backbone: tuple[str, ...] = ()
+    "Names of the stages that make the backbone, where the run makes it."
     overlaps: tuple[Overlap, ...] = ()
     "Found between training and test data."
     declared: dict[str, str] = {}

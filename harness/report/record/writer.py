@@ -16,6 +16,7 @@ from harness.planning.catalog.lm_eval_files.caveats import remarks_on_shots
 from harness.planning.intermediate import NO_INTERMEDIATE, Setting
 from harness.planning.plan import Plan, PlannedCell
 from harness.planning.resolved_tasks import ResolvedTask
+from harness.report.record.dates import claimed_date, date_in
 from harness.report.record.schema import (
     SCHEMA,
     Failure,
@@ -28,7 +29,7 @@ from harness.report.record.schema import (
     RequestFile,
     write_record,
 )
-from harness.runtime.arguments import InitArguments
+from harness.runtime.arguments import InitArguments, TrainArguments
 from harness.runtime.provenance import provenance
 from harness.runtime.stages import canonical
 from harness.scoring.score import score_keys
@@ -42,27 +43,41 @@ def write_request(
     overlaps: Sequence[Mapping[str, Any]] = (),
     failures: Sequence[tuple[str, str]] = (),
     replaced: Sequence[Mapping[str, Any]] = (),
+    is_end: bool = False,
 ) -> Path:
-    """Write the request file of a run and return its path; the same request has the same file."""
+    """Write the request file of a run and return its path; the same request has the same file.
+
+    `is_end`: the run that wrote it writes it once more, with the date that it has.
+    """
     request = dataclasses.asdict(plan.request)
     keys = [cell.score.key if cell.score else "" for cell in plan.cells]
     name = hashlib.sha256(canonical({**request, "cells": keys}).encode()).hexdigest()[:10]
+    path = root / "requests" / f"{name}.json"
     record = RequestFile(
         schema_=SCHEMA,
+        date=(date_in(path) if is_end else "") or claimed_date(path),
+        data_dir=str(plan.data_dir) if plan.data_dir else None,
         request=request,
         models={plan.backbone.name: RequestedModel.model_validate({**plan.backbone.facts, **_made_sizes(plan, root)})},
         tasks={name: _task(plan, task) for name, task in plan.tasks.items()},
         groups=_groups(plan, catalog),
         cells=tuple(_cell(plan, cell) for cell in plan.cells),
+        backbone=_backbone_stages(plan),
         overlaps=tuple(Overlap.model_validate(overlap) for overlap in overlaps),
         declared=_declared(plan, catalog),
         replaced=tuple(Replaced.model_validate(run) for run in replaced),
         failures=tuple(Failure(stage=stage, error=error) for stage, error in failures),
         **provenance(),
     )
-    path = root / "requests" / f"{name}.json"
     write_record(record, path)
     return path
+
+
+def _backbone_stages(plan: Plan) -> tuple[str, ...]:
+    """The stages that make the backbone, which no cell names."""
+    named = {stage.key for cell in plan.cells for stage in cell.train}
+    made = [stage for stage in plan.stages if isinstance(stage.args, InitArguments | TrainArguments)]
+    return tuple(stage.name for stage in made if stage.key not in named)
 
 
 def _made_sizes(plan: Plan, root: Path) -> dict[str, Any]:
@@ -83,6 +98,7 @@ def _task(plan: Plan, task: ResolvedTask) -> RequestedTask:
         chance=spec.chance,
         notes=(*spec.notes, *shown),
         same_task=spec.same_task,
+        stands_in_for=spec.stands_in_for,
         trained=any(cell.train and cell.task == spec.task for cell in plan.cells),
     )
 

@@ -196,7 +196,9 @@ def _notes(picked: Mapping[str, PickedTask], num_rows: Mapping[str, Mapping[str,
         other = {lang: n for lang, n in num_rows[name].items() if n != official.get(lang, n)}
         if other:
             counts = ", ".join(f"{lang} {n:,} (XTREME: {official[lang]:,})" for lang, n in other.items())
-            notes.append(f"{name}: not XTREME's test set, whose labels these files do not fit: {counts}")
+            by_id = task.task.kind == "answers"
+            what = "what has no answer here scores 0 there" if by_id else "its label files do not fit these files"
+            notes.append(f"{name}: not the whole of XTREME's test set ({what}): {counts}")
         if task.source != name:
             notes.append(f"{name} is filled by the task {task.source}, whose rows need not be XTREME's")
     absent = [name for name in TASKS if name not in picked]

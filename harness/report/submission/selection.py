@@ -7,13 +7,14 @@ A run may hold several of each; the user says which.  A submission is made of wh
 of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.report.record.gather import CellRecord, gather
+from harness.report.record.newest import CellKey
 from harness.report.record.stage_facts import portable
 from harness.report.submission.xtreme_format import TASKS, OfficialTask
 
@@ -61,7 +62,7 @@ def choose(runs: Sequence[Path], wanted: Wanted, *, partial: bool) -> dict[str, 
     cells = [cell for cell in gather(runs).cells if cell.key.task in names]
     if not cells:
         raise UserError("no task of XTREME in this run", where=_shown(runs), expected="one of " + ", ".join(sorted(names)))
-    cells = _narrowed(cells, wanted)
+    cells = _narrowed(cells, wanted, finished={cell.key for cell in cells if _finished(cell, runs)})
     picked: dict[str, PickedTask] = {}
     errors: list[UserError] = []
     absent = []
@@ -91,16 +92,23 @@ def _shown(runs: Sequence[Path]) -> str:
     return ", ".join(map(str, runs))
 
 
-def _narrowed(cells: Sequence[CellRecord], wanted: Wanted) -> list[CellRecord]:
-    """The cells of one model, setting, recipe and seed; what was not trained belongs to every recipe and seed."""
+def _narrowed(cells: Sequence[CellRecord], wanted: Wanted, *, finished: Collection[CellKey]) -> list[CellRecord]:
+    """The cells of one model, setting, recipe and seed; what was not trained belongs to every recipe and seed.
+
+    A run that was killed before it had predicted anything leaves nothing to choose from: what no finished cell has is no choice.
+    """
     errors: list[UserError] = []
     kept = list(cells)
     for field, plural in _PLURALS.items():
         chosen: Any = getattr(wanted, field)
         if field == "model" and chosen is not None:
             chosen = portable(chosen)
-        values = list(dict.fromkeys(value for cell in kept if (value := getattr(cell.key, field)) is not None))
-        if chosen is None and len(values) > 1:
+        values = _values(kept, field)
+        there = _values([cell for cell in kept if cell.key in finished], field)
+        if chosen is None and len(there) == 1 and len(values) > 1:
+            kept = [cell for cell in kept if getattr(cell.key, field) in (there[0], None)]
+        elif chosen is None and len(values) > 1:
+            values = there or values
             found = ", ".join(map(str, sorted(values)))
             errors.append(
                 UserError(f"the run holds {len(values)} {plural}", found=found, todo=f"choose one, e.g. --{field} {values[0]}")
@@ -112,6 +120,11 @@ def _narrowed(cells: Sequence[CellRecord], wanted: Wanted) -> list[CellRecord]:
             kept = [cell for cell in kept if getattr(cell.key, field) in (chosen, None)]
     raise_all(errors)
     return kept
+
+
+def _values(cells: Sequence[CellRecord], field: str) -> list[Any]:
+    """The values of a field among some cells, each once; what serves every value is left out."""
+    return list(dict.fromkeys(value for cell in cells if (value := getattr(cell.key, field)) is not None))
 
 
 def _pick(task: OfficialTask, cells: Sequence[CellRecord], runs: Sequence[Path], errors: list[UserError]) -> PickedTask | None:

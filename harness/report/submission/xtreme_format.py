@@ -34,7 +34,7 @@ class OfficialTask:
     values: tuple[str, ...] = ()
     "Labels or tags that the official files hold; empty where they are free."
     num_rows: Mapping[str, int] = field(default_factory=dict)
-    "Language -> lines, sentences or gold pairs of the official test set, where that is known and a miss would spoil the score."
+    "Language -> lines, sentences, questions or gold pairs of the official test set, where that is known."
     sources: tuple[str, ...] = ()
     "Tasks of this project that fill the folder, the faithful one first; by default the one of the same name."
 
@@ -72,6 +72,9 @@ _UDPOS_ROWS = {
     **{"af": 425, "ar": 1_680, "bg": 1_116, "el": 456, "en": 5_440, "es": 3_147, "eu": 1_799, "he": 491, "hi": 2_684, "hu": 449},
     **{"kk": 1_047, "ko": 4_276, "mr": 47, "nl": 1_471, "te": 146, "th": 1_000, "ur": 535, "vi": 800, "zh": 3_455},
 }
+_XQUAD = _languages("en es de el ru tr ar vi th zh hi")
+_MLQA_ROWS = {"en": 11_590, "es": 5_253, "de": 4_517, "ar": 5_335, "hi": 4_918, "vi": 5_495, "zh": 5_137}
+_TYDIQA_ROWS = {"en": 440, "ar": 921, "bn": 113, "fi": 782, "id": 565, "ko": 276, "ru": 812, "sw": 499, "te": 669}
 _UPOS = _languages("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X")
 _ENTITIES = _languages("O B-PER I-PER B-ORG I-ORG B-LOC I-LOC")
 _QA = ("exact_match", "f1")
@@ -131,11 +134,23 @@ _ALL = (
         languages=_TATOEBA,
         num_rows=_rows(_TATOEBA, 1_000, **_TATOEBA_ROWS),
     ),
+    OfficialTask(name="xquad", kind="answers", metric="squad", score=_QA, languages=_XQUAD, num_rows=_rows(_XQUAD, 1_190)),
     OfficialTask(
-        name="xquad", kind="answers", metric="squad", score=_QA, languages=_languages("en es de el ru tr ar vi th zh hi")
+        name="mlqa",
+        kind="answers",
+        metric="mlqa",
+        score=_QA,
+        languages=tuple(_MLQA_ROWS),
+        num_rows=MappingProxyType(_MLQA_ROWS),
     ),
-    OfficialTask(name="mlqa", kind="answers", metric="mlqa", score=_QA, languages=_languages("en es de ar hi vi zh")),
-    OfficialTask(name="tydiqa", kind="answers", metric="squad", score=_QA, languages=_languages("en ar bn fi id ko ru sw te")),
+    OfficialTask(
+        name="tydiqa",
+        kind="answers",
+        metric="squad",
+        score=_QA,
+        languages=tuple(_TYDIQA_ROWS),
+        num_rows=MappingProxyType(_TYDIQA_ROWS),
+    ),
 )
 
 TASKS: Mapping[str, OfficialTask] = MappingProxyType({task.name: task for task in _ALL})

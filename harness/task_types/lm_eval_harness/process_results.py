@@ -85,6 +85,8 @@ def _choice(renderer: RowRenderer, row: Row, results: Sequence[Any], *, inputs: 
     else:
         values["exact_match"] = int(isinstance(gold, int) and gold != NONE and greedy[gold])
     values["f1"] = [gold, best["acc"]]
+    if any(scored.metric == "mcc" for scored in renderer.config.metrics):
+        values["mcc"] = [gold, best["acc"]]
     if len(alone):
         values["acc_mutual_info"] = float(int(np.argmax(likelihoods - alone)) == gold)
     return values

@@ -9,6 +9,7 @@ Packages that the code imports are recorded by version with every result; files 
 """
 
 import ast
+import os
 import hashlib
 import importlib
 import importlib.util

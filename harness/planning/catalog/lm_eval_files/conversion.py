@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from harness.api.errors import UserError, did_you_mean
 from harness.planning.catalog.lm_eval_files.caveats import remarks_on, remarks_on_shots
 from harness.planning.catalog.lm_eval_files.filters_and_metrics import filters_of, metrics_of
+from harness.planning.catalog.lm_eval_files.known_aggregations import FUNCTIONS
 from harness.planning.catalog.lm_eval_files.known_keys import (
     AGGREGATIONS,
     DEFAULT_METRICS,
@@ -38,6 +39,8 @@ from harness.task_types.lm_eval_harness.templates import num_listed
 PREFIX = "lm_eval/"
 "Of the names of all tasks and groups that come from lm-eval's files."
 TEMPLATES = ("doc_to_text", "doc_to_target", "doc_to_choice", "description", "gen_prefix")
+MAX_LOST = 5
+"Metrics without a number that are named at most."
 TURNS = tuple(Turns.model_fields)
 
 
@@ -69,7 +72,7 @@ def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any]) -> 
     notes: list[str] = []
     spec = None
     if config and sources and not file.errors:
-        notes = remarks_on(file, config, sources, language=language)
+        notes = [*_lost(file), *remarks_on(file, config, sources, language=language)]
         config = config.model_copy(update={"rows": f"{file.get('dataset_path')} {sources.asked_split}"})
         metadata = file.get("metadata", {})
         version = metadata.get("version", "") if isinstance(metadata, Mapping) else ""
@@ -85,11 +88,19 @@ def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any]) -> 
             chance=_chance(config),
             selection="none",
             notes=tuple(notes),
+            stands_in_for=next((lost.name for lost in file.lost_metrics if lost.is_first), ""),
             lm_eval=config,
         )
     if spec:
         notes += remarks_on_shots(spec)
     return Converted(spec=spec, errors=file.errors, notes=notes, warnings=file.remarks)
+
+
+def _lost(file: TaskFile) -> list[str]:
+    """The metrics of the file that have no number here, but for the first, which a board says with what stands in its place."""
+    names = list(dict.fromkeys(lost.name for lost in file.lost_metrics if not lost.is_first))
+    more = f" and {len(names) - MAX_LOST} more" if len(names) > MAX_LOST else ""
+    return [f"not computed here, of the metrics of its file: {', '.join(names[:MAX_LOST])}{more}"] if names else []
 
 
 def _text(value: Any) -> str | None:
@@ -107,7 +118,7 @@ def _description(file: TaskFile, config: LmEvalTask, version: Any) -> str:
 def _metric_names(config: LmEvalTask) -> list[str]:
     """The metrics of this project that make the task's numbers: each of its metrics under each of its filters."""
     names = [
-        f"{AGGREGATIONS[scored.aggregation]}:{value_name(scored.metric, filter_.name)}"
+        f"{ {**AGGREGATIONS, **FUNCTIONS}[scored.aggregation] }:{value_name(scored.metric, filter_.name)}"
         for scored in config.metrics
         for filter_ in config.filters
     ]

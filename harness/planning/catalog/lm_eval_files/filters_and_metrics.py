@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.api.errors import did_you_mean
+from harness.planning.catalog.lm_eval_files.known_aggregations import FUNCTIONS, known_aggregation
 from harness.planning.catalog.lm_eval_files.known_keys import (
     AGGREGATIONS,
     AGGREGATIONS_ELSEWHERE,
@@ -86,15 +87,17 @@ def _metric(file: TaskFile, entry: Any, path: KeyPath, kind: str) -> LmEvalMetri
     rule = METRIC_RULES.get(name)
     if not own and (rule is None or kind not in rule.output_types):
         if name in ELSEWHERE or rule:
-            file.note(f"metric '{name}' of {kind} is not computed here", (*path, "metric"))
+            file.lose(name, (*path, "metric"), reason=f"output_type {kind}")
         else:
             names = [known for known, other in METRIC_RULES.items() if kind in other.output_types]
             file.wrong(f"unknown metric '{name}'", (*path, "metric"), todo=did_you_mean(name, names))
         return None
     aggregation = entry.get("aggregation", rule.aggregation if rule else "mean")
-    if aggregation not in AGGREGATIONS:
+    if isinstance(aggregation, FunctionName):
+        aggregation = known_aggregation(aggregation.reference, aggregation.folder) or aggregation
+    if aggregation not in AGGREGATIONS and (aggregation not in FUNCTIONS or aggregation == entry.get("aggregation")):
         if isinstance(aggregation, FunctionName) or aggregation in AGGREGATIONS_ELSEWHERE:
-            file.note(f"metric '{name}' is not computed here: its aggregation is {aggregation}", (*path, "aggregation"))
+            file.lose(name, (*path, "aggregation"), reason=f"its aggregation is {aggregation}")
         else:
             todo = did_you_mean(str(aggregation), [*AGGREGATIONS, *AGGREGATIONS_ELSEWHERE])
             file.wrong(f"unknown aggregation '{aggregation}'", (*path, "aggregation"), todo=todo)

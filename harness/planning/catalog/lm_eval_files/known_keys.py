@@ -56,12 +56,13 @@ METRIC_RULES: Mapping[str, MetricRule] = {
         ("regexes_to_ignore", "ignore_case", "ignore_punctuation", "ignore_numbers"),
     ),
     "f1": MetricRule(("multiple_choice",), "f1"),
+    "mcc": MetricRule(("multiple_choice",), "matthews_corrcoef"),
     "bleu": MetricRule(("generate_until",), "bleu"),
     "chrf": MetricRule(("generate_until",), "chrf"),
 }  # fmt: skip
 "Metrics that are computed here where the task has no function of its own for it."
 ELSEWHERE = (
-    "mcc", "perplexity", "ter", "chrf++", "brier_score", "likelihood", "word_perplexity", "byte_perplexity",
+    "perplexity", "ter", "chrf++", "brier_score", "likelihood", "word_perplexity", "byte_perplexity",
     "bits_per_byte", "bypass", "acc_all",
 )  # fmt: skip
 "Metrics of lm-eval that are not computed here."
@@ -76,10 +77,11 @@ AGGREGATIONS: Mapping[str, str] = {
     "f1": "lm_eval_f1",
     "bleu": "lm_eval_bleu",
     "chrf": "lm_eval_chrf",
+    "matthews_corrcoef": "lm_eval_mcc",
 }
 "Aggregation of lm-eval -> metric of this project."
 AGGREGATIONS_ELSEWHERE = (
-    "matthews_corrcoef", "perplexity", "median", "weighted_perplexity", "bits_per_byte", "ter", "chrf++",
+    "perplexity", "median", "weighted_perplexity", "bits_per_byte", "ter", "chrf++",
     "brier_score", "bypass",
 )  # fmt: skip
 METRIC_KEYS = ("metric", "aggregation", "higher_is_better", "hf_evaluate")

@@ -8,13 +8,22 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
 from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName
 from harness.specs.loader import Document, KeyPath
 from harness.task_types.lm_eval_harness.task_code import code_hash, missing_function
 from harness.task_types.lm_eval_harness.templates import parsed
+
+
+class LostMetric(NamedTuple):
+    """A metric of the file that is not computed here."""
+
+    name: str
+    "With how it is averaged, where that is the reason."
+    is_first: bool
+    "Whether the file names it before all others: lm-eval's users take it for the task's number."
 
 
 @dataclass(kw_only=True)
@@ -26,6 +35,7 @@ class TaskFile:
     document: Document
     errors: list[UserError] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    lost_metrics: list["LostMetric"] = field(default_factory=list)
     functions: dict[tuple[str, Path], dict[str, str]] = field(default_factory=dict)
     "Functions that were looked up, by name and folder."
 
@@ -41,6 +51,11 @@ class TaskFile:
     def note(self, message: str, path: KeyPath) -> None:
         """Note a mistake that lm-eval ignores."""
         self.remarks.append(f"{self.document.where(path)}: {message}")
+
+    def lose(self, metric: str, path: KeyPath, *, reason: str = "") -> None:
+        """Note a metric that is not computed here; `path` is that of its entry in metric_list."""
+        self.note(f"metric '{metric}' is not computed here" + (f": {reason}" if reason else ""), path)
+        self.lost_metrics.append(LostMetric(f"{metric} ({reason})" if reason else metric, path[1:2] in ((), (0,))))
 
     @property
     def folder(self) -> Path:
