@@ -9,10 +9,10 @@ Packages that the code imports are recorded by version with every result; files 
 """
 
 import ast
-import os
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
