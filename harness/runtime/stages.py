@@ -92,9 +92,9 @@ class Stage(Generic[A]):
 
     @property
     def name(self) -> str:
-        """`verb/label-key`: the folder below the root, and the name in messages."""
-        label = re.sub(r"[^A-Za-z0-9._+-]+", "-", self.label).strip("-")
-        return f"{self.verb}/{label[:MOST_OF_LABEL]}-{self.key}"
+        """`verb/label-key`: the folder below the root, and the name in messages; a long label loses its end."""
+        label = re.sub(r"[^A-Za-z0-9._+-]+", "-", self.label)[:MOST_OF_LABEL].strip("-")
+        return f"{self.verb}/{label}-{self.key}"
 
     def folder(self, root: Path) -> Path:
         """Where the stage lives."""

@@ -93,6 +93,9 @@ def _metric(file: TaskFile, entry: Any, path: KeyPath, kind: str) -> LmEvalMetri
             file.wrong(f"unknown metric '{name}'", (*path, "metric"), todo=did_you_mean(name, names))
         return None
     aggregation = entry.get("aggregation", rule.aggregation if rule else "mean")
+    if not isinstance(aggregation, str):
+        file.wrong("'aggregation' is a name", (*path, "aggregation"), found=repr(aggregation)[:80])
+        return None
     if isinstance(aggregation, FunctionName):
         aggregation = known_aggregation(aggregation.reference, aggregation.folder) or aggregation
     if aggregation not in AGGREGATIONS and (aggregation not in FUNCTIONS or aggregation == entry.get("aggregation")):
