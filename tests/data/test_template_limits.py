@@ -162,46 +162,46 @@ ROW: dict[str, Any] = {
     "deep": [{"a": [1, {"b": "x"}]}, {"a": []}],
     "many": list(range(300)),
 }
-_ORDINARY = """{{ premise }}, richtig? {{ hypothesis }}
-{{ premise | trim }} {{ hypothesis | lower | trim | upper | title | capitalize }}
-{{ choices.label.index(answer) }} {{ premise.split(' , ')[0] }} {{ hypothesis.strip() }}
-{{ '{} {:>8}'.format(label, answer) }}
-{{ premise[:3] | lower }}{{ premise[3:] }} {{ tokens[0] }} {{ tokens[-1] }} {{ tokens[1:] }}
-{{ choices['text'][label] }}
-{{ tokens | join(' ') }} {{ tokens | join(label | string) }} {{ deep | map(attribute='a') | list }} {{ many | sum }}
-{% if label == 1 %}{{ premise }}{% elif 'x' in premise %}b{% else %}{{ hypothesis }}{% endif %}
-{{ [premise + ', Ja, ' + hypothesis, premise ~ ', ' ~ label] }} {{ (1, 'a') }} {{ {'a': label} }}
-{{ {'a': 1}['a'] }}
-{% for t in tokens %}{{ loop.index }}/{{ loop.length }}
-{{ t }}{{ '' if loop.last else ', ' }}{% else %}none{% endfor %}
-{
- for k, v in choices.items() %}{{ k }}: {{ v | join('|') }};{% endfor %} {% for i in range(5) if i % 2 %}{{ i }}{% endfor %}
-{% for x in deep recursive %}{{ x.a if x is mapping else x }}{{ loop([1, 2]) if x is mapping }}{% endfor %}
-{% macro m(x, n=2) %}{{ x * n }}{% if n %}{{ m(x, n - 1) }}{% endif %}{% endmacro %}{{ m('ab') }} {{ m(3, n=1) }}
-{
- set names = {'1': 'eins', '2': 'zwei'} %}{{ names[label | string] }} {% set x %}[{{ premise }}]{% endset %}{{ x | length }}
-{{ premise | replace(' ,', ',') }} {{ premise.replace('e', '') }} {{ hypothesis | e }} {{ deep | tojson }}
-{{ score | round(1) }}
-{{ label * 2 }} {{ label ** 3 }} {{ label / 2 }} {{ label // 2 }} {{ label - 3 }} {{ -label }}
-{{ '%s: %05.2f' % (answer, score) }}
-{{ 'a' * 3 }} {{ [1] * 2 }} {{ tokens + ['x'] }} {{ many | batch(100) | list | length }}
-{{ many | slice(7) | list }}
-{{ premise | wordcount }} {{ premise | truncate(20) }} {{ premise | center(60) }} {{ premise | indent(2) }}
-{{ premise | wordwrap(9) }}
-{{ 'b' in 'abc' }} {{ label in [1, 2] }} {{ label is odd }} {{ label is in [1] }} {{ 1 < label <= 3 }}
-{{ tokens == ['Er'] }}
-{% set ns = namespace(n=0) %}{% for t in tokens %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}
-{{ cycler('a', 'b').next() }}
-{% macro n() %}{{ caller('a') }}{% endmacro %}{% call(x) n() %}{{ x }}{% endcall %}
-{% with y = 3 %}{{ y }}{% endwith %}{% filter upper %}{{ premise }}{% endfilter %}
-{{ many | select('odd') | map('string') | list | unique | sort | reverse | list }}
-{{ deep | selectattr('a') | list }}
-{{ choices.text | groupby('0') | list }} {{ tokens | first }} {{ tokens | last }}
-{{ missing | default('none') }} {{ '' | d('x', true) }}
-{% raw %}{{ x }}{% endraw %} {# nothing #} {{- premise -}} x {% block b %}{{ premise }}{% endblock %}{{ self.b() }}
-{{ hypothesis | striptags }} {{ 'www.a.de' | urlize }} {{ {'a': 1} | xmlattr }} {{ 'x y' | urlencode }}
-{{ 5000000 | filesizeformat }}"""
-ORDINARY = _ORDINARY.splitlines()
+ORDINARY = [
+    "{{ premise }}, richtig? {{ hypothesis }}",
+    "{{ premise | trim }} {{ hypothesis | lower | trim | upper | title | capitalize }}",
+    "{{ choices.label.index(answer) }} {{ premise.split(' , ')[0] }} {{ hypothesis.strip() }}",
+    "{{ '{} {:>8}'.format(label, answer) }}",
+    "{{ premise[:3] | lower }}{{ premise[3:] }} {{ tokens[0] }} {{ tokens[-1] }} {{ tokens[1:] }}",
+    "{{ choices['text'][label] }}",
+    "{{ tokens | join(' ') }} {{ tokens | join(label | string) }} {{ deep | map(attribute='a') | list }} {{ many | sum }}",
+    "{% if label == 1 %}{{ premise }}{% elif 'x' in premise %}b{% else %}{{ hypothesis }}{% endif %}",
+    "{{ [premise + ', Ja, ' + hypothesis, premise ~ ', ' ~ label] }} {{ (1, 'a') }} {{ {'a': label} }}",
+    "{{ {'a': 1}['a'] }}",
+    "{% for t in tokens %}{{ loop.index }}/{{ loop.length }} {{ t }}{{ '' if loop.last else ', ' }}{% else %}none{% endfor %}",
+    "{% for k, v in choices.items() %}{{ k }}: {{ v | join('|') }};{% endfor %}",
+    "{% for i in range(5) if i % 2 %}{{ i }}{% endfor %}",
+    "{% for x in deep recursive %}{{ x.a if x is mapping else x }}{{ loop([1, 2]) if x is mapping }}{% endfor %}",
+    "{% macro m(x, n=2) %}{{ x * n }}{% if n %}{{ m(x, n - 1) }}{% endif %}{% endmacro %}{{ m('ab') }} {{ m(3, n=1) }}",
+    "{% set names = {'1': 'eins', '2': 'zwei'} %}{{ names[label | string] }} {% set x %}[{{ premise }}]{% endset "
+    "%}{{ x | length }}",
+    "{{ premise | replace(' ,', ',') }} {{ premise.replace('e', '') }} {{ hypothesis | e }} {{ deep | tojson }}",
+    "{{ score | round(1) }}",
+    "{{ label * 2 }} {{ label ** 3 }} {{ label / 2 }} {{ label // 2 }} {{ label - 3 }} {{ -label }}",
+    "{{ '%s: %05.2f' % (answer, score) }}",
+    "{{ 'a' * 3 }} {{ [1] * 2 }} {{ tokens + ['x'] }} {{ many | batch(100) | list | length }}",
+    "{{ many | slice(7) | list }}",
+    "{{ premise | wordcount }} {{ premise | truncate(20) }} {{ premise | center(60) }} {{ premise | indent(2) }}",
+    "{{ premise | wordwrap(9) }}",
+    "{{ 'b' in 'abc' }} {{ label in [1, 2] }} {{ label is odd }} {{ label is in [1] }} {{ 1 < label <= 3 }}",
+    "{{ tokens == ['Er'] }}",
+    "{% set ns = namespace(n=0) %}{% for t in tokens %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}",
+    "{{ cycler('a', 'b').next() }}",
+    "{% macro n() %}{{ caller('a') }}{% endmacro %}{% call(x) n() %}{{ x }}{% endcall %}",
+    "{% with y = 3 %}{{ y }}{% endwith %}{% filter upper %}{{ premise }}{% endfilter %}",
+    "{{ many | select('odd') | map('string') | list | unique | sort | reverse | list }}",
+    "{{ deep | selectattr('a') | list }}",
+    "{{ choices.text | groupby('0') | list }} {{ tokens | first }} {{ tokens | last }}",
+    "{{ missing | default('none') }} {{ '' | d('x', true) }}",
+    "{% raw %}{{ x }}{% endraw %} {# nothing #} {{- premise -}} x {% block b %}{{ premise }}{% endblock %}{{ self.b() }}",
+    "{{ hypothesis | striptags }} {{ 'www.a.de' | urlize }} {{ {'a': 1} | xmlattr }} {{ 'x y' | urlencode }}",
+    "{{ 5000000 | filesizeformat }}",
+]
 
 
 @pytest.mark.parametrize("source", ORDINARY)
