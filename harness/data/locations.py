@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from harness.api.allowed_paths import ALLOW, below, is_below, stays_inside
 from harness.api.errors import MissingData, UserError
 from harness.specs.loader import load_yaml
 
@@ -43,9 +44,13 @@ class DataPlace:
     "Do not ask the hub for anything that is not in its local cache."
     trust_task_code: bool = False
     "Whether Python code that lies beside task files of other harnesses may run."
+    allowed: tuple[Path, ...] = ()
+    "Folders besides data_dir and its own that a task's `files` may lie in."
 
     @classmethod
-    def resolve(cls, data_dir: str | Path | None = None, *, trust_task_code: bool = False) -> "DataPlace":
+    def resolve(
+        cls, data_dir: str | Path | None = None, *, trust_task_code: bool = False, allowed: Sequence[Path] = ()
+    ) -> "DataPlace":
         """The place that --data_dir, $HARNESS_DATA_DIR and $HF_HUB_OFFLINE say; raises UserError if the folder is not there."""
         chosen = data_dir or os.environ.get(DATA_DIR_VARIABLE) or None
         folder = Path(chosen).expanduser().resolve() if chosen else None
@@ -55,19 +60,23 @@ class DataPlace:
                 "there is no such folder", where=origin, found=str(folder), expected="the folder of a mirror of hub datasets"
             )
         offline = any(os.environ.get(name, "").upper() in _YES for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))
-        return cls(data_dir=folder, offline=offline, trust_task_code=trust_task_code)
+        return cls(data_dir=folder, offline=offline, trust_task_code=trust_task_code, allowed=tuple(allowed))
 
     def mirror_files(self, hub: str, *, config: str, split: str) -> Found:
-        """Parquet files of a split in the mirror: as the README's `configs:` header says, else where the hub puts them."""
+        """Parquet files of a split in the mirror: as the README's `configs:` header says, else where the hub puts them.
+
+        Raises UserError for a path that leaves the dataset's folder, whoever wrote it.
+        """
         if self.data_dir is None:
             return Found(paths=(), looked=(f"local mirror (none: --data_dir and ${DATA_DIR_VARIABLE} are not set)",))
+        _check_stays(hub, where=f"dataset '{hub}'", what="the name of a dataset", folder=self.data_dir)
         folder = self.data_dir / hub
         if not folder.is_dir():
             return Found(paths=(), looked=(f"{folder} (no such folder)",))
         looked: list[str] = []
         unread: list[Path] = []
         for patterns in (_readme_patterns(folder, config, split), *([layout] for layout in _layouts(config, split))):
-            paths = tuple(path for pattern in patterns for path in sorted(folder.glob(pattern)))
+            paths = tuple(path for pattern in patterns for path in _globbed(folder, pattern, f"{config}, {split}"))
             if paths and all(path.suffix == ".parquet" for path in paths):
                 return Found(paths=paths, looked=())
             looked.extend(f"{folder / pattern}" + (" (not parquet)" if paths else "") for pattern in patterns)
@@ -80,13 +89,14 @@ class DataPlace:
         """The paths of a source's files by role, from data_dir or the folder of the task's YAML; else raises MissingData.
 
         A name may be a glob, and a role may have several names: each is looked for in the folders in turn, and all files of the
-        first folder that has some count; one name that finds a file is enough.
+        first folder that has some count; one name that finds a file is enough.  Raises UserError for a name that leads elsewhere.
         """
         folders = [Path(folder) for folder in (self.data_dir, task_folder) if folder is not None] or [Path.cwd()]
         found: dict[str, tuple[Path, ...]] = {}
         looked: list[str] = []
         for role, names in files.items():
             own = [os.path.expanduser(name) for name in ([names] if isinstance(names, str) else names)]
+            _check_allowed(own, folders, (*folders, *self.allowed), task=task)
             there = [path for name in own for path in next(filter(None, (_matching(folder, name) for folder in folders)), ())]
             found[role] = tuple(dict.fromkeys(there))
             if not there:
@@ -98,6 +108,30 @@ class DataPlace:
                 todo="put the file there, or give the folder that holds it as --data_dir (no command fetches your own files)",
             )
         return found
+
+
+def _check_allowed(names: Sequence[str], folders: Sequence[Path], allowed: Sequence[Path], *, task: str) -> None:
+    """Raise UserError for a name or glob that leads out of the folders that a task may read."""
+    for name in names:
+        if not all(is_below(folder / name, allowed) for folder in folders):
+            raise UserError(
+                f"'{name}' is outside of what this task may read", where=f"task '{task}'", expected=below(allowed), todo=ALLOW
+            )
+
+
+def _check_stays(name: str, *, where: str, what: str, folder: Path) -> None:
+    """Raise UserError for a name that leads out of a folder."""
+    if not stays_inside(name):
+        raise UserError(f"{what} leads out of its folder", where=where, expected=f"a path below {folder}", found=name[:200])
+
+
+def _globbed(folder: Path, pattern: str, what: str) -> list[Path]:
+    """The files of a mirror's folder that match a glob."""
+    _check_stays(pattern, where=f"{folder} ({what})", what="a path of this mirror", folder=folder)
+    try:
+        return sorted(folder.glob(pattern))
+    except (ValueError, NotImplementedError) as error:
+        raise UserError("not a glob", where=f"{folder} ({what})", found=f"{pattern[:200]}: {error}") from None
 
 
 def _matching(folder: Path, name: str) -> list[Path]:
@@ -152,7 +186,8 @@ def _split_patterns(data_files: Any, split: str) -> list[str]:
     for item in data_files if isinstance(data_files, list) else [data_files]:
         if isinstance(item, dict) and item.get("split") == split:
             paths = item.get("path")
-            patterns.extend(paths if isinstance(paths, list) else [paths] if isinstance(paths, str) else [])
+            several = paths if isinstance(paths, list) else [paths]
+            patterns.extend(path for path in several if isinstance(path, str))
         elif isinstance(item, str) and split == "train":
             patterns.append(item)
     return patterns
@@ -161,7 +196,7 @@ def _split_patterns(data_files: Any, split: str) -> list[str]:
 @lru_cache(maxsize=64)
 def _configs(readme: Path, mtime_ns: int) -> tuple[dict[str, Any], ...]:
     """The entries of the `configs:` list in the YAML header of a README."""
-    text = readme.read_text(encoding="utf-8")
+    text = readme.read_text(encoding="utf-8", errors="replace")
     if not text.startswith("---"):
         return ()
     try:
