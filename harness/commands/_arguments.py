@@ -40,6 +40,21 @@ def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="local mirror of hub datasets: DIR/<org>/<name>/... (default: $HARNESS_DATA_DIR, then that of the run folder)",
     )
+    parser.add_argument(
+        "--allow_path",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder that task files may read from, besides their own and --data_dir (may be repeated)",
+    )
+
+
+def allowed_of(args: argparse.Namespace) -> list[Path]:
+    """The folders of --allow_path; raises UserError for one that is not there."""
+    for folder in args.allow_path:
+        if not Path(folder).is_dir():
+            raise UserError("there is no such folder", where="--allow_path", found=folder)
+    return [Path(folder).absolute() for folder in args.allow_path]
 
 
 def add_trust_argument(parser: argparse.ArgumentParser) -> None:
@@ -116,7 +131,7 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
 def catalog_of(args: argparse.Namespace) -> Catalog:
     """The catalog with the user's folders; a mistake in one of their files is an error now, not later."""
     folders = [Path(folder) for folder in args.include_path]
-    catalog = Catalog(folders)
+    catalog = Catalog(folders, allowed=allowed_of(args))
     errors = [*catalog.errors, *(error for folder in folders for error in catalog.check_all(under=folder))]
     raise_all(list({str(error): error for error in errors}.values()))
     return catalog
@@ -141,7 +156,7 @@ def place_of(args: argparse.Namespace, *, runs: Sequence[Path] = ()) -> DataPlac
             note = f"the --data_dir of the newest command in this folder, {found}, is gone: give --data_dir if it has moved"
         if is_first():
             say(f"note: {note}")
-    return DataPlace.resolve(data_dir, trust_task_code=args.trust_task_code)
+    return DataPlace.resolve(data_dir, trust_task_code=args.trust_task_code, allowed=allowed_of(args))
 
 
 def request_of(args: argparse.Namespace) -> RunRequest:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from harness.api.errors import UserError, did_you_mean
 from harness.api.registry import METRICS, TASK_TYPES
-from harness.commands._arguments import add_catalog_arguments, out, say
+from harness.commands._arguments import add_catalog_arguments, allowed_of, out, say
 from harness.commands._table import table
 from harness.data.languages import languages, xtreme_languages
 from harness.data.pretraining_coverage import covered
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Print one table; files in error come last, with exit code 2."""
     from pathlib import Path
 
-    catalog = Catalog([Path(folder) for folder in args.include_path])
+    catalog = Catalog([Path(folder) for folder in args.include_path], allowed=allowed_of(args))
     listings: dict[str, Callable[[Catalog], str]] = {
         "tasks": _tasks,
         "models": _models,

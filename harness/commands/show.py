@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.api.errors import UserError, did_you_mean
 from harness.api.registry import METRICS, TASK_TYPES
-from harness.commands._arguments import add_catalog_arguments, add_trust_argument, out, place_of, say
+from harness.commands._arguments import add_catalog_arguments, add_trust_argument, allowed_of, out, place_of, say
 from harness.commands._table import table
 from harness.planning.backbone.resolve import resolve
 from harness.planning.catalog.catalog import KINDS, Catalog, Entry
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the spec."""
-    catalog = Catalog([Path(folder) for folder in args.include_path])
+    catalog = Catalog([Path(folder) for folder in args.include_path], allowed=allowed_of(args))
     kinds = [kind for kind in KINDS if args.name in catalog.names(kind)]
     if not kinds and catalog.lm_eval.knows(args.name):
         kinds = ["task" if catalog.lm_eval.is_task(args.name) else "group"]

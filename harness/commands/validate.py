@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.api.errors import MissingData, UserError, collecting
-from harness.commands._arguments import add_catalog_arguments, add_trust_argument, comma_separated, out, place_of, say
+from harness.commands._arguments import add_catalog_arguments, add_trust_argument, allowed_of, comma_separated, out, place_of, say
 from harness.data.languages import language
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.specs.portable import Split
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     """Check and print; 2 if there is a mistake."""
     if args.path is not None and not args.path.exists():
         raise UserError(f"{args.path} does not exist", expected="a folder of YAML files, or one file")
-    catalog = Catalog([*map(Path, args.include_path), *([args.path] if args.path else [])])
+    catalog = Catalog([*map(Path, args.include_path), *([args.path] if args.path else [])], allowed=allowed_of(args))
     under = args.path
     errors = catalog.check_all(under=under)
     names = (

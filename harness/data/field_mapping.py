@@ -6,23 +6,21 @@
     compile_fields({"options": ("answer0", "answer1")})                                          # several columns, one list
     compile_fields({"options": Template(template="{{ start }} {{ item }}", each="endings")})     # a text per item of a list
 
-Templates are sandboxed and compiled once; a name that is no column is an error, never an empty text.
+Templates are sandboxed, limited and compiled once; a name that is no column is an error, never an empty text, and so is a null
+that a template writes.
 """
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from harness.api.errors import UserError, did_you_mean
+from harness.data.templates.compiled import OWN, CompiledTemplate, check_template, compile_template
+from harness.data.templates.compiled import names_in as template_names
 from harness.specs.task import FieldSource, Template
 
 Row = Mapping[str, Any]
 ITEM = "item"
 "What a template with `each` calls the item at hand."
-_JINJA = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
 
 
 def compile_fields(fields: Mapping[str, FieldSource]) -> Callable[[Row], dict[str, Any]]:
@@ -38,7 +36,17 @@ def compile_fields(fields: Mapping[str, FieldSource]) -> Callable[[Row], dict[st
 def names_in(template: str, field: str) -> set[str]:
     """The names that a template takes from its row; raises UserError for one that does not parse."""
     _compiled(template, field)
-    return meta.find_undeclared_variables(_JINJA.parse(template))
+    return template_names(template, OWN)
+
+
+def check_fields(value: FieldSource, field: str) -> None:
+    """Raise UserError for a template of a field that does not parse, or that fails whatever the row is."""
+    if isinstance(value, Template):
+        what = f"the template of field '{field}'"
+        _compiled(value.template, field)
+        check_template(value.template, OWN, what=what)
+    for one in value if isinstance(value, tuple) else ():
+        check_fields(one, field)
 
 
 def column_of(value: FieldSource) -> str | None:
@@ -67,27 +75,15 @@ def _getter(field: str, value: FieldSource) -> Callable[[Row], Any]:
 
 def _renderer(field: str, value: Template) -> Callable[[Row], str]:
     """A function from a row to the template's text."""
-    template = _compiled(value.template, field)
-
-    def render(row: Row) -> str:
-        try:
-            return str(template.render(row))
-        except UndefinedError as error:
-            raise UserError(f"the template of field '{field}': {error}", found="columns " + ", ".join(row)) from None
-        except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
-            raise UserError(f"the template of field '{field}' failed", found=f"{type(error).__name__}: {error}") from None
-
-    return render
+    template, what = _compiled(value.template, field), f"the template of field '{field}'"
+    return lambda row: template.render(row, what=what)
 
 
-@lru_cache(maxsize=256)
-def _compiled(text: str, field: str) -> Any:
+def _compiled(text: str, field: str) -> CompiledTemplate:
     try:
-        return _JINJA.from_string(text)
-    except TemplateSyntaxError as error:
-        raise UserError(
-            f"the template of field '{field}' is not Jinja2", found=f"{error.message} (line {error.lineno} of the template)"
-        ) from None
+        return compile_template(text, OWN)
+    except UserError as error:
+        raise UserError(f"the template of field '{field}' is not Jinja2", found=error.found, todo=error.todo) from None
 
 
 def _look_up(row: Row, path: str, field: str) -> Any:

@@ -16,6 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
+"`owner/name`, or a name alone: never a path."
 
 
 class NotOnHub(Exception):

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from harness.api.allowed_paths import ALLOW, below, is_below, stays_inside
 from harness.api.errors import MissingData, UserError
 from harness.specs.yaml_text import plain_values
 
@@ -41,9 +42,13 @@ class DataPlace:
     "Do not ask the hub for anything that is not in its local cache."
     trust_task_code: bool = False
     "Whether Python code that lies beside task files of other harnesses may run."
+    allowed: tuple[Path, ...] = ()
+    "Folders besides data_dir and its own that a task's `files` may lie in."
 
     @classmethod
-    def resolve(cls, data_dir: str | Path | None = None, *, trust_task_code: bool = False) -> "DataPlace":
+    def resolve(
+        cls, data_dir: str | Path | None = None, *, trust_task_code: bool = False, allowed: Sequence[Path] = ()
+    ) -> "DataPlace":
         """The place that --data_dir, $HARNESS_DATA_DIR and $HF_HUB_OFFLINE say; raises UserError if the folder is not there."""
         chosen = data_dir or os.environ.get(DATA_DIR_VARIABLE) or None
         folder = Path(chosen).expanduser().resolve() if chosen else None
@@ -53,19 +58,23 @@ class DataPlace:
                 "there is no such folder", where=origin, found=str(folder), expected="the folder of a mirror of hub datasets"
             )
         offline = any(os.environ.get(name, "").upper() in _YES for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))
-        return cls(data_dir=folder, offline=offline, trust_task_code=trust_task_code)
+        return cls(data_dir=folder, offline=offline, trust_task_code=trust_task_code, allowed=tuple(allowed))
 
     def mirror_files(self, hub: str, *, config: str, split: str) -> Found:
-        """Parquet files of a split in the mirror: as the README's `configs:` header says, else where the hub puts them."""
+        """Parquet files of a split in the mirror: as the README's `configs:` header says, else where the hub puts them.
+
+        Raises UserError for a path that leaves the dataset's folder, whoever wrote it.
+        """
         if self.data_dir is None:
             return Found(paths=(), looked=(f"local mirror (none: --data_dir and ${DATA_DIR_VARIABLE} are not set)",))
+        _check_stays(hub, where=f"dataset '{hub}'", what="the name of a dataset", folder=self.data_dir)
         folder = self.data_dir / hub
         if not os.path.isdir(folder):
             return Found(paths=(), looked=(f"{folder} (no such folder)",))
         looked: list[str] = []
         unread: list[Path] = []
         for patterns in (_readme_patterns(folder, config, split), *([layout] for layout in _layouts(config, split))):
-            paths = tuple(path for pattern in patterns for path in _below(folder, pattern))
+            paths = tuple(path for pattern in patterns for path in _globbed(folder, pattern, f"{config}, {split}"))
             if paths and all(path.suffix == ".parquet" for path in paths):
                 return Found(paths=paths, looked=())
             looked.extend(f"{folder / pattern}" + (" (not parquet)" if paths else "") for pattern in patterns)
@@ -78,13 +87,14 @@ class DataPlace:
         """The paths of a source's files by role, from data_dir or the folder of the task's YAML; else raises MissingData.
 
         A name may be a glob, and a role may have several names: each is looked for in the folders in turn, and all files of the
-        first folder that has some count; one name that finds a file is enough.
+        first folder that has some count; one name that finds a file is enough.  Raises UserError for a name that leads elsewhere.
         """
         folders = [Path(folder) for folder in (self.data_dir, task_folder) if folder is not None] or [Path.cwd()]
         found: dict[str, tuple[Path, ...]] = {}
         looked: list[str] = []
         for role, names in files.items():
             own = [os.path.expanduser(name) for name in ([names] if isinstance(names, str) else names)]
+            _check_allowed(own, folders, (*folders, *self.allowed), task=task)
             there = [path for name in own for path in next(filter(None, (_matching(folder, name) for folder in folders)), ())]
             found[role] = tuple(dict.fromkeys(there))
             if not there:
@@ -98,15 +108,30 @@ class DataPlace:
         return found
 
 
-def _below(folder: Path, pattern: str) -> list[Path]:
-    """The files of a dataset that a glob of its README names, sorted; raises UserError for what is no glob."""
+def _check_allowed(names: Sequence[str], folders: Sequence[Path], allowed: Sequence[Path], *, task: str) -> None:
+    """Raise UserError for a name or glob that leads out of the folders that a task may read."""
+    for name in names:
+        if not all(is_below(folder / name, allowed) for folder in folders):
+            raise UserError(
+                f"'{name}' is outside of what this task may read", where=f"task '{task}'", expected=below(allowed), todo=ALLOW
+            )
+
+
+def _check_stays(name: str, *, where: str, what: str, folder: Path) -> None:
+    """Raise UserError for a name that leads out of a folder."""
+    if not stays_inside(name):
+        raise UserError(f"{what} leads out of its folder", where=where, expected=f"a path below {folder}", found=name[:200])
+
+
+def _globbed(folder: Path, pattern: str, what: str) -> list[Path]:
+    """The files of a mirror's folder that match a glob, sorted; raises UserError for what is no glob or leaves the folder."""
+    where = f"{folder / 'README.md'} ({what})"
+    _check_stays(pattern, where=where, what="a path of this mirror", folder=folder)
     try:
         return sorted(path for path in folder.glob(pattern) if path.is_file())
     except (ValueError, NotImplementedError, OSError) as error:
         expected = "a pattern relative to the dataset's folder, such as data/test-*.parquet"
-        raise UserError(
-            "not a pattern of files", where=str(folder / "README.md"), expected=expected, found=pattern[:80]
-        ) from error
+        raise UserError("not a pattern of files", where=where, expected=expected, found=pattern[:80]) from error
 
 
 def _matching(folder: Path, name: str) -> list[Path]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from harness.api.errors import UserError
 from harness.data.arrow import read_parquet
+from harness.data.hub import HUB_ID
 from harness.data.locations import DataPlace, Found
 from harness.specs.task import Source
 
@@ -29,6 +30,8 @@ class SplitPart(NamedTuple):
 def split_parts(source: Source, *, place: DataPlace) -> list[SplitPart]:
     """The parts that a source's split is made of, mostly one; raises UserError for a slice that is none."""
     hub, config = source.hub or "", source.config
+    if not HUB_ID.fullmatch(hub):
+        raise UserError("not the name of a dataset of the hub", found=hub[:200], expected="owner/name")
     if not any(mark in source.split for mark in "[+"):
         return [SplitPart(source.split, place.mirror_files(hub, config=config, split=source.split))]
     from datasets import ReadInstruction

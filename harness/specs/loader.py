@@ -10,7 +10,7 @@ includes win over earlier ones and the file itself wins over all.  The same base
 
 import contextlib
 import os
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from harness.api.allowed_paths import check_below
 from harness.api.errors import UserError, did_you_mean
 from harness.specs.yaml_text import SAFE_LOADER, Nodes, top_node
 
@@ -84,8 +85,8 @@ def load_yaml(text: str) -> Any:
     return yaml.load(text, Loader=SAFE_LOADER)
 
 
-def read_document(path: Path, *, _stack: tuple[Path, ...] = ()) -> Document:
-    """Read a file with its includes; raises UserError for bad YAML, missing and circular includes."""
+def read_document(path: Path, *, within: Sequence[Path] = (), _stack: tuple[Path, ...] = ()) -> Document:
+    """Read a file and its includes, which lie beside or below it or `within` folders; raises UserError for what has no sense."""
     path = path.resolve()
     if path in _stack:
         circle = " -> ".join(shown(p) for p in (*_stack[_stack.index(path) :], path))
@@ -108,10 +109,11 @@ def read_document(path: Path, *, _stack: tuple[Path, ...] = ()) -> Document:
     merged_marks: dict[KeyPath, Mark] = {}
     for name in names:
         target = path.parent / name
+        check_below(target, [path.parent, *within], where=str(marks.get(("include",), shown(path))), name=name)
         if not os.path.isfile(target):  # a name may be one that no file can have
             near = did_you_mean(name, [p.name for p in target.parent.glob("*.yaml")] if os.path.isdir(target.parent) else [])
             raise UserError(f"included file '{name}' does not exist", where=str(marks.get(("include",), path)), todo=near)
-        base = read_document(target, _stack=(*_stack, path))
+        base = read_document(target, within=within, _stack=(*_stack, path))
         errors[:0] = base.errors
         _merge(merged, merged_marks, base.values, base.marks, ())
     _merge(merged, merged_marks, values, {k: v for k, v in marks.items() if k[:1] != ("include",)}, ())

@@ -12,7 +12,7 @@ from small_tasks import RECIPE, pairs, rows, write, write_tasks
 import run_eval
 from harness.api.registry import COMMANDS, ROOT
 
-CATALOG = {"--include_path", "--data_dir"}
+CATALOG = {"--include_path", "--data_dir", "--allow_path"}
 TRUST = {"--trust_task_code"}
 REQUEST = CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--recipe", "--seeds", "--languages", "--limit"}
 REQUEST |= {"--no_train", "--remove_overlap", "--output_path", "--route", "--prompt_args"}

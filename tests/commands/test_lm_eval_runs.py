@@ -251,13 +251,15 @@ def test_validate_holds_a_file_against_its_rows(folder, capsys):
     path = folder / "nli/nli_de.yaml"
     text = path.read_text(encoding="utf-8")
     path.write_text(text + "doc_to_target: lable\ntask: nli_de\n", encoding="utf-8")
-    assert run_eval.main(["validate", str(folder / "nli"), "--trust_task_code"]) == 0
+    assert run_eval.main(["validate", str(folder / "nli"), "--trust_task_code"]) == 2
+    assert "'../base/nli_base_yaml' is outside of what this file may read" in capsys.readouterr().err
+    assert run_eval.main(["validate", str(folder / "nli"), "--trust_task_code", "--allow_path", str(folder / "base")]) == 0
     err = capsys.readouterr().err
     assert "nli_de.yaml:7: key 'task' is written twice (first on line 3); the last counts" in err
     assert "'lable' is no column, so it stands for itself; did you mean 'label'?" in err
     assert "the right answer of 3 of 3 rows is none of their choices" in err
     path.write_text(text + 'doc_to_text: "{{premisse}}"\n', encoding="utf-8")
-    assert run_eval.main(["validate", str(folder / "nli")]) == 2
+    assert run_eval.main(["validate", str(folder / "nli"), "--allow_path", str(folder / "base")]) == 2
     err = capsys.readouterr().err
     assert "nli_de.yaml:1" in err
     assert "'premisse' is undefined" in err

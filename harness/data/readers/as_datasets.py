@@ -16,6 +16,8 @@ from harness.data.readers._text import parse_options, role_files
 from harness.specs.model import Spec
 
 ROLES = ("rows",)
+OF_PATHS = ("cache_dir", "data_dir", "data_files", "download_config", "download_mode", "name", "path", "revision", "split")
+"Arguments of load_dataset that say where rows are: `files` says it."
 
 
 class Options(Spec):
@@ -31,6 +33,9 @@ def read(files: Mapping[str, Path], *, lang: str, options: Mapping[str, Any]) ->
     """The rows of one file; raises UserError for what `datasets` cannot read."""
     (path,) = role_files("as_datasets", files, ROLES)
     parsed = parse_options("as_datasets", Options, options)
+    for key in parsed.arguments:
+        if key in OF_PATHS:
+            raise UserError(f"reader 'as_datasets' takes no argument '{key}'", where=str(path), todo="say it in `files`")
     import datasets
 
     # Its copy of the rows is not kept: the files themselves are fingerprinted.

@@ -50,8 +50,11 @@ class Entry(Generic[SpecT]):
 class Catalog:
     """An index of YAML files by kind and name; specs are checked when they are asked for."""
 
-    def __init__(self, include: Sequence[Path] = ()) -> None:
-        """Index tasks/, models/presets/ and each folder (or file) of `include`; later ones may not repeat a name."""
+    def __init__(self, include: Sequence[Path] = (), *, allowed: Sequence[Path] = ()) -> None:
+        """Index tasks/, models/presets/ and each folder (or file) of `include`; later ones may not repeat a name.
+
+        A file includes others of its own folder, of what is indexed, or of the folders of `allowed`.
+        """
         self.errors: list[UserError] = []
         self.remarks: list[str] = []
         "Remarks for the user, each printed once: names that mean two things."
@@ -59,7 +62,10 @@ class Catalog:
         "Tasks, groups and tags of lm-eval's files."
         self._documents: dict[tuple[str, str], Document] = {}
         self._checked: dict[tuple[str, str], Entry[Any]] = {}
-        for folder in (ROOT / "tasks", ROOT / "models" / "presets"):
+        shipped = (ROOT / "tasks", ROOT / "models" / "presets")
+        self._within = [root for place in (*shipped, *allowed, *include) for root in _roots(place)]
+        self.lm_eval.index.within += self._within
+        for folder in shipped:
             self._index(folder)
         for extra in include:
             if not extra.exists():
@@ -74,7 +80,7 @@ class Catalog:
             if path.name.startswith("_") or path in without:
                 continue
             try:
-                self._add(read_document(path))
+                self._add(read_document(path, within=self._within))
             except UserError as error:
                 self.errors.append(error)
 
@@ -251,6 +257,12 @@ class Catalog:
     def find(self, *, under: Path) -> list[tuple[str, str]]:
         """(kind, name) of the entries whose files lie below a folder."""
         return [key for key, document in self._documents.items() if document.path.is_relative_to(under.resolve())]
+
+
+def _roots(place: Path) -> list[Path]:
+    """A folder of files, or that of one file, as it is called and as it is without links."""
+    folder = place.parent if place.is_file() else place
+    return [folder.absolute(), folder.resolve()]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from harness.specs.loader import Document, KeyPath, parse, value_at
 from harness.specs.preset import PresetSpec
 from harness.specs.recipe import RecipeSpec, Training
 from harness.specs.task import TaskSpec
-from harness.task_types.prompting.prompt_checks import prompt_mistakes
+from harness.task_types.prompting.prompt_checks import field_mistakes, prompt_mistakes
 
 PHASES = ("intermediate", "target")
 BLANK: Mapping[str, Any] = {
@@ -120,7 +120,7 @@ def _task(check: _Check, spec: TaskSpec) -> None:
         module = TASK_TYPES.load(spec.type)
         check.parse(module.Options, ("options",))
         _fields(check, spec.type, module.FIELDS)
-        for mistake in prompt_mistakes(spec, example=module.Example):
+        for mistake in (*field_mistakes(spec), *prompt_mistakes(spec, example=module.Example)):
             check.add(mistake.message, mistake.path, expected=mistake.expected, found=mistake.found, todo=mistake.todo)
     for key in ("languages", "train_languages", "translated_languages"):
         check.all_known("language", (key,), list(languages()))

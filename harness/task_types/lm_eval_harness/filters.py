@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any
 
 from harness.api.errors import UserError
+from harness.data.templates.regular_expressions import find_all, substitute
 from harness.specs.lm_eval import Filter, Function, Step
 from harness.task_types.lm_eval_harness.task_code import TaskCode
 
@@ -52,7 +53,17 @@ def _step(step: Step, code: TaskCode) -> Callable[[list[Any], Rows], Iterable[An
 
 def _each(change: Callable[[Any], Any]) -> Callable[[list[Any], Rows], Iterable[Any]]:
     """A filter that changes each answer by itself."""
-    return lambda answers, _: [[change(answer) for answer in own] for own in answers]
+
+    def apply(answers: list[Any], _: Rows) -> list[Any]:
+        found = []
+        for number, own in enumerate(answers):
+            try:
+                found.append([change(answer) for answer in own])
+            except UserError as error:
+                raise error.at(f"the answer to request {number + 1}") from None
+        return found
+
+    return apply
 
 
 def _take_first() -> Callable[[list[Any], Rows], Iterable[Any]]:
@@ -92,7 +103,7 @@ def _regex(
 
 def _match(pattern: re.Pattern[str], answer: Any, group: int) -> str | None:
     """One of the matches in a text; None where there is none, or where its groups are empty."""
-    matches = pattern.findall(answer if isinstance(answer, str) else "")
+    matches = find_all(pattern, answer) if isinstance(answer, str) else []
     if not matches:
         return None
     chosen = matches[group]
@@ -119,7 +130,7 @@ def _multi_choice_regex(
 
     def bare(text: str) -> str:
         for ignored in regexes_to_ignore or ():
-            text = re.sub(ignored, "", text)
+            text = substitute(ignored, "", text)
         text = text.lower() if ignore_case else text
         return text.translate(_punctuation()) if ignore_punctuation else text
 

@@ -7,7 +7,6 @@ A task whose rows have several answers, or choices that are the questions, is on
 is scored by `!function` is scored by that function alone.
 """
 
-import re
 import string
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from harness.api.errors import UserError
+from harness.data.templates.regular_expressions import substitute
 from harness.specs.lm_eval import Function
 from harness.task_types.lm_eval_harness.filters import apply_filter
 from harness.task_types.lm_eval_harness.templates import Row, RowRenderer
@@ -140,7 +140,7 @@ def _equal(
     texts = []
     for text in (given, wanted):
         for pattern in regexes_to_ignore or ():
-            text = re.sub(pattern, "", text)
+            text = substitute(pattern, "", text)
         text = text.lower() if ignore_case else text
         texts.append(text.translate(str.maketrans("", "", dropped)))
     return texts[0] == texts[1]

@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from harness.specs.lm_eval import Function
 from harness.specs.loader import shown
 from harness.task_types.lm_eval_harness.import_shims import stand_ins
 
+REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+"A module and a name in it."
 ALLOW = "read that code, then allow it with --trust_task_code"
 _MODULES: dict[tuple[Path, int], ModuleType] = {}
 "Modules that this process has run, by file and time of change."
@@ -34,6 +37,8 @@ _MODULES: dict[tuple[Path, int], ModuleType] = {}
 def file_of(reference: str, folder: Path) -> Path | None:
     """The Python file beside a task file that holds a function (`utils.f`, `a.b.f`); None where there is none."""
     module, _, _ = reference.rpartition(".")
+    if not REFERENCE.fullmatch(reference):
+        return None  # `..` and `/` would lead out of the folder
     path = folder / f"{module.replace('.', '/')}.py"
     return path if module and os.path.isfile(path) else None
 
@@ -118,7 +123,7 @@ def missing_function(reference: str, folder: Path) -> UserError | None:
     """The error for a function that its file does not define, as far as can be seen without running it; None if all is well."""
     module, _, name = reference.rpartition(".")
     path = file_of(reference, folder)
-    if not module:
+    if not REFERENCE.fullmatch(reference):
         return UserError(f"'{reference}' names no module", expected="module.function")
     if path is None:
         if importlib.util.find_spec(module.partition(".")[0]) is not None:

@@ -4,21 +4,18 @@
     renderer.text(row), renderer.choices(row), renderer.target(row)       # a text or a number; a list; a text, number or list
 
 A text that is the name of a column is that column, whatever else it could be; any other is a Jinja2 template over the row, in
-lm-eval's dialect: undefined names are errors, the last line break stays, `regex_replace` is a filter.  Templates run in a sandbox
-and are compiled once.
+lm-eval's dialect: undefined names are errors, the last line break stays, `regex_replace` is a filter, a null is the word None.
 """
 
 import ast
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import nodes
 
-from harness.api.errors import UserError, did_you_mean
+from harness.api.errors import UserError
+from harness.data.templates.compiled import LM_EVAL, compile_template, parse_template
 from harness.specs.lm_eval import Function, LmEvalTask, Turns
 from harness.task_types.lm_eval_harness.task_code import TaskCode
 
@@ -26,44 +23,9 @@ Row = Mapping[str, Any]
 SHOWN = 300
 
 
-def regex_replace(text: str, pattern: str, replacement: str, count: int = 0) -> str:
-    """The filter of that name: re.sub."""
-    return re.sub(pattern, replacement, text, count=count)
-
-
-_JINJA = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
-_JINJA.filters["regex_replace"] = regex_replace
-
-
-@lru_cache(maxsize=4096)
-def compiled(template: str) -> Any:
-    """A template; raises UserError where it does not parse."""
-    try:
-        return _JINJA.from_string(template)
-    except TemplateSyntaxError as error:
-        raise UserError("not a Jinja2 template", found=f"{error.message} (line {error.lineno} of the template)") from None
-    except TemplateError as error:  # an unknown filter
-        raise UserError("not a Jinja2 template", found=str(error)) from None
-
-
-@lru_cache(maxsize=4096)
 def parsed(template: str) -> nodes.Template:
-    """The syntax of a template, which is much faster than to compile it; raises UserError for what would not compile."""
-    try:
-        tree = _JINJA.parse(template)
-    except TemplateSyntaxError as error:
-        raise UserError("not a Jinja2 template", found=f"{error.message} (line {error.lineno} of the template)") from None
-    for kind, node_type, known in (("filter", nodes.Filter, _JINJA.filters), ("test", nodes.Test, _JINJA.tests)):
-        unknown = [node.name for node in tree.find_all(node_type) if node.name not in known]
-        if unknown:
-            near = did_you_mean(unknown[0], known)
-            raise UserError("not a Jinja2 template", found=f"no {kind} named '{unknown[0]}'", todo=near)
-    return tree
-
-
-def names_in(template: str) -> set[str]:
-    """The names that a template takes from its row."""
-    return meta.find_undeclared_variables(parsed(template))
+    """The syntax of a template; raises UserError for what would not compile."""
+    return parse_template(template, LM_EVAL)
 
 
 def num_listed(template: str) -> int | None:
@@ -76,14 +38,7 @@ def num_listed(template: str) -> int | None:
 
 def render(template: str, row: Row) -> str:
     """The text of a template for a row; raises UserError where it takes what the row does not have, or fails."""
-    try:
-        return str(compiled(template).render(**row))
-    except UserError:
-        raise
-    except Exception as error:
-        found = f"{type(error).__name__}: {error}"
-        expected = "columns " + ", ".join(row)
-        raise UserError(f"the template {template[:80]!r} failed", expected=expected, found=found) from None
+    return compile_template(template, LM_EVAL).render(row, what=f"the template {template[:80]!r}")
 
 
 def literal(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""Checks of a task's prompt against its task type, labels and fields, and against the language table.
+"""Checks of a task's templates: those of its fields, and its prompt against its task type, labels, fields and the language table.
 
 for mistake in prompt_mistakes(spec, example=TASK_TYPES.load(spec.type).Example): mistake.path, mistake.message
 """
@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from harness.api.errors import UserError, did_you_mean
-from harness.data.field_mapping import ITEM, names_in
+from harness.data.field_mapping import ITEM, check_fields, names_in
 from harness.data.languages import languages
 from harness.specs.prompt import PerItem, PromptSpec, Words
-from harness.specs.task import TaskSpec
+from harness.specs.task import TaskSpec, Template
 from harness.task_types.prompting.templates import EXTRA, HIDDEN
 
 FORMS: Mapping[str, tuple[str, ...]] = {"generation": ("text",), "span_qa": ("text",), "tagging": ("entities", "word_tags")}
@@ -52,6 +52,15 @@ def prompt_mistakes(spec: TaskSpec, *, example: type) -> Iterator[Mistake]:
             yield Mistake(("prompt", *path, "continuations"), "this task generates its answers", todo="leave it out")
 
 
+def field_mistakes(spec: TaskSpec) -> Iterator[Mistake]:
+    """Templates of a task's fields that do not parse, or fail whatever the row is."""
+    for name, value in spec.fields.items():
+        try:
+            check_fields(value, name)
+        except UserError as error:
+            yield Mistake(("fields", name), error.message, found=error.found, todo=error.todo)
+
+
 def _way_to_answer(spec: TaskSpec, prompt: PromptSpec) -> Iterator[Mistake]:
     """Continuations or generation, as the task type has it."""
     if spec.type in CHOSEN and prompt.generate:
@@ -83,8 +92,10 @@ def _templates(
     for where, text, more in found:
         try:
             taken = names_in(text or "", ".".join(map(str, where)))
+            if text and not taken:
+                check_fields(Template(template=text), ".".join(map(str, where)))
         except UserError as error:
-            yield Mistake(where, error.message, found=error.found)
+            yield Mistake(where, error.message, found=error.found, todo=error.todo)
             continue
         for name in sorted(taken - {*names, *more}):
             yield _unknown(where, name, [*names, *more])

@@ -12,11 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from jinja2 import TemplateError
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.api.errors import UserError
+from harness.data.templates.chat import ChatRefused, chat_template
 from harness.specs.prompt import PromptArgs
 
 if TYPE_CHECKING:
@@ -92,13 +91,12 @@ def render_chat(tokenizer: PreTrainedTokenizerFast, turns: Sequence[Mapping[str,
             expected="`chat_template` in tokenizer_config.json, or chat_template.jinja",
             todo="take a model made for conversation, or leave the chat template off",
         )
-    fixed: dict[str, Any] = {"date_string": DAY.strftime("%d %b %Y"), "enable_thinking": False}
-    template = _TODAY.sub(lambda found: repr(DAY.strftime(found[2])), tokenizer.get_chat_template())
-    fixed |= {"chat_template": template, "tokenize": False, "add_generation_prompt": answer}
+    source = _TODAY.sub(lambda found: repr(DAY.strftime(found[2])), str(tokenizer.get_chat_template()))
+    write = chat_template(source, special_tokens=tokenizer.special_tokens_map, where=str(tokenizer.name_or_path))
 
     def render(contents: Sequence[str]) -> str:
         messages = [{**turn, "content": content} for turn, content in zip(turns, contents, strict=True)]
-        return str(tokenizer.apply_chat_template(messages, **fixed))
+        return write(messages, add_generation_prompt=answer, date_string=DAY.strftime("%d %b %Y"), enable_thinking=False)
 
     contents = [turn["content"] for turn in turns]
     try:
@@ -106,7 +104,7 @@ def render_chat(tokenizer: PreTrainedTokenizerFast, turns: Sequence[Mapping[str,
         # Told apart by their names: that "yes" stands somewhere does not say that the answer "yes" does.
         names = [f"message{number}of{len(turns)}" if content.strip() else content for number, content in enumerate(contents)]
         named = render(names)
-    except TemplateError as error:
+    except ChatRefused as error:
         todo = "leave the system message out" if turns[0]["role"] == "system" else ""
         raise UserError(
             "the chat template refuses this conversation", where=str(tokenizer.name_or_path), found=str(error), todo=todo

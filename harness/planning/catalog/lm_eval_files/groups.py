@@ -91,7 +91,9 @@ class LmEvalNames:
                 inline = self._inline[bare]
                 self._tasks[bare] = convert(inline.reading, name=bare, overrides=inline.overrides)
             else:
-                self._tasks[bare] = convert(read_file(self.index.tasks[bare].path), name=bare, overrides={})
+                self._tasks[bare] = convert(
+                    read_file(self.index.tasks[bare].path, within=self.index.within), name=bare, overrides={}
+                )
         return self._tasks[bare]
 
     def document(self, name: str) -> Document:
@@ -101,14 +103,14 @@ class LmEvalNames:
             reading, overrides = self._inline[bare]
             values = {**reading.document.values, **overrides}
             return Document(path=reading.document.path, values=values, marks=reading.document.marks)
-        return read_file(self.index.tasks[bare].path).document
+        return read_file(self.index.tasks[bare].path, within=self.index.within).document
 
     def group(self, name: str) -> Group:
         """A group or tag as a GroupSpec; a tag has no number of its own."""
         bare = name.removeprefix(PREFIX)
         if bare not in self._groups:
             if bare in self.index.groups:
-                document = read_file(self.index.groups[bare].path).document
+                document = read_file(self.index.groups[bare].path, within=self.index.within).document
                 self._groups[bare] = self._read_group(bare, document.values, document, overrides={})
             elif bare in self.index.tags:
                 members = tuple(PREFIX + task for task in self.index.tags[bare])
@@ -175,7 +177,7 @@ class LmEvalNames:
         if self._is_inline(task):
             reading, before = self._inline[task]
             return self._inline_task(group, task, reading, {**before, **changed})
-        return self._inline_task(group, task, read_file(self.index.tasks[task].path), changed)
+        return self._inline_task(group, task, read_file(self.index.tasks[task].path, within=self.index.within), changed)
 
     def _inline_task(self, group: str, task: str, reading: LoadedFile, overrides: Mapping[str, Any]) -> str:
         name = f"{group}{WITHIN}{task}"

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.api.allowed_paths import is_below
 from harness.api.errors import UserError
 from harness.planning.catalog.lm_eval_files.known_keys import LM_EVAL_KEYS, OWN_KEYS
 from harness.planning.catalog.lm_eval_files.yaml_reader import own_values
@@ -56,6 +57,8 @@ class Index:
     "Names that two files have."
     errors: list[UserError] = field(default_factory=list)
     "Files whose names cannot be read."
+    within: list[Path] = field(default_factory=list)
+    "Folders from which files may be included."
 
     def add(self, files: Sequence[Path]) -> None:
         """List the files of one folder, in the order of their paths."""
@@ -86,7 +89,7 @@ class Index:
                 self.remarks.append(f"{shown(path)}: {kind} '{name}' stands in place of that of {shown(known.pop(name).path)}")
         own[name] = path
         (self.groups if kind == "group" else self.tasks)[name] = Listed(name, path)
-        for tag in _names(_inherited(path, "tag")) if kind == "task" else ():
+        for tag in _names(_inherited(path, "tag", self.within)) if kind == "task" else ():
             self.tags[tag] = sorted({*self.tags.get(tag, ()), name})
 
 
@@ -150,12 +153,11 @@ def _names(value: Any) -> list[str]:
     return [name for name in several if isinstance(name, str) and name]
 
 
-def _inherited(path: Path, key: str) -> Any:
+def _inherited(path: Path, key: str, within: Sequence[Path]) -> Any:
     """The value of a key that a file says, or the last of its includes that says it."""
     found = sketch(path).values
     if key in found or "include" not in found:
         return found.get(key)
-    bases = [path.parent / name for name in _names(found["include"])]
-    return next(
-        (value for base in reversed(bases) if os.path.isfile(base) and (value := _inherited(base, key)) is not None), None
-    )
+    named = [path.parent / name for name in _names(found["include"])]
+    bases = [base for base in named if is_below(base, [path.parent, *within]) and os.path.isfile(base)]
+    return next((value for base in reversed(bases) if (value := _inherited(base, key, within)) is not None), None)

@@ -59,13 +59,26 @@ def _source(file: TaskFile, split: str) -> Source | None:
     """The source of one split."""
     path, name = str(file.get("dataset_path")), file.get("dataset_name")
     kwargs = {key: value for key, value in dict(file.get("dataset_kwargs", {})).items() if key not in IGNORED}
-    data_files = kwargs.pop("data_files", None)
+    data_files, folder = kwargs.pop("data_files", None), kwargs.pop("data_dir", None)
     if data_files is not None or path in BUILDERS:
-        return _files(file, path, data_files, kwargs, split)
+        return _files(file, path, _below(folder, data_files), kwargs, split)
+    if folder is not None:
+        kwargs["data_dir"] = folder
     revision = kwargs.pop("revision", None)
     for key in kwargs:
         file.wrong(f"dataset_kwargs: '{key}' is not supported for a dataset of the hub", ("dataset_kwargs", key))
     return Source(hub=path, config="default" if name is None else str(name), split=split, revision=revision)
+
+
+def _below(folder: Any, data_files: Any) -> Any:
+    """Names of files in `data_dir`."""
+    if folder is None:
+        return data_files
+    if isinstance(data_files, Mapping):
+        return {key: _below(folder, value) for key, value in data_files.items()}
+    if isinstance(data_files, list):
+        return [_below(folder, value) for value in data_files]
+    return f"{folder}/{data_files}" if isinstance(data_files, str) else data_files
 
 
 def _files(file: TaskFile, path: str, data_files: Any, kwargs: Mapping[str, Any], split: str) -> Source | None:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
+from harness.data.templates.compiled import LM_EVAL
+from harness.data.templates.compiled import check_template as check
 from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName
 from harness.specs.loader import Document, KeyPath
 from harness.task_types.lm_eval_harness.task_code import code_hash, missing_function
-from harness.task_types.lm_eval_harness.templates import parsed
 
 
 class LostMetric(NamedTuple):
@@ -96,8 +97,10 @@ def _relative(folder: Path, to: Path) -> str:
 
 
 def check_template(file: TaskFile, text: str, path: KeyPath) -> None:
-    """Note a template that does not parse."""
+    """Note a template that does not parse, or that fails whatever the row is."""
+    what = f"the template of '{path[-1]}'"
     try:
-        parsed(text)
+        check(text, LM_EVAL, what=what)
     except UserError as error:
-        file.wrong(f"the template of '{path[-1]}' is broken", path, found=error.found, todo=error.todo)
+        message = error.message if error.message.startswith(what) else f"{what} is broken"
+        file.wrong(message, path, found=error.found, todo=error.todo)

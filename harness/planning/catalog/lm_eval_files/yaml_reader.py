@@ -9,6 +9,7 @@ reached twice.  `!function utils.f` is kept as text with the folder of the file 
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from harness.api.allowed_paths import check_below
 from harness.api.errors import UserError, did_you_mean
 from harness.specs.loader import Document, KeyPath, Mark, dotted, shown, top_mapping
 from harness.specs.yaml_text import Nodes, checked_text
@@ -54,8 +56,11 @@ class _File:
     remarks: list[str] = field(default_factory=list)
 
 
-def read_file(path: Path, *, _stack: tuple[Path, ...] = ()) -> LoadedFile:
-    """Read a file; raises UserError for bad YAML, missing includes and circles, with the chain that leads there."""
+def read_file(path: Path, *, within: Sequence[Path] = (), _stack: tuple[Path, ...] = ()) -> LoadedFile:
+    """Read a file; raises UserError for bad YAML, missing includes and circles, with the chain that leads there.
+
+    A file may include what lies beside or below it, or in the folders of `within`.
+    """
     path = Path(os.path.abspath(path))
     if path in _stack:
         chain = " -> ".join(shown(one) for one in (*_stack[_stack.index(path) :], path))
@@ -70,11 +75,12 @@ def read_file(path: Path, *, _stack: tuple[Path, ...] = ()) -> LoadedFile:
     remarks = list(own.remarks)
     for number, name in enumerate(_includes(own, path)):
         target = path.parent / name
+        where = str(own.marks.get(("include", number), own.marks.get(("include",), shown(path))))
+        check_below(target, [path.parent, *within], where=where, name=name)
         if not os.path.isfile(target):  # a name may be one that no file can have
-            where = str(own.marks.get(("include", number), own.marks.get(("include",), shown(path))))
             near = did_you_mean(target.name, [p.name for p in target.parent.iterdir()] if os.path.isdir(target.parent) else [])
             raise UserError(f"included file '{name}' does not exist", where=where, todo=near)
-        base = read_file(target, _stack=(*_stack, path))
+        base = read_file(target, within=within, _stack=(*_stack, path))
         _lay_over(values, marks, base.document.values, base.document.marks, without=("task_list",))
         remarks += base.remarks
     _lay_over(values, marks, own.values, own.marks, without=("include",))
