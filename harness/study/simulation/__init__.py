@@ -1,0 +1,1 @@
+"""Studies whose truth is known, drawn by the thousand, and what the statistics make of them."""

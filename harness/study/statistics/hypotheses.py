@@ -1,0 +1,166 @@
+"""Hypotheses that a study file fixes beforehand, their p-values, and a family of them tested together.
+
+    claims = {"persists": ScaleClaim(reference=at_small, target=at_large, change=change, margin=1.0),
+              "mnli helps": SignClaim(estimate=lift, margin=1.0),
+              "mnli > squad > none": RankingClaim(steps=(first, second), margin=1.0)}
+    settle(claims, alpha=0.05, correction="holm")["persists"].decision.verdict
+
+What a claim decides at one level it decides at every higher one, so its p-value is the lowest level at which it is decided.  The
+verdict reported is the one at the level that the correction leaves it: Holm's alpha / (m - rank + 1), or the share alpha R / m of the
+false discovery rate, where R claims of m are decided (Benjamini and Yekutieli, 2005, J Am Stat Assoc 100: 71).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+
+from harness.scoring.bootstrap import holm
+from harness.study.statistics.student import StudentEstimate
+from harness.study.statistics.verdicts import STATES, scale_verdict, states_of
+
+Correction: TypeAlias = Literal["holm", "fdr", "none"]
+UNDECIDED = "undecided"
+LEAST_ALPHA = 1e-12
+MOST_ALPHA = 0.499
+"At 0.5 an interval of level 1 - 2 alpha is a point: nothing is tested any more."
+
+
+class Decision(NamedTuple):
+    """What a claim comes to at a level."""
+
+    verdict: str
+    "A verdict of scale; holds, refuted; or undecided."
+    settled: str
+    "What is shown beside or short of it, in words."
+
+    @property
+    def decided(self) -> bool:
+        """Whether the data speak."""
+        return self.verdict != UNDECIDED
+
+
+class Claim(Protocol):
+    """A hypothesis with its estimates."""
+
+    def decide(self, alpha: float) -> Decision:
+        """The verdict at an error level between 0 and 0.5."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScaleClaim:
+    """What becomes of a lift between two sizes."""
+
+    reference: StudentEstimate
+    target: StudentEstimate
+    change: StudentEstimate
+    margin: float
+
+    def decide(self, alpha: float) -> Decision:
+        """One of the seven verdicts of scale."""
+        found = scale_verdict(self.reference, self.target, self.change, margin=self.margin, alpha=alpha)
+        return Decision(found.verdict, found.settled)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignClaim:
+    """That a lift, or the difference of two lifts (A better than B), is above 0."""
+
+    estimate: StudentEstimate
+    margin: float
+
+    def decide(self, alpha: float) -> Decision:
+        """holds; refuted where the estimate is below 0 or equivalent to it; undecided."""
+        state = STATES[int(states_of(self.estimate, margin=self.margin, alpha=alpha))]
+        return {
+            "+": Decision("holds", "above 0"),
+            "none": Decision("refuted", f"within ±{self.margin:g}"),
+            "-": Decision("refuted", "below 0"),
+            "?": Decision(UNDECIDED, ""),
+        }[state]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RankingClaim:
+    """That settings stand in a stated order: the difference of each to the next is above 0."""
+
+    steps: tuple[StudentEstimate, ...]
+    "First minus second, second minus third, ..."
+    margin: float
+
+    def decide(self, alpha: float) -> Decision:
+        """Holds if each step does (each at alpha: all must); refuted if any is (each at its share of alpha: one is enough)."""
+        holding = [SignClaim(estimate=step, margin=self.margin).decide(alpha) for step in self.steps]
+        if all(one.verdict == "holds" for one in holding):
+            return Decision("holds", "every step is above 0")
+        share = alpha / len(self.steps)
+        for number, step in enumerate(self.steps, start=1):
+            found = SignClaim(estimate=step, margin=self.margin).decide(share)
+            if found.verdict == "refuted":
+                return Decision("refuted", f"step {number} is {found.settled}")
+        shown = [str(number) for number, one in enumerate(holding, start=1) if one.verdict == "holds"]
+        return Decision(UNDECIDED, f"above 0: step {', '.join(shown)} of {len(self.steps)}" if shown else "")
+
+
+def p_value_of(claim: Claim) -> float:
+    """The lowest level at which a claim is decided; 1 where it is at none below 0.5."""
+    if not claim.decide(MOST_ALPHA).decided:
+        return 1.0
+    low, high = math.log(LEAST_ALPHA), math.log(MOST_ALPHA)
+    if claim.decide(LEAST_ALPHA).decided:
+        return LEAST_ALPHA
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        low, high = (low, middle) if claim.decide(math.exp(middle)).decided else (middle, high)
+    return math.exp(high)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SettledClaim:
+    """A claim of a family that was tested together."""
+
+    decision: Decision
+    p: float
+    adjusted_p: float
+    alpha: float
+    "The level at which the decision was taken; what is decided has p at most this."
+
+
+def settle(claims: Mapping[str, Claim], *, alpha: float, correction: Correction) -> dict[str, SettledClaim]:
+    """Decide a family of claims at a common error level."""
+    names = list(claims)
+    p = [p_value_of(claims[name]) for name in names]
+    adjusted = {"holm": holm, "fdr": benjamini_hochberg, "none": list}[correction](p)
+    decided = [one <= alpha for one in adjusted]
+    order = sorted(range(len(p)), key=lambda place: p[place])
+    found: dict[str, SettledClaim] = {}
+    for rank, place in enumerate(order):
+        level = _level(rank, decided, alpha=alpha, correction=correction)
+        decision = claims[names[place]].decide(level)
+        if decision.decided and not decided[place]:
+            # Its own level would do, but one with a smaller p had to be decided first.
+            decision = Decision(UNDECIDED, f"{decision.verdict}, if it stood alone at the level {level:.2g}")
+        found[names[place]] = SettledClaim(decision=decision, p=p[place], adjusted_p=adjusted[place], alpha=level)
+    return {name: found[name] for name in names}
+
+
+def _level(rank: int, decided: list[bool], *, alpha: float, correction: Correction) -> float:
+    """The level left to the claim whose p-value has this rank (0 = smallest)."""
+    if correction == "none":
+        return alpha
+    if correction == "holm":
+        # Behind the first that fails, Holm's procedure stops: all further ones are held to its level.
+        return alpha / (len(decided) - min(rank, sum(decided)))
+    return alpha * max(sum(decided), 1) / len(decided)
+
+
+def benjamini_hochberg(p_values: list[float]) -> list[float]:
+    """The p-values adjusted so that those at most alpha have a false discovery rate of alpha (Benjamini and Hochberg, 1995)."""
+    adjusted = [0.0] * len(p_values)
+    lowest = 1.0
+    for rank, place in sorted(enumerate(np.argsort(p_values, kind="stable").tolist(), start=1), reverse=True):
+        lowest = min(lowest, p_values[place] * len(p_values) / rank)
+        adjusted[place] = lowest
+    return adjusted

@@ -1,0 +1,194 @@
+"""Weighted regression with a known covariance of errors, known variances, and a variance between units; Knapp-Hartung intervals.
+
+    fit = fit_mixed(y, design, shared=items, noise=seeds)       # y [..., K], design [K, P], shared [..., K, K], noise [..., K]
+    fit.combination([1.0, 0.5])                                 # StudentEstimate of b0 + 0.5 b1
+
+Model: y = X b + u + e;  u ~ N(0, tau2 I) between units;  e ~ N(0, shared + diag(noise)).
+
+* tau2 is Paule and Mandel's: the residuals' weighted sum of squares equals its degrees of freedom, K - P.
+* `shared` is taken apart: X A X' + E.  The first part lies within the columns of X, so it moves b and shows in no residual; E is a
+  diagonal in the proportions of that of `shared`, as large as what of `shared` does show.  A = C - (X' E^-1 X)^-1 with
+  C = (X' shared^-1 X)^-1, since X C X' is the most that lies within X (the shorted operator of Anderson and Trapp, 1975).
+* var(b) = A + q (X' V^-1 X)^-1 with V = E + diag(noise) + tau2 I and Knapp and Hartung's q, the weighted residual mean square: what
+  residuals show is measured by them, with K - P degrees of freedom, and what they cannot show is added as it is.  q is not cut off
+  at 1: with equal variances and A = 0 this is ordinary least squares and its exact t interval.
+* Degrees of freedom are Satterthwaite's, with the parts' shares as they are expected (q = 1): shares as observed would promise
+  most where residuals happen to be smallest.
+
+Weights are those of V's inverse, or with weighting="equal" those of ordinary least squares.  Then q is the plain residual mean square
+over its expectation, and the t interval errs at most as often as it says even where variances are unequal and unknown (Bakirov
+and Szekely, 2006; Ibragimov and Mueller, 2010, J Bus Econ Stat 28: 453).
+
+Without `noise` (one seed: its variance is not known) tau2 is the residual mean square itself, and the degrees of freedom are K - P.
+
+Sources: Paule and Mandel (1982), J Res NBS 87; Knapp and Hartung (2003), Stat Med 22: 2693; Satterthwaite (1946), Biometrics 2.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from harness.study.statistics.student import StudentEstimate
+
+_STEPS = 100  # of the bisection for tau2
+_RIDGE = 1e-10  # of the mean variance: keeps a covariance of identical units invertible
+
+
+Weighting: TypeAlias = Literal["precision", "equal"]
+
+
+class Assumed(NamedTuple):
+    """What a fit takes as given, to say what it would be with other evidence if estimates stayed what they are."""
+
+    tau2: np.ndarray
+    q: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MixedFit:
+    """A fitted regression."""
+
+    coefficients: np.ndarray
+    "[..., P]"
+    weights: np.ndarray
+    "[..., P, K]: coefficients = weights @ y."
+    within: np.ndarray
+    "A [..., P, P]: the covariance of the coefficients that no residual shows."
+    rest: np.ndarray
+    "(X' V^-1 X)^-1 [..., P, P]: the remaining covariance, to be multiplied by q."
+    shares_known: bool
+    "Whether `noise` was given."
+    q: np.ndarray
+    "[...]: Knapp and Hartung's factor."
+    tau2: np.ndarray
+    "[...]: the variance between units."
+    heterogeneity: np.ndarray
+    "[...]: Cochran's Q, the weighted residual sum of squares at tau2 = 0."
+    df: int
+    "Residual degrees of freedom, K - P."
+
+    def combination(self, vector: Sequence[float] | np.ndarray) -> StudentEstimate:
+        """The estimate of a linear combination of the coefficients."""
+        return self.predicted(vector, apart=np.zeros_like(self.tau2))
+
+    def predicted(self, vector: Sequence[float] | np.ndarray, *, apart: np.ndarray) -> StudentEstimate:
+        """The same for a unit that lies apart from the line by a variance of its own."""
+        vector = np.asarray(vector, dtype=np.float64)
+        known = np.maximum(np.einsum("p,...pq,q->...", vector, self.within, vector), 0)
+        rest = np.maximum(np.einsum("p,...pq,q->...", vector, self.rest, vector), 0) + apart
+        share = np.divide(known, rest, out=np.zeros_like(rest), where=rest > 0) if self.shares_known else 0.0
+        return StudentEstimate(
+            value=self.coefficients @ vector, variance=known + self.q * rest, df=self.df * (1 + share) ** 2 + 0 * rest
+        )
+
+
+def fit_mixed(
+    y: np.ndarray,
+    design: np.ndarray,
+    *,
+    shared: np.ndarray,
+    noise: np.ndarray | None,
+    weighting: Weighting = "precision",
+    assumed: Assumed | None = None,
+) -> MixedFit:
+    """Fit the model of this module; raises ValueError if there are not more units than columns."""
+    num_units, num_columns = design.shape
+    df = num_units - num_columns
+    if df < 1:
+        raise ValueError(f"{num_units} units for {num_columns} columns leave no residual")
+    identity = np.eye(num_units)
+    own = np.zeros_like(y) if noise is None else noise
+    known = shared + identity * own[..., None, :]
+    residuals = _Residuals(y, design, known)
+    if assumed is not None:
+        tau2 = assumed.tau2
+    else:
+        tau2 = residuals.mean_square if noise is None else residuals.paule_mandel()
+    visible = _visible(shared, residuals.basis)
+    units = identity * np.asarray(tau2)[..., None, None]
+    scale = np.einsum("...kk->...", known) / num_units + tau2
+    ridge = identity * (_RIDGE * np.where(scale > 0, scale, 1.0))[..., None, None]
+    errors = units + identity * own[..., None, :] + (0 if noise is None else visible)
+    if weighting == "equal":
+        weights = np.broadcast_to(np.linalg.pinv(design), (*y.shape[:-1], num_columns, num_units))
+        least = _sandwich(weights, shared) - _sandwich(weights, visible)
+        rest, q = _sandwich(weights, errors), residuals.plain_ratio(errors)
+    else:
+        precision = np.linalg.inv(known + units + ridge)
+        weights = np.linalg.inv(design.T @ precision @ design) @ design.T @ precision
+        least = _least_squares(design, shared + ridge) - _least_squares(design, visible + ridge)
+        rest, q = _least_squares(design, errors + ridge), residuals.sum_of_squares(tau2) / df
+    if noise is None:
+        q = np.ones_like(q)
+    return MixedFit(
+        coefficients=np.einsum("...pk,...k->...p", weights, y),
+        weights=weights,
+        within=without_negative(least),
+        rest=rest,
+        shares_known=noise is not None,
+        q=np.asarray(q if assumed is None else assumed.q),
+        tau2=np.asarray(tau2),
+        heterogeneity=residuals.sum_of_squares(np.zeros_like(tau2)),
+        df=df,
+    )
+
+
+def _least_squares(design: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """The covariance of generalised least squares."""
+    return np.linalg.inv(design.T @ np.linalg.inv(errors) @ design)
+
+
+def _sandwich(weights: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """The covariance of weights @ errors."""
+    return weights @ errors @ np.swapaxes(weights, -1, -2)
+
+
+def _visible(shared: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """The diagonal E [..., K, K], in the proportions of that of `shared`, that gives residuals the same variance as `shared` does."""
+    diagonal = np.maximum(np.einsum("...kk->...k", shared), 0)
+    shown = np.einsum("ki,...kl,li->...", basis, shared, basis)
+    full = np.einsum("ki,...k->...", basis**2, diagonal)
+    share = np.divide(np.maximum(shown, 0), full, out=np.zeros_like(full), where=full > 0)
+    return np.eye(len(basis)) * (share[..., None] * diagonal)[..., None, :]
+
+
+def without_negative(matrix: np.ndarray) -> np.ndarray:
+    """A symmetric matrix with its negative eigenvalues, which are noise, set to 0."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.maximum(values, 0)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+
+
+class _Residuals:
+    """What of y no coefficient explains, in coordinates in which its known covariance is diagonal."""
+
+    def __init__(self, y: np.ndarray, design: np.ndarray, known: np.ndarray) -> None:
+        self.basis = np.linalg.svd(design)[0][:, design.shape[1] :]  # [K, K - P], orthogonal to the columns of the design
+        variances, vectors = np.linalg.eigh(self.basis.T @ known @ self.basis)
+        self._squares = np.einsum("...ji,...j->...i", vectors, y @ self.basis) ** 2
+        self._variances = np.maximum(variances, 0)
+        self.mean_square = self._squares.mean(axis=-1)
+
+    def plain_ratio(self, errors: np.ndarray) -> np.ndarray:
+        """The unweighted sum of squares over its expectation under a covariance of errors; 1 where both are 0."""
+        expected = np.einsum("ki,...kl,li->...", self.basis, errors, self.basis)
+        total = self._squares.sum(axis=-1)
+        return np.divide(total, expected, out=np.ones_like(total), where=expected > 0)
+
+    def sum_of_squares(self, tau2: np.ndarray) -> np.ndarray:
+        """The weighted sum of squares at a given variance between units; 0 where there is neither residual nor variance."""
+        total = self._variances + tau2[..., None]
+        ratio = np.divide(self._squares, total, out=np.full_like(total, np.inf), where=total > 0)
+        return np.where(self._squares > 0, ratio, 0.0).sum(axis=-1)
+
+    def paule_mandel(self) -> np.ndarray:
+        """The variance between units at which the sum of squares is its expectation; 0 where it is less without any."""
+        df = self._squares.shape[-1]
+        # At the sum of all squares each term is at most its share of 1, which no expectation is below.
+        low, high = np.zeros_like(self.mean_square), self._squares.sum(axis=-1)
+        for _ in range(_STEPS):
+            middle = (low + high) / 2
+            too_small = self.sum_of_squares(middle) > df
+            low, high = np.where(too_small, middle, low), np.where(too_small, high, middle)
+        return np.where(self.sum_of_squares(np.zeros_like(low)) > df, high, 0.0)
