@@ -65,7 +65,7 @@ def prepared(stages: Sequence[PredictStage], adapter: Any, machine: Machine, fol
         groups.setdefault(stage.args.head, []).extend(cell.features)
     batches = []
     for head, features in groups.items():
-        for plan in plan_batches([len(f.input_ids) for f in features], max_tokens=machine.budget(train=False)):
+        for plan in plan_batches([len(f.input_ids) for f in features], max_tokens=machine.tokens(train=False)):
             batch = collate([features[i] for i in plan], pad_id=adapter.tokenizer.pad_token_id, device=machine.device)
             batches.append((head, batch))
     return batches

@@ -28,6 +28,7 @@ from transformers import (
 
 from harness.api.errors import UserError, did_you_mean
 from harness.api.protocols import Adapter, Batch, HeadSpec, ModelSource, Output, Pooling
+from models.headed.network import bytes_of_weights
 from models.loading.files import locate
 from models.loading.pretrained import (
     accepts_type_ids,
@@ -91,6 +92,7 @@ class Finetuned(Adapter):
         self.device = device
         self.max_positions = position_limit(module.model)
         self.num_embeddings = input_embeddings(module.model).num_embeddings
+        self.weight_bytes = bytes_of_weights(module, device)
 
     def forward_head(self, batch: Batch, head: str) -> list[Output]:
         """Outputs of the features of a batch, in order, without gradient."""

@@ -250,6 +250,8 @@ class Adapter(Protocol):
     "Longest input in tokens, special tokens included."
     num_embeddings: int | None = None
     "Rows of its table of words: every id lies below.  None = it has no such table."
+    weight_bytes: int = 0
+    "Bytes that its weights take on the device where its batches go."
     budget: int | None = None
     "Tokens that it wants in one call; None = as many as the machine takes in a forward pass."
     batch_device: str | None = None

@@ -33,9 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=output_path, metavar="DIR|FILE", help="export: new folder (required); score: JSON of the scores"
     )
     parser.add_argument("--partial", action="store_true", help="take what is complete; without it everything must be there")
-    parser.add_argument(
-        "--gold", type=output_path, metavar="DIR", help="export: also write the label files of the same rows here"
-    )
+    parser.add_argument("--gold", type=output_path, metavar="DIR", help="export: also write label files of the same rows here")
     parser.add_argument("--model", help="export: which model, where the runs hold several")
     parser.add_argument("--intermediate", help="export: which intermediate setting")
     parser.add_argument("--recipe", help="export: which recipe")

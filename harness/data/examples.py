@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from harness.api.errors import MissingData, UserError
+from harness.api.progress import progress_over
 from harness.api.protocols import Example
 from harness.api.registry import TASK_TYPES
 from harness.data.field_mapping import column_of, compile_fields
@@ -72,7 +71,7 @@ def load_examples(
     key = module.sample_key(task)
     examples: list[Example] = []
     fingerprints, origins, num_rows, num_dropped = [], [], 0, 0
-    for lang in tqdm(langs, desc=f"load {task.task} {split}", delay=2, leave=False, disable=not progress):
+    for lang in progress_over(langs, f"load {task.task} {split}", unit="language", shown=progress):
         own: list[Example] = []
         for number, source in enumerate(sources):
             with _advice(task):

@@ -10,10 +10,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from harness.api.cache import cache_folder, remember
 from harness.api.errors import MissingData, UserError, collecting
+from harness.api.progress import progress_over
 from harness.api.registry import TASK_TYPES
 from harness.data.examples import Split, load_examples
 from harness.data.values import READING
@@ -47,7 +46,7 @@ def data_mistakes(plan: Plan, *, machine: Machine) -> list[UserError]:
     """The first mistake of each split and language that the stages of a plan read."""
     reads = {(read.spec.task, read.split, read.lang): read for stage in plan.stages for read in _reads(stage)}
     errors: list[UserError] = []
-    for read in tqdm(reads.values(), desc="check rows", delay=2, leave=False, disable=not machine.progress):
+    for read in progress_over(reads.values(), "check rows", unit="split", shown=machine.progress):
         known = cache_folder() / "right_rows" / f"{read.digest()}.json"
         if read.fingerprint.startswith("world:") or known.is_file():
             continue

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from harness.api.cache import cache_folder
+from harness.api.progress import progress_over
 from harness.data.examples import Split, load_examples
 from harness.data.overlap import example_hashes
 from harness.data.values import READING
@@ -37,7 +37,7 @@ def find_overlaps(plan: Plan, *, root: Path, machine: Machine) -> list[dict[str,
     tests = {(args.task, args.lang): args.rows for args in predicted}
     found: list[dict[str, Any]] = []
     seen = {name: _hashes(rows, split, machine=machine) for name, (split, rows) in splits.items()}
-    for (task, lang), rows in tqdm(tests.items(), desc="overlaps", delay=2, leave=False, disable=not machine.progress):
+    for (task, lang), rows in progress_over(tests.items(), "overlaps", unit="split", shown=machine.progress):
         own = _hashes(rows, "test", machine=machine)
         for name, hashes in seen.items():
             shared = int(np.isin(own, hashes).sum())

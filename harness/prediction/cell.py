@@ -1,24 +1,21 @@
-"""One (task, language) to predict: its rows, its features, and what the model has said of them; and cells that share batches.
+"""One (task, language) to predict: its rows, its features, and what the model has said of them.
 
 cell = Cell(stage=stage, folder=stage.folder(root), machine=machine, tokenizer=tokenizer)
 cell.features, cell.lengths, cell.partials
-shared_batches(stages, todo=todo, root=root)     # which cells share batches: [[stage, ...], ...]
 asked_in_order(cells)                            # [(cell, number of its feature), ...]: what begins alike stands together
 """
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tqdm import tqdm
-
+from harness.api.progress import tell
 from harness.api.protocols import Feature
 from harness.api.registry import TASK_TYPES
 from harness.data.examples import Split, load_examples
@@ -29,14 +26,12 @@ from harness.prediction.vocabulary import check_english, check_ids, count_tokens
 from harness.runtime.arguments import PredictArguments
 from harness.runtime.machine import Machine
 from harness.runtime.processes import rank
-from harness.runtime.stages import Stage, canonical, read_json, write_json, write_text
+from harness.runtime.stages import Stage, canonical, write_text
 from harness.specs.portable import revive
 from harness.specs.task import TaskSpec
 from harness.task_types.prompting.prefixes import Beginning, beginnings
 
 PredictStage: TypeAlias = Stage[PredictArguments]
-BUNDLE_FILE = "bundle.json"
-"Keys of the cells whose features are put into batches with those of this cell."
 LENGTHS_FILE = "lengths.json"
 
 TO_COMPARE = "to do: compare them by --prompt_args normalise=per_token (or per_character), or word the choices apart"
@@ -196,7 +191,7 @@ class Cell:
 def warn(*lines: str) -> None:
     """Say something on stderr, once in a process, whatever number of cells says it."""
     if not rank():
-        tqdm.write("warning: " + "\n  ".join(lines), file=sys.stderr)
+        tell("warning: " + "\n  ".join(lines))
 
 
 def asked_in_order(cells: Sequence[Cell]) -> list[tuple[Cell, int]]:
@@ -210,38 +205,3 @@ def asked_in_order(cells: Sequence[Cell]) -> list[tuple[Cell, int]]:
         own = [(cell, n) for cell in same for n in range(len(cell.lengths))]
         found += sorted(own, key=lambda place: place[1]) if shots else own
     return found
-
-
-def shared_batches(stages: Sequence[PredictStage], *, todo: Sequence[PredictStage], root: Path) -> list[list[PredictStage]]:
-    """The groups of cells that share batches, and that hold all of `todo`.
-
-    An interrupted group comes again as it was, finished cells included, so that the rest gets the batches it would have had.
-    What has not begun is a group of its own: a language added later does not touch the others.
-    """
-    by_key = {stage.key: stage for stage in stages}
-    groups: list[list[str]] = []
-    waiting = {stage.key: stage for stage in todo}
-    asked = set(waiting)
-    for stage in todo:
-        path = stage.folder(root) / BUNDLE_FILE
-        keys = read_json(path) if path.is_file() else []
-        if stage.key in keys and stage.key in waiting and set(keys) <= set(by_key):
-            groups.append(keys)
-            waiting = {key: other for key, other in waiting.items() if key not in keys}
-    if waiting:
-        groups.append(list(waiting))
-    for keys in groups:
-        for key in keys:
-            if key in asked:
-                write_json(by_key[key].folder(root) / BUNDLE_FILE, keys)
-    return [[by_key[key] for key in keys] for keys in groups]
-
-
-def forget_cells(groups: Sequence[Sequence[str]], *, lost: Collection[str], todo: Sequence[PredictStage], root: Path) -> None:
-    """Write down that cells which cannot be predicted share no batches; the keys of the groups are those of their stages."""
-    folders = {stage.key: stage.folder(root) for stage in todo}
-    for keys in groups:
-        left = [key for key in keys if key not in lost]
-        for key in keys if len(left) < len(keys) else ():
-            if key in folders:
-                write_json(folders[key] / BUNDLE_FILE, [key] if key in lost else left)

@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
+from harness.api.progress import ProgressBar, progress_bar, progress_over
 from harness.api.protocols import Feature, Prediction
 from harness.prediction.answers import Answers, ask_batch, load_answers, planned_batches
 from harness.prediction.batching import num_tokens
-from harness.prediction.cell import BUNDLE_FILE, Cell, PredictStage, asked_in_order, forget_cells, shared_batches
+from harness.prediction.bundles import SharedBatches, forget_cells, recorded_ceiling, remove_bundle_files, shared_batches
+from harness.prediction.cell import Cell, PredictStage, asked_in_order
 from harness.prediction.failures import CellFailure, failure_of, merged
 from harness.prediction.partials import remove_partials
 from harness.prediction.questions import Question
+from harness.runtime.budget import TRAINING, Ceiling
 from harness.runtime.machine import Machine
 from harness.runtime.processes import from_first, gather, num_ranks, rank, together
 from harness.runtime.provenance import provenance
@@ -44,31 +46,41 @@ def predict_bundle(
     with together():
         answers = load_answers(todo, root=root, machine=machine)
     with contextlib.closing(answers):
-        shared = from_first(lambda: [[stage.key for stage in group] for group in shared_batches(stages, todo=todo, root=root)])
-        by_key = {stage.key: stage for stage in stages}
+        wanted = machine.batch_tokens is not None
+        shared = from_first(lambda: shared_batches(stages, todo=todo, root=root, tokens=answers.tokens, wanted=wanted))
         keys = {stage.key for stage in todo}
         with together():
-            groups, own = _encoded([[by_key[key] for key in group] for group in shared], answers, root=root, machine=machine)
+            groups, own = _encoded(shared, answers, root=root, machine=machine)
         failures = merged(gather(own))
         if failures:
             from_first(lambda: forget_cells(shared, lost=set(failures), todo=todo, root=root))
-            groups = [left for group in groups if (left := [cell for cell in group if cell.stage.key not in failures])]
-        total = sum(sum(cell.lengths) for group in groups for cell in group if cell.stage.key in keys)
+            groups = [left for group in groups if (left := group.without(failures)).cells]
+        total = sum(sum(cell.lengths) for group in groups for cell in group.cells if cell.stage.key in keys)
         show = machine.progress and not rank()
-        with tqdm(total=total, desc="predict", unit="token", unit_scale=True, delay=2, disable=not show) as bar:
-            for members in groups:
-                unfinished = [cell for cell in members if cell.stage.key in keys]
+        with progress_bar("predict", total=total, unit="token", scaled=True, stays=True, shown=show) as bar:
+            for group in groups:
+                unfinished = [cell for cell in group.cells if cell.stage.key in keys]
                 if unfinished:
-                    failures |= _group_failures(answers, members, unfinished, bar=bar, root=root)
+                    failures |= _group_failures(answers, group, unfinished, bar=bar, root=root)
     return {key: failure for key, failure in failures.items() if key in keys}
 
 
+class _Group(NamedTuple):
+    """Cells whose features share batches, and that ask the same."""
+
+    cells: list[Cell]
+    tokens: int
+
+    def without(self, lost: Mapping[str, CellFailure]) -> _Group:
+        return _Group([cell for cell in self.cells if cell.stage.key not in lost], self.tokens)
+
+
 def _group_failures(
-    answers: Answers, members: Sequence[Cell], unfinished: Sequence[Cell], *, bar: Any, root: Path
+    answers: Answers, group: _Group, unfinished: Sequence[Cell], *, bar: ProgressBar, root: Path
 ) -> dict[str, CellFailure]:
     """Run the cells that ask the model the same; what failed of them, the same in every process."""
     try:
-        return _run_group(answers, members, unfinished, bar=bar)
+        return _run_group(answers, group, unfinished, bar=bar)
     except Exception as error:
         failure = failure_of(error, folder=root)
         return {cell.stage.key: failure for cell in unfinished if not cell.stage.is_done(root)}
@@ -78,14 +90,14 @@ def _group_failures(
 
 
 def _encoded(
-    shared: Sequence[Sequence[PredictStage]], answers: Answers, *, root: Path, machine: Machine
-) -> tuple[list[list[Cell]], dict[str, CellFailure]]:
+    shared: Sequence[SharedBatches], answers: Answers, *, root: Path, machine: Machine
+) -> tuple[list[_Group], dict[str, CellFailure]]:
     """Cells with their lengths, in groups that share batches (those planned together that ask the same), and what failed."""
-    groups: dict[tuple[int, Question], list[Cell]] = {}
+    groups: dict[tuple[int, Question], _Group] = {}
     failures: dict[str, CellFailure] = {}
-    everything = [(number, stage) for number, group in enumerate(shared) for stage in group]
+    everything = [(number, stage) for number, group in enumerate(shared) for stage in group.stages]
     show = machine.progress and not rank()
-    for number, stage in tqdm(everything, desc="encode", unit="cell", delay=2, leave=False, disable=not show):
+    for number, stage in progress_over(everything, "encode", unit="cell", shown=show):
         cell = Cell(
             stage=stage,
             folder=stage.folder(root),
@@ -97,26 +109,26 @@ def _encoded(
         )
         try:
             cell.measure()  # here, so that the bar says what is going on
-            groups.setdefault((number, cell.question), []).append(cell)
+            groups.setdefault((number, cell.question), _Group([], shared[number].tokens)).cells.append(cell)
         except Exception as error:
             failures[stage.key] = failure_of(error, folder=root)
     # Vectors last: an engine of its own makes them, and takes the place of the one for words.
-    return sorted(groups.values(), key=lambda cells: cells[0].question.pooling is not None), failures
+    return sorted(groups.values(), key=lambda group: group.cells[0].question.pooling is not None), failures
 
 
-def _run_group(answers: Answers, members: Sequence[Cell], unfinished: Sequence[Cell], *, bar: Any) -> dict[str, CellFailure]:
+def _run_group(answers: Answers, group: _Group, unfinished: Sequence[Cell], *, bar: ProgressBar) -> dict[str, CellFailure]:
     """Run the batches of cells that ask the same question, and finish each cell as soon as it is complete; what cannot be."""
     failures: dict[str, CellFailure] = {}
-    machine = members[0].machine
     alone = num_ranks() == 1
     left: dict[str, int] = {}
     with together():
-        index = asked_in_order(members)
+        index = asked_in_order(group.cells)
         lengths = [cell.lengths[n] for cell, n in index]
         waiting = {cell.stage.key: cell for cell in unfinished}
         left |= {key: sum(n not in cell.partials for n in range(len(cell.lengths))) for key, cell in waiting.items()}
-        plans = planned_batches(lengths, members[0].question, machine=machine, budget=answers.budget)
-        for number, batch in enumerate(plans):
+        question, own_passes = group.cells[0].question, answers.has_own_passes
+        ceiling = recorded_ceiling(unfinished, tokens=group.tokens, rank=rank())
+        for number, batch in enumerate(planned_batches(lengths, question, tokens=group.tokens, has_own_passes=own_passes)):
             chosen = [index[i] for i in batch]
             missing = [
                 at for at, (c, n) in enumerate(chosen) if c.stage.key in waiting and n not in waiting[c.stage.key].partials
@@ -124,7 +136,8 @@ def _run_group(answers: Answers, members: Sequence[Cell], unfinished: Sequence[C
             bar.update(sum(lengths[i] for i, (cell, _) in zip(batch, chosen, strict=True) if cell.stage.key in waiting))
             if not missing or number % num_ranks() != rank():
                 continue
-            outputs = answers.ask(chosen)
+            ceiling.begin(number)
+            outputs = answers.ask(chosen, ceiling)
             found: dict[str, list[tuple[int, Any]]] = {}
             for at in missing:
                 cell, n = chosen[at]
@@ -182,7 +195,7 @@ def _finish_cell(cell: Cell) -> None:
 def clean(folder: Path) -> None:
     """Remove what only an unfinished prediction needs; called when done.json stands."""
     remove_partials(folder)
-    (folder / BUNDLE_FILE).unlink(missing_ok=True)
+    remove_bundle_files(folder)
 
 
 def _line(prediction: Prediction) -> str:
@@ -217,17 +230,29 @@ def evaluate(
     *,
     asked: AskedTask,
     machine: Machine,
+    title: str = "",
 ) -> float:
-    """The task's score (0-100) of a model in memory, without writing anything: selection on English validation rows."""
+    """The task's score (0-100) of a model in memory, without writing anything: selection on English validation rows.
+
+    `title` is what the bar says, which is gone at the end; none is shown without it.
+    """
     import torch
 
     task, module, options, question = asked
+    tokens = machine.tokens(train=False, weights=TRAINING * adapter.weight_bytes)  # gradients and moments lie there as well
+    ceiling = Ceiling(tokens)
     mine: dict[int, Any] = {}
-    with together(), torch.inference_mode():
-        plans = planned_batches([num_tokens(f) for f in features], question, machine=machine)
-        for batch in plans[rank() :: num_ranks()]:
-            for i, output in zip(batch, ask_batch(adapter, [features[i] for i in batch], question, machine), strict=True):
-                mine[i] = module.reduce(features[i], output, task=task, options=options)
+    lengths = [num_tokens(feature) for feature in features]
+    bar = progress_bar(title, total=sum(lengths), unit="token", scaled=True, shown=bool(title) and not rank())
+    with together(), torch.inference_mode(), bar:
+        for number, batch in enumerate(planned_batches(lengths, question, tokens=tokens)):
+            if number % num_ranks() == rank():
+                own = [features[i] for i in batch]
+                ceiling.begin(number)
+                outputs = ask_batch(adapter, own, question, device=machine.device, ceiling=ceiling)
+                for i, output in zip(batch, outputs, strict=True):
+                    mine[i] = module.reduce(features[i], output, task=task, options=options)
+            bar.update(sum(lengths[i] for i in batch))
     everyone = {i: partial for part in gather(mine) for i, partial in part.items()}
     partials = [np.asarray(everyone[i]) if question.pooling else everyone[i] for i in range(len(features))]
     predictions = module.decode(examples, features, partials, task=task, options=options)

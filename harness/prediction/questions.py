@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
-from tqdm import tqdm
-
+from harness.api.progress import progress_over
 from harness.api.protocols import Feature, Pooling
 from harness.api.registry import TASK_TYPES
 from harness.runtime.machine import Machine
@@ -60,7 +59,7 @@ def encode_all(
     """Encode in chunks with a progress bar; `Feature.example` counts over all examples."""
     features: list[Feature] = []
     starts = range(0, len(examples), ENCODE_CHUNK)
-    for start in tqdm(starts, desc=f"encode {note or spec.task}", delay=2, leave=False, disable=not note):
+    for start in progress_over(starts, f"encode {note or spec.task}", unit="thousand row", shown=bool(note)):
         chunk = examples[start : start + ENCODE_CHUNK]
         encoded = module.encode(chunk, task=spec, tokenizer=tokenizer, options=options, train=train)
         features += [replace(feature, example=feature.example + start) for feature in encoded] if start else encoded

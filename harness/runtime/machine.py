@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.api.hardware import computes_bfloat16
 from harness.api.protocols import Json
+from harness.runtime.budget import device_tokens
 from harness.runtime.processes import num_ranks
 from harness.runtime.repeatability import is_repeatable
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 CPU_PREDICT_TOKENS = 4096
 CPU_TRAIN_TOKENS = 1024
-GPU_TOKENS_PER_GIB = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,8 @@ class Machine:
     "cpu, cuda, cuda:1, mps; None = the best there is."
     batch_tokens: int | None = None
     "Padded tokens per forward pass; None = by the device.  Halved by itself when memory runs out."
+    device_memory: int | None = None
+    "Bytes of the memory of a GPU, all in all; None = as it says."
     save_every: int | None = None
     "Training steps between resumable states; None = as the recipe says."
     keep: str = "best"
@@ -46,8 +48,6 @@ class Machine:
     "Ordered kernels: the same run again gives the same bytes on the same device (runtime/repeatability.py)."
     task_folders: Mapping[str, Path] = field(default_factory=dict)
     "Task -> folder of its YAML file, beside which local files are looked for."
-    found: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    "Budgets found while running (after running out of memory)."
 
     @cached_property
     def device(self) -> str:
@@ -82,27 +82,13 @@ class Machine:
             "repeatable": is_repeatable(self.device, wanted=self.repeatable),
         }
 
-    def budget(self, *, train: bool) -> int:
-        """Padded tokens per forward pass."""
+    def tokens(self, *, train: bool, weights: int = 0) -> int:
+        """Padded tokens per forward pass, where weights take so many bytes; never by what is free just now."""
         import torch
 
-        name = "train" if train else "predict"
-        if name not in self.found:
-            tokens = CPU_TRAIN_TOKENS if train else CPU_PREDICT_TOKENS
-            if self.device.startswith("cuda"):
-                gib = torch.cuda.get_device_properties(self.device).total_memory / 2**30
-                tokens = int(gib * GPU_TOKENS_PER_GIB / (4 if train else 1))
-            self.found[name] = self.batch_tokens or tokens
-        return int(self.found[name])
-
-    def halve_training(self) -> None:
-        """Train with half the budget from now on: memory ran out."""
-        self.found["train"] = max(1, self.budget(train=True) // 2)
-
-    def fits(self, tokens: int) -> bool:
-        """Whether a forward pass over so many padded tokens may fit, as far as is known."""
-        return tokens <= int(self.found.get("too much", tokens + 1)) - 1
-
-    def remember_too_much(self, tokens: int) -> None:
-        """A forward pass over so many padded tokens ran out of memory: more than half of it is not tried again."""
-        self.found["too much"] = tokens // 2 + 1
+        if self.batch_tokens:
+            return self.batch_tokens
+        if not self.device.startswith("cuda"):
+            return CPU_TRAIN_TOKENS if train else CPU_PREDICT_TOKENS
+        memory = self.device_memory or torch.cuda.get_device_properties(self.device).total_memory
+        return device_tokens(memory, weights=weights, train=train)

@@ -3,8 +3,7 @@
     with standard_streams():
         sys.stdout.write("a result")     # Interrupted where the reader has closed the pipe, OutputFailed on a full disk
 
-A reader that has seen enough (`| head`) ends the process, as it ends every program of the shell; a training saves its state
-first.
+A reader that has seen enough (`| head`) ends the process, as it ends every program of the shell; a training saves its state.
 """
 
 import contextlib

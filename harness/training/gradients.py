@@ -20,6 +20,7 @@ from harness.api.protocols import Feature
 from harness.api.randomness import seed_of
 from harness.prediction.batching import collate, plan_batches
 from harness.prediction.questions import Question
+from harness.runtime.budget import TrainingBudget, ran_out_of_memory
 from harness.runtime.machine import Machine
 from harness.runtime.processes import add_up, agree, num_ranks, rank, together
 
@@ -40,6 +41,8 @@ class Work:
     options: Any
     question: Question
     machine: Machine
+    budget: TrainingBudget
+    "The same for all components."
     accelerator: Any
     seed: int
     one_pass_per_example: bool = False
@@ -47,7 +50,7 @@ class Work:
 
     def pieces(self, features: Sequence[Feature]) -> list[list[int]]:
         """Indices of features by forward pass."""
-        budget = self.machine.budget(train=True)
+        budget = self.budget.tokens
         if not self.one_pass_per_example:
             return plan_batches([len(feature.input_ids) for feature in features], max_tokens=budget)
         examples: dict[int, list[int]] = {}
@@ -77,16 +80,18 @@ def batch_gradients(work: Work, groups: Sequence[list[Feature]], *, step: int) -
                 mine = [feature for group in groups[rank() :: num_ranks()] for feature in group]
                 loss = _guarded(partial(_summed, work, mine, num_targets=num_targets, step=step))
             break
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not ran_out_of_memory(error):
+                raise
             work.adapter.module.zero_grad()
             with together():
-                if work.machine.budget(train=True) <= least:
+                if work.budget.tokens <= least:
                     raise UserError(
                         f"out of memory with one sequence of {longest} tokens",
                         where=f"training step {step + 1}",
                         todo="gradient_checkpointing: true, a shorter max_length, or a larger device",
                     ) from error
-            work.machine.halve_training()
+            work.budget.halve()
             torch.cuda.empty_cache()
     _exchange(list(work.adapter.module.parameters()))
     return float(add_up(torch.as_tensor(loss, device=work.machine.device, dtype=torch.float32)))
@@ -104,7 +109,7 @@ def _guarded(attempt: Callable[[], Any]) -> Any:
         result = attempt()
     except Exception as error:
         failure = error
-    is_memory = isinstance(failure, torch.OutOfMemoryError)
+    is_memory = isinstance(failure, RuntimeError) and ran_out_of_memory(failure)
     anywhere = bool(add_up(torch.tensor([float(is_memory)])).item())
     agree(None if is_memory else failure)
     if anywhere:

@@ -9,18 +9,18 @@ step sees and what its dropout draws are functions of the step.
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from harness.api.errors import UserError
+from harness.api.progress import ProgressBar, progress_bar, tell
 from harness.api.protocols import Feature
 from harness.api.randomness import generator
 from harness.prediction.loop import AskedTask, evaluate
 from harness.runtime.arguments import TrainArguments
+from harness.runtime.budget import TrainingBudget
 from harness.runtime.folders import link_folder, remove_folder, write_folder
 from harness.runtime.interruption import Interrupted, held
 from harness.runtime.machine import Machine
@@ -43,14 +43,8 @@ def train(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> dict
     with together():
         run = prepare(stage, root=root, machine=machine)
         start = _resume(run)
-    bar = tqdm(
-        total=run.total_steps,
-        initial=start,
-        desc=f"train {stage.label}",
-        unit="step",
-        disable=not machine.progress or rank() > 0,
-        delay=2,
-    )
+    shown = machine.progress and rank() == 0
+    bar = progress_bar(f"train {stage.label}", total=run.total_steps, initial=start, unit="step", stays=True, shown=shown)
     try:
         with bar:
             if run.due:  # the run before was told to end while it evaluated
@@ -78,6 +72,8 @@ def _resume(run: TrainingRun) -> int:
             run.accelerator.scaler.load_state_dict(state.tensors["scaler"])
         run.progress = Progress(**state.facts["progress"])
         run.due = state.facts.get("due", False)
+        if "budget" in state.facts:
+            run.budget.go_on(TrainingBudget(**state.facts["budget"]), wanted=run.machine.batch_tokens is not None)
     if rank() == 0:
         run.log = Log(run.folder / "log.jsonl", run.progress)
     return state.step if state else 0
@@ -86,7 +82,7 @@ def _resume(run: TrainingRun) -> int:
 def _tell(text: str) -> None:
     """Say something beside the progress bar, once."""
     if rank() == 0:
-        tqdm.write(text, file=sys.stderr)
+        tell(text)
 
 
 def _save_state(run: TrainingRun, step: int) -> None:
@@ -95,6 +91,7 @@ def _save_state(run: TrainingRun, step: int) -> None:
     if run.accelerator.scaler is not None:
         tensors["scaler"] = run.accelerator.scaler.state_dict()
     facts = {"progress": vars(run.progress), "scheduler": run.scheduler.state_dict(), "due": run.due}
+    facts["budget"] = vars(run.budget)
     run.states.save(step, tensors, facts)
     for old in run.folder.glob("best-*"):
         if old.name != f"best-{run.progress.best_step}":
@@ -154,7 +151,7 @@ def _augmented(run: TrainingRun, task: str, item: int, epoch: int) -> list[Featu
     return [augment(f, rng=rng, tokenizer=work.adapter.tokenizer, options=data.options) for f in features]
 
 
-def _after_step(run: TrainingRun, done: int, bar: Any) -> None:
+def _after_step(run: TrainingRun, done: int, bar: ProgressBar) -> None:
     """Evaluate, log and save where it is due."""
     progress, training = run.progress, run.training
     last = done == run.total_steps
@@ -192,6 +189,7 @@ def _evaluate(run: TrainingRun, done: int) -> None:
                 data.validation_features,
                 asked=AskedTask(data.validation_spec, data.module, data.options, data.question),
                 machine=run.machine,
+                title=f"validate {name} at step {done}" if run.machine.progress else "",
             )
     run.module.train()
     score = mean_score(by_task)

@@ -18,6 +18,7 @@ from harness.prediction.batching import check_lengths
 from harness.prediction.questions import Question, route_module
 from harness.prediction.vocabulary import check_ids
 from harness.runtime.arguments import TrainArguments
+from harness.runtime.budget import TrainingBudget
 from harness.runtime.loading import load_adapter
 from harness.runtime.machine import Machine
 from harness.runtime.stages import Stage
@@ -61,6 +62,11 @@ class TrainingRun:
         return next(iter(self.works.values())).adapter
 
     @property
+    def budget(self) -> TrainingBudget:
+        """Tokens of a forward pass."""
+        return next(iter(self.works.values())).budget
+
+    @property
     def accelerator(self) -> Any:
         """Mixed precision and clipping."""
         return next(iter(self.works.values())).accelerator
@@ -102,12 +108,13 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> Tr
     )
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_factor(training, total_steps=total_steps))
     adapter.module.train()
+    budget = TrainingBudget(planned=machine.tokens(train=True, weights=adapter.weight_bytes))
     return TrainingRun(
         folder=stage.folder(root),
         machine=machine,
         training=training,
         data=data,
-        works={name: _work(one, adapter, accelerator, seed=seed, machine=machine) for name, one in data.items()},
+        works={name: _work(one, adapter, accelerator, seed=seed, machine=machine, budget=budget) for name, one in data.items()},
         # The model is not wrapped: gradients.py exchanges gradients itself, once a step, whatever the pieces of each process.
         optimizer=accelerator.prepare_optimizer(optimizer),
         scheduler=scheduler,
@@ -152,7 +159,7 @@ def _drawn(module: Any, tokenizer: Any) -> list[int]:
     return [] if module.augment is None or tokenizer.mask_token_id is None else [tokenizer.mask_token_id]
 
 
-def _work(data: TrainingData, adapter: Any, accelerator: Any, *, seed: int, machine: Machine) -> Work:
+def _work(data: TrainingData, adapter: Any, accelerator: Any, *, seed: int, machine: Machine, budget: TrainingBudget) -> Work:
     """What the loss of a component is computed with."""
     question = Question(None, data.question.pooling) if data.question.pooling else Question(data.head, None)
     return Work(
@@ -161,6 +168,7 @@ def _work(data: TrainingData, adapter: Any, accelerator: Any, *, seed: int, mach
         options=data.options,
         question=question,
         machine=machine,
+        budget=budget,
         accelerator=accelerator,
         seed=seed,
         one_pass_per_example=data.module.ONE_PASS_PER_EXAMPLE,

@@ -83,6 +83,14 @@ def place_network(network: HeadedNetwork, embeddings: nn.Embedding, *, device: s
     return place
 
 
+def bytes_of_weights(module: nn.Module, device: torch.device) -> int:
+    """Bytes of the parameters that lie on a device; where it has no number, on all of its kind."""
+    own = (
+        one for one in module.parameters() if one.device == device or (device.index is None and one.device.type == device.type)
+    )
+    return sum(one.numel() * one.element_size() for one in own)
+
+
 class HeadedModel(Adapter):
     """The adapter: see `Adapter` in harness/api/protocols.py."""
 
@@ -96,6 +104,7 @@ class HeadedModel(Adapter):
         self.device = device
         self.max_positions = position_limit(module.body)
         self.num_embeddings = input_embeddings(module.body).num_embeddings
+        self.weight_bytes = bytes_of_weights(module, device)
 
     def forward_head(self, batch: Batch, head: str) -> list[Output]:
         """Outputs of the features of a batch, in order, without gradient and dropout."""

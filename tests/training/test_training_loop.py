@@ -189,7 +189,7 @@ def test_out_of_memory_cuts_the_batch_and_keeps_the_gradients(still, tmp_path, n
     cut, cut_loss, run = gradients(still, tmp_path, name, module=raise_above(60))
     assert cut_loss == pytest.approx(loss, abs=1e-5)
     assert far(cut, whole) < 2e-6
-    assert run.machine.budget(train=True) <= 64
+    assert run.budget.tokens <= 64
 
 
 def test_out_of_memory_with_one_sequence_is_the_users_to_solve(still, tmp_path):

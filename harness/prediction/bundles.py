@@ -1,0 +1,108 @@
+"""Which cells share batches, and of what size: written down when they begin, so that an interrupted bundle goes on as it began.
+
+shared = shared_batches(stages, todo=todo, root=root, tokens=4096)       # [SharedBatches(stages=[...], tokens=4096), ...]
+ceiling = recorded_ceiling(cells, tokens=4096, rank=0)                   # what was learnt where memory ran out
+"""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.prediction.cell import Cell, PredictStage
+from harness.runtime.budget import Ceiling
+from harness.runtime.stages import read_json, write_json
+
+BUNDLE_FILE = "bundle.json"
+"Keys of the cells whose features are put into batches with those of this cell, and the tokens of such a batch."
+CEILING_FILE = "bundle-ceiling-{rank}.json"
+"Where memory ran out in a process: number of the batch, and the tokens of a forward pass from there on."
+
+
+class SharedBatches(NamedTuple):
+    """Cells whose features share batches."""
+
+    stages: list[PredictStage]
+    tokens: int
+    "Padded tokens of a batch."
+
+
+def shared_batches(
+    stages: Sequence[PredictStage], *, todo: Sequence[PredictStage], root: Path, tokens: int, wanted: bool = False
+) -> list[SharedBatches]:
+    """The groups of cells that share batches, and that hold all of `todo`.
+
+    An interrupted group comes again as it was, finished cells included, so that the rest gets the batches it would have had.
+    What has not begun is a group of its own: a language added later does not touch the others.  `tokens` is what a batch has
+    where nothing is written down; with `wanted` (--batch_tokens) in any case.
+    """
+    by_key = {stage.key: stage for stage in stages}
+    groups: list[tuple[list[str], int]] = []
+    waiting = {stage.key: stage for stage in todo}
+    asked = set(waiting)
+    for stage in todo:
+        keys, had = _recorded(stage.folder(root))
+        if stage.key in keys and stage.key in waiting and set(keys) <= set(by_key):
+            groups.append((keys, tokens if wanted or had is None else had))
+            waiting = {key: other for key, other in waiting.items() if key not in keys}
+    if waiting:
+        groups.append((list(waiting), tokens))
+    for keys, own in groups:
+        for key in keys:
+            if key in asked:
+                _record(by_key[key].folder(root), keys, own)
+    return [SharedBatches([by_key[key] for key in keys], own) for keys, own in groups]
+
+
+def forget_cells(groups: Sequence[SharedBatches], *, lost: Collection[str], todo: Sequence[PredictStage], root: Path) -> None:
+    """Write down that cells which cannot be predicted share no batches."""
+    folders = {stage.key: stage.folder(root) for stage in todo}
+    for group in groups:
+        keys = [stage.key for stage in group.stages]
+        left = [key for key in keys if key not in lost]
+        for key in keys if len(left) < len(keys) else ():
+            if key in folders:
+                _record(folders[key], [key] if key in lost else left, group.tokens)
+
+
+def recorded_ceiling(cells: Sequence[Cell], *, tokens: int, rank: int) -> Ceiling:
+    """What a process has learnt of its memory with these cells; what it learns from now on is written down beside them."""
+    name = CEILING_FILE.format(rank=rank)
+    known = max((_learnt(cell.folder / name) for cell in cells), key=len, default=[])
+    ceiling = Ceiling(tokens, learnt=known)
+
+    def write_down() -> None:
+        for cell in cells:
+            write_json(cell.folder / name, [list(one) for one in ceiling.learnt])
+
+    ceiling.on_learning = write_down
+    return ceiling
+
+
+def remove_bundle_files(folder: Path) -> None:
+    """Remove what only unfinished cells need of this."""
+    for path in folder.glob("bundle*.json"):
+        path.unlink(missing_ok=True)
+
+
+def _record(folder: Path, keys: Sequence[str], tokens: int) -> None:
+    write_json(folder / BUNDLE_FILE, {"keys": list(keys), "tokens": tokens})
+
+
+def _recorded(folder: Path) -> tuple[list[str], int | None]:
+    """The keys and the tokens of a bundle; none where nothing (or nothing that can be read) is written down."""
+    found = _read(folder / BUNDLE_FILE)
+    if not isinstance(found, dict) or not isinstance(found.get("keys"), list) or not isinstance(found.get("tokens"), int):
+        return [], None
+    return found["keys"], found["tokens"]
+
+
+def _learnt(path: Path) -> list[tuple[int, int]]:
+    found = _read(path)
+    return [(int(batch), int(tokens)) for batch, tokens in found] if isinstance(found, list) else []
+
+
+def _read(path: Path) -> Any:
+    try:
+        return read_json(path) if path.is_file() else None
+    except ValueError:  # torn by a fault of the disk: the bundle begins again
+        return None
