@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     root = Path(args.output_path)
     place = place_of(args, runs=[root])
     plan = make_plan(request_of(args), catalog=catalog, place=place)
-    print_remarks(catalog)
+    print_remarks(catalog, plan)
     machine = machine_of(args, catalog, place)
     numbers = estimate(plan, root=root, machine=machine)
     done = finished_stages(root)

@@ -25,6 +25,7 @@ from harness.planning.request import RunRequest
 from harness.planning.request_checks import conflicts, impossible, unresolved, unserved, untrusted
 from harness.planning.resolved_tasks import ResolvedTask, TaskResolver
 from harness.planning.routes import Routing, parse_prompt_args
+from harness.planning.selection import selected
 from harness.planning.stage_builder import StageBuilder
 from harness.runtime.arguments import PredictArguments, ScoreArguments, TrainArguments, file_of
 from harness.runtime.engines import Engine
@@ -102,6 +103,8 @@ class Plan:
     trainings: Sequence[PlannedTraining] = ()
     data_dir: Path | None = None
     "Where its data were looked for, besides the hub."
+    remarks: tuple[str, ...] = ()
+    "What of the request was not taken at its word."
 
     @cached_property
     def stages(self) -> list[AnyStage]:
@@ -156,9 +159,8 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
             return function(*args, **kwargs)
         return None
 
-    parts = [part.strip() for part in request.tasks.split(",") if part.strip()]
-    names = dict.fromkeys(name for part in parts for name in attempt(catalog.select, part) or ())
-    entries = {name: entry for name in names if (entry := attempt(catalog.task, name))}
+    chosen = selected(request, catalog=catalog, errors=errors)
+    entries = chosen.entries
     recipe = attempt(catalog.recipe, request.recipe, where="--recipe")
     backbone = attempt(resolve, request.model, request.model_args, catalog=catalog, use_own_head=request.no_train)
     settings = attempt(parse_settings, request.intermediate, catalog=catalog) or []
@@ -171,7 +173,7 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
         engine=backbone.engine if backbone else Engine(),
         trains=not (request.no_train or (backbone is not None and backbone.is_fake)),
     )
-    errors += conflicts(request, list(entries.values()), any_named=bool(parts), routing=routing)
+    errors += conflicts(request, list(entries.values()), any_named=bool(request.tasks.strip(" ,")), routing=routing)
     errors += untrusted(list(entries.values()), trusted=place.trust_task_code)
     if backbone:
         errors += impossible(backbone, list(entries.values()), settings, routing=routing, catalog=catalog)
@@ -203,6 +205,7 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
         cells=cells,
         trainings=_trainings(builder, resolved, settings, cells),
         data_dir=place.data_dir,
+        remarks=tuple(chosen.remarks(request)),
     )
 
 
