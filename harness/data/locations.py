@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from harness.api.errors import MissingData, UserError
+from harness.api.errors import MissingData, UserError, WrongData
 from harness.specs.loader import load_yaml
 
 DATA_DIR_VARIABLE = "HARNESS_DATA_DIR"
@@ -161,12 +161,15 @@ def _split_patterns(data_files: Any, split: str) -> list[str]:
 @lru_cache(maxsize=64)
 def _configs(readme: Path, mtime_ns: int) -> tuple[dict[str, Any], ...]:
     """The entries of the `configs:` list in the YAML header of a README."""
-    text = readme.read_text(encoding="utf-8")
+    try:
+        text = readme.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongData("the README of a mirror cannot be read", where=str(readme), found=str(error)) from None
     if not text.startswith("---"):
         return ()
     try:
         header = load_yaml(text.split("\n---", 1)[0].removeprefix("---"))
     except yaml.YAMLError as error:
-        raise UserError("the YAML header cannot be read", where=str(readme), found=str(error)) from None
+        raise WrongData("the YAML header cannot be read", where=str(readme), found=str(error)) from None
     entries = header.get("configs", []) if isinstance(header, dict) else []
     return tuple(entry for entry in entries if isinstance(entry, dict))

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
 
-from harness.api.errors import UserError, collecting, raise_all
+from harness.api.errors import MissingData, UserError, collecting, raise_all
 from harness.data.languages import language
 from harness.data.locations import DataPlace
 from harness.planning.backbone.resolve import Backbone, resolve
@@ -127,7 +127,13 @@ class Plan:
         for cell in self.cells:
             for gap in cell.missing:
                 rows.setdefault(gap.task, {})[gap.split, gap.lang] = gap
-        return [self._missing_of(task, list(found.values())) for task, found in rows.items()]
+        gaps = {task: [gap for gap in found.values() if not gap.is_wrong] for task, found in rows.items()}
+        return [self._missing_of(task, found) for task, found in gaps.items() if found]
+
+    def wrong(self) -> list[UserError]:
+        """What is wrong with data that could not even be planned with, each mistake once."""
+        found = {str(gap.error): gap.error for cell in self.cells for gap in cell.missing if gap.is_wrong}
+        return list(found.values())
 
     def _missing_of(self, task: str, gaps: Sequence[Missing]) -> str:
         splits: dict[str, list[str]] = {}
@@ -136,6 +142,7 @@ class Plan:
         what = "; ".join(f"{split} rows of {', '.join(langs)}" for split, langs in splits.items())
         num_blocked = sum(any(gap.task == task for gap in cell.missing) for cell in self.cells)
         first = gaps[0].error
+        assert isinstance(first, MissingData)
         tests = ",".join(splits.get("test", ()))
         named = f"{file_of(task)} --intermediate {task}" if file_of(task) != task else task
         if task in self.tasks and self.tasks[task].spec.lm_eval:

@@ -73,7 +73,7 @@ def test_plan_lists_wrong_rows_and_remembers_right_ones(folder, tmp_path, capsys
             {"fields": {"text": {"template": "{{ a }}{{ b }}"}, "label": "label"}},
             "good-de.jsonl, row 1: the template of field 'text'",
         ),
-        ({"prompt": {"context": "{{ 1 // (text | length - 4) }}", "continuations": WORDS}}, "id '0', prompt: the template"),
+        ({"prompt": {"context": "{{ 1 // (text | length - 4) }}", "continuations": WORDS}}, "good-de.jsonl, row 1: prompt: the template"),
     ],
 )
 def test_plan_and_validate_find_what_leaves_nothing_and_what_cannot_be_rendered(folder, tmp_path, capsys, change, message):
