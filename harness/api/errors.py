@@ -6,7 +6,8 @@ raise UserError("unknown language 'xx'", where="tasks/xnli.yaml:7 languages[3]",
 Exception
 ├── UserError            wrong input; the message says where, what was expected, what was found, what to do
 │   ├── UserErrors       several of them, found in one pass and reported together
-│   └── MissingData      a dataset or language is not there: its cells fail, all others run, exit code 1
+│   ├── MissingData      a dataset or language is not there: its cells fail, all others run, exit code 1
+│   └── WrongData        what describes data cannot be read: its cells fail, all others run, exit code 1
 └── OutputFailed         what is computed cannot be written any more: the run ends, what is done is kept, exit code 1
 """
 
@@ -62,6 +63,19 @@ class MissingData(UserError):
     def advising(self, todo: str) -> "MissingData":
         """The same error with other advice than `fetch`; unchanged where there is none."""
         return MissingData(self.message, found=self.found, todo=todo) if todo else self
+
+
+class WrongData(UserError):
+    """What describes data on this machine (a mirror's README, the labels of training rows) cannot be read; its cells fail."""
+
+    @staticmethod
+    def of(error: UserError) -> "WrongData":
+        """The same mistake, as one of the data."""
+        if isinstance(error, UserErrors):
+            more = f" (and {len(error.errors) - 1} more mistakes)" if len(error.errors) > 1 else ""
+            first = error.errors[0]
+            return WrongData(first.message + more, where=first.where, expected=first.expected, found=first.found, todo=first.todo)
+        return WrongData(error.message, where=error.where, expected=error.expected, found=error.found, todo=error.todo)
 
 
 class OutputFailed(Exception):

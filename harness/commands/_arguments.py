@@ -137,11 +137,11 @@ def catalog_of(args: argparse.Namespace) -> Catalog:
     return catalog
 
 
-def print_remarks(catalog: Catalog) -> None:
-    """Print on stderr which names mean two things."""
+def print_remarks(catalog: Catalog, plan: Plan) -> None:
+    """Print on stderr which names mean two things, and what of the request was not taken at its word."""
     doubled = catalog.lm_eval.index.remarks
     more = [f"... and {len(doubled) - MAX_REMARKS} more"] if len(doubled) > MAX_REMARKS else []
-    for remark in (*catalog.remarks, *doubled[:MAX_REMARKS], *more):
+    for remark in (*catalog.remarks, *doubled[:MAX_REMARKS], *more, *plan.remarks):
         say(f"note: {remark}")
 
 

@@ -19,6 +19,7 @@ from harness.commands._arguments import (
     say,
 )
 from harness.commands._table import table
+from harness.data.row_errors import num_wrong
 from harness.planning.costs import Estimate, estimate
 from harness.planning.data_mistakes import data_mistakes
 from harness.planning.plan import Plan
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     catalog = catalog_of(args)
     place = place_of(args, runs=[root])
     plan, machine = plan_of(args, catalog, place)
-    print_remarks(catalog)
+    print_remarks(catalog, plan)
     numbers = estimate(plan, root=root, machine=machine)
     done = finished_stages(root)
     parts = [
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     for mistake in mistakes:
         say(str(mistake))
     if mistakes:
-        say(f"wrong rows: {len(mistakes)} (`run` does all that does not need them)")
+        say(f"wrong rows: {num_wrong(mistakes)} (`run` does all that does not need them)")
         return 2
     return 1 if any(cell.missing for cell in plan.cells) else 0
 

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     catalog = catalog_of(args)
     place = place_of(args, runs=[root])
     plan, machine = plan_of(args, catalog, place)
-    print_remarks(catalog)
+    print_remarks(catalog, plan)
     if is_first():
         make_output_folder(root, where="--output_path")
         sweep_stale(root)
@@ -146,11 +146,13 @@ def _replacement(run: DegenerateRun, plan: Plan, again: RunRequest | None) -> di
 
 def _tell(plan: Plan, report: "Report") -> list[str]:
     """Say on stderr what was not done and why; returns the reasons of blocked cells."""
-    blocked = plan.missing()
+    missing, wrong = plan.missing(), [str(error) for error in plan.wrong()]
     for stage, wrong in report.made_again:
         say(f"made again: {stage.name} ({wrong})")
-    for reason in blocked:
+    for reason in missing:
         say(f"missing: {reason}")
+    for reason in wrong:
+        say(f"wrong: {reason}")
     for stage, error in report.failed:
         say(f"failed: {stage.name}\n  {error}")
     for stage in report.not_run:
@@ -158,4 +160,4 @@ def _tell(plan: Plan, report: "Report") -> list[str]:
     if report.failed or report.not_run:
         counts = f"{len(report.done)} done now, {len(report.reused)} done before"
         say(f"{counts}, {len(report.failed)} failed, {len(report.not_run)} not run")
-    return blocked
+    return missing + wrong

@@ -107,17 +107,15 @@ def _rendered_split(entry: Entry[TaskSpec], split: Split, args: argparse.Namespa
     errors: list[UserError] = []
     missing: list[tuple[str, MissingData]] = []
     for lang in langs:
-        try:
-            found = load_examples(
-                spec, split=split, langs=[lang], place=place_of(args), task_folder=catalog.folder("task", spec.task)
-            )
+        how = {"split": split, "place": place_of(args), "task_folder": catalog.folder("task", spec.task)}
+        wrong: list[UserError] = []
+        with collecting(wrong):
+            found = load_examples(spec, langs=[lang], **how)
             if is_local or split == "test":
-                check_wording(spec, found.examples, lang=lang)
-        except MissingData as error:
-            missing.append((lang, error))
-            continue
-        except UserError as error:
-            errors.append(UserError(str(error), where=where))
+                check_wording(spec, found.examples, lang=lang, **how)
+        missing += [(lang, error) for error in wrong if isinstance(error, MissingData)]
+        errors += [UserError(str(error), where=where) for error in wrong if not isinstance(error, MissingData)]
+        if wrong:
             continue
         counts = f"{found.num_rows} rows, {found.num_dropped} dropped"
         out(f"{spec.task} {split} {lang}: {counts}, {found.fingerprint}, {found.origin}")

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from harness.api.errors import MissingData, UserError
+from harness.api.errors import MissingData, UserError, collecting
 from harness.api.progress import progress_over
 from harness.api.protocols import Example
 from harness.api.registry import TASK_TYPES
@@ -21,6 +21,7 @@ from harness.data.field_mapping import column_of, compile_fields
 from harness.data.file_hashes import combined_fingerprint
 from harness.data.label_names import class_name
 from harness.data.locations import DataPlace
+from harness.data.row_errors import RowErrors
 from harness.data.rows import Rows, fingerprint, load_rows, mentions_languages
 from harness.specs.portable import Split
 from harness.specs.task import Source, TaskSpec
@@ -64,27 +65,23 @@ def load_examples(
 ) -> ExampleSet:
     """Load a split; `limit` is a number of examples per language, always the same ones.
 
-    Raises MissingData for a source that is nowhere, UserError with source and row for values that do not fit.
+    Raises MissingData for a source that is nowhere, UserError with source and row for values that do not fit: the first few of
+    each file.
     """
-    sources = _sources(task, split, langs)
     module = TASK_TYPES.load(task.type)
     key = module.sample_key(task)
     examples: list[Example] = []
     fingerprints, origins, num_rows, num_dropped = [], [], 0, 0
+    _sources(task, split, langs)
     for lang in progress_over(langs, f"load {task.task} {split}", unit="language", shown=progress):
-        own: list[Example] = []
-        for number, source in enumerate(sources):
-            with _advice(task):
-                rows = load_rows(source, lang=lang, place=place, task=task.task, task_folder=task_folder)
-            if module.documents is not None:
-                built = module.documents(rows, task=task, lang=lang, split=split, place=place, task_folder=task_folder)
-            else:
-                built = _build(task, rows, lang=lang, build=module.build, id_prefix=f"{number}." if len(sources) > 1 else "")
-            own += [example for example in built if example is not None]
-            num_rows += len(built)
-            num_dropped += sum(example is None for example in built)
-            fingerprints.append(rows.fingerprint)
-            origins.append(rows.origin)
+        errors, own = RowErrors(), []
+        for part in _parts(task, split=split, lang=lang, place=place, task_folder=task_folder, errors=errors):
+            own += [example for example in part.built if example is not None]
+            num_rows += len(part.built)
+            num_dropped += sum(example is None for example in part.built)
+            fingerprints.append(part.rows.fingerprint)
+            origins.append(part.rows.origin)
+        errors.raise_any()
         _check_some_left(own, task=task, split=split, where=f"task '{task.task}', {split}, language {lang}", origin=origins[-1])
         _check_ids(own, task=task.task, lang=lang)
         chosen: Sequence[int] = range(len(own)) if limit is None else sample_ids([example.id for example in own], limit, key=key)
@@ -98,6 +95,60 @@ def load_examples(
         num_dropped=num_dropped,
         origin=", ".join(dict.fromkeys(origins)),
     )
+
+
+class _Part(NamedTuple):
+    """The rows of one source in one language, and what they became: None for rows that are left out or wrong."""
+
+    rows: Rows
+    built: Sequence[Example | None]
+
+
+def _parts(
+    task: TaskSpec,
+    *,
+    split: Split,
+    lang: str,
+    place: DataPlace,
+    task_folder: str | Path | None,
+    errors: RowErrors,
+) -> Iterator[_Part]:
+    """The sources of a split in one language, one after the other; mistakes in single rows are added to `errors`."""
+    sources, module = _sources(task, split, [lang]), TASK_TYPES.load(task.type)
+    for number, source in enumerate(sources):
+        with _advice(task):
+            rows = load_rows(source, lang=lang, place=place, task=task.task, task_folder=task_folder)
+        if module.documents is not None:
+            how = {"split": split, "place": place, "task_folder": task_folder}
+            built = module.documents(rows, task=task, lang=lang, errors=errors, **how)
+        else:
+            prefix = f"{number}." if len(sources) > 1 else ""
+            built = _build(task, rows, lang=lang, build=module.build, id_prefix=prefix, errors=errors)
+        yield _Part(rows, built)
+
+
+def readable_examples(
+    task: TaskSpec, *, split: Split, lang: str, place: DataPlace, task_folder: str | Path | None = None
+) -> tuple[list[Example], list[UserError]]:
+    """The examples of the rows that can be read, and what is wrong with the others."""
+    errors, examples, found = RowErrors(), [], list[UserError]()
+    with collecting(found):
+        for part in _parts(task, split=split, lang=lang, place=place, task_folder=task_folder, errors=errors):
+            examples += [example for example in part.built if example is not None]
+    return examples, [*errors.errors(), *found]
+
+
+def places_of(
+    task: TaskSpec, positions: Sequence[int], *, split: Split, lang: str, place: DataPlace, task_folder: str | Path | None = None
+) -> list[str]:
+    """Where the rows of some examples stand (file, number from 1); `positions` are those in the examples of a language."""
+    places = [
+        part.rows.place_of(number)
+        for part in _parts(task, split=split, lang=lang, place=place, task_folder=task_folder, errors=RowErrors())
+        for number, example in enumerate(part.built)
+        if example is not None
+    ]
+    return [places[position] for position in positions]
 
 
 def data_fingerprint(
@@ -148,25 +199,27 @@ def _sources(task: TaskSpec, split: Split, langs: Sequence[str]) -> Sequence[Sou
 
 
 def _build(
-    task: TaskSpec, rows: Rows, *, lang: str, build: Callable[..., Example | None], id_prefix: str
+    task: TaskSpec, rows: Rows, *, lang: str, build: Callable[..., Example | None], id_prefix: str, errors: RowErrors
 ) -> list[Example | None]:
-    """An Example per row, None for dropped ones."""
+    """An Example per row, None for dropped ones and those that are wrong."""
     mapped = compile_fields(task.fields)
     named = {name: _named_classes(task, rows, name) for name in LABEL_FIELDS if name in task.fields}
     built: list[Example | None] = []
+    where = f"task '{task.task}', language {lang}"
     for number, row in enumerate(rows.rows):
+        example = None
         try:
             fields = mapped(row)
             for name, names in named.items():
                 fields[name] = names(fields[name]) if names else fields[name]
-            row_id = f"{id_prefix}{number}"
             if "id" in fields and fields["id"] not in (None, ""):
                 fields["id"] = f"{id_prefix}{fields['id']}"
-            built.append(build(fields, task=task, lang=lang, row_id=row_id))
+            example = build(fields, task=task, lang=lang, row_id=f"{id_prefix}{number}")
         except _Dropped:
-            built.append(None)
+            pass
         except UserError as error:
-            raise error.at(f"task '{task.task}', language {lang}, {rows.place_of(number)}") from None
+            errors.add(error, place=rows.place_of(number), where=where)
+        built.append(example)
     return built
 
 

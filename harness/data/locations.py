@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.api.allowed_paths import ALLOW, below, is_below, stays_inside
-from harness.api.errors import MissingData, UserError
+from harness.api.errors import MissingData, UserError, WrongData
 from harness.specs.yaml_text import plain_values
 
 DATA_DIR_VARIABLE = "HARNESS_DATA_DIR"
@@ -198,10 +198,13 @@ def _configs(readme: Path, mtime_ns: int) -> tuple[dict[str, Any], ...]:
     """The entries of the `configs:` list in the YAML header of a README."""
     try:
         text = readme.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError("not UTF-8 text", where=str(readme), found=str(error)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongData("the README of a mirror cannot be read", where=str(readme), found=str(error)) from None
     if not text.startswith("---"):
         return ()
-    header = plain_values(text.split("\n---", 1)[0].removeprefix("---"), file=str(readme))
+    try:
+        header = plain_values(text.split("\n---", 1)[0].removeprefix("---"), file=str(readme))
+    except UserError as error:
+        raise WrongData.of(error) from None
     entries = header.get("configs") if isinstance(header, dict) else []
     return tuple(entry for entry in entries if isinstance(entry, dict)) if isinstance(entries, list) else ()

@@ -8,13 +8,16 @@ are no mistake (`plan.missing`), and generated worlds are not looked at.
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.api.cache import cache_folder, remember
 from harness.api.errors import MissingData, UserError, collecting
 from harness.api.progress import progress_over
 from harness.api.registry import TASK_TYPES
-from harness.data.examples import Split, load_examples
+from harness.data.examples import Split, load_examples, places_of
+from harness.data.locations import DataPlace
+from harness.data.row_errors import RowErrors
 from harness.data.values import READING
 from harness.planning.plan import Plan
 from harness.runtime.arguments import InitArguments, PredictArguments, SplitRows, TrainArguments, file_of
@@ -43,9 +46,9 @@ class _Read(NamedTuple):
 
 
 def data_mistakes(plan: Plan, *, machine: Machine) -> list[UserError]:
-    """The first mistake of each split and language that the stages of a plan read."""
+    """The mistakes of each split and language that the stages of a plan read: the first few of each file, and their number."""
     reads = {(read.spec.task, read.split, read.lang): read for stage in plan.stages for read in _reads(stage)}
-    errors: list[UserError] = []
+    errors = plan.wrong()
     for read in progress_over(reads.values(), "check rows", unit="split", shown=machine.progress):
         known = cache_folder() / "right_rows" / f"{read.digest()}.json"
         if read.fingerprint.startswith("world:") or known.is_file():
@@ -84,20 +87,33 @@ def _check(read: _Read, machine: Machine) -> None:
     spec, folder = read.spec, machine.task_folders.get(file_of(read.spec.task))
     found = load_examples(spec, split=read.split, langs=[read.lang], place=machine.place, task_folder=folder)
     if read.in_words:
-        check_wording(spec, found.examples, lang=read.lang)
+        check_wording(spec, found.examples, split=read.split, lang=read.lang, place=machine.place, task_folder=folder)
 
 
-def check_wording(spec: TaskSpec, examples: Sequence[Any], *, lang: str) -> None:
-    """Put every example into words; raises UserError for one on which a template of the prompt fails."""
+def check_wording(
+    spec: TaskSpec, examples: Sequence[Any], *, split: Split, lang: str, place: DataPlace, task_folder: str | Path | None
+) -> None:
+    """Put every example of a language into words; raises UserError for those on which a template of the prompt fails."""
     if spec.prompt is None:
         return
     arguments = PromptArgs()
     route = PromptRoute(module=TASK_TYPES.load(spec.type), prompt_args=arguments, pool=[])
     wording = wording_of(spec, prompt_args=arguments, lang=lang)
     tokenizer: Any = None  # none is needed where nothing is put into a chat
-    for example in examples:
+    wrong: dict[int, UserError] = {}
+    for position, example in enumerate(examples):
         try:
             route.rendered(example, wording, task=spec, tokenizer=tokenizer)
             wording.continuations(example)
         except UserError as error:
-            raise error.at(f"task '{spec.task}', language {lang}, row with the id '{example.id}', prompt") from None
+            wrong[position] = error
+    if wrong:
+        errors = RowErrors()
+        places = places_of(spec, list(wrong), split=split, lang=lang, place=place, task_folder=task_folder)
+        for error, row_place in zip(wrong.values(), places, strict=True):
+            errors.add(_of_prompt(error), place=row_place, where=f"task '{spec.task}', language {lang}")
+        errors.raise_any()
+
+
+def _of_prompt(error: UserError) -> UserError:
+    return UserError(f"prompt: {error.message}", expected=error.expected, found=error.found, todo=error.todo)

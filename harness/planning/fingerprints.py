@@ -2,13 +2,13 @@
 
 fingerprints = Fingerprints(catalog=catalog, place=place)
 fingerprints.of(spec, "train", "en")          # a text, or Missing
-fingerprints.data(spec, "train")              # {'en': 'hub:...'}; raises MissingData
+fingerprints.data(spec, "train")              # {'en': 'hub:...'}; raises MissingData, WrongData
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from harness.api.errors import MissingData
+from harness.api.errors import MissingData, WrongData
 from harness.data.examples import Split, data_fingerprint
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
@@ -21,12 +21,17 @@ Need = tuple[TaskSpec, Split, Sequence[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Missing:
-    """Rows that are not on this machine."""
+    """Rows that are not on this machine, or of which what describes them cannot be read."""
 
     task: str
     split: Split
     lang: str
-    error: MissingData
+    error: MissingData | WrongData
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether they are here and wrong."""
+        return isinstance(self.error, WrongData)
 
 
 @dataclass(kw_only=True)
@@ -44,13 +49,13 @@ class Fingerprints:
             folder = self.catalog.folder("task", file_of(spec.task))
             try:
                 found: str | Missing = data_fingerprint(spec, split=split, langs=[lang], place=self.place, task_folder=folder)
-            except MissingData as error:
+            except (MissingData, WrongData) as error:
                 found = Missing(task=spec.task, split=split, lang=lang, error=error)
             self._found[key] = found
         return self._found[key]
 
     def data(self, spec: TaskSpec, split: Split, langs: Sequence[str] = ()) -> dict[str, str]:
-        """Language -> fingerprint, of the training languages if none are named; raises MissingData."""
+        """Language -> fingerprint, of the training languages if none are named; raises MissingData and WrongData."""
         found = {lang: self.of(spec, split, lang) for lang in langs or spec.train_languages}
         for print_ in found.values():
             if isinstance(print_, Missing):

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
 
-from harness.api.errors import UserError, collecting, raise_all
+from harness.api.errors import MissingData, UserError, collecting, raise_all
 from harness.data.languages import language
 from harness.data.locations import DataPlace
 from harness.planning.backbone.resolve import Backbone, resolve
@@ -25,6 +25,7 @@ from harness.planning.request import RunRequest
 from harness.planning.request_checks import beyond, conflicts, impossible, unresolved, unserved, untrusted
 from harness.planning.resolved_tasks import ResolvedTask, TaskResolver
 from harness.planning.routes import Routing, parse_prompt_args
+from harness.planning.selection import selected
 from harness.planning.stage_builder import StageBuilder
 from harness.runtime.arguments import PredictArguments, ScoreArguments, TrainArguments, file_of
 from harness.runtime.engines import Engine
@@ -102,6 +103,8 @@ class Plan:
     trainings: Sequence[PlannedTraining] = ()
     data_dir: Path | None = None
     "Where its data were looked for, besides the hub."
+    remarks: tuple[str, ...] = ()
+    "What of the request was not taken at its word."
 
     @cached_property
     def stages(self) -> list[AnyStage]:
@@ -124,7 +127,13 @@ class Plan:
         for cell in self.cells:
             for gap in cell.missing:
                 rows.setdefault(gap.task, {})[gap.split, gap.lang] = gap
-        return [self._missing_of(task, list(found.values())) for task, found in rows.items()]
+        gaps = {task: [gap for gap in found.values() if not gap.is_wrong] for task, found in rows.items()}
+        return [self._missing_of(task, found) for task, found in gaps.items() if found]
+
+    def wrong(self) -> list[UserError]:
+        """What is wrong with data that could not even be planned with, each mistake once."""
+        found = {str(gap.error): gap.error for cell in self.cells for gap in cell.missing if gap.is_wrong}
+        return list(found.values())
 
     def _missing_of(self, task: str, gaps: Sequence[Missing]) -> str:
         splits: dict[str, list[str]] = {}
@@ -133,6 +142,7 @@ class Plan:
         what = "; ".join(f"{split} rows of {', '.join(langs)}" for split, langs in splits.items())
         num_blocked = sum(any(gap.task == task for gap in cell.missing) for cell in self.cells)
         first = gaps[0].error
+        assert isinstance(first, MissingData)
         tests = ",".join(splits.get("test", ()))
         named = f"{file_of(task)} --intermediate {task}" if file_of(task) != task else task
         if task in self.tasks and self.tasks[task].spec.lm_eval:
@@ -156,9 +166,8 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
             return function(*args, **kwargs)
         return None
 
-    parts = [part.strip() for part in request.tasks.split(",") if part.strip()]
-    names = dict.fromkeys(name for part in parts for name in attempt(catalog.select, part) or ())
-    entries = {name: entry for name in names if (entry := attempt(catalog.task, name))}
+    chosen = selected(request, catalog=catalog, errors=errors)
+    entries = chosen.entries
     recipe = attempt(catalog.recipe, request.recipe, where="--recipe")
     backbone = attempt(resolve, request.model, request.model_args, catalog=catalog, use_own_head=request.no_train)
     settings = attempt(parse_settings, request.intermediate, catalog=catalog) or []
@@ -171,7 +180,7 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
         engine=backbone.engine if backbone else Engine(),
         trains=not (request.no_train or (backbone is not None and backbone.is_fake)),
     )
-    errors += conflicts(request, list(entries.values()), any_named=bool(parts), routing=routing)
+    errors += conflicts(request, list(entries.values()), any_named=bool(request.tasks.strip(" ,")), routing=routing)
     errors += untrusted(list(entries.values()), trusted=place.trust_task_code)
     if backbone:
         errors += impossible(backbone, list(entries.values()), settings, routing=routing, catalog=catalog)
@@ -204,6 +213,7 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
         cells=cells,
         trainings=_trainings(builder, resolved, settings, cells),
         data_dir=place.data_dir,
+        remarks=tuple(chosen.remarks(request)),
     )
 
 

@@ -242,7 +242,7 @@ def unresolved(tasks: TaskResolver, names: Sequence[str], settings: Sequence[Set
         if tasks.routing.is_trained(spec):
             with collecting(errors):
                 tasks.target_training(entry)
-        if (source.type, source.labels) != (spec.type, spec.labels):
+        if (source.type, source.labels) != (spec.type, spec.labels) and not {source.task, spec.task} & set(tasks.wrong_labels):
             errors.append(
                 UserError(
                     f"task '{spec.task}' is trained on '{source.task}', whose type or labels differ",

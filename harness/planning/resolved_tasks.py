@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from harness.api.errors import MissingData
+from harness.api.errors import MissingData, UserError, WrongData
 from harness.data.label_sets import label_set
 from harness.data.locations import DataPlace
 from harness.planning.backbone.resolve import Backbone
@@ -65,6 +65,8 @@ class TaskResolver:
     backbone: Backbone
     recipe: Entry[RecipeSpec]
     routing: Routing
+    wrong_labels: dict[str, WrongData] = field(default_factory=dict)
+    "Tasks whose labels are those of training rows that cannot be read."
     _entries: dict[str, Entry[TaskSpec]] = field(default_factory=dict)
     _resolved: dict[tuple[str, TrainingPhase], ResolvedTask] = field(default_factory=dict)
 
@@ -78,6 +80,9 @@ class TaskResolver:
                     labels = label_set(entry.spec, place=self.place, task_folder=self.catalog.folder("task", base))
                 except MissingData:
                     labels = ()  # no stage is made: its rows are reported as missing
+                except UserError as error:
+                    labels = ()  # nor here: `wrong_labels` is why
+                    self.wrong_labels[base] = WrongData.of(error)
                 entry = replace(entry, spec=entry.spec.model_copy(update={"labels": labels}))
             self._entries[name] = replace(entry, spec=entry.spec.translated_into(lang)) if lang else entry
         return self._entries[name]

@@ -60,8 +60,16 @@ class StageBuilder:
         """All that is not here of the rows behind a cell."""
         key = (task.spec.task, setting.name)
         if key not in self._missing:  # the same for every language
-            self._missing[key] = self.fingerprints.missing(self._needs(task, setting))
+            self._missing[key] = (*self._without_labels(task, setting), *self.fingerprints.missing(self._needs(task, setting)))
         return (*self._missing[key], *self.fingerprints.missing([(task.spec, "test", [lang])]))
+
+    def _without_labels(self, task: ResolvedTask, setting: Setting) -> list[Missing]:
+        """The training rows that were to give a task its labels and cannot be read."""
+        components = setting.components if not self.tasks.backbone.is_fake else ()
+        used = [task.entry, task.source, *(self.tasks.entry(component.task) for component in components)]
+        found = {entry.spec.task: entry.spec.train_languages[0] for entry in used if entry.spec.task in self.tasks.wrong_labels}
+        wrong = self.tasks.wrong_labels
+        return [Missing(task=name, split="train", lang=lang, error=wrong[name]) for name, lang in found.items()]
 
     def _needs(self, task: ResolvedTask, setting: Setting) -> list[Need]:
         """The rows behind the cells of a task, but for those that are scored."""

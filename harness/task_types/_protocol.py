@@ -61,8 +61,8 @@ class TypeDefaults(RouteDefaults):
     FIXED_OPTIONS: tuple[str, ...] = ()
     "Names of options that only a task may set: no recipe, preset or --model_args."
     documents = None
-    """documents(rows, *, task, lang, split, place, task_folder) -> examples, for a type that reads all rows of a source at once
-    and maps no fields."""
+    """documents(rows, *, task, lang, split, place, task_folder, errors) -> examples, for a type that reads all rows of a source
+    at once and maps no fields; None in the place of rows that do not fit, which are added to `errors`."""
 
     @staticmethod
     def allows_no_answer(options: Any) -> bool:

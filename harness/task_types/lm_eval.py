@@ -1,6 +1,6 @@
 """Tasks of lm-evaluation-harness, read from its own files: what is asked, told and scored is theirs.
 
-    found = lm_eval.documents(rows, task=spec, lang="de", split="test", place=place, task_folder=folder)
+    found = lm_eval.documents(rows, task=spec, lang="de", split="test", place=place, task_folder=folder, errors=errors)
     route = lm_eval.prompt_route(task=spec, prompt_args=PromptArgs(), pool=[], machine=machine, max_positions=8192)
 
 A row stays as it is in an Example; harness/task_types/lm_eval_harness makes requests of it, and values of what a model says.
@@ -28,6 +28,7 @@ from harness.task_types.lm_eval_harness.templates import RowRenderer
 
 if TYPE_CHECKING:
     from harness.data.locations import DataPlace
+    from harness.data.row_errors import RowErrors
     from harness.data.rows import Rows
     from harness.runtime.machine import Machine
 
@@ -70,16 +71,16 @@ def config_of(task: TaskSpec) -> LmEvalTask:
 
 
 def documents(
-    rows: Rows, *, task: TaskSpec, lang: str, split: str, place: DataPlace, task_folder: str | Path | None
-) -> list[Example]:
-    """The examples of all rows of a split, after the task's own preparation; raises UserError for rows that do not fit."""
+    rows: Rows, *, task: TaskSpec, lang: str, split: str, place: DataPlace, task_folder: str | Path | None, errors: RowErrors
+) -> list[Example | None]:
+    """The examples of all rows of a split, after the task's own preparation; rows that do not fit are added to `errors`."""
     config = config_of(task)
     code = TaskCode(folder=Path(task_folder or "."), trusted=place.trust_task_code, task=task.task)
     asked = split == "test"
     made = prepared(rows, function=config.process_docs if asked else config.shots.process_docs, code=code)
     telling = RowRenderer(config=config, code=code, columns=made.columns)
     inputs = targets = 0
-    examples = []
+    examples: list[Example | None] = []
     for number, row in enumerate(made.rows):
         gold: Any = ""
         if asked:
@@ -90,7 +91,9 @@ def documents(
             except UserError as error:
                 changed = config.process_docs is not None
                 row_place = f"{rows.origin}, row {number + 1} of what process_docs gives" if changed else rows.place_of(number)
-                raise error.at(f"task '{task.task}', language {lang}, {row_place}") from error
+                errors.add(error, place=row_place, where=f"task '{task.task}', language {lang}")
+                examples.append(None)
+                continue
         kept = "" if gold is None else plain(gold)
         examples.append(
             Example(id=str(number), lang=lang, row=row, gold=kept, columns=made.columns, inputs=inputs, targets=targets)

@@ -15,8 +15,9 @@ from harness.api.errors import UserError
 from harness.api.protocols import Feature
 from harness.api.randomness import generator
 from harness.api.registry import TASK_TYPES
-from harness.data.examples import load_examples
+from harness.data.examples import load_examples, readable_examples
 from harness.data.overlap import example_hashes, without
+from harness.data.row_errors import num_wrong
 from harness.prediction.questions import Question, encode_all, question_of, route_module
 from harness.prediction.vocabulary import check_english
 from harness.runtime.arguments import ComponentArguments, TrainArguments, file_of
@@ -51,6 +52,8 @@ class TrainingData:
     num_truncated_examples: int
     num_removed: int
     "Rows left out because test rows hold the same text."
+    unread_tests: Sequence[str]
+    "Test rows that were to be kept out of training and could not be read, by task and language."
     validation_spec: TaskSpec | None
     validation: Sequence[Any]
     validation_features: list[Feature]
@@ -77,7 +80,8 @@ def read_training_data(
         task_folder=machine.task_folders.get(file_of(name)),
         progress=machine.progress and not rank(),
     )
-    examples, num_removed = without(loaded.examples, _excluded(component, machine), spec.type)
+    excluded, unread_tests = _excluded(component, machine)
+    examples, num_removed = without(loaded.examples, excluded, spec.type)
     most = component.max_examples(training)
     if most is not None and most < len(examples):
         chosen = generator("training rows", name, seed=seed).permutation(len(examples))[:most]
@@ -107,22 +111,28 @@ def read_training_data(
         num_examples=len(examples),
         num_truncated_examples=len({f.example for f in features if f.num_truncated}),
         num_removed=num_removed,
+        unread_tests=unread_tests,
         validation_spec=validation_spec,
         validation=validation,
         validation_features=validation_features,
     )
 
 
-def _excluded(component: ComponentArguments, machine: Machine) -> set[str]:
-    """Hashes of the test items that --remove_overlap keeps out of training."""
+def _excluded(component: ComponentArguments, machine: Machine) -> tuple[set[str], list[str]]:
+    """Hashes of the test items that --remove_overlap keeps out of training, and which test rows cannot be read: they cost only
+    their own cells.
+    """
     hashes: set[str] = set()
+    unread: list[str] = []
     for test in component.exclude:
         spec = test.task_spec
         folder = machine.task_folders.get(spec.task)
         for lang in test.data:
-            found = load_examples(spec, split="test", langs=[lang], place=machine.place, task_folder=folder)
-            hashes.update(example_hashes(found.examples, spec.type))
-    return hashes
+            examples, wrong = readable_examples(spec, split="test", lang=lang, place=machine.place, task_folder=folder)
+            hashes.update(example_hashes(examples, spec.type))
+            if wrong:
+                unread.append(f"{spec.task} in {lang} ({num_wrong(wrong)} wrong)" if examples else f"{spec.task} in {lang}")
+    return hashes, unread
 
 
 def _usable(module: Any) -> Callable[[Feature], bool]:

@@ -53,6 +53,7 @@ def note_list(board: Mapping[str, Json]) -> list[str]:
         *_never_chosen(board),
         *_degenerate(board),
         *_overlaps(board),
+        *_unread_tests(board),
         *_arithmetic(board),
         *_embeddings(board),
         *_scaling(board),
@@ -197,6 +198,15 @@ def _overlaps(board: Mapping[str, Json]) -> list[str]:
     return [
         f"Overlap: rows of {train} occur in {_overlapped(test)}: {listed(langs)}."
         for (train, test), langs in collected(pairs).items()
+    ]
+
+
+def _unread_tests(board: Mapping[str, Json]) -> list[str]:
+    """Test rows that could not be read, so that training rows with their texts may be left in."""
+    pairs = [(text, name) for name, stage in board["stages"].items() for text in stage["facts"].get("unread_tests", ())]
+    return [
+        f"Overlap: test rows of {text} could not be read, so that their texts were not kept out of {listed(names)}."
+        for text, names in collected(pairs).items()
     ]
 
 
