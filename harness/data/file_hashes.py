@@ -26,7 +26,7 @@ def combined_fingerprint(kind: str, fingerprints: Sequence[str]) -> str:
     return f"{kind}:" + hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()[:16]
 
 
-class _Known(NamedTuple):
+class _Hashed(NamedTuple):
     """A digest, and the file that it was taken of."""
 
     state: FileState
@@ -39,7 +39,7 @@ class _Known(NamedTuple):
         return self.state == state and state.is_certain(looked_at=self.looked_at, now=clock())
 
 
-_SEEN: dict[str, _Known] = {}
+_SEEN: dict[str, _Hashed] = {}
 "Digests that this process has asked for, by path."
 
 
@@ -47,8 +47,8 @@ def _digests(paths: Sequence[Path]) -> list[str]:
     """SHA-256 of each file; the store is read and written once, since treebanks and CCGbank are thousands of files."""
     store = cache_folder() / "file_hashes.json"
     names = [str(path.resolve()) for path in paths]
-    fresh: dict[str, _Known] = {}
-    found: dict[str, _Known] = {}
+    fresh: dict[str, _Hashed] = {}
+    found: dict[str, _Hashed] = {}
     stored: dict[str, list[int | str]] | None = None
     for name in dict.fromkeys(names):
         state = FileState.of(Path(name))
@@ -67,15 +67,15 @@ def _digests(paths: Sequence[Path]) -> list[str]:
     return [found[name].digest for name in names]
 
 
-def _stored(stored: Mapping[str, Sequence[int | str]], name: str) -> _Known | None:
+def _stored(stored: Mapping[str, Sequence[int | str]], name: str) -> _Hashed | None:
     if name not in stored:
         return None
     *state, looked_at, digest = stored[name]
-    return _Known(FileState(*map(int, state)), int(looked_at), str(digest))
+    return _Hashed(FileState(*map(int, state)), int(looked_at), str(digest))
 
 
-def _read(name: str, state: FileState) -> _Known:
+def _read(name: str, state: FileState) -> _Hashed:
     """The digest of a file that was in some state before it is read."""
     looked_at = clock()
     with open(name, "rb") as file:
-        return _Known(state, looked_at, hashlib.file_digest(file, "sha256").hexdigest())
+        return _Hashed(state, looked_at, hashlib.file_digest(file, "sha256").hexdigest())
