@@ -2,6 +2,9 @@
 
 store = cache_folder() / "file_hashes.json"
 remember(store, {**recall(store), "/data/a.parquet": [120, 1700000000, "4f53..."]})
+
+Each file begins with a line that says who wrote it and the hash of what follows.  A file that is torn, foreign, of another
+version or edited is as good as none, and so is a folder that cannot be read or written: nobody has to look at what comes back.
 """
 
 import contextlib
@@ -11,26 +14,107 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
+from harness.api.file_states import FileState, clock
+
+FIRST_LINE = b"xlift cache 1 "
+"Raise the number when what any of the files holds gets another shape."
+SEAL = "sealed"
+"File of a folder in the cache that says what it holds."
+NOWHERE = Path(os.devnull) / "xlift"
+"The cache folder of a user who has no home: nothing can be written there."
+
 
 def cache_folder() -> Path:
     """The cache folder of this project: $XLIFT_CACHE_DIR, else $XDG_CACHE_HOME/xlift, by default ~/.cache/xlift."""
     own, shared = os.environ.get("XLIFT_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")
-    return Path(own).expanduser() if own else (Path(shared) if shared else Path.home() / ".cache") / "xlift"
+    try:
+        if own:
+            return Path(own).expanduser()
+        # The XDG specification has relative paths ignored.
+        return (Path(shared) if shared and os.path.isabs(shared) else Path.home() / ".cache") / "xlift"
+    except RuntimeError:  # no home
+        return NOWHERE
 
 
 def recall(store: Path) -> dict[str, Any]:
-    """What a JSON file of the cache holds; nothing where it is not there, cannot be read or is torn: it is made again."""
+    """The JSON object that a file of the cache holds; empty where there is none that can be believed."""
     try:
-        content = json.loads(store.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(recall_bytes(store) or b"{}")
+    except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
 
 
-def remember(store: Path, content: Any) -> None:
-    """Write a JSON file in one step; nothing happens where it cannot be written: what is not remembered is made again."""
+def recall_bytes(store: Path) -> bytes | None:
+    """What was remembered in a file of the cache; None where there is nothing that can be believed."""
+    try:
+        first, _, content = store.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    return content if first == _first_line(content) else None
+
+
+def remember(store: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object into a file of the cache."""
+    remember_bytes(store, json.dumps(content).encode())
+
+
+def remember_bytes(store: Path, content: bytes) -> None:
+    """Write a file of the cache in one step; nothing happens where it cannot be written: what is not remembered is made again."""
     with contextlib.suppress(OSError):
         store.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=store.parent, delete=False, encoding="utf-8") as file:
-            json.dump(content, file)
-        os.replace(file.name, store)
+        with tempfile.NamedTemporaryFile("wb", dir=store.parent, delete=False) as file:
+            try:
+                file.write(_first_line(content) + b"\n" + content)
+                file.flush()
+                os.replace(file.name, store)
+            except OSError:
+                os.unlink(file.name)
+                raise
+
+
+def last_change(store: Path) -> int:
+    """When a file of the cache was last written, in nanoseconds; 0 where it is not there."""
+    try:
+        return store.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def seal_folder(folder: Path) -> None:
+    """Write down what a folder in the cache holds, once it is complete."""
+    files = sorted(path for path in folder.iterdir() if path.name != SEAL)
+    remember(folder / SEAL, {path.name: [*FileState.of(path), clock(), _hash(path)] for path in files})
+
+
+def is_sealed(folder: Path) -> bool:
+    """Whether a folder in the cache is there and as it was sealed; contents are read only where their states leave a doubt."""
+    sealed = recall(folder / SEAL)
+    doubted = False
+    for name, (*state, looked_at, digest) in sealed.items():
+        try:
+            now = FileState.of(folder / name)
+            if list(now) == state and now.is_certain(looked_at=looked_at, now=clock()):
+                continue
+            if now.size != state[0] or _hash(folder / name) != digest:
+                return False
+        except OSError:
+            return False
+        doubted = True
+    if doubted:
+        seal_folder(folder)  # not to read it again the next time
+    return bool(sealed)
+
+
+def _first_line(content: bytes) -> bytes:
+    return FIRST_LINE + xxhash.xxh3_128(content).hexdigest().encode()
+
+
+def _hash(path: Path) -> str:
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 22):
+            digest.update(piece)
+    return digest.hexdigest()

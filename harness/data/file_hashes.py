@@ -4,13 +4,13 @@ files_fingerprint([path])       # 'file:4f53cda18c2baa0c'
 """
 
 import hashlib
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.api.cache import cache_folder, recall, remember
 from harness.api.errors import UserError
+from harness.api.file_states import FileState, clock
 
 
 def files_fingerprint(paths: Sequence[Path]) -> str:
@@ -33,53 +33,56 @@ def combined_fingerprint(kind: str, fingerprints: Sequence[str]) -> str:
     return f"{kind}:" + hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()[:16]
 
 
-class _State(NamedTuple):
-    """A file as its digest is remembered for: a file that is replaced by another is another inode or has another change time."""
+class _Hashed(NamedTuple):
+    """A digest, and the file that it was taken of."""
 
-    path: str
-    size: int
-    inode: int
-    mtime_ns: int
-    ctime_ns: int
+    state: FileState
+    looked_at: int
+    "Nanoseconds of the clock when reading began."
+    digest: str
 
-    @classmethod
-    def of(cls, path: Path) -> "_State":
-        """The state of a file now."""
-        stat = path.stat()
-        return cls(str(path.resolve()), stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns)
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether the file was left alone for so long that a change would show in its times, whatever their resolution."""
-        return time.time_ns() - max(self.ctime_ns, self.mtime_ns) > DOUBT_NS
+    def serves(self, state: FileState) -> bool:
+        """Whether it is that of a file in such a state."""
+        return self.state == state and state.is_certain(looked_at=self.looked_at, now=clock())
 
 
-DOUBT_NS = 2_000_000_000
-"Within so many nanoseconds after a change a file may change again and show the same times (FAT counts in steps of 2 s)."
-_SEEN: dict[_State, str] = {}
-"Digests that this process has asked for."
+_SEEN: dict[str, _Hashed] = {}
+"Digests that this process has asked for, by path."
 
 
 def _digests(paths: Sequence[Path]) -> list[str]:
     """SHA-256 of each file; the store is read and written once, since treebanks and CCGbank are thousands of files."""
-    states = [_State.of(path) for path in paths]
     store = cache_folder() / "file_hashes.json"
-    fresh: dict[str, list[int | str]] = {}
-    digests: dict[_State, str] = {}
-    known = recall(store) if any(state not in _SEEN for state in states) else {}
-    for state in dict.fromkeys(states):
-        entry = known.get(state.path, [])
-        if state in _SEEN:
-            digests[state] = _SEEN[state]
-        elif entry[:-1] == list(state[1:]):
-            digests[state] = str(entry[-1])
-        else:
-            with open(state.path, "rb") as file:
-                digests[state] = hashlib.file_digest(file, "sha256").hexdigest()
-            if state.is_settled:
-                fresh[state.path] = [*state[1:], digests[state]]
-    _SEEN.update({state: digest for state, digest in digests.items() if state.is_settled})
+    names = [str(path.resolve()) for path in paths]
+    fresh: dict[str, _Hashed] = {}
+    found: dict[str, _Hashed] = {}
+    stored: dict[str, list[int | str]] | None = None
+    for name in dict.fromkeys(names):
+        state = FileState.of(Path(name))
+        known = _SEEN.get(name)
+        if known is None or not known.serves(state):
+            stored = recall(store) if stored is None else stored
+            known = _stored(stored, name)
+        if known is None or not known.serves(state):
+            known = fresh[name] = _read(name, state)
+        found[name] = known
+    _SEEN.update(found)
     if fresh:
         # When two processes do so at once, entries of one are lost and hashed again later.
-        remember(store, {**recall(store), **fresh})
-    return [digests[state] for state in states]
+        entries = {name: [*known.state, known.looked_at, known.digest] for name, known in fresh.items()}
+        remember(store, {**recall(store), **entries})
+    return [found[name].digest for name in names]
+
+
+def _stored(stored: Mapping[str, Sequence[int | str]], name: str) -> _Hashed | None:
+    if name not in stored:
+        return None
+    *state, looked_at, digest = stored[name]
+    return _Hashed(FileState(*map(int, state)), int(looked_at), str(digest))
+
+
+def _read(name: str, state: FileState) -> _Hashed:
+    """The digest of a file that was in some state before it is read."""
+    looked_at = clock()
+    with open(name, "rb") as file:
+        return _Hashed(state, looked_at, hashlib.file_digest(file, "sha256").hexdigest())

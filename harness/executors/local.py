@@ -7,6 +7,7 @@ Under torchrun the first process decides what is done next, holds the locks and 
 """
 
 import contextlib
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.api.errors import OutputFailed, UserError
+from harness.api.progress import is_terminal, tell
+from harness.executors.verbs import done_line, make_backbone, score_predictions
 from harness.prediction.failures import CellFailure
-from harness.prediction.loop import clean, predict_bundle, read_predictions
+from harness.prediction.loop import clean, predict_bundle
 from harness.runtime.arguments import InitArguments, PredictArguments, ScoreArguments, TrainArguments
 from harness.runtime.folders import remove_folder, sweep
 from harness.runtime.integrity import TEMPORARY
@@ -25,8 +28,7 @@ from harness.runtime.outputs import output_failure
 from harness.runtime.processes import SharedFailure, from_first, join, leave, num_ranks, rank
 from harness.runtime.provenance import provenance
 from harness.runtime.repeatability import unrepeatable
-from harness.runtime.stages import AnyStage, Stage, begin, canonical, forget, lock, mark_done, read_done, write_text, wrong_with
-from harness.scoring.score import score_cell, write_score
+from harness.runtime.stages import AnyStage, Stage, begin, canonical, forget, lock, mark_done, write_text, wrong_with
 from harness.training.loop import tidy, train
 
 
@@ -184,8 +186,10 @@ def _single(run: _Run, stage: AnyStage, *, wait: bool) -> None:
         verbs: dict[str, Callable[[_Run, Any], dict[str, object]]] = {"init": _init, "train": _train, "score": _score}
         with _recorded(run, [stage], shared=stage.verb == "train"):
             sweep(begin(stage, run.root))
+            begun = time.monotonic()
             facts = verbs[stage.verb](run, stage)
             mark_done(stage, run.root, {**facts, **provenance()})
+            _say_done(run, [stage], seconds=time.monotonic() - begun)
             if stage.verb == "train":
                 tidy(stage, root=run.root, machine=run.machine)
             _forget_error(run, stage)
@@ -221,7 +225,15 @@ def _predict(run: _Run, first: AnyStage, *, wait: bool) -> None:
             finished = [stage for stage in todo if stage.is_done(run.root)]
             for stage in finished:
                 _forget_error(run, stage)
+            _say_done(run, finished)
             run.report.done += finished
+
+
+def _say_done(run: _Run, stages: Sequence[AnyStage], *, seconds: float | None = None) -> None:
+    """In a log file, a line for each finished stage; on a terminal the bars stay that say so."""
+    if run.machine.progress and not is_terminal():
+        for stage in stages:
+            tell(done_line(stage, folder=stage.folder(run.root), seconds=seconds))
 
 
 def _checkpoint(stage: Stage[PredictArguments]) -> tuple[tuple[str, ...], str]:
@@ -262,20 +274,7 @@ def _forget_error(run: _Run, stage: AnyStage) -> None:
 
 
 def _init(run: _Run, stage: Stage[InitArguments]) -> dict[str, object]:
-    """Make a backbone of random weights and the tokenizer that goes with it."""
-    from harness.api.registry import ADAPTERS, TASK_TYPES
-    from harness.data.examples import load_examples
-
-    spec = stage.args.texts.task_spec
-    place, folder = run.machine.place, run.machine.task_folders.get(spec.task)
-    found = load_examples(spec, split="train", langs=spec.train_languages, place=place, task_folder=folder)
-    module = TASK_TYPES.load(spec.type)
-    adapter = ADAPTERS.load("encoder")
-    lines = (text for example in found.examples for text in module.texts(example))
-    tokenizer = adapter.train_tokenizer(lines, vocab_size=stage.args.vocab_size)
-    backbone = stage.folder(run.root) / "backbone"
-    adapter.init_scratch(stage.args.config, tokenizer=tokenizer, folder=backbone, seed=stage.args.seed)
-    return {"vocabulary": len(tokenizer)}
+    return make_backbone(stage, root=run.root, machine=run.machine)
 
 
 def _train(run: _Run, stage: Stage[TrainArguments]) -> dict[str, object]:
@@ -284,19 +283,7 @@ def _train(run: _Run, stage: Stage[TrainArguments]) -> dict[str, object]:
 
 
 def _score(run: _Run, stage: Stage[ScoreArguments]) -> dict[str, object]:
-    """Score the predictions of the stage's one input."""
-    predict = stage.inputs[0].folder(run.root)
-    args = stage.args
-    expected = read_done(predict)["examples"]
-    cell = score_cell(
-        read_predictions(predict),
-        metrics=args.metrics,
-        score=args.score,
-        lang=args.lang,
-        num_expected=expected,
-        seed=args.seed,
-    )
-    write_score(cell, stage.folder(run.root))
+    score_predictions(stage, root=run.root)
     return {}
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from harness.api.cache import cache_folder, recall, remember
+from harness.api.cache import cache_folder, last_change, recall, remember
 from harness.api.errors import UserError
 from harness.api.registry import TASK_TYPES
 from harness.data.examples import Split
@@ -105,7 +105,7 @@ def _training_cost(args: TrainArguments, machine: Machine) -> TrainingCost:
 def _num_rows(rows: SplitRows, split: Split, machine: Machine) -> int | None:
     """Rows of a split, read once for each fingerprint; None where the data cannot be read here."""
     store = cache_folder() / "row_counts.json"
-    known = _known_rows(store, store.stat().st_mtime_ns if store.is_file() else 0)
+    known = _known_rows(store, last_change(store))
     key = canonical([READING, rows.spec["data"], dict(rows.data)])
     if key not in known:
         spec = rows.task_spec

@@ -5,16 +5,14 @@
 Hashes are kept in the user's cache folder by what made them, so that each split is read for this once.
 """
 
-import contextlib
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness.api.cache import cache_folder
+from harness.api.cache import cache_folder, recall_bytes, remember_bytes
 from harness.api.progress import progress_over
 from harness.data.examples import Split, load_examples
 from harness.data.overlap import example_hashes
@@ -67,16 +65,12 @@ def _hashes(rows: SplitRows, split: Split, *, machine: Machine) -> np.ndarray:
     spec = rows.task_spec
     content = canonical([READING, rows.task, dict(rows.spec), dict(rows.data), split])
     digest = hashlib.sha256(content.encode()).hexdigest()[:24]
-    path = cache_folder() / "overlaps" / f"{digest}.npy"
-    with contextlib.suppress(OSError, ValueError, EOFError):  # not there, or torn: read the rows
-        known: np.ndarray = np.load(path, allow_pickle=False)
-        return known
+    store = cache_folder() / "overlaps" / f"{digest}.u64"
+    known = recall_bytes(store)
+    if known is not None:
+        return np.frombuffer(known, dtype="<u8")
     hashes = _read(spec, split, list(rows.data), machine)
-    with contextlib.suppress(OSError):  # what is not remembered is made again
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.npy")
-        np.save(temporary, hashes, allow_pickle=False)
-        temporary.replace(path)
+    remember_bytes(store, hashes.astype("<u8").tobytes())
     return hashes
 
 

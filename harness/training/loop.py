@@ -54,6 +54,7 @@ def train(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> dict
                     break
                 _step(run, step)
                 bar.update()
+                _say_if_slow(run)
                 _after_step(run, step + 1, bar)
     except Interrupted:
         _save_on_leaving(run)
@@ -113,6 +114,12 @@ def _bytes_of_state(run: TrainingRun) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
+def _say_if_slow(run: TrainingRun) -> None:
+    remark = run.pace.remark()
+    if remark and run.machine.progress:
+        _tell(f"note on {run.folder.name}: {remark}")
+
+
 def _step(run: TrainingRun, number: int) -> None:
     """One optimizer step."""
     with together():
@@ -121,7 +128,8 @@ def _step(run: TrainingRun, number: int) -> None:
         whole = run.data[items.task].module.EXAMPLES_ARE_ITEMS
         chosen = dict.fromkeys(items.items.tolist()) if whole else items.items.tolist()
         groups = [_augmented(run, items.task, item, items.epoch) for item in chosen]
-    loss = batch_gradients(run.works[items.task], groups, step=number)
+    with run.pace.step(tokens=sum(len(feature.input_ids) for group in groups for feature in group)):
+        loss = batch_gradients(run.works[items.task], groups, step=number)
     with together():
         if not math.isfinite(loss):
             raise UserError(

@@ -22,11 +22,13 @@ from harness.runtime.budget import TrainingBudget
 from harness.runtime.loading import load_adapter
 from harness.runtime.machine import Machine
 from harness.runtime.stages import Stage
+from harness.runtime.threads import usable_cores
 from harness.specs.recipe import Training
 from harness.training.gradients import Work
 from harness.training.items import TrainingData, read_training_data
 from harness.training.mixture import Mixture, SampledTask
 from harness.training.optimizer import freeze, parameter_groups, rate_factor
+from harness.training.pace import Pace
 from harness.training.progress import Log, Progress
 from harness.training.states import States
 
@@ -49,6 +51,7 @@ class TrainingRun:
     states: States
     save_every: int
     progress: Progress
+    pace: Pace
     due: bool = False
     "Whether what comes after the last step (an evaluation) is still to be done."
     whole: bool = True
@@ -123,6 +126,7 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> Tr
         states=States(folder=stage.folder(root), keep_all=machine.keep == "all"),
         save_every=machine.save_every or stage.knobs.save_every,
         progress=Progress(),
+        pace=Pace(threads=torch.get_num_threads(), cores=usable_cores()) if machine.device == "cpu" else Pace(threads=0, cores=0),
     )
 
 

@@ -7,13 +7,16 @@ A repository that has only pytorch_model.bin is converted once, with `torch.load
 folder (harness/api/cache.py).
 """
 
+import atexit
 import hashlib
 import json
+import os
 import pickle
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -22,7 +25,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from harness.api.cache import cache_folder
+from harness.api.cache import cache_folder, is_sealed, seal_folder
 from harness.api.errors import UserError
 
 SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
@@ -108,22 +111,49 @@ def _convert(folder: Path, pickles: Sequence[Path]) -> Path:
     state = [(name, stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats]
     digest = hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]
     target = cache_folder() / "converted" / f"{folder.name}-{digest}"
-    if target.is_dir():
+    if is_sealed(target):
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".making-") as made:
+    with tempfile.TemporaryDirectory(dir=_room_for(target), prefix=".making-", ignore_cleanup_errors=True) as made:
         unfinished = Path(made, target.name)
         unfinished.mkdir()
         for file in matching(folder, (*SMALL_FILES, "*.py")):
             if not file.name.endswith(".bin.index.json"):
                 shutil.copy(file, unfinished / file.name)
         _write_safetensors(_unpickle(pickles), unfinished)
-        try:
-            unfinished.rename(target)
-        except OSError:
-            # Another process was faster: what it made is the same.
-            if not target.is_dir():
-                raise
+        seal_folder(unfinished)
+        return _put(unfinished, target)
+
+
+def _room_for(target: Path) -> Path:
+    """The folder to convert in: that of the target, or one that lasts as long as this process where nothing can be written."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
+            return target.parent
+    except OSError:
+        return _own_folder()
+
+
+@cache
+def _own_folder() -> Path:
+    """A folder of this process."""
+    folder = tempfile.mkdtemp(prefix="xlift-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _put(made: Path, target: Path) -> Path:
+    """Give a converted folder its place in the cache, or one that lasts as long as this process; returns where it is."""
+    if made.parent.parent != target.parent:
+        target = _own_folder() / target.name
+    try:
+        if os.path.lexists(target) and not is_sealed(target):  # torn, or no folder
+            os.replace(target, made.parent / "torn")
+        made.rename(target)
+    except OSError:
+        # Another process was faster: what it made is the same.
+        if not is_sealed(target):
+            raise
     return target
 
 
