@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 from harness.api.errors import UserError
 
 WHOLE, INDEX, SHARDS = "model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors"
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken", "tekken.json")
+"Files that a tokenizer's vocabulary stands in."
 LONGEST_HEADER = 100_000_000
 "Bytes: the limit of the safetensors library."
 MOST_AXES = 64
@@ -103,6 +105,16 @@ def _depth(content: Any) -> int:
     return depth
 
 
+def read_base(file: Path) -> tuple[str, str | None]:
+    """Folder or hub id, and commit, of the model that a checkpoint's adapters were trained on; UserError where it is not said."""
+    base = read_json_file(file)
+    place, revision = base.get("path"), base.get("revision")
+    if not isinstance(place, str) or not place or not (revision is None or isinstance(revision, str)):
+        expected = '{"path": "folder or hub id", "revision": "commit" or null}'
+        raise UserError("this does not say what the adapters were trained on", where=str(file), expected=expected)
+    return place, revision
+
+
 def weight_files(folder: Path) -> dict[Path, set[str] | None]:
     """The safetensors files that the weights of a folder are read from, with the tensors wanted of each (None = all).
 
@@ -148,6 +160,10 @@ def read_header(file: Path) -> list[StoredTensor]:
             header = json.loads(handle.read(length), object_pairs_hook=_once)
         if not isinstance(header, dict):
             raise ValueError("the header is no object")
+        about = header.get("__metadata__", {})
+        if not isinstance(about, dict) or not all(isinstance(text, str) for text in about.values()):
+            raise ValueError("`__metadata__` is not name -> text")
+        "".join([*header, *about, *about.values()]).encode("utf-8")  # halves of characters are no text
         places = [_placed(name, entry) for name, entry in header.items() if name != "__metadata__"]
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise _broken(file, f"{type(error).__name__}: {error}"[:120]) from error

@@ -143,7 +143,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for asked in ALL:
         head = TASK_TYPES.load(asked.type).head(asked.spec, TASK_TYPES.load(asked.type).Options())
         if head is not None and head.kind in CLASSES and not (made / "finetuned" / head.kind).exists():
-            names = dict(enumerate(asked.spec.labels if head.kind in ("sequence", "token") else range(head.num_outputs)))
+            labels = asked.spec.labels if head.kind in ("sequence", "token") else map(str, range(head.num_outputs))
+            names = dict(enumerate(labels))
             own = {"id2label": names, "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
             config = AutoConfig.for_model(**{**BACKBONES["encoder"], **own})
             CLASSES[head.kind][1].from_config(config).save_pretrained(made / "finetuned" / head.kind)
