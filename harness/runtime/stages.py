@@ -50,6 +50,10 @@ class TrainingPhase(StrEnum):
     TARGET = "target"
 
 
+LONGEST_LABEL = 180
+"Characters of a folder's name that are for readers; file systems take 255 bytes in all."
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage(Generic[A]):
     """One unit of work.  Two stages with the same key are the same work."""
@@ -84,7 +88,8 @@ class Stage(Generic[A]):
     @property
     def name(self) -> str:
         """`verb/label-key`: the folder below the root, and the name in messages."""
-        return f"{self.verb}/{re.sub(r'[^A-Za-z0-9._+-]+', '-', self.label).strip('-')}-{self.key}"
+        readable = re.sub(r"[^A-Za-z0-9._+-]+", "-", self.label[:LONGEST_LABEL]).strip("-")
+        return f"{self.verb}/{readable}-{self.key}"
 
     def folder(self, root: Path) -> Path:
         """Where the stage lives."""
