@@ -30,7 +30,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
-from harness.api.model_files import read_base, read_json_file
+from harness.api.model_files import read_base, read_model_json
 from harness.api.protocols import Feature, HeadSpec, ModelSource, Output
 from models.causal.lora import (
     adapter_folders,
@@ -217,7 +217,7 @@ def find_origin(source: ModelSource, checkpoint: Path | None) -> Origin:
 def _was_bidirectional(checkpoint: Path | None) -> bool:
     """Whether a checkpoint was trained with attention in both directions."""
     file = checkpoint / ATTENTION_FILE if checkpoint else None
-    return file is not None and file.is_file() and bool(read_json_file(file).get("bidirectional"))
+    return file is not None and file.is_file() and bool(read_model_json(file).get("bidirectional"))
 
 
 def _check_heads(heads: Mapping[str, HeadSpec], lm: PreTrainedModel) -> None:

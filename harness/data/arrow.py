@@ -1,12 +1,12 @@
 """Arrow tables as rows of plain Python values, fast, and the class names that the hub keeps in their schema.
 
 table = read_parquet((path,))
-class_names(table.schema)        # {'ner_tags': ('O', 'B-PER', ...)}
+class_names(table.schema, where="nli.parquet")        # {'ner_tags': ('O', 'B-PER', ...)}
 to_rows(table)                   # [{'tokens': [...], 'ner_tags': [0, 3, ...]}, ...]
 """
 
-import json
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from harness.api.errors import UserError, did_you_mean
+from harness.api.json_text import parse_json
 from harness.data.values import compared_as
 from harness.specs.task import Where
 
@@ -28,17 +29,23 @@ def read_parquet(paths: Sequence[Path]) -> pa.Table:
     return _read_parquet(tuple(paths), tuple((stat.st_size, stat.st_mtime_ns) for stat in stats))
 
 
+@contextlib.contextmanager
+def readable(what: str, *, where: str, todo: str = "fetch the file again") -> Iterator[None]:
+    """What Arrow cannot read, or Python cannot hold (a date of the year 40000), is a UserError."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # UnicodeDecodeError is a ValueError
+        raise UserError(what, where=where, found=" ".join(str(error).split())[:200], todo=todo) from None
+
+
 @lru_cache(maxsize=4)
 def _read_parquet(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) -> pa.Table:
     tables = []
     for path in paths:
-        try:
+        with readable("not a readable parquet file", where=str(path)):
             tables.append(pq.ParquetFile(path).read())
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(
-                "not a readable parquet file", where=str(path), found=str(error), todo="fetch the file again"
-            ) from None
-    return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
+    with readable("the files have columns that do not fit each other", where=", ".join(map(str, paths[:3]))):
+        return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
 
 
 def rows_of_files(paths: Sequence[Path]) -> list[tuple[str, int]]:
@@ -46,10 +53,12 @@ def rows_of_files(paths: Sequence[Path]) -> list[tuple[str, int]]:
     return [(str(path), pq.read_metadata(path).num_rows) for path in paths]
 
 
-def class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
+def class_names(schema: pa.Schema, *, where: str) -> dict[str, tuple[str, ...]]:
     """Column (dotted inside structures) -> names of its class numbers, from the hub's metadata; {} where there is none."""
     raw = (schema.metadata or {}).get(b"huggingface")
-    features = json.loads(raw).get("info", {}).get("features", {}) if raw else {}
+    features = parse_json(raw.decode("utf-8", "replace"), where=f"{where}, metadata of the columns") if raw else {}
+    for key in ("info", "features"):
+        features = features.get(key) if isinstance(features, dict) else None
     found: dict[str, tuple[str, ...]] = {}
     _collect_names(features, "", found)
     return found
@@ -61,8 +70,8 @@ def _collect_names(feature: Any, path: str, found: dict[str, tuple[str, ...]]) -
             _collect_names(item, path, found)
     elif isinstance(feature, dict):
         kind = feature.get("_type")
-        if kind == "ClassLabel" and feature.get("names"):
-            found[path] = tuple(feature["names"])
+        if kind == "ClassLabel" and isinstance(feature.get("names"), list):
+            found[path] = tuple(map(str, feature["names"]))
         elif isinstance(kind, str):
             _collect_names(feature.get("feature"), path, found)
         else:

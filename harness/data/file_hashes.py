@@ -10,11 +10,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.api.cache import cache_folder, recall, remember
+from harness.api.errors import UserError
 
 
 def files_fingerprint(paths: Sequence[Path]) -> str:
-    """`file:` and 16 hex digits that change when the bytes of any file or their order change, whatever the file names."""
-    digests = _digests(paths)
+    """`file:` and 16 hex digits that change when the bytes of any file or their order change, whatever the file names.
+
+    Raises UserError for a file that cannot be read.
+    """
+    try:
+        digests = _digests(paths)
+    except OSError as error:
+        raise UserError("cannot be read", where=str(error.filename), found=error.strerror or str(error)) from error
     joint = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     return f"file:{joint[:16]}"
 

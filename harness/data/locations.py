@@ -65,7 +65,7 @@ class DataPlace:
         looked: list[str] = []
         unread: list[Path] = []
         for patterns in (_readme_patterns(folder, config, split), *([layout] for layout in _layouts(config, split))):
-            paths = tuple(path for pattern in patterns for path in sorted(folder.glob(pattern)))
+            paths = tuple(path for pattern in patterns for path in _below(folder, pattern))
             if paths and all(path.suffix == ".parquet" for path in paths):
                 return Found(paths=paths, looked=())
             looked.extend(f"{folder / pattern}" + (" (not parquet)" if paths else "") for pattern in patterns)
@@ -96,6 +96,17 @@ class DataPlace:
                 todo="put the file there, or give the folder that holds it as --data_dir (no command fetches your own files)",
             )
         return found
+
+
+def _below(folder: Path, pattern: str) -> list[Path]:
+    """The files of a dataset that a glob of its README names, sorted; raises UserError for what is no glob."""
+    try:
+        return sorted(path for path in folder.glob(pattern) if path.is_file())
+    except (ValueError, NotImplementedError, OSError) as error:
+        expected = "a pattern relative to the dataset's folder, such as data/test-*.parquet"
+        raise UserError(
+            "not a pattern of files", where=str(folder / "README.md"), expected=expected, found=pattern[:80]
+        ) from error
 
 
 def _matching(folder: Path, name: str) -> list[Path]:
@@ -139,7 +150,8 @@ def _readme_patterns(folder: Path, config: str, split: str) -> list[str]:
         config = str(named[0].get("config_name")) if len(named) == 1 else config  # what the hub takes where none is named
     for entry in entries:
         if entry.get("config_name") == config:
-            prefix = f"{entry['data_dir'].strip('/')}/" if isinstance(entry.get("data_dir"), str) else ""
+            inside = entry["data_dir"].strip("/") if isinstance(entry.get("data_dir"), str) else ""
+            prefix = f"{inside}/" if inside else ""
             return [prefix + pattern for pattern in _split_patterns(entry.get("data_files"), split)]
     return []
 
@@ -150,7 +162,7 @@ def _split_patterns(data_files: Any, split: str) -> list[str]:
     for item in data_files if isinstance(data_files, list) else [data_files]:
         if isinstance(item, dict) and item.get("split") == split:
             paths = item.get("path")
-            patterns.extend(paths if isinstance(paths, list) else [paths] if isinstance(paths, str) else [])
+            patterns.extend(path for path in (paths if isinstance(paths, list) else [paths]) if isinstance(path, str))
         elif isinstance(item, str) and split == "train":
             patterns.append(item)
     return patterns
@@ -166,5 +178,5 @@ def _configs(readme: Path, mtime_ns: int) -> tuple[dict[str, Any], ...]:
     if not text.startswith("---"):
         return ()
     header = plain_values(text.split("\n---", 1)[0].removeprefix("---"), file=str(readme))
-    entries = header.get("configs", []) if isinstance(header, dict) else []
-    return tuple(entry for entry in entries if isinstance(entry, dict))
+    entries = header.get("configs") if isinstance(header, dict) else []
+    return tuple(entry for entry in entries if isinstance(entry, dict)) if isinstance(entries, list) else ()

@@ -60,8 +60,19 @@ def rows_of(parts: Sequence[SplitPart]) -> pa.Table:
     tables = []
     for part in parts:
         table = read_parquet(part.found.paths)
-        for piece in part.instruction.to_absolute({part.split: table.num_rows}) if part.instruction else ():
+        for piece in _absolute(part, table.num_rows):
             begin, end = piece.from_ or 0, table.num_rows if piece.to is None else piece.to
             table = table.slice(begin, end - begin)
         tables.append(table)
     return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
+
+
+def _absolute(part: SplitPart, num_rows: int) -> Sequence[Any]:
+    """The slices of a part in numbers of rows; raises UserError for one that `datasets` does not take."""
+    if part.instruction is None:
+        return ()
+    try:
+        found: Sequence[Any] = part.instruction.to_absolute({part.split: num_rows})
+    except (ValueError, AssertionError, OverflowError) as error:
+        raise UserError("not a slice of a split", where=f"split '{part.split}' of {num_rows} rows", found=str(error)) from None
+    return found

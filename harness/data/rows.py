@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from harness.api.errors import UserError
 from harness.api.registry import READERS, WORLDS
-from harness.data.arrow import class_names, missing_column, passes, passing, rename, rows_of_files, to_rows
+from harness.data.arrow import class_names, missing_column, passes, passing, readable, rename, rows_of_files, to_rows
 from harness.data.file_hashes import combined_fingerprint, files_fingerprint
 from harness.data.hub import NotOnHub, find_revision, load_split
 from harness.data.languages import fill, mentions_language
@@ -130,8 +130,14 @@ def _load(source: Source, lang: str, *, place: DataPlace, task: str, task_folder
             raise _missing(source, found, error, task=task, lang=lang, place=place) from error
         table, data_version = got.table, f"hub:{got.revision}"
         origin = f"hub:{source.hub}@{got.revision}/{source.config}"
-    where = f"{origin}/{source.split}"
-    names = class_names(table.schema)
+    where, is_whole = f"{origin}/{source.split}", source.split == parts[0].split
+    with readable("rows that cannot be read", where=where, todo="look at the types of the columns"):
+        return _of_table(source, table, fingerprint=data_version, where=where, files=found.paths if is_whole else ())
+
+
+def _of_table(source: Source, table: pa.Table, *, fingerprint: str, where: str, files: Sequence[Path]) -> Rows:
+    """`where` and `rename` for an Arrow table."""
+    names = class_names(table.schema, where=where)
     back = {old: new for new, old in source.rename.items()}
     numbers = passing(table, source.where, where=where) if source.where else None
     if numbers is not None:
@@ -143,11 +149,11 @@ def _load(source: Source, lang: str, *, place: DataPlace, task: str, task_folder
     }
     return Rows(
         rows=to_rows(table),
-        fingerprint=data_version,
+        fingerprint=fingerprint,
         origin=where,
         class_names=renamed,
         table=table,
-        files=rows_of_files(found.paths) if source.split == parts[0].split else (),
+        files=rows_of_files(files),
         numbers=numbers,
     )
 

@@ -93,6 +93,8 @@ class Source(Spec):
             raise ValueError("give exactly one of 'hub', 'files' and 'world'")
         if (self.files is None) != (self.reader is None):
             raise ValueError("'files' and 'reader' go together")
+        if self.files is not None and not all(self.files.values() or [()]):
+            raise ValueError("'files' names no file")
         return self
 
 

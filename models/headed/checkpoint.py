@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from harness.api.errors import UserError, did_you_mean
-from harness.api.model_files import check_weights, read_json_file
+from harness.api.model_files import check_weights, read_model_json
 from harness.api.protocols import HeadSpec, ModelSource
 from models.headed.heads import HeadShape, build_head
 from models.headed.network import head_key
@@ -83,7 +83,7 @@ def _kept(checkpoint: Path | None, heads: Mapping[str, tuple[str, HeadSpec]], sh
         raise UserError(
             f"there is no trained head '{next(iter(heads))}'", expected="one of our checkpoints", found="a backbone alone"
         )
-    saved = read_json_file(checkpoint / "heads.json")
+    saved = read_model_json(checkpoint / "heads.json")
     check_weights([checkpoint / "heads.safetensors"])
     weights = load_file(checkpoint / "heads.safetensors")
     kept = {}

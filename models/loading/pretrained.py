@@ -23,7 +23,7 @@ from transformers import (
 
 from harness.api.errors import UserError
 from harness.api.hardware import computes_bfloat16
-from harness.api.model_files import read_json_file
+from harness.api.model_files import read_model_json
 from harness.api.protocols import Batch, ModelSource, Output
 from models.loading.architectures import takes_pooling_layer
 from models.loading.files import locate
@@ -48,7 +48,7 @@ def quiet() -> Iterator[None]:
 
 def load_config(folder: Path, source: ModelSource) -> PretrainedConfig:
     """Configuration of a model folder, `extra['model_type']` correcting a wrong model_type; UserError if it is not understood."""
-    content = read_json_file(folder / "config.json")
+    content = read_model_json(folder / "config.json")
     named = _label_names(content)
     try:
         if named is None:

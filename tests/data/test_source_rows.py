@@ -40,7 +40,7 @@ def test_class_names_are_found_in_lists_and_structures():
         "d": {"_type": "Value", "dtype": "string"},
     }
     schema = pa.schema([], metadata={"huggingface": json.dumps({"info": {"features": features}})})
-    assert class_names(schema) == dict.fromkeys(["a", "b", "c.x", "c.y"], ("no", "yes"))
+    assert class_names(schema, where="rows") == dict.fromkeys(["a", "b", "c.x", "c.y"], ("no", "yes"))
 
 
 def test_where_and_rename(mirror):

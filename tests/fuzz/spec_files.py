@@ -52,7 +52,7 @@ def make(rng: random.Random, folder: Path) -> FuzzCase:
     kind = next(kind for kind in KINDS if kind in text.values)
     name = f"fz/{source.stem}" if kind == "task" else f"fz-{source.stem}"
     text.values[kind] = name
-    if rng.random() < 0.15:
+    if rng.random() < 0.08:
         what, data = "bytes", mangled(text.written().encode("utf-8"), rng)
     else:
         changes = []

@@ -1,5 +1,7 @@
 """The catalog: groups, globs, dropped-in files, and what a file says against what there is."""
 
+import json
+
 import pytest
 from small_tasks import RECIPE, pairs, write, write_tasks
 
@@ -170,3 +172,13 @@ def test_an_unknown_name_says_which_files_could_not_be_read(tmp_path):
 
 def test_everything_shipped_is_right():
     assert [str(error) for error in Catalog().check_all()] == []
+
+
+@pytest.mark.parametrize("name", ["x" * 101, "a/../b", "a//b", "a/", "..", "é", "a b", "\x1b[31mred", "none", "a/.b", "-a"])
+def test_a_name_that_no_folder_should_have_is_refused(tmp_path, name):
+    (tmp_path / "g.yaml").write_text(f"group: {json.dumps(name)}\ndescription: d\nmembers: [mini/nli]\n")
+    (error,) = Catalog([tmp_path]).errors
+    assert "g.yaml:1 group: '" in str(error)
+    assert "cannot be a name" in str(error)
+    assert len(str(error)) < 500
+    assert "\x1b" not in str(error)

@@ -33,17 +33,20 @@ YAML_VALUES = (
     "!function x", "!function utils.f", "!function [a]", "! x", "!!int ''", "!!float ''", "!!bool ''", "!!int 0x",
     "!!int '-'", "!!float '-.inf_'", "!!int 1:99:3", "!!timestamp ''", "2020-01-31", "2020-13-45", "2020-02-30",
     "2001-12-14t21:59:43.10-05:00", "2020-01-01 99:99:99", "0000-00-00", "12:30:45", "190:20:30", ".nan", ".inf", "-.inf",
-    "1e400", "-1e400", "1.0e-400", "0", "-1", "-0.0", "1" + "0" * 400, "9" * 5000, "-" + "9" * 5000, "0x" + "f" * 5000,
-    "0b" + "1" * 20000, "0o7777777777777777777777", "1_0", "1.5", "0.1", "null", "~", "true", "no", "[]", "{}", "[[]]",
-    "[null]", "[{}]", "{a: {}}", "{null: 1}", "{1: 2}", "{1.5: x}", "{true: x}", "{[a]: b}", "{{a: b}: c}", "? [a, b]",
-    "{.nan: x, .nan: y}", "{2020-01-01: x}", "[1, a, null, [2]]", "[a, a]", "{a: 1, a: 2}", "{<<: {a: 1}}", "{<<: [a, 2]}",
-    "{<<: x}", "{<<: *nowhere}", "*nowhere", "&a [*a]", "&a {b: *a}", "&a [&a x, *a]", "&x y", "[&q x, *q, *q]",
-    "[" * 60 + "]" * 60, "[" * 3000 + "]" * 3000, "{a: " * 1500 + "1" + "}" * 1500, "- - - - x", "|\n  text", ">-\n  text",
-    "'unfinished", '"\\ud800"', '"a\\udfffb"', '"\\0"', '"\\e[31mred"', '"\\x9b"', '"\\u202e"', '"\\U0010ffff"',
-    '"\\U00110000"', '"\\q"', "@x", "`x`", "%x", "x: y: z", ", ,", "[,]", "{,}", "- x", "? x", "#", "'#'", "---", "...",
-    "\ttab", "\x07", "\ud800",
+    "1e400", "-1e400", "1.0e-400", "0", "-1", "-0.0", "1" + "0" * 400, "9" * 5000, "0x" + "f" * 5000, "0b" + "1" * 20000,
+    "0o7777777777777777777777", "1_0", "1.5", "0.1", "null", "~", "true", "no", "[]", "{}", "[[]]", "[null]", "[{}]",
+    "{a: {}}", "{null: 1}", "{1: 2}", "{1.5: x}", "{true: x}", "{[a]: b}", "{{a: b}: c}", "{.nan: x, .nan: y}",
+    "{2020-01-01: x}", "[1, a, null, [2]]", "[a, a]", "{a: 1, a: 2}", "{<<: {a: 1}}", "{<<: [a, 2]}", "{<<: x}", "&a [*a]",
+    "&a {b: *a}", "&x y", "[&q x, *q, *q]", "[" * 60 + "]" * 60, "|\n  text", ">-\n  text", '"\\ud800"', '"a\\udfffb"',
+    '"\\0"', '"\\e[31mred"', '"\\x9b"', '"\\u202e"', '"\\U0010ffff"', "#", "'#'", "---", "...",
 )  # fmt: skip
 "What may stand in a YAML file in place of a value."
+BROKEN_YAML = (
+    "-" + "9" * 5000, "? [a, b]", "{<<: *nowhere}", "*nowhere", "&a [&a x, *a]", "[" * 3000 + "]" * 3000,
+    "{a: " * 1500 + "1" + "}" * 1500, "- - - - x", "'unfinished", '"\\U00110000"', '"\\q"', "@x", "`x`", "%x", "x: y: z",
+    ", ,", "[,]", "{,}", "- x", "? x", "\ttab", "\x07", "\ud800",
+)  # fmt: skip
+"What is no YAML in place of a value."
 
 
 def yaml_bomb(levels: int = 9, width: int = 9) -> str:
@@ -62,9 +65,11 @@ def double_quoted(text: str) -> str:
 def yaml_value(rng: random.Random) -> str:
     """A hostile value as YAML text."""
     drawn = rng.random()
-    if drawn < 0.55:
+    if drawn < 0.6:
         return rng.choice(YAML_VALUES)
-    return double_quoted(rng.choice(TEXTS)) if drawn < 0.97 else yaml_bomb()
+    if drawn < 0.66:
+        return rng.choice(BROKEN_YAML)
+    return double_quoted(rng.choice(TEXTS)) if drawn < 0.98 else yaml_bomb()
 
 
 def mangled(data: bytes, rng: random.Random) -> bytes:
@@ -167,8 +172,16 @@ class HostileDocument:
             return self._added(self.rng.choice(added))
         return self.rng.choice((self._key, self._wrapped, self._moved, self._without))()
 
+    def _place(self):
+        """A place, found from the top: long lists do not take all the chances."""
+        held, key = self.values, self.rng.choice(list(self.values))
+        while isinstance(held[key], dict | list) and held[key] and self.rng.random() < 0.65:
+            held = held[key]
+            key = self.rng.choice(list(held)) if isinstance(held, dict) else self.rng.randrange(len(held))
+        return held, key
+
     def _value(self):
-        held, key = self.rng.choice(self.places())
+        held, key = self._place()
         held[key] = self.hostile()
         return f"value of {key!r:.30}"
 
@@ -183,7 +196,7 @@ class HostileDocument:
         return f"key {key!r:.30}"
 
     def _wrapped(self):
-        held, key = self.rng.choice(self.places())
+        held, key = self._place()
         old = held[key]
         held[key] = self.rng.choice(([old], {"a": old}, [old, old], {key: old}, str(old), [[old]], None, {}, [], [old] * 2000))
         return f"{key!r:.30} wrapped"
@@ -194,7 +207,7 @@ class HostileDocument:
         return f"{name!r:.30} in place of {key!r:.30}"
 
     def _without(self):
-        held, key = self.rng.choice(self.places())
+        held, key = self._place()
         del held[key]
         return f"without {key!r:.30}"
 

@@ -4,6 +4,7 @@ for number, line in lines(path): ...
 """
 
 import gzip
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TypeVar, cast
@@ -23,20 +24,22 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
     r"""Yield (number from 1, line without its \n or \r\n); only \n ends a line, since texts hold other separators."""
-    with open_bytes(path) as file:
-        number = 0
-        try:
+    number = 0
+    try:
+        with open_bytes(path) as file:
             for number, raw in enumerate(file, start=1):
                 text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                if "\0" in text:
+                    raise UserError(
+                        "a NUL character, which no text holds", where=f"{path}:{number}", todo="is it UTF-16?  Save it as UTF-8"
+                    )
                 yield number, text.removesuffix("\n").removesuffix("\r")
-        except UnicodeDecodeError as error:
-            raise UserError(
-                "not UTF-8 text", where=f"{path}:{number}", found=str(error), todo="convert the file to UTF-8"
-            ) from None
-        except (EOFError, gzip.BadGzipFile) as error:
-            raise UserError(
-                "broken gzip file", where=f"{path}:{number + 1}", found=str(error), todo="fetch the file again"
-            ) from None
+    except UnicodeDecodeError as error:
+        raise UserError("not UTF-8 text", where=f"{path}:{number}", found=str(error), todo="convert the file to UTF-8") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError("broken gzip file", where=f"{path}:{number + 1}", found=str(error), todo="fetch the file again") from None
+    except OSError as error:
+        raise UserError("cannot be read", where=str(path), found=error.strerror or str(error)) from None
 
 
 def role_files(reader: str, files: Mapping[str, Path], roles: tuple[str, ...]) -> tuple[Path, ...]:

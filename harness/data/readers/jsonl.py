@@ -3,12 +3,12 @@
 read({"rows": path}, lang="de", options={})
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.api.errors import UserError
+from harness.api.json_text import parse_json
 from harness.data.readers._text import lines, parse_options, role_files
 from harness.specs.model import Spec
 
@@ -26,10 +26,7 @@ def read(files: Mapping[str, Path], *, lang: str, options: Mapping[str, Any]) ->
     for number, line in lines(path):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError("not JSON", where=f"{path}:{number}", found=str(error), expected="one JSON object per line") from None
+        row = parse_json(line, where=f"{path}:{number}", expected="one JSON object per line")
         if not isinstance(row, dict):
             raise UserError("not a JSON object", where=f"{path}:{number}", found=line[:60], expected="one JSON object per line")
         yield row

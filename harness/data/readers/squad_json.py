@@ -5,13 +5,13 @@ Contexts are never stripped: `answer_start` counts from the raw beginning.  No o
     read({"rows": path}, lang="de", options={})    # {"id", "context", "question", "answers": {"text", "answer_start"}, ...}
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.api.errors import UserError
-from harness.data.readers._text import open_bytes, parse_options, role_files
+from harness.api.json_text import parse_json
+from harness.data.readers._text import lines, parse_options, role_files
 from harness.specs.model import Spec
 
 ROLES = ("rows",)
@@ -25,24 +25,19 @@ def read(files: Mapping[str, Path], *, lang: str, options: Mapping[str, Any]) ->
     """Yield a row per question; raises UserError with file:line for broken JSON, with the key path for a missing key."""
     (path,) = role_files("squad_json", files, ROLES)
     parse_options("squad_json", Options, options)
-    with open_bytes(path) as file:
-        try:
-            document = json.loads(file.read().decode("utf-8-sig"))
-        except json.JSONDecodeError as error:
-            raise UserError("not JSON", where=f"{path}:{error.lineno}", found=error.msg) from None
-        except UnicodeDecodeError as error:
-            raise UserError("not UTF-8 text", where=f"{path}:1", found=str(error)) from None
-    for a, article in enumerate(_get(document, "data", path, "")):
+    document = parse_json("\n".join(line for _, line in lines(path)), where=str(path))
+    for a, article in enumerate(_list(document, "data", path, "")):
         at_article = f"data[{a}]"
-        for p, paragraph in enumerate(_get(article, "paragraphs", path, at_article)):
+        for p, paragraph in enumerate(_list(article, "paragraphs", path, at_article)):
             at = f"{at_article}.paragraphs[{p}]"
             context = _get(paragraph, "context", path, at)
-            for q, question in enumerate(_get(paragraph, "qas", path, at)):
+            for q, question in enumerate(_list(paragraph, "qas", path, at)):
                 yield _row(question, title=article.get("title", ""), context=context, path=path, at=f"{at}.qas[{q}]")
 
 
 def _row(question: Any, *, title: str, context: str, path: Path, at: str) -> dict[str, Any]:
-    answers = question.get("answers", []) if isinstance(question, dict) else []
+    has_answers = isinstance(question, dict) and "answers" in question
+    answers = _list(question, "answers", path, at) if has_answers else []
     return {
         "id": _get(question, "id", path, at),
         "title": title,
@@ -54,6 +49,13 @@ def _row(question: Any, *, title: str, context: str, path: Path, at: str) -> dic
         },
         "is_impossible": bool(question.get("is_impossible", False)),
     }
+
+
+def _list(value: Any, key: str, path: Path, at: str) -> list[Any]:
+    found = _get(value, key, path, at)
+    if not isinstance(found, list):
+        raise UserError(f"'{key}' is no list", where=f"{path}:1 {at}".rstrip(), found=repr(found)[:60])
+    return found
 
 
 def _get(value: Any, key: str, path: Path, at: str) -> Any:

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from harness.api.errors import UserError, collecting, did_you_mean, raise_all
-from harness.api.model_files import VOCABULARIES, check_weights, contents, read_json_file, weight_files
+from harness.api.model_files import VOCABULARIES, check_weights, contents, read_model_json, weight_files
 from harness.specs.key_values import checked, shown
 
 PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
@@ -70,7 +70,7 @@ class ModelConfig(BaseModel):
 
 def check_config(file: Path) -> dict[str, Any]:
     """config.json of a model; UserErrors for what is no object, or holds values that cannot be what their names say."""
-    config = read_json_file(file)
+    config = read_model_json(file)
     checked(config, ModelConfig, where=str(file))
     inner = config.get("text_config")
     if inner:
@@ -120,14 +120,14 @@ def check_checkpoint(folder: Path) -> None:
     for name in ("heads.json", "decoder.json", "base.json"):
         with collecting(errors):
             if (folder / name).is_file():
-                read_json_file(folder / name)
+                read_model_json(folder / name)
     heads = folder / "heads.safetensors"
     for file in [*([heads] if heads.is_file() else []), *sorted(folder.glob("adapters/*/adapter_model.safetensors"))]:
         with collecting(errors):
             check_weights([file])
     for file in sorted(folder.glob("adapters/*/adapter_config.json")):
         with collecting(errors):
-            read_json_file(file)
+            read_model_json(file)
     raise_all(errors)
 
 
@@ -147,7 +147,7 @@ def check_tokenizer(folder: Path, *, trusts_code: bool) -> None:
     for name in JSON_FILES:
         with collecting(errors):
             if (folder / name).is_file():
-                read_json_file(folder / name)
+                read_model_json(folder / name)
     for name in TEXT_FILES:
         with collecting(errors):
             _read(folder / name, lambda file: file.read_text(encoding="utf-8"), expected="UTF-8 text")

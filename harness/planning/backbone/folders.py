@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
-from harness.api.model_files import contents, local_folder, read_base, read_json_file
+from harness.api.model_files import contents, local_folder, read_base, read_model_json
 from harness.api.registry import ADAPTERS
 from harness.planning.backbone.folder_checks import check_config
 
@@ -142,7 +142,7 @@ def _on_a_base(folder: Path) -> CheckpointParts:
 
 def _peft(folder: Path, path: str, where: str) -> UserError:
     """What to do with an adapter of peft: transformers would load the model that it names, whatever lies beside it."""
-    base = read_json_file(folder / PEFT).get("base_model_name_or_path")
+    base = read_model_json(folder / PEFT).get("base_model_name_or_path")
     named = base if isinstance(base, str) and base else "MODEL"
     return UserError(
         f"'{path}' holds an adapter of peft, which is no model by itself",

@@ -31,7 +31,9 @@ from harness.specs.recipe import RecipeSpec
 from harness.specs.task import GroupSpec, TaskSpec
 
 KINDS: Mapping[str, type[BaseModel]] = {"task": TaskSpec, "group": GroupSpec, "recipe": RecipeSpec, "preset": PresetSpec}
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
+LONGEST_NAME = 100
+"Letters of a name: it becomes part of the names of folders, of which file systems take 255 bytes."
 RESERVED = ("none",)
 "Names that mean something else on the command line."
 SpecT = TypeVar("SpecT", bound=BaseModel)
@@ -85,9 +87,9 @@ class Catalog:
             )
         key = (kinds[0], str(document.values[kinds[0]]))
         where = document.where((key[0],))
-        if not NAME.fullmatch(key[1]) or key[1] in RESERVED:
-            expected = f"letters, digits and . _ - / (and not {', '.join(RESERVED)})"
-            raise UserError(f"'{key[1]}' cannot be a name", where=where, expected=expected)
+        if not NAME.fullmatch(key[1]) or key[1] in RESERVED or len(key[1]) > LONGEST_NAME:
+            expected = f"at most {LONGEST_NAME} letters, digits and . _ -, with / between parts (and not {', '.join(RESERVED)})"
+            raise UserError(f"'{key[1]:.{LONGEST_NAME}}' cannot be a name", where=where, expected=expected)
         sharing = ("task", "group") if key[0] in ("task", "group") else (key[0],)  # --tasks takes both
         for other in [self._documents[kind, key[1]] for kind in sharing if (kind, key[1]) in self._documents]:
             if other.path == document.path:  # --include_path of a folder that is read anyway

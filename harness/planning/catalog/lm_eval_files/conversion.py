@@ -26,6 +26,7 @@ from harness.planning.catalog.lm_eval_files.known_keys import (
     TOKEN_LIMITS,
 )
 from harness.planning.catalog.lm_eval_files.languages import language_of
+from harness.planning.catalog.lm_eval_files.shapes import of_the_right_kind
 from harness.planning.catalog.lm_eval_files.sources import sources_of
 from harness.planning.catalog.lm_eval_files.task_file import TaskFile, check_template, value_of
 from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName, LoadedFile
@@ -61,7 +62,9 @@ class Converted:
 def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any]) -> Converted:
     """Make a spec; `overrides` are the keys that a group sets for the task."""
     values = {**reading.document.values, **{key: value for key, value in overrides.items() if key != "task"}}
-    file = TaskFile(name=name, values=values, document=reading.document, remarks=list(reading.remarks))
+    errors: list[UserError] = []
+    values = of_the_right_kind(values, reading.document, errors)
+    file = TaskFile(name=name, values=values, document=reading.document, errors=errors, remarks=list(reading.remarks))
     _check_keys(file)
     config = _config(file)
     sources = sources_of(file)
@@ -134,10 +137,10 @@ def _check_keys(file: TaskFile) -> None:
     if kind not in DEFAULT_METRICS:
         todo = "" if kind == "loglikelihood_rolling" else did_you_mean(str(kind), DEFAULT_METRICS)
         file.wrong(f"output_type '{kind}' is not supported", ("output_type",), expected=", ".join(DEFAULT_METRICS), todo=todo)
-    if kind == "multiple_choice" and file.get("doc_to_choice") is None:
+    if kind == "multiple_choice" and file.lacks("doc_to_choice"):
         file.wrong("multiple_choice without doc_to_choice", ("output_type",))
     for key in ("doc_to_text", "doc_to_target"):
-        if file.get(key) is None:
+        if file.lacks(key):
             file.wrong(f"'{key}' is missing", ())
 
 

@@ -92,6 +92,9 @@ def _metric(file: TaskFile, entry: Any, path: KeyPath, kind: str) -> LmEvalMetri
             file.wrong(f"unknown metric '{name}'", (*path, "metric"), todo=did_you_mean(name, names))
         return None
     aggregation = entry.get("aggregation", rule.aggregation if rule else "mean")
+    if not isinstance(aggregation, str):
+        file.wrong("'aggregation' is a name", (*path, "aggregation"), found=repr(aggregation)[:80])
+        return None
     if aggregation not in AGGREGATIONS:
         if isinstance(aggregation, FunctionName) or aggregation in AGGREGATIONS_ELSEWHERE:
             file.note(f"metric '{name}' is not computed here: its aggregation is {aggregation}", (*path, "aggregation"))

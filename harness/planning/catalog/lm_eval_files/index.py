@@ -21,6 +21,8 @@ from harness.planning.catalog.lm_eval_files.known_keys import LM_EVAL_KEYS, OWN_
 from harness.planning.catalog.lm_eval_files.yaml_reader import own_values
 from harness.specs.loader import shown
 
+LONGEST_NAME = 200
+"Bytes of a name: it becomes part of the names of folders, of which file systems take 255."
 SKIPPED = ("__pycache__", ".ipynb_checkpoints")
 _TOP = re.compile(rb"""^["']?([A-Za-z_]\w*)["']?[ \t]*:(?:[ \t]+([^\r\n]*))?[ \t]*\r?$""", re.MULTILINE)
 _PLAIN = re.compile(r"""(["']?)([A-Za-z0-9_][A-Za-z0-9 ._/+()-]*)\1""")
@@ -71,6 +73,9 @@ class Index:
         name = values.get(kind)
         if not isinstance(name, str) or not name:
             return  # a base, or `task: null`
+        if len(name.encode("utf-8", "replace")) > LONGEST_NAME or not name.isprintable():
+            message = f"'{name:.{LONGEST_NAME}}' cannot be the name of a {kind}"
+            raise UserError(message, where=shown(path), expected=f"at most {LONGEST_NAME} bytes that can be printed")
         if name in own:
             self.remarks.append(f"{shown(path)}: {kind} '{name}' is in {shown(own[name])} already, which counts")
             return

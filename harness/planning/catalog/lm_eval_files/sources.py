@@ -40,7 +40,7 @@ def sources_of(file: TaskFile) -> RowSources | None:
         file.wrong("neither test_split nor validation_split is named", ())
         return None
     if file.get("dataset_path") is None:
-        if file.get("custom_dataset") is None:
+        if file.get("custom_dataset") is None and file.lacks("dataset_path"):
             file.wrong("'dataset_path' is missing", ())
         return None
     own = file.get("fewshot_config")

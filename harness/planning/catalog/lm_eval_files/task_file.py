@@ -34,6 +34,10 @@ class TaskFile:
         value = self.values.get(key)
         return default if value is None else value
 
+    def lacks(self, key: str) -> bool:
+        """Whether the file does not say a key, not even wrongly."""
+        return self.get(key) is None and self.document.values.get(key) is None
+
     def wrong(self, message: str, path: KeyPath, *, expected: str = "", found: str = "", todo: str = "") -> None:
         """Note a mistake."""
         self.errors.append(UserError(message, where=self.document.where(path), expected=expected, found=found, todo=todo))
