@@ -89,10 +89,14 @@ def _download(path: str, *, revision: str | None, patterns: Sequence[str]) -> Pa
     """Snapshot folder of a hub repository with the matching files of its top level."""
     if path.startswith(("/", ".", "~")) or path.count("/") > 1:
         raise UserError(f"there is no folder '{path}'", expected=EXPECTED)
-    # Some versions ask the hub for the list of files of a commit even offline, and fail.
-    wanted = {"allow_patterns": list(patterns), "ignore_patterns": ["*/*"], "local_files_only": constants.HF_HUB_OFFLINE}
     try:
-        snapshot = snapshot_download(path, revision=revision, **wanted)
+        snapshot = snapshot_download(
+            path,
+            revision=revision,
+            allow_patterns=list(patterns),
+            ignore_patterns=["*/*"],
+            local_files_only=constants.HF_HUB_OFFLINE,  # some versions ask for a commit's list of files even offline, and fail
+        )
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise UserError(
             f"cannot get the model '{path}'" + (f" at revision '{revision}'" if revision else ""),

@@ -49,8 +49,8 @@ def quiet() -> Iterator[None]:
 def load_config(folder: Path, source: ModelSource) -> PretrainedConfig:
     """Configuration of a model folder, `extra['model_type']` correcting a wrong model_type; UserError if it is not understood."""
     content = read_model_json(folder / "config.json")
-    named = _label_names(content)
     try:
+        named = _label_names(content)
         if named is None:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=source.trust_remote_code)
         else:
