@@ -19,29 +19,27 @@ _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 "What alone can make half a character out of UTF-8 text."
 
 
-def parse_json(text: str, *, where: str, expected: str = "") -> Any:
-    """The value of a text; raises UserError at `where`, with the line where the text has several."""
-
-    def wrong(message: str, found: str, line: int = 1) -> UserError:
-        at = f"{where}:{line}" if "\n" in text.strip() else where
-        return UserError(message, where=at, expected=expected, found=found)
-
+def loads(text: str) -> Any:
+    """The value of a text; raises ValueError for whatever is wrong with it."""
     try:
         value = json.loads(text, object_pairs_hook=_object)
-    except _TwiceError as error:
-        raise UserError(f"the key '{error}' comes twice", where=where, todo="leave one of them out") from None
-    except json.JSONDecodeError as error:
-        raise wrong("not JSON", f"{error.msg}, column {error.colno}", error.lineno) from None
     except RecursionError:
-        raise wrong("JSON that is nested too deep", "lists or objects within each other without an end") from None
-    except ValueError as error:
-        raise wrong("a number in JSON that is too long", str(error)[:80]) from None
+        raise ValueError("lists or objects within each other without an end") from None
     half = next(_halves(value), None) if _HALF.search(text) else None
     if half is not None:
-        raise UserError(
-            "half a character (a lone surrogate)", where=where, found=ascii(half)[:80], todo="write the whole character"
-        )
+        raise ValueError(f"half a character (a lone surrogate) in {ascii(half)[:60]}")
     return value
+
+
+def parse_json(text: str, *, where: str, expected: str = "") -> Any:
+    """The value of a text; raises UserError at `where`, with the line where the text has several."""
+    try:
+        return loads(text)
+    except json.JSONDecodeError as error:
+        at = f"{where}:{error.lineno}" if "\n" in text.strip() else where
+        raise UserError("not JSON", where=at, expected=expected, found=f"{error.msg}, column {error.colno}") from None
+    except ValueError as error:
+        raise UserError("JSON that cannot be used", where=where, expected=expected, found=str(error)[:120]) from None
 
 
 def read_json_file(path: Path, *, kind: type = object) -> Any:
@@ -61,15 +59,11 @@ def read_json_file(path: Path, *, kind: type = object) -> Any:
 _NAMES = {dict: "object", list: "list"}
 
 
-class _TwiceError(Exception):
-    """A key that an object has twice."""
-
-
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise _TwiceError(next(key for key in keys if keys.count(key) > 1))
+        raise ValueError(f"the key '{next(key for key in keys if keys.count(key) > 1)}' comes twice in one object")
     return found
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from harness.api.errors import UserError
+from harness.api.json_text import loads
 from harness.api.protocols import Json
 from harness.runtime.arguments import Arguments
 from harness.runtime.integrity import damage, seal, sync_folder
@@ -138,8 +139,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file; raises OSError or ValueError."""
+    return loads(path.read_text(encoding="utf-8"))
 
 
 def begin(stage: AnyStage, root: Path) -> Path:
@@ -166,9 +167,23 @@ def read_done(folder: Path) -> dict[str, Any]:
         found = read_json(folder / DONE_FILE)
     except (OSError, ValueError) as error:
         raise UserError("done.json cannot be read", where=str(folder), found=str(error), todo=AGAIN) from error
-    if not isinstance(found, dict) or "key" not in found:
+    if not (isinstance(found, dict) and isinstance(found.get("key"), str) and _lists_files(found.get("files", {}))):
         raise UserError("done.json does not say what is done", where=str(folder), todo=AGAIN)
+    for name, kind in _DONE_KINDS.items():
+        if not isinstance(found.get(name, kind()), kind):
+            raise UserError(f"'{name}' in done.json is not as it was written", where=str(folder), todo=AGAIN)
     return found
+
+
+_DONE_KINDS = {"versions": dict, "commit": str, "arithmetic": dict}
+
+
+def _lists_files(files: Any) -> bool:
+    """Whether these are names with sizes and hashes."""
+    entries = files.values() if isinstance(files, dict) else [None]
+    return all(
+        isinstance(entry, dict) and isinstance(entry.get("size"), int) and isinstance(entry.get("xxh3"), str) for entry in entries
+    )
 
 
 def wrong_with(folder: Path, *, only: Iterable[str] = (), deep: bool = False) -> str:

@@ -2,7 +2,7 @@
 
     cell = score_cell(lines, metrics=["squad"], score=["squad.f1", "squad.exact_match"], lang="de", num_expected=1190)
     write_score(cell, folder)
-    read_stats(folder)["squad"]        # float64 [n, K]: intervals and paired tests start here, never at the model
+    score_files.read_stats(folder)["squad"]        # float64 [n, K]: intervals and paired tests start here, never at the model
 
 Files hold the same bytes for the same predictions.
 """
@@ -189,12 +189,6 @@ def write_score(cell: CellScore, folder: Path) -> None:
             entry = zipfile.ZipInfo(f"{name}.npy")  # its date is fixed (1980) and it is stored as it is: the same bytes anywhere
             entry.create_system = 3
             archive.writestr(entry, content.getvalue())
-
-
-def read_stats(folder: Path) -> dict[str, np.ndarray]:
-    """Read a stats.npz: "ids" (text [n]) and, by metric, the statistics float64 [n, K]."""
-    with np.load(folder / STATS_FILE, allow_pickle=False) as archive:
-        return dict(archive)
 
 
 def _check(lines: Sequence[Mapping[str, Any]], num_expected: int) -> None:

@@ -266,7 +266,7 @@ def test_folders_that_are_no_runs_and_files_that_are_no_requests(tmp_path):
     with pytest.raises(UserErrors, match=r"a\.json cells\.0\.intermediate: Field required"):
         build_board([tmp_path])
     (tmp_path / "requests" / "a.json").write_text("{")
-    with pytest.raises(UserError, match="not a JSON file"):
+    with pytest.raises(UserError, match="not JSON"):
         build_board([tmp_path])
 
 

@@ -120,7 +120,7 @@ def test_everything_that_does_not_fit_is_said_at_once(own: tuple[Path, Path]) ->
         "expected: 5 sentences\n  found: 6 sentences; blank lines too many at line",
         f"expected: {len(sentences[1]) - 1} tags in sentence 2, as at line",
         "hi.json: an answer is no text",
-        "hi.json: not a JSON file",
+        "hi.json: not JSON",
         "te.tsv: not UTF-8 text",
     ):
         assert said in text

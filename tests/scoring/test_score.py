@@ -15,7 +15,8 @@ import pytest
 from harness.api.errors import UserError, UserErrors
 from harness.api.registry import METRICS, ROOT
 from harness.scoring.bootstrap import interval
-from harness.scoring.score import CellScore, read_stats, score_cell, score_keys, score_table, score_value, write_score
+from harness.scoring.score import CellScore, score_cell, score_keys, score_table, score_value, write_score
+from harness.scoring.score_files import read_stats
 
 LABELS = ["entailment", "neutral", "contradiction"]
 

@@ -21,7 +21,8 @@ from harness.planning.precedence import task_options
 from harness.planning.request import RunRequest
 from harness.prediction.fakes import load_fake
 from harness.scoring.metrics import squad_v2
-from harness.scoring.score import read_stats, score_cell, score_value, write_score
+from harness.scoring.score import score_cell, score_value, write_score
+from harness.scoring.score_files import read_stats
 from harness.task_types import span_qa
 
 KEYS = ["squad_v2.best_exact", "squad_v2.best_f1"]

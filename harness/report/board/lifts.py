@@ -18,9 +18,9 @@ from harness.api.errors import UserError, raise_all
 from harness.report.board.number_format import NONE
 from harness.report.record.gather import CellKey, CellRecord
 from harness.report.record.schema import RequestedTask
-from harness.runtime.stages import read_json
 from harness.scoring.bootstrap import BootstrapEstimate, CellStatistics, difference, estimates
-from harness.scoring.score import SCORE_FILE, read_stats, score_table
+from harness.scoring.score import score_table
+from harness.scoring.score_files import read_score, read_stats
 
 SEED = 0
 "Seed of the board's bootstrap."
@@ -46,7 +46,7 @@ def score_cells(cells: Sequence[CellRecord], tasks: Mapping[str, RequestedTask])
     finished = [cell for cell in cells if cell.folder is not None]
     prepared = {cell.key: _prepare(cell, tasks[cell.key.task]) for cell in finished}
     found = estimates(list(prepared.values()), seed=SEED)
-    results = {cell.key: read_json(cell.folder / SCORE_FILE) for cell in finished if cell.folder}
+    results = {cell.key: read_score(cell.folder) for cell in finished if cell.folder}
     mismatches = [
         score_mismatch(cell.folder, computed=found[prepared[cell.key].name].value, recorded=results[cell.key])
         for cell in finished

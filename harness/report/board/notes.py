@@ -35,7 +35,7 @@ def training_table(board: Mapping[str, Json]) -> list[str]:
 def _number(value: Any) -> str:
     if value is None:
         return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def note_list(board: Mapping[str, Json]) -> list[str]:

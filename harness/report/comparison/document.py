@@ -24,9 +24,9 @@ from harness.report.comparison.systems import System
 from harness.report.record.schema import RequestedModel, RequestedTask
 from harness.report.record.stage_facts import portable
 from harness.report.schema_check import check_schema
-from harness.runtime.stages import read_json, write_json
+from harness.runtime.stages import write_json
 from harness.scoring.bootstrap import LEVEL, holm
-from harness.scoring.score import SCORE_FILE
+from harness.scoring.score_files import read_score
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("comparison.schema.json")
@@ -116,7 +116,7 @@ def _findings(
     loaded = index.load(folders, {name: task.score for name, task in tasks.items()})
     items = {folder: own for own in loaded for folder in own.cells}
     for folder, own in items.items():
-        if error := score_mismatch(folder, computed=own.score(folder), recorded=read_json(folder / SCORE_FILE)):
+        if error := score_mismatch(folder, computed=own.score(folder), recorded=read_score(folder)):
             raise error
     resampled = []
     for unit in units:

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from harness.scoring.bootstrap import Combine
-from harness.scoring.score import IDS, STATS_FILE, read_stats, score_table
+from harness.scoring.score import score_table
+from harness.scoring.score_files import read_ids, read_stats
 from harness.scoring.sums import ordered_total
 
 
@@ -78,8 +79,7 @@ class ExampleIndex:
         sets: dict[bytes, bytes] = {}
         self._tasks = dict(folders)
         for folder in folders:
-            with np.load(folder / STATS_FILE, allow_pickle=False) as archive:
-                ids = archive[IDS]
+            ids = read_ids(folder)
             order = hashlib.blake2b("\n".join(ids.tolist()).encode()).digest()
             if order not in self._ids:
                 self._ids[order] = ids

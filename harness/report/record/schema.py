@@ -5,13 +5,13 @@ request = read_request(Path("runs/x/requests/0f3a.json"))
 request.cells[0].score        # 'score/xnli-de-0123456789', a folder below runs/x
 """
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from harness.api.errors import UserError, raise_all
+from harness.api.json_text import read_json_file
 from harness.runtime.stages import write_json
 from harness.specs.model import Spec
 
@@ -209,10 +209,7 @@ def write_record(record: RequestFile, path: Path) -> None:
 
 def read_request(path: Path) -> RequestFile:
     """Read and check one request file; raises UserError with every mistake in it."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError("not a JSON file", where=str(path), found=str(error), todo="run the command again") from error
+    content = read_json_file(path)
     version = content.pop("schema", None) if isinstance(content, dict) else None
     if version != SCHEMA:
         raise UserError(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from harness.api.errors import UserError, raise_all
+from harness.api.json_text import read_json_file
 from harness.data.examples import load_examples
 from harness.data.locations import DataPlace
 from harness.prediction.loop import read_predictions
@@ -21,7 +22,7 @@ from harness.report.submission.files import json_text, lines_text, sentences_tex
 from harness.report.submission.selection import PickedCell, PickedTask, Wanted, by_reason, choose
 from harness.report.submission.xtreme_format import TASKS, OfficialTask
 from harness.runtime.arguments import PredictArguments, read_arguments
-from harness.runtime.stages import read_json, write_text
+from harness.runtime.stages import write_text
 
 Side = Literal["prediction", "gold"]
 
@@ -107,7 +108,7 @@ def _rows(task: OfficialTask, cell: PickedCell, folders: DataFolders, *, with_go
     lines = list(read_predictions(cell.folder))
     if not (task.kind == "positions" or (task.kind == "answers" and with_gold)):
         return [PredictedRow(line, None) for line in lines]
-    held = read_json(cell.folder / "args.json")
+    held = read_json_file(cell.folder / "args.json", kind=dict)
     args = read_arguments(held["verb"], held["args"])
     assert isinstance(args, PredictArguments), cell.folder
     spec, lang = args.task_spec, args.lang

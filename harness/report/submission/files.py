@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
+from harness.api.json_text import parse_json
 
 
 class GoldQuestion(NamedTuple):
@@ -117,10 +118,9 @@ def _text(path: Path) -> list[str]:
             return list(lines)  # by \n, \r\n and \r only: str.splitlines would also cut at U+2028 and its like
     except UnicodeDecodeError as error:
         raise UserError("not UTF-8 text", where=str(path), found=str(error), todo="save the file as UTF-8") from error
+    except OSError as error:
+        raise UserError("cannot be read", where=str(path), found=error.strerror or str(error)) from error
 
 
 def _json(path: Path) -> Any:
-    try:
-        return json.loads("".join(_text(path)))
-    except ValueError as error:
-        raise UserError("not a JSON file", where=str(path), found=str(error)) from error
+    return parse_json("".join(_text(path)), where=str(path))
