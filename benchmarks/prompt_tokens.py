@@ -26,7 +26,8 @@ from harness.prediction.cell import Cell, asked_in_order
 from harness.runtime.machine import CPU_PREDICT_TOKENS, Machine
 from harness.task_types.prompting.encoding import plan_requests
 from models.inference.prefix_tree import Tokens, build_tree
-from models.loading.pretrained import load_config, load_tokenizer
+from models.loading.pretrained import load_config
+from models.loading.tokenizer import load_tokenizer
 
 
 def sequences(feature: Feature) -> list[Tokens]:

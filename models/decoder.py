@@ -30,6 +30,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
+from harness.api.model_files import read_base, read_model_json
 from harness.api.protocols import Feature, HeadSpec, ModelSource, Output
 from models.causal.lora import (
     adapter_folders,
@@ -60,9 +61,9 @@ from models.loading.pretrained import (
     find_config,
     input_embeddings,
     load_config,
-    load_tokenizer,
 )
 from models.loading.scratch import init_scratch, train_tokenizer
+from models.loading.tokenizer import load_tokenizer
 
 __all__ = ["CAPABILITIES", "Decoder", "init_scratch", "load", "read_sizes", "train_tokenizer"]
 
@@ -203,7 +204,7 @@ def find_origin(source: ModelSource, checkpoint: Path | None) -> Origin:
     if checkpoint is not None and Path(source.path).expanduser() == checkpoint:
         own: dict[str, Any] = {"path": str(checkpoint / "backbone"), "revision": None}
         if not has_backbone(checkpoint):
-            own = json.loads((checkpoint / BASE_FILE).read_text(encoding="utf-8"))
+            own["path"], own["revision"] = read_base(checkpoint / BASE_FILE)
         source = dataclasses.replace(source, **own)
     if checkpoint is not None and has_backbone(checkpoint):
         folder = checkpoint / "backbone"
@@ -216,7 +217,7 @@ def find_origin(source: ModelSource, checkpoint: Path | None) -> Origin:
 def _was_bidirectional(checkpoint: Path | None) -> bool:
     """Whether a checkpoint was trained with attention in both directions."""
     file = checkpoint / ATTENTION_FILE if checkpoint else None
-    return file is not None and file.is_file() and bool(json.loads(file.read_text(encoding="utf-8"))["bidirectional"])
+    return file is not None and file.is_file() and bool(read_model_json(file).get("bidirectional"))
 
 
 def _check_heads(heads: Mapping[str, HeadSpec], lm: PreTrainedModel) -> None:

@@ -26,16 +26,15 @@ from models.loading.architectures import encoder_class, make_model
 from models.loading.files import locate, read_tensors
 from models.loading.pretrained import (
     accepts_type_ids,
-    adds_first_token,
     choose_dtype,
     count_sizes,
     find_config,
     input_embeddings,
     load_config,
     load_model,
-    load_tokenizer,
 )
 from models.loading.scratch import init_scratch, train_tokenizer
+from models.loading.tokenizer import adds_first_token, load_tokenizer
 
 __all__ = ["CAPABILITIES", "Encoder", "init_scratch", "load", "read_sizes", "train_tokenizer"]
 

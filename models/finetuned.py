@@ -36,11 +36,11 @@ from models.loading.pretrained import (
     input_embeddings,
     load_config,
     load_model,
-    load_tokenizer,
     model_inputs,
     position_limit,
     split_outputs,
 )
+from models.loading.tokenizer import load_tokenizer
 
 CAPABILITIES = ("forward_head",)
 
@@ -193,6 +193,9 @@ def _model_labels(config: PretrainedConfig, source: ModelSource) -> list[str]:
     if given and len(given) != config.num_labels:
         raise UserError("wrong number of labels", where="labels", expected=f"{config.num_labels} names", found="|".join(given))
     id2label: dict[Any, str] = config.id2label or {}
+    if not given and sorted(id2label, key=str) != sorted(range(len(id2label)), key=str):
+        expected = "numbers from 0 on, each with a name"
+        raise UserError("`id2label` leaves outputs out", where=source.path, expected=expected, found=str(list(id2label))[:200])
     names = given or [str(id2label[index]) for index in range(len(id2label))]
     generic = [name for name in names if name.upper().startswith("LABEL_") and name[6:].isdigit()]
     if generic:

@@ -1,7 +1,7 @@
 """Files of a model folder, looked at before they are believed: JSON, headers of safetensors files, the index of several.
 
     folder = local_folder("models/xlm-roberta-base")         # None where a text names no folder, or can name none
-    read_json_file(folder / "config.json")                   # UserError for what is no JSON object
+    read_model_json(folder / "config.json")                  # UserError for what is no JSON object
     for file, names in weight_files(folder).items():         # what transformers reads: one file, or those that the index names
         tensors = read_header(file)                          # UserError for what is no whole safetensors file
 
@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
+from harness.api.json_text import read_json_file
 
 WHOLE, INDEX, SHARDS = "model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors"
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken", "tekken.json")
+"Files that a tokenizer's vocabulary stands in."
 LONGEST_HEADER = 100_000_000
 "Bytes: the limit of the safetensors library."
 MOST_AXES = 64
@@ -66,21 +69,20 @@ def contents(folder: Path) -> str:
         return f"a folder that cannot be read: {error.strerror}"
 
 
-def read_json_file(file: Path) -> dict[str, Any]:
+def read_model_json(file: Path) -> dict[str, Any]:
     """The object in a JSON file of a model folder; UserError if there is none, or if it cannot be what it seems."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_once)
-    except (OSError, ValueError, RecursionError) as error:
-        raise _no_json(file, "JSON", f"{type(error).__name__}: {error}"[:160]) from error
-    if not isinstance(content, dict):
-        raise _no_json(file, "an object", type(content).__name__)
+        content: dict[str, Any] = read_json_file(file, kind=dict)
+    except UserError as error:
+        found = ": ".join(part for part in (error.message, error.found) if part)
+        raise _no_json(error.where or str(file), error.expected or "JSON", found) from error
     if _depth(content) > DEEPEST:
-        raise _no_json(file, f"at most {DEEPEST} levels", "values that are nested deeper")
+        raise _no_json(str(file), f"at most {DEEPEST} levels", "values that are nested deeper")
     return content
 
 
-def _no_json(file: Path, expected: str, found: str) -> UserError:
-    return UserError("cannot read this file of a model", where=str(file), expected=expected, found=found)
+def _no_json(where: str, expected: str, found: str) -> UserError:
+    return UserError("cannot read this file of a model", where=where, expected=expected, found=found)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -103,6 +105,16 @@ def _depth(content: Any) -> int:
     return depth
 
 
+def read_base(file: Path) -> tuple[str, str | None]:
+    """Folder or hub id, and commit, of the model that a checkpoint's adapters were trained on; UserError where it is not said."""
+    base = read_model_json(file)
+    place, revision = base.get("path"), base.get("revision")
+    if not isinstance(place, str) or not place or not (revision is None or isinstance(revision, str)):
+        expected = '{"path": "folder or hub id", "revision": "commit" or null}'
+        raise UserError("this does not say what the adapters were trained on", where=str(file), expected=expected)
+    return place, revision
+
+
 def weight_files(folder: Path) -> dict[Path, set[str] | None]:
     """The safetensors files that the weights of a folder are read from, with the tensors wanted of each (None = all).
 
@@ -113,7 +125,7 @@ def weight_files(folder: Path) -> dict[Path, set[str] | None]:
     index = folder / INDEX
     if not index.is_file():
         return dict.fromkeys(sorted(file for file in folder.glob(SHARDS) if file.is_file()))
-    weight_map = read_json_file(index).get("weight_map")
+    weight_map = read_model_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
         raise UserError("an index of weights without a `weight_map`", where=str(index), expected="tensor name -> file name")
     strange = sorted({name for name in weight_map.values() if Path(name).name != name or not name.endswith(".safetensors")})
@@ -148,6 +160,10 @@ def read_header(file: Path) -> list[StoredTensor]:
             header = json.loads(handle.read(length), object_pairs_hook=_once)
         if not isinstance(header, dict):
             raise ValueError("the header is no object")
+        about = header.get("__metadata__", {})
+        if not isinstance(about, dict) or not all(isinstance(text, str) for text in about.values()):
+            raise ValueError("`__metadata__` is not name -> text")
+        "".join([*header, *about, *about.values()]).encode("utf-8")  # halves of characters are no text
         places = [_placed(name, entry) for name, entry in header.items() if name != "__metadata__"]
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise _broken(file, f"{type(error).__name__}: {error}"[:120]) from error

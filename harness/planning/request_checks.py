@@ -130,6 +130,8 @@ def _not_had(use: Use, backbone: Backbone) -> list[UserError]:
         ]
     needs = {spec.asks} if use.in_words and spec.asks else {*module.NEEDS}
     missing = sorted((needs | ({"fit"} if use.trains else set())) - set(offered))
+    if use.in_words and set(missing) & {"loglikelihood", "generate"}:
+        return [_no_words(use, backbone)]
     if missing:
         return [
             UserError(
@@ -151,6 +153,23 @@ def _not_had(use: Use, backbone: Backbone) -> list[UserError]:
             )
         ]
     return []
+
+
+def _no_words(use: Use, backbone: Backbone) -> UserError:
+    """A model that reads but neither writes nor rates texts, asked in words."""
+    spec = use.entry.spec
+    other = TASK_TYPES.load(spec.type).ROUTES[0]
+    instead = {
+        PROMPT: f"leave '{spec.task}' out of {use.where}",
+        "embedding": "leave --route prompt out: its vectors are compared",
+    }
+    return UserError(
+        f"task '{spec.task}' is asked in words, and {backbone.name} gives none",
+        where=use.where,
+        expected="a causal language model (adapter 'decoder' in `ls models`), such as qwen3-0.6b-base",
+        found=f"an encoder (adapter '{backbone.adapter}'), which reads texts and answers by a head that is trained",
+        todo=instead.get(other, "leave --route prompt out: a head is trained instead") + ", or choose such a model",
+    )
 
 
 def unserved(tasks: TaskResolver, names: Sequence[str]) -> list[UserError]:

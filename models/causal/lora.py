@@ -25,6 +25,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from harness.api.errors import UserError
+from harness.api.model_files import check_weights
 from harness.api.randomness import torch_seed
 
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
@@ -107,15 +108,18 @@ def merge_adapters(model: PreTrainedModel, folders: Sequence[Path]) -> None:
     from peft import PeftModel
 
     for folder in folders:
+        check_weights([folder / WEIGHTS_FILE])
         try:
             with _old_names():
                 PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
-        except (ValueError, RuntimeError, KeyError) as error:
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # of any kind, by what adapter_config.json says: the files are what is wrong
             raise UserError(
                 "the adapter does not fit the model",
                 where=str(folder),
                 expected="the model it was trained on",
-                found=str(error).splitlines()[0],
+                found=f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}",
             ) from error
         model.requires_grad_()  # peft has frozen it
         # peft leaves a note of itself, and would warn of a second adapter.
@@ -127,7 +131,8 @@ def adapter_folders(checkpoint: Path | None) -> list[Path]:
     """The adapters of a checkpoint in order; empty where it has none."""
     if checkpoint is None or not (checkpoint / "adapters").is_dir():
         return []
-    return sorted((checkpoint / "adapters").iterdir(), key=lambda folder: int(folder.name))
+    numbered = [folder for folder in (checkpoint / "adapters").iterdir() if folder.name.isdecimal()]
+    return sorted(numbered, key=lambda folder: int(folder.name))
 
 
 def save_adapters(trained: nn.Module, target: Path, *, earlier: Sequence[Path], base: str) -> None:

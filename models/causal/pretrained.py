@@ -15,7 +15,8 @@ from harness.api.errors import UserError
 from harness.api.protocols import ModelSource
 from models.loading.architectures import decoder_class
 from models.loading.files import tensor_names
-from models.loading.pretrained import adds_first_token, input_embeddings, load_model
+from models.loading.pretrained import input_embeddings, load_model
+from models.loading.tokenizer import adds_first_token
 
 LM_HEADS = ("lm_head.weight", "embed_out.weight", "output.weight")
 "How the names of output matrices end in files."

@@ -8,16 +8,15 @@ for adapters trained on a frozen backbone `adapters/` and base.json, which says 
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from harness.api.errors import UserError, did_you_mean
+from harness.api.model_files import check_weights, read_model_json
 from harness.api.protocols import HeadSpec, ModelSource
 from models.headed.heads import HeadShape, build_head
 from models.headed.network import head_key
@@ -84,20 +83,24 @@ def _kept(checkpoint: Path | None, heads: Mapping[str, tuple[str, HeadSpec]], sh
         raise UserError(
             f"there is no trained head '{next(iter(heads))}'", expected="one of our checkpoints", found="a backbone alone"
         )
-    saved: dict[str, Any] = json.loads((checkpoint / "heads.json").read_text(encoding="utf-8"))
+    saved = read_model_json(checkpoint / "heads.json")
+    check_weights([checkpoint / "heads.safetensors"])
     weights = load_file(checkpoint / "heads.safetensors")
     kept = {}
     for name, (old, spec) in heads.items():
         if old not in saved:
             raise UserError(f"the checkpoint has no head '{old}'", where=str(checkpoint), todo=did_you_mean(old, saved))
-        described = dict(saved[old])
+        described = dict(saved[old]) if isinstance(saved[old], dict) else {}
         own = dataclasses.replace(shape, pooling=described.pop("pooling", shape.pooling))
-        if HeadSpec(**described) != spec:
-            raise UserError(
-                f"head '{old}' does not fit", where=str(checkpoint), expected=str(spec), found=str(HeadSpec(**described))
-            )
+        if described != dataclasses.asdict(spec):
+            found = ", ".join(f"{key}={value!r}" for key, value in described.items())
+            raise UserError(f"head '{old}' does not fit", where=str(checkpoint), expected=str(spec), found=found)
         kept[name] = build_head(spec, own, seed=0, name=name)
-        kept[name].load_state_dict(_with_prefix(weights, f"{head_key(old)}."))
+        try:
+            kept[name].load_state_dict(_with_prefix(weights, f"{head_key(old)}."))
+        except RuntimeError as error:
+            message, found = f"the weights of head '{old}' do not fit", str(error).splitlines()[-1].strip()
+            raise UserError(message, where=str(checkpoint / "heads.safetensors"), found=found) from error
     return kept
 
 

@@ -11,7 +11,6 @@ import atexit
 import hashlib
 import json
 import os
-import pickle
 import shutil
 import tempfile
 import zipfile
@@ -20,13 +19,14 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download, split_torch_state_dict_into_shards
+from huggingface_hub import constants, snapshot_download, split_torch_state_dict_into_shards
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from harness.api.cache import cache_folder, is_sealed, seal_folder
 from harness.api.errors import UserError
+from harness.api.model_files import check_weights, contents, local_folder, weight_files
 
 SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors")
@@ -36,22 +36,24 @@ EXPECTED = "a preset, a hub id `org/name`, or a folder with config.json, weights
 
 def locate(path: str, *, revision: str | None = None, remote_code: bool = False) -> Path:
     """Local folder with config.json and safetensors weights; UserError if there is no such model or it cannot be had."""
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
+    folder = local_folder(path)
+    if folder is None:
         folder = _download(path, revision=revision, patterns=(*SMALL_FILES, *SAFETENSORS, *(("*.py",) if remote_code else ())))
         if not matching(folder, SAFETENSORS):
             _download(path, revision=revision, patterns=PICKLES)
     if not (folder / "config.json").is_file():
-        found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "an empty folder"
-        raise UserError(f"'{path}' is not a model folder: it has no config.json", expected=EXPECTED, found=found)
-    if matching(folder, SAFETENSORS):
+        message = f"'{path}' is not a model folder: it has no config.json"
+        raise UserError(message, expected=EXPECTED, found=contents(folder))
+    weights = weight_files(folder)
+    if weights:
+        check_weights(weights)
         return folder
     pickles = matching(folder, PICKLES)
     if not pickles:
         raise UserError(
             f"'{path}' holds no weights",
             expected=" or ".join((*SAFETENSORS, *PICKLES)),
-            found=", ".join(sorted(entry.name for entry in folder.iterdir())[:8]),
+            found=contents(folder),
             todo="fetch the model again: the download may have stopped half-way",
         )
     return _convert(folder, pickles)
@@ -59,16 +61,14 @@ def locate(path: str, *, revision: str | None = None, remote_code: bool = False)
 
 def locate_tokenizer(path: str, *, revision: str | None = None, remote_code: bool = False) -> Path:
     """Local folder with tokenizer files; UserError if there is none."""
-    folder = Path(path).expanduser()
-    if folder.is_dir():
-        return folder
-    return _download(path, revision=revision, patterns=(*SMALL_FILES, *(("*.py",) if remote_code else ())))
+    folder = local_folder(path)
+    return folder or _download(path, revision=revision, patterns=(*SMALL_FILES, *(("*.py",) if remote_code else ())))
 
 
 def read_tensors(folder: Path, names: Iterable[str]) -> dict[str, torch.Tensor]:
     """Those of the named tensors that the folder's safetensors files hold; the others are not read from disk."""
     wanted, found = set(names), {}
-    for file in matching(folder, SAFETENSORS):
+    for file in weight_files(folder):
         with safe_open(file, framework="pt") as tensors:
             found.update({name: tensors.get_tensor(name) for name in tensors.keys() if name in wanted})  # noqa: SIM118
     return found
@@ -77,7 +77,7 @@ def read_tensors(folder: Path, names: Iterable[str]) -> dict[str, torch.Tensor]:
 def tensor_names(folder: Path) -> set[str]:
     """Names of all tensors in the folder's safetensors files; none of them is read."""
     names: set[str] = set()
-    for file in matching(folder, SAFETENSORS):
+    for file in weight_files(folder):
         with safe_open(file, framework="pt") as tensors:
             names.update(tensors.keys())
     return names
@@ -93,12 +93,18 @@ def _download(path: str, *, revision: str | None, patterns: Sequence[str]) -> Pa
     if path.startswith(("/", ".", "~")) or path.count("/") > 1:
         raise UserError(f"there is no folder '{path}'", expected=EXPECTED)
     try:
-        snapshot = snapshot_download(path, revision=revision, allow_patterns=list(patterns), ignore_patterns=["*/*"])
+        snapshot = snapshot_download(
+            path,
+            revision=revision,
+            allow_patterns=list(patterns),
+            ignore_patterns=["*/*"],
+            local_files_only=constants.HF_HUB_OFFLINE,  # some versions ask for a commit's list of files even offline, and fail
+        )
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise UserError(
             f"cannot get the model '{path}'" + (f" at revision '{revision}'" if revision else ""),
             expected=EXPECTED,
-            found=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            found=f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}",
             todo="check the name; without network, run `fetch` where there is one and copy its cache, or give a folder",
         ) from error
     return Path(snapshot)
@@ -165,13 +171,17 @@ def _unpickle(pickles: Sequence[Path]) -> dict[str, torch.Tensor]:
         try:
             # Mapped, not read: XLM-R XXL is a 43 GB file.  The format before torch 1.6 cannot be mapped.
             loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
-        except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a pickle that is none raises what its bytes happen to mean
             raise UserError(
                 "cannot read these weights",
                 where=str(file),
                 expected="a pickle of plain tensors",
-                found=str(error).splitlines()[0],
+                found=f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"[:200],
             ) from error
+        if not isinstance(loaded, dict):
+            raise UserError("these are no weights", where=str(file), expected="name -> tensor", found=type(loaded).__name__)
         for name, tensor in loaded.items():
             if not isinstance(tensor, torch.Tensor):
                 raise UserError(f"entry '{name}' is no tensor", where=str(file), found=type(tensor).__name__)

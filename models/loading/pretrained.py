@@ -1,8 +1,7 @@
-"""What every adapter on transformers needs: configuration, weights, tokenizer, and the limits and sizes they imply.
+"""What every adapter on transformers needs: configuration, weights, and the limits and sizes they imply.
 
 config = load_config(folder, source)
 model = load_model(encoder_class(config), folder, config=config, source=source, dtype=torch.float32)
-tokenizer = load_tokenizer(folder, source, vocab_size=model.get_input_embeddings().num_embeddings)
 """
 
 import inspect
@@ -14,18 +13,21 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from harness.api.errors import UserError
 from harness.api.hardware import computes_bfloat16
+from harness.api.model_files import read_model_json
 from harness.api.protocols import Batch, ModelSource, Output
 from models.loading.architectures import takes_pooling_layer
-from models.loading.files import locate, locate_tokenizer, matching
+from models.loading.files import locate
 
-VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken", "tekken.json")
-"Files that a tokenizer's vocabulary stands in."
 UNLIMITED = 1 << 20
 "max_positions of models that have no table of positions and state no limit (T5's relative positions)."
 
@@ -46,19 +48,42 @@ def quiet() -> Iterator[None]:
 
 def load_config(folder: Path, source: ModelSource) -> PretrainedConfig:
     """Configuration of a model folder, `extra['model_type']` correcting a wrong model_type; UserError if it is not understood."""
+    content = read_model_json(folder / "config.json")
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=source.trust_remote_code)
+        named = _label_names(content)
+        if named is None:
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=source.trust_remote_code)
+        else:
+            config = AutoConfig.for_model(**{**content, "id2label": named, "label2id": {n: i for i, n in named.items()}})
         if "model_type" in source.extra:
             arguments = {name: value for name, value in config.to_dict().items() if name != "model_type"}
             config = AutoConfig.for_model(str(source.extra["model_type"]), **arguments)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of any kind, by the class that the file names: the file is what is wrong
         raise UserError(
             "cannot understand this model's configuration",
             where=str(folder / "config.json"),
             expected="JSON with a `model_type` that the installed transformers knows",
-            found=str(error).splitlines()[0],
+            found=first_line(error),
         ) from error
     return config
+
+
+def _label_names(content: Mapping[str, Any]) -> dict[int, str] | None:
+    """`id2label` with texts for names that are numbers, which some versions of transformers refuse; None if there are none."""
+    names = content.get("id2label")
+    if (
+        not isinstance(names, dict)
+        or "auto_map" in content
+        or not any(isinstance(name, bool | int | float) for name in names.values())
+    ):
+        return None
+    return {int(index): str(name) for index, name in names.items()}
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another package says, in a line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' '.join(lines[:2])}"[:300]
 
 
 def find_config(model: str | Mapping[str, Any]) -> PretrainedConfig:
@@ -114,8 +139,10 @@ def load_model(
                 ignore_mismatched_sizes=True,  # they are refused below, by name
                 **arguments,
             )
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
-        raise UserError(f"cannot load {model_class.__name__}", where=str(folder), found=str(error).splitlines()[0]) from error
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # of any kind, by the class that the files name: the files are what is wrong
+        raise UserError(f"cannot load {model_class.__name__}", where=str(folder), found=first_line(error)) from error
     missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if missing:
         raise UserError(
@@ -125,85 +152,6 @@ def load_model(
             todo="check that config.json belongs to these weights; `--model_args model_type=...` corrects a wrong model_type",
         )
     return model
-
-
-def load_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int, pads_with_end: bool = False) -> PreTrainedTokenizerFast:
-    """Fast tokenizer of the folder or of `source.tokenizer`; `extra['tokenizer_class']` names its class where files do not.
-
-    With `pads_with_end` one without a padding token that the model knows pads with the token that ends a text.
-    """
-    place = locate_tokenizer(source.tokenizer, remote_code=source.trust_remote_code) if source.tokenizer else folder
-    name = str(source.extra.get("tokenizer_class", "AutoTokenizer"))
-    kind: Any = AutoTokenizer if name == "AutoTokenizer" else getattr(transformers, name, None)
-    if kind is None:
-        raise UserError(f"transformers has no tokenizer class '{name}'", where="tokenizer_class")
-    arguments = {"trust_remote_code": source.trust_remote_code} if kind is AutoTokenizer else {}
-    _check_vocabulary_files(place, source)
-    try:
-        with quiet():
-            tokenizer = kind.from_pretrained(place, **arguments)
-    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
-        raise UserError(
-            "cannot load a tokenizer",
-            where=str(place),
-            expected="tokenizer.json or the files it is made of",
-            found=str(error).splitlines()[0],
-        ) from error
-    if not getattr(tokenizer, "is_fast", False):
-        raise UserError(
-            f"{type(tokenizer).__name__} gives no character offsets",
-            where=str(place),
-            expected="a fast tokenizer (tokenizer.json)",
-            todo="give another one with --model_args tokenizer=...",
-        )
-    if pads_with_end and (tokenizer.pad_token is None or tokenizer.pad_token_id >= vocab_size):
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token or tokenizer.unk_token
-    if tokenizer.pad_token_id is None:
-        raise UserError("the tokenizer has no padding token", where=str(place), expected="`pad_token` in tokenizer_config.json")
-    _check_vocabulary(tokenizer, place, vocab_size=vocab_size, is_own=place.resolve() == folder.resolve())
-    return tokenizer
-
-
-def _check_vocabulary_files(place: Path, source: ModelSource) -> None:
-    """Refuse a folder without a vocabulary: transformers would make a tokenizer up, of special tokens only."""
-    if source.trust_remote_code or matching(place, VOCABULARIES):
-        return
-    raise UserError(
-        "cannot load a tokenizer: its vocabulary is not here",
-        where=str(place),
-        expected=" or ".join(VOCABULARIES),
-        found=", ".join(sorted(entry.name for entry in place.iterdir())[:8]) or "an empty folder",
-        todo="copy it from where the weights come from, or give --model_args tokenizer=<folder or hub id>",
-    )
-
-
-def _check_vocabulary(tokenizer: PreTrainedTokenizerFast, place: Path, *, vocab_size: int, is_own: bool) -> None:
-    """Refuse a tokenizer that is not the model's: larger than its table of words, far smaller, or of special tokens only.
-
-    What lies beside the weights (`is_own`) may be far smaller than the table, as its authors made it.  Added tokens may lie
-    beyond the table (Gemma 3): whether rows hold them is looked at where they become features.
-    """
-    todo = "give the model's own tokenizer with --model_args tokenizer=<folder or hub id>"
-    num_special = len(set(tokenizer.all_special_ids))
-    if tokenizer.vocab_size <= num_special and len(tokenizer) <= num_special:
-        found = f"{num_special} special tokens only"
-        raise UserError("the tokenizer has no vocabulary", where=str(place), found=found, todo=todo)
-    if tokenizer.vocab_size > vocab_size or (not is_own and 2 * len(tokenizer) < vocab_size):
-        raise UserError(
-            "tokenizer and model do not belong together",
-            where=str(place),
-            expected=f"at most {vocab_size} tokens, the rows of the model's embeddings, and at least half as many",
-            found=f"{len(tokenizer)} tokens",
-            todo=todo,
-        )
-    if int(tokenizer.pad_token_id or 0) >= vocab_size:
-        raise UserError(
-            "the padding token has no vector in the model",
-            where=str(place),
-            expected=f"an id below {vocab_size}, the rows of the model's embeddings",
-            found=f"id {tokenizer.pad_token_id} ('{tokenizer.pad_token}')",
-            todo=todo,
-        )
 
 
 def input_embeddings(model: PreTrainedModel) -> nn.Embedding:
@@ -243,11 +191,6 @@ def count_sizes(model: nn.Module, config: PretrainedConfig) -> dict[str, int]:
         "layers": int(config.num_hidden_layers),
         "hidden_size": int(config.hidden_size),
     }
-
-
-def adds_first_token(tokenizer: PreTrainedTokenizerFast) -> bool:
-    """Whether the tokenizer puts a token of its own before a text (XLM-R, Llama; not T5, Qwen, BLOOM, SmolLM2)."""
-    return bool(tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"][0])
 
 
 def accepts_type_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> bool:

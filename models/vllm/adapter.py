@@ -35,7 +35,8 @@ from models.decoder import find_origin
 from models.headed.checkpoint import checkpoint_folder
 from models.headed.hidden_states import resolve_layer
 from models.inference.generation import GenerationRequest, end_tokens, finished_text, request_of, text_of
-from models.loading.pretrained import UNLIMITED, load_config, load_tokenizer, quiet
+from models.loading.pretrained import UNLIMITED, load_config, quiet
+from models.loading.tokenizer import load_tokenizer
 from models.vllm.likelihood import Scores
 from models.vllm.process import Worker
 from models.vllm.requests import ContinuationRequest, ScoringRequest

@@ -9,20 +9,21 @@ No tensor is read.  Imports neither torch nor transformers.
 import ast
 import importlib.util
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from harness.api.errors import UserError, collecting, did_you_mean, raise_all
-from harness.api.model_files import check_weights, contents, read_json_file, weight_files
+from harness.api.model_files import VOCABULARIES, check_weights, contents, read_model_json, weight_files
 from harness.specs.key_values import checked, shown
 
 PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
-VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken", "tekken.json")
-"Files that a tokenizer's vocabulary stands in."
+OLD_PICKLE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"How torch.save began before torch 1.6."
 JSON_FILES = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json", "vocab.json")
 "Beside config.json and tokenizer.json: objects, where they are there."
 TEXT_FILES = ("vocab.txt", "merges.txt", "chat_template.jinja")
@@ -32,6 +33,15 @@ RANKED = re.compile(rb"[A-Za-z0-9+/]+=* \d+\r?\n")
 "The first line of a vocabulary of tiktoken."
 
 Size = Annotated[StrictInt, Field(ge=1, lt=1 << 40)]
+
+
+def _numbered(names: dict[str, Any]) -> dict[str, Any]:
+    if set(names) != {str(number) for number in range(len(names))}:
+        raise ValueError("outputs are numbered from 0 on, and each has a name")
+    return names
+
+
+LabelNames = Annotated[dict[str, StrictStr | StrictInt | StrictBool | StrictFloat], AfterValidator(_numbered)]
 
 
 class ModelConfig(BaseModel):
@@ -44,6 +54,8 @@ class ModelConfig(BaseModel):
     is_encoder_decoder: StrictBool | None = None
     tie_word_embeddings: StrictBool | None = None
     text_config: dict[str, Any] | None = None
+    auto_map: dict[str, Any] = {}
+    id2label: LabelNames | None = None
     num_hidden_layers: Size | None = None
     num_layers: Size | None = None
     n_layer: Size | None = None
@@ -58,7 +70,7 @@ class ModelConfig(BaseModel):
 
 def check_config(file: Path) -> dict[str, Any]:
     """config.json of a model; UserErrors for what is no object, or holds values that cannot be what their names say."""
-    config = read_json_file(file)
+    config = read_model_json(file)
     checked(config, ModelConfig, where=str(file))
     inner = config.get("text_config")
     if inner:
@@ -76,7 +88,10 @@ def check_folder(folder: Path, *, trusts_code: bool, model_type: str | None = No
     with collecting(errors):
         files = weight_files(folder)
         check_weights(files)
-        if not files and not any(folder.glob(pattern) for pattern in PICKLES):
+        pickles = [file for pattern in PICKLES for file in sorted(folder.glob(pattern)) if not files]
+        for file in pickles:
+            _check_pickle(file)
+        if not files and not pickles:
             raise UserError(
                 f"'{folder}' holds no weights",
                 expected="model.safetensors, model-*-of-*.safetensors or pytorch_model.bin",
@@ -86,20 +101,33 @@ def check_folder(folder: Path, *, trusts_code: bool, model_type: str | None = No
     raise_all(errors)
 
 
+def _check_pickle(file: Path) -> None:
+    """UserError for what is no file of torch.save, by its beginning and end."""
+    try:
+        with file.open("rb") as handle:
+            is_old = handle.read(len(OLD_PICKLE)) == OLD_PICKLE
+        is_new = zipfile.is_zipfile(file)
+    except OSError as error:
+        raise UserError("cannot read these weights", where=str(file), found=str(error.strerror)) from error
+    if not (is_old or is_new):
+        expected, todo = "a file of torch.save, whole", "fetch the model again: the download may have stopped half-way"
+        raise UserError("cannot read these weights", where=str(file), expected=expected, todo=todo)
+
+
 def check_checkpoint(folder: Path) -> None:
     """Raise all that is wrong with what a checkpoint of this project holds beside its backbone."""
     errors: list[UserError] = []
     for name in ("heads.json", "decoder.json", "base.json"):
         with collecting(errors):
             if (folder / name).is_file():
-                read_json_file(folder / name)
+                read_model_json(folder / name)
     heads = folder / "heads.safetensors"
     for file in [*([heads] if heads.is_file() else []), *sorted(folder.glob("adapters/*/adapter_model.safetensors"))]:
         with collecting(errors):
             check_weights([file])
     for file in sorted(folder.glob("adapters/*/adapter_config.json")):
         with collecting(errors):
-            read_json_file(file)
+            read_model_json(file)
     raise_all(errors)
 
 
@@ -119,7 +147,7 @@ def check_tokenizer(folder: Path, *, trusts_code: bool) -> None:
     for name in JSON_FILES:
         with collecting(errors):
             if (folder / name).is_file():
-                read_json_file(folder / name)
+                read_model_json(folder / name)
     for name in TEXT_FILES:
         with collecting(errors):
             _read(folder / name, lambda file: file.read_text(encoding="utf-8"), expected="UTF-8 text")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
-from harness.api.model_files import contents, local_folder, read_json_file
+from harness.api.model_files import contents, local_folder, read_base, read_model_json
 from harness.api.registry import ADAPTERS
 from harness.planning.backbone.folder_checks import check_config
 
@@ -118,10 +118,10 @@ def checkpoint_parts(path: str, *, where: str = "--model") -> CheckpointParts:
         return CheckpointParts(str(folder / "backbone"), str(folder))
     if (folder / "base.json").is_file():
         return _on_a_base(folder)
-    if (folder / "config.json").is_file():
-        return CheckpointParts(str(folder), None)
     if (folder / PEFT).is_file():
         raise _peft(folder, path, where)
+    if (folder / "config.json").is_file():
+        return CheckpointParts(str(folder), None)
     message, expected = f"'{path}' is not a model folder", "a folder with config.json"
     raise UserError(message, where=where, expected=expected, found=contents(folder))
 
@@ -129,11 +129,7 @@ def checkpoint_parts(path: str, *, where: str = "--model") -> CheckpointParts:
 def _on_a_base(folder: Path) -> CheckpointParts:
     """A checkpoint of adapters, whose base.json says what they were trained on."""
     file = folder / "base.json"
-    base = read_json_file(file)
-    place, revision = base.get("path"), base.get("revision")
-    if not isinstance(place, str) or not (revision is None or isinstance(revision, str)):
-        expected = '{"path": "folder or hub id", "revision": "commit" or null}'
-        raise UserError("this does not say what the adapters were trained on", where=str(file), expected=expected)
+    place, revision = read_base(file)
     if local_folder(place) is None and not is_hub_id(place):
         raise UserError(
             "the model that this checkpoint's adapters were trained on is not here",
@@ -145,14 +141,15 @@ def _on_a_base(folder: Path) -> CheckpointParts:
 
 
 def _peft(folder: Path, path: str, where: str) -> UserError:
-    """What to do with an adapter of peft, which is no model by itself."""
-    base = read_json_file(folder / PEFT).get("base_model_name_or_path")
+    """What to do with an adapter of peft: transformers would load the model that it names, whatever lies beside it."""
+    base = read_model_json(folder / PEFT).get("base_model_name_or_path")
     named = base if isinstance(base, str) and base else "MODEL"
     return UserError(
-        f"'{path}' holds an adapter of peft, and no model",
+        f"'{path}' holds an adapter of peft, which is no model by itself",
         where=where,
         expected="a folder with config.json and all weights",
         found=f"{PEFT}, trained on {named if named != 'MODEL' else 'a model that it does not name'}",
         todo=f"merge it once (AutoPeftModelForCausalLM.from_pretrained({path!r}).merge_and_unload().save_pretrained(FOLDER)), "
-        f"copy the tokenizer files of {named} into FOLDER, and give --model FOLDER",
+        f"copy the tokenizer files of {named} into FOLDER, and give --model FOLDER"
+        + (f"; if the folder holds all weights already, remove {PEFT}" if (folder / "config.json").is_file() else ""),
     )

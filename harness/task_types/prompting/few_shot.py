@@ -36,6 +36,6 @@ def draw_shots(pool: Sequence[Any], example: Any, *, k: int, module: Any, task: 
             where=f"task '{task}'",
             expected=f"at least {k} rows with gold and another text than the question",
             found=f"{len(shots)} of {len(pool)} rows",
-            todo="lower --num_fewshot, or name another split",
+            todo="--prompt_args with a lower num_fewshot, or with another fewshot_split",
         )
     return shots

@@ -229,7 +229,9 @@ class PromptRoute(RouteDefaults):
     def rendered(self, example: Any, wording: Wording, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast) -> RenderedPrompt:
         """The prompt of an example; its solved examples are worded as the question is, whatever their language."""
         if self.prompt_args.num_fewshot and not self.pool:
-            raise UserError(f"task '{task.task}' has no examples to show before a question", todo="leave --num_fewshot out")
+            raise UserError(
+                f"task '{task.task}' has no examples to show before a question", todo="leave num_fewshot out of --prompt_args"
+            )
         shots = draw_shots(
             self.shown, example, k=self.prompt_args.num_fewshot, module=self.module, task=task.task, seed=self.prompt_args.seed
         )
