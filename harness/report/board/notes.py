@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.api.protocols import Json
+from harness.report.board.ceilings import ceiling_notes
 from harness.report.board.number_format import STAND_IN, UNREAD, arm_text, collected, listed, unread
 from harness.report.board.older_results import older_notes
 from harness.report.board.table_rows import arm_key
@@ -52,6 +53,7 @@ def note_list(board: Mapping[str, Json]) -> list[str]:
         *_unread(board),
         *_never_chosen(board),
         *_degenerate(board),
+        *ceiling_notes(board),
         *_overlaps(board),
         *_unread_tests(board),
         *_arithmetic(board),
