@@ -124,12 +124,12 @@ def _rendered_split(entry: Entry[TaskSpec], split: Split, args: argparse.Namespa
     errors: list[UserError] = []
     missing: list[tuple[str, MissingData]] = []
     for lang in langs:
-        how = {"split": split, "place": place_of(args), "task_folder": catalog.folder("task", spec.task)}
+        place, folder = place_of(args), catalog.folder("task", spec.task)
         wrong: list[UserError] = []
         with collecting(wrong):
-            found = load_examples(spec, langs=[lang], **how)
+            found = load_examples(spec, split=split, langs=[lang], place=place, task_folder=folder)
             if is_local or split == "test":
-                check_wording(spec, found.examples, lang=lang, **how)
+                check_wording(spec, found.examples, split=split, lang=lang, place=place, task_folder=folder)
         missing += [(lang, error) for error in wrong if isinstance(error, MissingData)]
         errors += [UserError(str(error), where=where) for error in wrong if not isinstance(error, MissingData)]
         if wrong:

@@ -1,4 +1,4 @@
-"""What a board says of arms that have learnt nothing, of seeds that an intermediate phase spoilt, and of what cannot be reached."""
+"""What a board says of arms that have learnt nothing, of seeds that an intermediate phase spoilt, and of what is out of reach."""
 
 import json
 
