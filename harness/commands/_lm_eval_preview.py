@@ -68,7 +68,7 @@ def _prompts_of(spec: TaskSpec, example: Any, route: Any) -> Iterator[str]:
     """Lines with the contexts of a row, what may follow them, and the right answer."""
     asked = route.requests(example, task=spec.task)
     contexts = list(dict.fromkeys(request.context for request in asked))
-    yield f"row {example.id}, right: {on_one_line(example.gold)}"
+    yield f"row {int(example.id) + 1}, right: {on_one_line(example.gold)}"
     for number, context in enumerate(contexts):
         yield f"  context{f' {number}' if len(contexts) > 1 else ''}: {on_one_line(context)}"
     yield from (f"  then: {on_one_line(request.continuation)}" for request in asked if request.continuation is not None)
@@ -96,7 +96,8 @@ def _doubts(entry: Entry[TaskSpec], rows: Sequence[Any]) -> Iterator[str]:
         chosen = [(example, renderer.choices(example.row)) for example in rows[:LOOKED_AT]]
         outside = [example.id for example, choices in chosen if not _is_choice(example.gold, choices)]
         if outside:
-            yield f"the right answer of {len(outside)} of {len(chosen)} rows is none of their choices, row {outside[0]} for one"
+            first = int(outside[0]) + 1
+            yield f"the right answer of {len(outside)} of {len(chosen)} rows is none of their choices, row {first} for one"
 
 
 def _is_choice(gold: Any, choices: Sequence[str]) -> bool:

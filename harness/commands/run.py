@@ -146,12 +146,12 @@ def _replacement(run: DegenerateRun, plan: Plan, again: RunRequest | None) -> di
 
 def _tell(plan: Plan, report: "Report") -> list[str]:
     """Say on stderr what was not done and why; returns the reasons of blocked cells."""
-    missing, wrong = plan.missing(), [str(error) for error in plan.wrong()]
+    missing, mistakes = plan.missing(), [str(error) for error in plan.wrong()]
     for stage, wrong in report.made_again:
         say(f"made again: {stage.name} ({wrong})")
     for reason in missing:
         say(f"missing: {reason}")
-    for reason in wrong:
+    for reason in mistakes:
         say(f"wrong: {reason}")
     for stage, error in report.failed:
         say(f"failed: {stage.name}\n  {error}")
@@ -160,4 +160,4 @@ def _tell(plan: Plan, report: "Report") -> list[str]:
     if report.failed or report.not_run:
         counts = f"{len(report.done)} done now, {len(report.reused)} done before"
         say(f"{counts}, {len(report.failed)} failed, {len(report.not_run)} not run")
-    return missing + wrong
+    return missing + mistakes

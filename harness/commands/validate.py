@@ -1,6 +1,7 @@
 """Check task, group, recipe and preset files, and that real rows become examples.
 
     python run_eval.py validate my_tasks/ --data_dir mirror/
+    python run_eval.py validate pawsx                       # one task, group, recipe or preset by its name, as `show` takes it
     python run_eval.py validate --specs_only                # only the files, all of them; no data are read
 
 Every mistake comes out in one run, each with its file and line.  Every language of local files is read, the first of other
@@ -12,10 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.api.errors import MissingData, UserError, collecting
+from harness.api.errors import MissingData, UserError, collecting, did_you_mean
 from harness.commands._arguments import add_catalog_arguments, add_trust_argument, allowed_of, comma_separated, out, place_of, say
 from harness.data.languages import language
-from harness.planning.catalog.catalog import Catalog, Entry
+from harness.planning.catalog.catalog import KINDS, Catalog, Entry
+from harness.planning.catalog.lm_eval_files.conversion import PREFIX
 from harness.specs.portable import Split
 from harness.specs.task import TaskSpec
 
@@ -25,7 +27,9 @@ ROWS = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `validate`."""
-    parser.add_argument("path", nargs="?", type=Path, help="folder or file (default: everything shipped)")
+    parser.add_argument(
+        "path", nargs="?", type=Path, metavar="PATH|NAME", help="folder, file or name (default: everything shipped)"
+    )
     add_catalog_arguments(parser)
     add_trust_argument(parser)
     parser.add_argument("--specs_only", action="store_true", help="do not read rows")
@@ -36,18 +40,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check and print; 2 if there is a mistake."""
-    if args.path is not None and not args.path.exists():
-        raise UserError(f"{args.path} does not exist", expected="a folder of YAML files, or one file")
-    catalog = Catalog([*map(Path, args.include_path), *([args.path] if args.path else [])], allowed=allowed_of(args))
-    under = args.path
-    errors = catalog.check_all(under=under)
-    names = (
-        catalog.find(under=under)
-        if under
-        else [(kind, name) for kind in ("task", "group", "recipe", "preset") for name in catalog.names(kind)]
-    )
-    from_lm_eval = catalog.find_lm_eval(under=under) if under else []
-    errors += catalog.lm_eval.index.errors
+    given = str(args.path or "")
+    is_name = bool(given) and not args.path.exists()
+    folders = [*map(Path, args.include_path), *([args.path] if given and not is_name else [])]
+    catalog = Catalog(folders, allowed=allowed_of(args))
+    under = None if is_name else args.path
+    if is_name:
+        names, from_lm_eval = _named(given, catalog)
+        errors = [error for kind, name in names for error in catalog.check(kind, name)[1]]
+    else:
+        errors = catalog.check_all(under=under)
+        names = catalog.find(under=under) if under else [(kind, name) for kind in KINDS for name in catalog.names(kind)]
+        from_lm_eval = catalog.find_lm_eval(under=under) if under else []
+        errors += catalog.lm_eval.index.errors
     for remark in catalog.lm_eval.index.remarks if under else ():
         say(f"warning: {remark}")
     for kind, name in from_lm_eval:
@@ -63,6 +68,19 @@ def run(args: argparse.Namespace) -> int:
         say(str(error))
     out(f"{len(names)} files checked, {len(errors)} errors")
     return 2 if errors else 0
+
+
+def _named(name: str, catalog: Catalog) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """What has a name, as (kind, name): of our own files, and of lm-eval's; raises UserError where nothing has it."""
+    own = [(kind, name) for kind in KINDS if name in catalog.names(kind)]
+    theirs: list[tuple[str, str]] = []
+    if not own and catalog.lm_eval.knows(name):
+        theirs = [("task" if catalog.lm_eval.is_task(name) else "group", PREFIX + name.removeprefix(PREFIX))]
+    if not own and not theirs:
+        known = [each for kind in KINDS for each in (*catalog.names(kind), *catalog.lm_eval_names(kind))]
+        expected = "a folder of YAML files, one file, or the name of a task, group, recipe or preset"
+        raise UserError(f"{name} does not exist", expected=expected, todo=did_you_mean(name, known))
+    return own, theirs
 
 
 def _lm_eval_mistakes(kind: str, name: str, args: argparse.Namespace, catalog: Catalog) -> list[UserError]:
@@ -107,12 +125,12 @@ def _rendered_split(entry: Entry[TaskSpec], split: Split, args: argparse.Namespa
     errors: list[UserError] = []
     missing: list[tuple[str, MissingData]] = []
     for lang in langs:
-        how = {"split": split, "place": place_of(args), "task_folder": catalog.folder("task", spec.task)}
+        place, folder = place_of(args), catalog.folder("task", spec.task)
         wrong: list[UserError] = []
         with collecting(wrong):
-            found = load_examples(spec, langs=[lang], **how)
+            found = load_examples(spec, split=split, langs=[lang], place=place, task_folder=folder)
             if is_local or split == "test":
-                check_wording(spec, found.examples, lang=lang, **how)
+                check_wording(spec, found.examples, split=split, lang=lang, place=place, task_folder=folder)
         missing += [(lang, error) for error in wrong if isinstance(error, MissingData)]
         errors += [UserError(str(error), where=where) for error in wrong if not isinstance(error, MissingData)]
         if wrong:

@@ -10,8 +10,9 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from harness.api.errors import MissingData, UserError, collecting
 from harness.api.progress import progress_over
@@ -21,13 +22,15 @@ from harness.data.field_mapping import column_of, compile_fields
 from harness.data.file_hashes import combined_fingerprint
 from harness.data.label_names import class_name
 from harness.data.locations import DataPlace
-from harness.data.row_errors import RowErrors
+from harness.data.row_errors import SHOWN, RowErrors
 from harness.data.rows import Rows, fingerprint, load_rows, mentions_languages
 from harness.specs.portable import Split
 from harness.specs.task import Source, TaskSpec
 
 LABEL_FIELDS = ("label", "tags")
 "Fields that hold a class of the task's `labels`, or a list of them."
+Places: TypeAlias = Callable[[Sequence[int]], list[str]]
+"Positions of examples -> where their rows stand."
 _SAMPLE_KEY = "xlift sample"
 
 
@@ -82,8 +85,9 @@ def load_examples(
             fingerprints.append(part.rows.fingerprint)
             origins.append(part.rows.origin)
         errors.raise_any()
-        _check_some_left(own, task=task, split=split, where=f"task '{task.task}', {split}, language {lang}", origin=origins[-1])
-        _check_ids(own, task=task.task, lang=lang)
+        found = partial(places_of, task, split=split, lang=lang, place=place, task_folder=task_folder)
+        _check_some_left(own, task=task, split=split, lang=lang, origin=origins[-1], places=found)
+        _check_ids(own, task=task.task, lang=lang, places=found)
         chosen: Sequence[int] = range(len(own)) if limit is None else sample_ids([example.id for example in own], limit, key=key)
         examples += _only_asking(own, chosen) if module.WHOLE_POOL else [own[position] for position in chosen]
     return ExampleSet(
@@ -248,31 +252,35 @@ def _only_asking(examples: Sequence[Any], chosen: Sequence[int]) -> list[Example
     return [replace(example, query=position in asking) for position, example in enumerate(examples)]
 
 
-def _check_some_left(examples: Sequence[Example], *, task: TaskSpec, split: Split, where: str, origin: str) -> None:
+def _check_some_left(
+    examples: Sequence[Example], *, task: TaskSpec, split: Split, lang: str, origin: str, places: Places
+) -> None:
     """A split without an example teaches and tells nothing, and a test row without a label cannot be scored."""
+    where = f"task '{task.task}', {split}, language {lang}"
     if not examples:
         expected = "a row with a label that the task does not drop"
         todo = "look at the rows, and at `label_values` in the task's file"
         raise UserError("no row is left", where=where, expected=expected, found=f"{origin}: none", todo=todo)
-    bare = [example.id for example in examples if example.gold is None]
+    bare = [position for position, example in enumerate(examples) if example.gold is None]
     if split == "test" and bare and TASK_TYPES.load(task.type).ROWS_HAVE_GOLD:
         raise UserError(
             f"{len(bare)} of {len(examples)} test rows have no label",
             where=where,
             expected="a label in every row that is scored",
-            found=f"none in that with the id '{bare[0]}', for example",
+            found="none in " + "; ".join(places(bare[:SHOWN])) + (f" and {len(bare) - SHOWN} more" if len(bare) > SHOWN else ""),
             todo="leave these rows out of the data, or give them -1 (or a value that is dropped in label_values)",
         )
 
 
-def _check_ids(examples: Sequence[Example], *, task: str, lang: str) -> None:
-    seen: set[str] = set()
-    for example in examples:
+def _check_ids(examples: Sequence[Example], *, task: str, lang: str, places: Places) -> None:
+    seen: dict[str, int] = {}
+    for position, example in enumerate(examples):
         if example.id in seen:
             raise UserError(
                 f"two examples with the id '{example.id}'",
                 where=f"task '{task}', language {lang}",
                 expected="ids that are unique within a split and language",
+                found=" and ".join(places([seen[example.id], position])),
                 todo="leave `id` out of the task's fields: rows are then numbered",
             )
-        seen.add(example.id)
+        seen[example.id] = position

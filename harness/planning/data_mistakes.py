@@ -110,8 +110,8 @@ def check_wording(
     if wrong:
         errors = RowErrors()
         places = places_of(spec, list(wrong), split=split, lang=lang, place=place, task_folder=task_folder)
-        for error, row_place in zip(wrong.values(), places, strict=True):
-            errors.add(_of_prompt(error), place=row_place, where=f"task '{spec.task}', language {lang}")
+        for mistake, row_place in zip(wrong.values(), places, strict=True):
+            errors.add(_of_prompt(mistake), place=row_place, where=f"task '{spec.task}', language {lang}")
         errors.raise_any()
 
 

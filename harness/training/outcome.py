@@ -97,7 +97,9 @@ def _degenerate(data: TrainingData, final_loss: float) -> str | None:
     if entropy == 0.0:
         return "all training labels are the same"
     if final_loss >= DEGENERATE_SHARE * entropy:
-        return f"final loss {final_loss:.4f} is that of guessing by the shares of the labels ({entropy:.4f})"
+        is_worse = final_loss > (2 - DEGENERATE_SHARE) * entropy
+        relation = "is worse than that" if is_worse else "is that"
+        return f"final loss {final_loss:.4f} {relation} of guessing by the shares of the labels ({entropy:.4f})"
     return None
 
 

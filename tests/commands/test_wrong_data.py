@@ -234,3 +234,16 @@ def test_a_wrong_test_row_costs_its_cell_and_not_the_training_that_leaves_it_out
     (stage,) = (stage for name, stage in board["stages"].items() if name.startswith("train/"))
     assert stage["facts"]["unread_tests"] == ["pairs in de (1 wrong)"]
     assert stage["facts"]["removed_overlaps"] == trained.count(trained[3])
+
+
+def test_validate_takes_the_name_of_a_task_as_show_does(folder, capsys):
+    for words_, code_, told in (
+        (["good"], 0, "good test de: 4 rows"),
+        (["hurt"], 2, "1 files checked, 1 errors"),
+        (["short"], 0, "1 files checked, 0 errors"),
+    ):
+        code, out, _ = call(capsys, "validate", *words_, "--include_path", str(folder))
+        assert (code, told in out) == (code_, True), out
+    code, _, err = call(capsys, "validate", "god", "--include_path", str(folder))
+    assert (code, "god does not exist" in err, "did you mean 'good'?" in err) == (2, True, True)
+    assert call(capsys, "validate", "pawsx", "--specs_only")[:2] == (0, "1 files checked, 0 errors\n")

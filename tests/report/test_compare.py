@@ -306,3 +306,22 @@ def test_statistics_that_were_edited_are_refused(tmp_path):
     seal_again(scores[-1])
     with pytest.raises(UserError, match="do not belong together"):
         compared(run.root)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [((1, 2), (None,)), ((1, 2), (7,)), ((1,), (7, 8, 9)), ((1, 2), (1,))])
+def test_a_fine_tuned_setting_stands_against_a_prompted_one_whatever_the_seeds(tmp_path, ours, theirs):
+    run = WrittenRun(tmp_path, tasks={"xnli": task("de", "sw")})
+    for lang in ("de", "sw"):
+        for seed in ours:
+            run.cell("none", "xnli", lang, seed=seed, right=60 + seed)
+        for seed in theirs:
+            chain = [] if seed is None else None
+            run.cell("none", "xnli", lang, seed=seed, chain=chain, route="prompt zero-shot", right=40 + (seed or 0))
+    run.write()
+    found = compare(*find_systems([str(tmp_path)], a="route=head", b="route=prompt*"))
+    (row,) = found["rows"]
+    assert found["unpaired"] == []
+    assert row["score_a"] == pytest.approx(60 + sum(ours) / len(ours))
+    assert row["score_b"] == pytest.approx(40 + sum(seed or 0 for seed in theirs) / len(theirs))
+    with pytest.raises(UserError, match='--a "route=head" --b "route=prompt zero-shot"'):
+        find_systems([str(tmp_path)])

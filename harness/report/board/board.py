@@ -12,18 +12,22 @@ from typing import Any
 
 from harness.api.protocols import Json
 from harness.api.registry import TASK_TYPES
+from harness.report.board.ceilings import ceilings
+from harness.report.board.group_entries import group_entries
+from harness.report.board.guessing import mark_groups, mark_guessing
+from harness.report.board.json_parts import arm_names, interval, seed_list
 from harness.report.board.language_groups import language_group_entries
 from harness.report.board.lifts import SEED, ScoredCell, score_cells
-from harness.report.board.means import Arm, GroupNumbers, TaskNumbers, arms_of, group_numbers, prompt_of, task_numbers
+from harness.report.board.means import Arm, TaskNumbers, arms_of, prompt_of, task_numbers
 from harness.report.board.number_format import NONE
 from harness.report.board.references import reference_entries
-from harness.report.board.seeds import degenerate_seeds, degenerate_stages, over_seeds
+from harness.report.board.seeds import degenerate_before, degenerate_seeds, degenerate_stages, over_seeds
 from harness.report.record.gather import CellRecord, Material, gather
 from harness.report.record.newest import CellKey
 from harness.report.record.stage_facts import portable
 from harness.report.schema_check import check_schema
 from harness.runtime.stages import canonical, write_json
-from harness.scoring.bootstrap import LEVEL, SAMPLES, BootstrapEstimate, summarise
+from harness.scoring.bootstrap import LEVEL, SAMPLES
 from harness.scoring.sums import ordered_mean
 from harness.specs.model import Spec
 
@@ -50,6 +54,10 @@ def build_board(
             if asked:
                 found = task_numbers(material.tasks[task], asked=asked, scored=scored)
                 numbers.setdefault(arm, {})[task] = found
+    task_scores = [_task_entry(arm, task, found, material) for arm in numbers for task, found in numbers[arm].items()]
+    mark_guessing(task_scores)
+    group_scores = [entry for arm in numbers for entry in group_entries(arm, numbers[arm], material)]
+    mark_groups(group_scores, task_scores, material.groups)
     board: dict[str, Json] = {
         "schema_version": SCHEMA_VERSION,
         "synthetic": any(cell.synthetic for cell in material.cells),
@@ -60,12 +68,13 @@ def build_board(
         "task_order": task_order,
         "declared": dict(material.declared),
         "rows": [_row(scored[cell.key], material) for cell in _in_order(material, task_order) if cell.key in scored],
-        "task_scores": [_task_entry(arm, task, found, material) for arm in numbers for task, found in numbers[arm].items()],
-        "group_scores": [entry for arm in numbers for entry in _group_entries(arm, numbers[arm], material)],
+        "task_scores": task_scores,
+        "group_scores": group_scores,
         "cuts": [entry for arm in numbers for entry in _language_groups(arm, numbers[arm], material)],
         "references": _references(references, numbers, material, task_order),
         "missing": [{**_names(c.key), "reason": c.reason} for c in _in_order(material, task_order) if c.key not in scored],
         "degenerate": degenerate_stages(material, scored),
+        "ceilings": ceilings(list(scored.values()), material.models, material.tasks),
         "replaced": [entry.model_dump() for entry in material.replaced],
         "overlaps": [overlap.model_dump() for overlap in material.overlaps],
         "failures": [dict(failure) for failure in material.failures],
@@ -144,10 +153,6 @@ def _names(key: CellKey) -> dict[str, Json]:
     return dict(key._asdict())
 
 
-def _interval(estimate: BootstrapEstimate | None) -> Json:
-    return None if estimate is None else summarise(estimate)._asdict()
-
-
 def _centred(score: float, chance: float) -> float | None:
     """0 at chance, 100 at best."""
     return None if chance >= 100 else (score - chance) / (100 - chance) * 100
@@ -169,49 +174,42 @@ def _row(cell: ScoredCell, material: Material) -> Json:
         **_tokens([cell], material),
         "single_class": result.get("single_class"),
         "prediction_entropy": result.get("prediction_entropy"),
-        "lift": _interval(cell.lift),
+        "lift": interval(cell.lift),
         "no_lift": cell.unpaired,
         "stages": {"train": list(asked.train), "predict": asked.predict, "score": asked.score},
     }
 
 
-def _arm_names(arm: Arm) -> dict[str, Json]:
-    return dict(arm._asdict())
-
-
-def _seed_list(seeds: Mapping[int | None, float]) -> list[Json]:
-    return [{"seed": seed, "score": score} for seed, score in seeds.items()]
-
-
-def _task_entry(arm: Arm, task: str, found: TaskNumbers, material: Material) -> Json:
+def _task_entry(arm: Arm, task: str, found: TaskNumbers, material: Material) -> dict[str, Json]:
     """One task of an arm: the mean over its languages."""
     chance = material.tasks[task].chance
     counts = [cell.result["counts"] for cell in found.cells]
     notes = sorted({note for count in counts for note in count["notes"]})
     return {
-        **_arm_names(arm),
+        **arm_names(arm),
         "task": task,
-        "score": _interval(found.score),
+        "score": interval(found.score),
         "chance": chance,
         "centred": None if found.score is None else _centred(found.score.value, chance),
         "complete": found.complete,
         "missing_languages": list(found.missing),
         "languages": {
             lang: {
-                "score": _interval(numbers.score),
-                "seeds": _seed_list(numbers.seeds),
+                "score": interval(numbers.score),
+                "seeds": seed_list(numbers.seeds),
                 "over_seeds": over_seeds(numbers.seeds),
-                "lift": _interval(numbers.lift),
+                "lift": interval(numbers.lift),
                 "lift_seeds": list(numbers.lift_seeds),
                 **_tokens([cell for cell in found.cells if cell.asked.key.lang == lang], material),
             }
             for lang, numbers in found.languages.items()
         },
-        "transfer_gap": _interval(found.gap),
-        "seeds": _seed_list(found.seeds),
+        "transfer_gap": interval(found.gap),
+        "seeds": seed_list(found.seeds),
         "over_seeds": over_seeds(found.seeds),
         "degenerate_seeds": degenerate_seeds(found, material),
-        "lift": _interval(found.lift),
+        "degenerate_before": degenerate_before(found, material),
+        "lift": interval(found.lift),
         "lift_missing": [] if arm.intermediate == NONE else list(found.lift_missing),
         "metrics": _metric_means(found),
         "options": _options(found, material, material.tasks[task].type),
@@ -245,42 +243,12 @@ def _options(found: TaskNumbers, material: Material, task_type: str) -> Json:
     return {**TASK_TYPES.load(task_type).Options().model_dump(mode="json"), **used}
 
 
-def _group_entries(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Material) -> list[Json]:
-    """The groups of an arm that have at least one task on the board."""
-    entries: list[Json] = []
-    for name, group in material.groups.items():
-        if not set(group.tasks) & set(numbers) or group.aggregate == "none":
-            continue
-        found: GroupNumbers = group_numbers(name, groups=material.groups, tasks=material.tasks, numbers=numbers)
-        entries.append(
-            {
-                **_arm_names(arm),
-                "group": name,
-                "score": _interval(found.score),
-                "lift": _interval(found.lift),
-                "seeds": _seed_list(found.seeds),
-                "over_seeds": over_seeds(found.seeds),
-                "missing": {task: list(langs) for task, langs in found.missing.items()},
-                "same_task": any(cell.asked.same_task for task in group.tasks if task in numbers for cell in numbers[task].cells),
-                "partial": arm.limit is not None,
-                "stands_in_for": "; ".join(_stand_ins(group.tasks, material)),
-            }
-        )
-    return entries
-
-
-def _stand_ins(tasks: Sequence[str], material: Material) -> list[str]:
-    """The metrics for which others stand in among some tasks, each once."""
-    found = [material.tasks[task].stands_in_for for task in tasks if task in material.tasks]
-    return list(dict.fromkeys(name for name in found if name))
-
-
 def _language_groups(arm: Arm, numbers: Mapping[str, TaskNumbers], material: Material) -> list[Json]:
     """Means over families, scripts, word orders and (not) covered languages of each task of an arm."""
     coverage = material.models[arm.model].coverage if arm.model in material.models else None
     covered = coverage.languages if coverage else None
     return [
-        {**_arm_names(arm), "task": task, **entry}
+        {**arm_names(arm), "task": task, **entry}
         for task, found in numbers.items()
         for entry in language_group_entries(material.tasks[task], found, covered=covered)
     ]

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from harness.api.protocols import Json
 from harness.data.languages import GROUPINGS, groups
 from harness.report.board.means import ENGLISH, TaskNumbers
-from harness.report.board.number_format import INCOMPLETE, NONE, NOTHING, marks, plus_minus
+from harness.report.board.number_format import GUESSING, INCOMPLETE, NONE, NOTHING, marks, plus_minus
 from harness.report.board.table_rows import Lines, arm_key
 from harness.report.board.tables import Column, in_blocks
 from harness.report.record.schema import RequestedTask
@@ -96,7 +96,8 @@ def _table(lines: Lines, by: str, task: str, model: str) -> list[str]:
         mark = marks({**entry, "complete": True})
         columns.append(Column(lines.label(entry), [_score_text(group, mark) for group in found]))
         if entry["intermediate"] != NONE:
-            columns.append(Column("lift", [_lift_text(group, mark) for group in found]))
+            lift_mark = mark + (GUESSING if entry["lift_at_guessing"] else "")
+            columns.append(Column("lift", [_lift_text(group, lift_mark) for group in found]))
     return [f"### {task}: {model}, by {by.replace('_', ' ')}", in_blocks(keys, columns)]
 
 

@@ -11,6 +11,7 @@ from harness.report.board.intermediates import intermediate_section
 from harness.report.board.language_groups import language_group_sections
 from harness.report.board.notes import note_list, training_table
 from harness.report.board.number_format import (
+    GUESSING,
     INCOMPLETE,
     NONE,
     NOTHING,
@@ -39,6 +40,7 @@ LIFT = (
     "the paired interval in brackets."
 )
 STAND_IN_MEANS = "not the metric that the task's file names first, which is not computed here (see the notes)"
+GUESSING_MEANS = "a side of it has learnt nothing: its score is that of guessing or below, or its training says so"
 GAP = "English minus the mean of the other languages; lower is better."
 
 
@@ -55,7 +57,12 @@ def markdown(board: Mapping[str, Json], *, by: Sequence[str] = (), older: bool =
     parts += ["## Scores", _legend(board), lines.table(_score_text, groups=True)]
     parts += reference_sections(board)
     if lines.lifted:
-        parts += ["## Lift", LIFT, lines.table(_lift_text, groups=True, arms=lines.lifted)]
+        at_guessing = any(numbers["lift_at_guessing"] for e in board["task_scores"] for numbers in (e, *e["languages"].values()))
+        parts += [
+            "## Lift",
+            LIFT + (f" {GUESSING} {GUESSING_MEANS}." if at_guessing else ""),
+            lines.table(_lift_text, groups=True, arms=lines.lifted),
+        ]
         parts += intermediate_section(lines)
     if any(entry["transfer_gap"] for entry in board["task_scores"]):
         parts += ["## Transfer gap", GAP, lines.table(_gap_text, groups=False)]
@@ -108,7 +115,7 @@ def _lift_text(entry: Mapping[str, Json] | None) -> str:
     if entry is None or entry["lift"] is None:
         return NOTHING
     short = INCOMPLETE if entry.get("lift_missing") and entry.get("complete", True) else ""
-    return f"{marks(entry)}{short}{bracketed(entry['lift'])}"
+    return f"{marks(entry)}{short}{GUESSING if entry['lift_at_guessing'] else ''}{bracketed(entry['lift'])}"
 
 
 def _gap_text(entry: Mapping[str, Json] | None) -> str:
@@ -133,8 +140,7 @@ def _languages(lines: Lines, task: str) -> list[str]:
             label = lines.label(entry)
             columns.append(Column(label, [_language_text(numbers) for numbers in found]))
             if entry["intermediate"] != NONE:
-                lifts = [numbers["lift"] if numbers else None for numbers in found]
-                columns.append(Column("lift", [plus_minus(lift, sign="+") if lift else NOTHING for lift in lifts]))
+                columns.append(Column("lift", [_language_lift(numbers) for numbers in found]))
         mark = STAND_IN if lines.board["tasks"][task]["stands_in_for"] else ""
         parts += [f"### {mark}{task}: {model}", *_metric_lines(lines, entries), folded(columns)]
     return parts
@@ -144,6 +150,12 @@ def _language_text(numbers: Mapping[str, Json] | None) -> str:
     if numbers is None:
         return NOTHING
     return (UNREAD if unread(numbers) else "") + plus_minus(numbers["score"])
+
+
+def _language_lift(numbers: Mapping[str, Json] | None) -> str:
+    if numbers is None or not numbers["lift"]:
+        return NOTHING
+    return (GUESSING if numbers["lift_at_guessing"] else "") + plus_minus(numbers["lift"], sign="+")
 
 
 def _metric_lines(lines: Lines, entries: Sequence[Mapping[str, Json]]) -> list[str]:

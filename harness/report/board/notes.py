@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.api.protocols import Json
+from harness.report.board.ceilings import ceiling_notes
 from harness.report.board.number_format import STAND_IN, UNREAD, arm_text, collected, listed, unread
 from harness.report.board.older_results import older_notes
 from harness.report.board.table_rows import arm_key
@@ -52,11 +53,13 @@ def note_list(board: Mapping[str, Json]) -> list[str]:
         *_unread(board),
         *_never_chosen(board),
         *_degenerate(board),
+        *ceiling_notes(board),
         *_overlaps(board),
         *_unread_tests(board),
         *_arithmetic(board),
         *_embeddings(board),
         *_scaling(board),
+        *_adapters(board),
         *(f"{task}: {note}" for task in board["task_order"] for note in board["tasks"][task]["notes"]),
         *(f"{name}: {pitfall}" for name, model in board["models"].items() for pitfall in model["pitfalls"]),
         *older_notes(board),
@@ -258,6 +261,13 @@ def _environments(board: Mapping[str, Json]) -> list[str]:
 def _overlapped(name: str) -> str:
     """What shares rows with training data: a task's test rows, or the rows that choose a checkpoint."""
     return f"{name}, which chooses the checkpoint" if name.endswith(" validation") else f"the test rows of {name}"
+
+
+def _adapters(board: Mapping[str, Json]) -> list[str]:
+    """What loads the backbones, and in which number format where that was asked for."""
+    models = ((name, model) for name, model in board["models"].items() if model["adapter"] != "fake")
+    ways = [(model["adapter"] + (f", {model['dtype']}" if model["dtype"] else ""), name) for name, model in models]
+    return [f"Loaded by the adapter {way}: {listed(names)}." for way, names in collected(ways).items()]
 
 
 def _scaling(board: Mapping[str, Json]) -> list[str]:

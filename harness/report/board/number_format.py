@@ -10,7 +10,7 @@ from harness.api.protocols import Json
 
 NOTHING = "–"
 NONE = "none"
-SAME, PARTIAL, INCOMPLETE, UNREAD, STAND_IN = "†", "‡", "*", "°", "¶"
+SAME, PARTIAL, INCOMPLETE, UNREAD, STAND_IN, GUESSING = "†", "‡", "*", "°", "¶", "§"
 UNREAD_SHARE = 0.1
 "Share of unknown tokens, or of empty inputs, above which a score is marked."
 _MANY = 12

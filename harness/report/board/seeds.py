@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from harness.api.protocols import Json
 from harness.report.board.lifts import ScoredCell
 from harness.report.board.means import TaskNumbers
-from harness.report.board.number_format import NOTHING, arm_text, listed
+from harness.report.board.number_format import INCOMPLETE, NOTHING, arm_text, listed
 from harness.report.board.table_rows import Lines
 from harness.report.record.gather import Material
 from harness.report.record.newest import CellKey
@@ -49,6 +49,19 @@ def degenerate_seeds(found: TaskNumbers, material: Material) -> list[int]:
     )
 
 
+def degenerate_before(found: TaskNumbers, material: Material) -> list[int]:
+    """Those of the degenerate seeds whose intermediate phase has learnt nothing, which is not the target's doing."""
+    is_trained = any(cell.asked.train for cell in found.cells) and material.tasks[found.cells[0].asked.key.task].trained
+    return sorted(
+        {
+            cell.asked.key.seed
+            for cell in found.cells
+            if cell.asked.key.seed is not None
+            and any(_learnt_nothing(name, material) for name in (cell.asked.train[:-1] if is_trained else cell.asked.train))
+        }
+    )
+
+
 def _learnt_nothing(stage: str, material: Material) -> bool:
     return stage in material.stages and bool(material.stages[stage]["facts"].get("degenerate"))
 
@@ -80,7 +93,8 @@ def seed_section(lines: Lines) -> list[str]:
     found |= {(*(entry[name] for name in names), entry["seed"]) for entry in board["replaced"]}
     notes = [f"Degenerate seeds: {len(found)}, replaced: {sum(entry['by'] is not None for entry in board['replaced'])}."]
     notes += [
-        f"Degenerate: {arm_text(entry)}, {entry['task']}: {_seeds(entry['degenerate_seeds'])} of {entry['over_seeds']['n']}."
+        f"Degenerate: {arm_text(entry)}, {entry['task']}: {_seeds(entry['degenerate_seeds'])} of {entry['over_seeds']['n']}"
+        f"{_before(entry)}."
         for entry in kept
     ]
     notes += [_replacement(entry) for entry in board["replaced"]]
@@ -89,6 +103,15 @@ def seed_section(lines: Lines) -> list[str]:
 
 def _seeds(seeds: list[int]) -> str:
     return ("seed " if len(seeds) == 1 else "seeds ") + listed([str(seed) for seed in seeds])
+
+
+def _before(entry: Mapping[str, Json]) -> str:
+    """That it was the intermediate phase which has learnt nothing, not the training on the target."""
+    before = entry["degenerate_before"]
+    if not before:
+        return ""
+    which = "" if before == entry["degenerate_seeds"] else f" with {_seeds(before)}"
+    return f" (its intermediate phase has learnt nothing{which})"
 
 
 def _replacement(entry: Mapping[str, Json]) -> str:
@@ -103,4 +126,5 @@ def _seed_text(entry: Mapping[str, Json] | None) -> str:
         return NOTHING
     found = entry["over_seeds"]
     spread = "" if found["sd"] is None else f" ±{found['sd']:.1f}"
-    return f"{found['median']:.1f}; {found['mean']:.1f}{spread} ({found['n']})"
+    mark = "" if entry.get("complete", True) else INCOMPLETE
+    return f"{mark}{found['median']:.1f}; {mark}{found['mean']:.1f}{spread} ({found['n']})"

@@ -88,7 +88,8 @@ def pair_up(a: System, b: System) -> Pairs:
         sides = [_by_place([c for c in s.cells if _matches_values(c, w)], strict) for s, w in zip((a, b), wanted, strict=True)]
         for place in dict.fromkeys([*sides[0], *sides[1]]):
             cells_a, cells_b = sides[0].get(place, []), sides[1].get(place, [])
-            pairs = _matches(cells_a, cells_b, loose=loose, across_seeds=across_seeds)
+            free = across_seeds or _seeds_mean_nothing(cells_a, cells_b, is_crossed="route" in crossed)
+            pairs = _matches(cells_a, cells_b, loose=loose, across_seeds=free)
             pairs = [pair for pair in pairs if not _is_same_cell(pair)]
             if not pairs and any(_is_same_cell(Pair(x, y)) for x in cells_a for y in cells_b):
                 continue
@@ -138,10 +139,20 @@ def _is_same_cell(pair: Pair) -> bool:
     return pair.a is pair.b
 
 
+def _seeds_mean_nothing(cells_a: Sequence[CellRecord], cells_b: Sequence[CellRecord], *, is_crossed: bool) -> bool:
+    """Whether the sides are asked on other routes and trained with other seeds: a head and words share nothing by their seed."""
+    seeds = [{cell.key.seed for cell in cells} - {None} for cells in (cells_a, cells_b)]
+    routes = [{arm_value(cell.key, "route") for cell in cells} for cells in (cells_a, cells_b)]
+    return is_crossed and all(seeds) and seeds[0] != seeds[1] and not routes[0] & routes[1]
+
+
 def _matches(
     cells_a: Sequence[CellRecord], cells_b: Sequence[CellRecord], *, loose: Sequence[str], across_seeds: bool
 ) -> list[Pair]:
-    """Each cell with that of the other side that has its seed and recipe, or else with the one that serves all."""
+    """Each cell with that of the other side that has its seed and recipe, or else with the one that serves all.
+
+    Across seeds each cell stands against each: the means over pairs are then the means over the seeds of either side.
+    """
 
     def closeness(a: CellRecord, b: CellRecord) -> int:
         """0 = no pair."""
@@ -152,7 +163,9 @@ def _matches(
         return 1 + sum(one == other for one, other in fields)
 
     pairs: dict[Pair, None] = {}
-    for own, others, turned in ((cells_b, cells_a, True), (cells_a, cells_b, False)):
+    if across_seeds:
+        pairs = {Pair(a, b): None for a in cells_a for b in cells_b if closeness(a, b)}
+    for own, others, turned in ((cells_b, cells_a, True), (cells_a, cells_b, False)) if not across_seeds else ():
         for cell in own:
             best = max(others, key=lambda other: closeness(cell, other), default=None)
             if best is not None and closeness(cell, best):

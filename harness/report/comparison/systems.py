@@ -110,13 +110,23 @@ def find_systems(words: Sequence[str], *, a: str = "", b: str = "", scope: Scope
         taken = {cell.key for cell in side_a}
         cells[1] = [cell for cell in cells[1] if cell.key not in taken]
         if not cells[1]:
-            raise UserError("there is nothing but A in this run", where=words[0], todo="name another run, or run more settings")
+            raise UserError("there is nothing but A in this run", where=words[0], todo=_other_sides(common))
     side_b = _chosen(cells[1], chosen_b, where=f"B, {words[-1]}")
     narrowed = bool(scope and scope.languages)
     return (
         System(name="A", run=runs[0][0], material=materials[0], cells=side_a, selectors=chosen_a, narrowed=narrowed),
         System(name="B", run=runs[-1][0], material=materials[1], cells=side_b, selectors=chosen_b, narrowed=narrowed),
     )
+
+
+def _other_sides(cells: Sequence[CellRecord]) -> str:
+    """What else the cells of a run may be set against each other by."""
+    for field in ("route", "model", "recipe", "limit"):
+        values = sorted({_text(value) for cell in cells if (value := arm_value(cell.key, field)) is not None})
+        if len(values) > 1:
+            a, b = (f'"{field}={value}"' for value in values[:2])
+            return f"name another run, or the sides: --a {a} --b {b}"
+    return "name another run, or run more settings"
 
 
 def _merged(first: Selectors, second: Selectors) -> Selectors:

@@ -94,7 +94,7 @@ class LmEvalRoute(RouteDefaults):
                 inputs=example.inputs,
             )
         except UserError as error:
-            raise error.at(error.where or f"task '{task}', row {example.id}") from error
+            raise error.at(error.where or f"task '{task}', row {int(example.id) + 1}") from error
 
     def _shots(self, example: Any, task: str) -> Sequence[Mapping[str, Any]]:
         """The solved examples of a question."""
