@@ -19,6 +19,7 @@ WINGS = [
     "harness.prediction",
     "harness.training",
     "harness.planning",
+    "harness.study",
     "harness.executors",
     "harness.report",
     "harness.commands",
@@ -32,7 +33,7 @@ LOADS_MODELS = (
     "harness.executors",
     "harness.runtime.loading",
 )
-HEAVY = {"torch", "transformers", "datasets", "accelerate", "safetensors", "tokenizers", "peft", "vllm"}
+HEAVY = {"torch", "transformers", "datasets", "accelerate", "safetensors", "tokenizers", "peft", "vllm", "scipy"}
 FILES = sorted([*(ROOT / "harness").rglob("*.py"), *(ROOT / "models").rglob("*.py"), ROOT / "run_eval.py"])
 
 

@@ -1,1 +1,1 @@
-"""From scores of a ladder of backbones to verdicts: statistics on plain tables, and the simulation that tries them on known truth."""
+"""From scores of a ladder of backbones to verdicts: statistics on plain tables, tried on simulated studies."""

@@ -60,7 +60,7 @@ def advise(
                 amount=1,
                 verdict="undecided",
                 runs=runs_per_seed * len(found.ladder),
-                text="a second seed on every backbone: without it the variance between seeds is not known, and no plan can be made",
+                text="a second seed on every backbone: without it their variance is unknown, and nothing can be planned",
             )
         ]
     answer = question.answer(found)
@@ -73,7 +73,7 @@ def advise(
 def seeds_that_decide(
     found: Evidence, question: ScaleQuestion, *, alpha: float | np.ndarray, most: int = MOST_SEEDS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The fewest more seeds on every backbone that would decide (0: none up to `most` would), and the verdict's place; many studies."""
+    """The fewest more seeds on every backbone that would decide (0: up to `most` none would), and the verdict's place."""
     answer = question.answer(found)
     fewest = np.zeros(np.shape(answer.reference.value), dtype=int)
     codes = np.full_like(fewest, _UNDECIDED)

@@ -132,7 +132,7 @@ def seed_noise(found: Evidence) -> np.ndarray | None:
 
 
 def backbone_lifts(found: Evidence) -> StudentEstimate | None:
-    """The lift of each backbone with its variance through items and seeds; None where no family has two seeds to know the latter."""
+    """The lift of each backbone, uncertain through items and seeds; None where a family has no two seeds to know the latter."""
     noise = seed_noise(found)
     if noise is None:
         return None

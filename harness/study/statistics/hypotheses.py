@@ -5,8 +5,8 @@
               "mnli > squad > none": RankingClaim(steps=(first, second), margin=1.0)}
     settle(claims, alpha=0.05, correction="holm")["persists"].decision.verdict
 
-What a claim decides at one level it decides at every higher one, so its p-value is the lowest level at which it is decided.  The
-verdict reported is the one at the level that the correction leaves it: Holm's alpha / (m - rank + 1), or the share alpha R / m of the
+What a claim decides at one level it decides at every higher one, so its p-value is the lowest level at which it is decided.
+The verdict reported is the one at the level that the correction leaves it: Holm's alpha / (m - rank + 1), or alpha R / m for the
 false discovery rate, where R claims of m are decided (Benjamini and Yekutieli, 2005, J Am Stat Assoc 100: 71).
 """
 
@@ -132,7 +132,7 @@ def settle(claims: Mapping[str, Claim], *, alpha: float, correction: Correction)
     """Decide a family of claims at a common error level."""
     names = list(claims)
     p = [p_value_of(claims[name]) for name in names]
-    adjusted = {"holm": holm, "fdr": benjamini_hochberg, "none": list}[correction](p)
+    adjusted = holm(p) if correction == "holm" else benjamini_hochberg(p) if correction == "fdr" else p
     decided = [one <= alpha for one in adjusted]
     order = sorted(range(len(p)), key=lambda place: p[place])
     found: dict[str, SettledClaim] = {}

@@ -63,8 +63,8 @@ class LadderFit:
         return self.mixed.combination(self.vector(target) - self.vector(reference))
 
     def new_backbone(self, size: float) -> StudentEstimate:
-        """The lift of another backbone of that size: as uncertain as the line, and scattered about it as its backbones are."""
-        return self.mixed.predicted(self.vector(size), apart=self.mixed.tau2)
+        """The lift that another backbone of that size would show: uncertain as the line, and scattered about it as backbones are."""
+        return self.mixed.new_unit(self.vector(size))
 
 
 def num_sizes(log_sizes: Sequence[float]) -> int:

@@ -4,9 +4,9 @@
     log.level(0.05, fingerprint="77b0...")       # LookLevel(number=2, alpha=0.0121, said="")
     log.kept("persists")                         # None, or the look that decided it
 
-The spending function is Lan and DeMets's (1983, Biometrika 70: 659) in O'Brien and Fleming's shape: after the share t of the looks,
-2 - 2 Phi(z / sqrt(t)) is spent.  A look's level is what it may spend; the levels add up to alpha, so that the chance of a false
-verdict at any look is at most alpha however the looks depend on each other.  The same data looked at again are no new look.
+The spending function is Lan and DeMets's (1983, Biometrika 70: 659) in O'Brien and Fleming's shape: after the share t of the
+looks, 2 - 2 Phi(z / sqrt(t)) is spent.  A look's level is what it may spend; the levels add up to alpha, so that the chance of
+a false verdict at any look is at most alpha however the looks depend on each other.  The same data again are no new look.
 """
 
 import math
@@ -51,16 +51,19 @@ class LookLog:
     planned: int
     looks: tuple[Look, ...] = ()
 
-    def level(self, alpha: float, *, fingerprint: str) -> LookLevel:
-        """What a look at these data may spend; the last look's level again if it saw the same data."""
+    def level(self, alpha: float, *, fingerprint: str, final: bool = False) -> LookLevel:
+        """What a look at these data may spend; the last look's level again if it saw the same data.
+
+        final: no other look will follow, so that this one spends all that is left.
+        """
         again = bool(self.looks) and self.looks[-1].fingerprint == fingerprint
         number = len(self.looks) + (not again)
         if number > self.planned:
             said = f"look {number} of {self.planned} planned: all of alpha is spent, so that nothing new can be decided"
             return LookLevel(number, None, said)
-        return LookLevel(
-            number, spent(number, planned=self.planned, alpha=alpha) - spent(number - 1, planned=self.planned, alpha=alpha), ""
-        )
+        last = self.planned if final else number
+        before, after = (spent(one, planned=self.planned, alpha=alpha) for one in (number - 1, last))
+        return LookLevel(number, after - before, "")
 
     def looked(self, fingerprint: str, verdicts: Mapping[str, str]) -> "LookLog":
         """The log with this look, in place of the last one if that saw the same data."""

@@ -6,20 +6,20 @@
 Model: y = X b + u + e;  u ~ N(0, tau2 I) between units;  e ~ N(0, shared + diag(noise)).
 
 * tau2 is Paule and Mandel's: the residuals' weighted sum of squares equals its degrees of freedom, K - P.
-* `shared` is taken apart: X A X' + E.  The first part lies within the columns of X, so it moves b and shows in no residual; E is a
-  diagonal in the proportions of that of `shared`, as large as what of `shared` does show.  A = C - (X' E^-1 X)^-1 with
+* `shared` is taken apart: X A X' + E.  The first part lies within the columns of X, so it moves b and shows in no residual; E is
+  a diagonal in the proportions of that of `shared`, as large as what of `shared` does show.  A = C - (X' E^-1 X)^-1 with
   C = (X' shared^-1 X)^-1, since X C X' is the most that lies within X (the shorted operator of Anderson and Trapp, 1975).
-* var(b) = A + q (X' V^-1 X)^-1 with V = E + diag(noise) + tau2 I and Knapp and Hartung's q, the weighted residual mean square: what
-  residuals show is measured by them, with K - P degrees of freedom, and what they cannot show is added as it is.  q is not cut off
-  at 1: with equal variances and A = 0 this is ordinary least squares and its exact t interval.
+* var(b) = A + q (X' V^-1 X)^-1 with V = E + diag(noise) + tau2 I and Knapp and Hartung's q, the weighted residual mean square:
+  what residuals show is measured by them, with K - P degrees of freedom, and what they cannot show is added as it is.  q is not
+  cut off at 1: with equal variances and A = 0 this is ordinary least squares and its exact t interval.
 * Degrees of freedom are Satterthwaite's, with the parts' shares as they are expected (q = 1): shares as observed would promise
   most where residuals happen to be smallest.
 
-Weights are those of V's inverse, or with weighting="equal" those of ordinary least squares.  Then q is the plain residual mean square
-over its expectation, and the t interval errs at most as often as it says even where variances are unequal and unknown (Bakirov
-and Szekely, 2006; Ibragimov and Mueller, 2010, J Bus Econ Stat 28: 453).
+Weights are those of V's inverse, or with weighting="equal" those of ordinary least squares.  Then q is the plain residual mean
+square over its expectation, and a mean's t interval errs at most as often as it says even where variances are unequal and
+unknown (Bakirov and Szekely, 2006; Ibragimov and Mueller, 2010, J Bus Econ Stat 28: 453).
 
-Without `noise` (one seed: its variance is not known) tau2 is the residual mean square itself, and the degrees of freedom are K - P.
+Without `noise` (one seed: its variance is not known) tau2 is the residual mean square itself, with K - P degrees of freedom.
 
 Sources: Paule and Mandel (1982), J Res NBS 87; Knapp and Hartung (2003), Stat Med 22: 2693; Satterthwaite (1946), Biometrics 2.
 """
@@ -30,7 +30,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from harness.study.statistics.student import StudentEstimate
+from harness.study.statistics.student import StudentEstimate, satterthwaite
 
 _STEPS = 100  # of the bisection for tau2
 _RIDGE = 1e-10  # of the mean variance: keeps a covariance of identical units invertible
@@ -44,6 +44,16 @@ class Assumed(NamedTuple):
 
     tau2: np.ndarray
     q: np.ndarray
+
+
+class VarianceParts(NamedTuple):
+    """What the variance of an estimate is made of: known + q * expected."""
+
+    known: np.ndarray
+    expected: np.ndarray
+    q: np.ndarray
+    df: int
+    "Degrees of freedom of q."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,23 +74,37 @@ class MixedFit:
     "[...]: Knapp and Hartung's factor."
     tau2: np.ndarray
     "[...]: the variance between units."
+    unit_variance: np.ndarray
+    "[...]: the mean variance of units around the line, their errors included."
     heterogeneity: np.ndarray
     "[...]: Cochran's Q, the weighted residual sum of squares at tau2 = 0."
     df: int
     "Residual degrees of freedom, K - P."
 
-    def combination(self, vector: Sequence[float] | np.ndarray) -> StudentEstimate:
-        """The estimate of a linear combination of the coefficients."""
-        return self.predicted(vector, apart=np.zeros_like(self.tau2))
-
-    def predicted(self, vector: Sequence[float] | np.ndarray, *, apart: np.ndarray) -> StudentEstimate:
-        """The same for a unit that lies apart from the line by a variance of its own."""
+    def parts(self, vector: Sequence[float] | np.ndarray, *, apart: np.ndarray | float = 0.0) -> VarianceParts:
+        """The variance of a linear combination, `apart` added to what residuals measure."""
         vector = np.asarray(vector, dtype=np.float64)
         known = np.maximum(np.einsum("p,...pq,q->...", vector, self.within, vector), 0)
-        rest = np.maximum(np.einsum("p,...pq,q->...", vector, self.rest, vector), 0) + apart
-        share = np.divide(known, rest, out=np.zeros_like(rest), where=rest > 0) if self.shares_known else 0.0
+        expected = np.maximum(np.einsum("p,...pq,q->...", vector, self.rest, vector), 0) + apart
+        return VarianceParts(known, expected, self.q, self.df)
+
+    def combination(self, vector: Sequence[float] | np.ndarray) -> StudentEstimate:
+        """The estimate of a linear combination of the coefficients."""
+        return self._estimate(vector, self.parts(vector))
+
+    def new_unit(self, vector: Sequence[float] | np.ndarray) -> StudentEstimate:
+        """What another unit, measured likewise, would show there: uncertain as the combination, and apart from it as units are.
+
+        The errors of measurement stay in: taken out by an estimate of tau2, the interval is too narrow where units are few
+        (Partlett and Riley, 2017, Stat Med 36: 301).
+        """
+        return self._estimate(vector, self.parts(vector, apart=self.unit_variance))
+
+    def _estimate(self, vector: Sequence[float] | np.ndarray, parts: VarianceParts) -> StudentEstimate:
+        # Of one seed it is not known how much of the residuals is there anyway: no credit is taken for the part beside them.
+        df = satterthwaite(parts.known if self.shares_known else 0.0, [(parts.expected, parts.df)])
         return StudentEstimate(
-            value=self.coefficients @ vector, variance=known + self.q * rest, df=self.df * (1 + share) ** 2 + 0 * rest
+            value=self.coefficients @ np.asarray(vector, dtype=np.float64), variance=parts.known + self.q * parts.expected, df=df
         )
 
 
@@ -102,10 +126,8 @@ def fit_mixed(
     own = np.zeros_like(y) if noise is None else noise
     known = shared + identity * own[..., None, :]
     residuals = _Residuals(y, design, known)
-    if assumed is not None:
-        tau2 = assumed.tau2
-    else:
-        tau2 = residuals.mean_square if noise is None else residuals.paule_mandel()
+    estimated = residuals.mean_square if noise is None else residuals.paule_mandel()
+    tau2 = estimated if assumed is None else assumed.tau2
     visible = _visible(shared, residuals.basis)
     units = identity * np.asarray(tau2)[..., None, None]
     scale = np.einsum("...kk->...", known) / num_units + tau2
@@ -130,6 +152,7 @@ def fit_mixed(
         shares_known=noise is not None,
         q=np.asarray(q if assumed is None else assumed.q),
         tau2=np.asarray(tau2),
+        unit_variance=np.einsum("...kk->...", errors) / num_units,
         heterogeneity=residuals.sum_of_squares(np.zeros_like(tau2)),
         df=df,
     )
@@ -146,7 +169,7 @@ def _sandwich(weights: np.ndarray, errors: np.ndarray) -> np.ndarray:
 
 
 def _visible(shared: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """The diagonal E [..., K, K], in the proportions of that of `shared`, that gives residuals the same variance as `shared` does."""
+    """The diagonal E [..., K, K], in the proportions of that of `shared`, under which residuals vary as under `shared`."""
     diagonal = np.maximum(np.einsum("...kk->...k", shared), 0)
     shown = np.einsum("ki,...kl,li->...", basis, shared, basis)
     full = np.einsum("ki,...k->...", basis**2, diagonal)

@@ -1,12 +1,17 @@
-"""Families pooled: a random-effects mean with its heterogeneity, and each family's estimate drawn towards it.
+"""Families pooled: the mean over these families; families at large, their heterogeneity, each family drawn towards the others.
 
     lines = [fit_ladder(found, family) for family in found.families]
-    pooled = pool(found, lines, [line.vector(1e10) for line in lines])
+    vectors = [line.vector(1e10) for line in lines]
+    mean_of_families(found, lines, vectors)      # of these families: no less certain for their differing
+    pooled = pool(found, lines, vectors)         # of all families of which these are a sample
     pooled.mean, pooled.tau2, pooled.q_p_value, pooled.i2, pooled.new_family, pooled.partial
+
+Two questions: what holds on average of the families at hand, with what each family's own residuals say of its errors, and what
+holds of families at large, with F - 1 degrees of freedom for how the families differ.
 
 Families answer the same test items: their errors have the covariance of the draws.  Intervals are those of Hartung and Knapp
 (2001), Stat Med 20: 3875, and Sidik and Jonkman (2002), Stat Med 21: 3153, with t of F - 1 degrees of freedom; I2 is Higgins and
-Thompson's (2002); the interval for a new family has t of F - 1, as metafor's with this test.  A family's drawn estimate is its
+Thompson's (2002); weights are equal unless asked otherwise (`mixed_regression`).  A family's drawn estimate is its
 best linear unbiased prediction.  Of one family there is nothing to pool.
 """
 
@@ -20,7 +25,7 @@ from harness.study.statistics.distributions import chi2_tail
 from harness.study.statistics.evidence import Evidence, seed_noise
 from harness.study.statistics.ladder import LadderFit
 from harness.study.statistics.mixed_regression import Assumed, MixedFit, Weighting, fit_mixed
-from harness.study.statistics.student import StudentEstimate, of_parts
+from harness.study.statistics.student import StudentEstimate, of_parts, satterthwaite
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,10 +45,25 @@ class Pooled:
     i2: np.ndarray
     "The percentage of the variation between families that is more than sampling."
     new_family: StudentEstimate
-    "What another family would have: the prediction interval."
+    "What another family, measured likewise, would show: the prediction interval."
     partial: StudentEstimate
     "[..., F]: the families' estimates drawn towards the mean."
     mixed: MixedFit
+
+
+def mean_of_families(found: Evidence, lines: Sequence[LadderFit], vectors: Sequence[np.ndarray]) -> StudentEstimate:
+    """The plain mean over these families of a combination of each line's coefficients."""
+    parts = [line.mixed.parts(vector) for line, vector in zip(lines, vectors, strict=True)]
+    items, _ = sampling_covariance(found, lines, vectors)
+    between = items.sum(axis=(-1, -2)) - np.einsum("...ff->...", items)
+    known = np.maximum(sum(part.known for part in parts) + between, 0)
+    value = sum(line.mixed.coefficients @ vector for line, vector in zip(lines, vectors, strict=True))
+    num = len(lines)
+    return StudentEstimate(
+        value=value / num,
+        variance=(known + sum(part.q * part.expected for part in parts)) / num**2,
+        df=satterthwaite(known, [(part.expected, part.df) for part in parts]),
+    )
 
 
 def pool(
@@ -108,14 +128,14 @@ def pool_estimates(
         heterogeneity=mixed.heterogeneity,
         q_p_value=chi2_tail(mixed.heterogeneity, df=df),
         i2=100 * np.divide(excess, mixed.heterogeneity, out=np.zeros_like(excess), where=mixed.heterogeneity > 0),
-        new_family=StudentEstimate(value=mean.value, variance=mean.variance + mixed.tau2, df=np.full_like(mixed.tau2, df)),
+        new_family=mixed.new_unit([1.0]),
         partial=_partial(each, mixed, covariance=shared + np.eye(num_families) * noise[..., None, :]),
         mixed=mixed,
     )
 
 
 def _partial(each: np.ndarray, mixed: MixedFit, *, covariance: np.ndarray) -> StudentEstimate:
-    """The best linear unbiased predictions of the families' own values, with the variance of their errors, tau2 taken as known."""
+    """The best linear unbiased predictions of the families' own values, and the variance of their errors at this tau2."""
     identity = np.eye(each.shape[-1])
     tau2 = mixed.tau2[..., None, None]
     mean = np.repeat(mixed.weights, each.shape[-1], axis=-2)  # [..., F, F]: each line gives the mean

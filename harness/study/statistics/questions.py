@@ -5,11 +5,13 @@
     answer.reference, answer.target, answer.change, answer.left_out
     question.answer(with_more_seeds(found, 3), assumed=answer.assumed)      # what it would be with more, if estimates stayed
 
-A family answers if it has three sizes and reaches both sizes of the question; of several that do, the answer is pooled.
+A family answers if it has three sizes and reaches both sizes of the question.  Of several that do, the answer is their mean; a
+question of families at large takes them as a sample of these, and needs many to be decided.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from harness.study.statistics.evidence import Evidence
 from harness.study.statistics.hypotheses import ScaleClaim
 from harness.study.statistics.ladder import LadderFit, fit_ladder
 from harness.study.statistics.mixed_regression import Assumed, MixedFit
-from harness.study.statistics.pooling import Pooled, pool
+from harness.study.statistics.pooling import Pooled, mean_of_families, pool
 from harness.study.statistics.student import StudentEstimate
 from harness.study.statistics.verdicts import verdict_codes
 
@@ -32,7 +34,7 @@ class ScaleAnswer:
     left_out: Mapping[str, str]
     "Family -> why it does not answer."
     pooled: Mapping[str, Pooled]
-    "reference, target and change; empty where one family answers."
+    "reference, target and change of families at large, with their heterogeneity; empty where one family answers."
     reference: StudentEstimate
     target: StudentEstimate
     change: StudentEstimate
@@ -64,6 +66,8 @@ class ScaleQuestion:
     "Numbers of non-embedding parameters."
     margin: float
     "On the scale of the lifts."
+    families: Literal["these", "at_large"] = "these"
+    "Of which families the verdict speaks."
 
     def answer(self, found: Evidence, *, assumed: Mapping[str, Assumed] | None = None) -> ScaleAnswer:
         """The estimates; raises UserError if no family answers.  `assumed`: those of an earlier answer."""
@@ -84,14 +88,19 @@ class ScaleQuestion:
             "target": [line.vector(self.target) for line in lines.values()],
             "change": [line.vector(self.target) - line.vector(self.reference) for line in lines.values()],
         }
-        estimates, pooled = self._estimates(found, list(lines.values()), vectors, given)
+        pooled = self._pooled(found, list(lines.values()), vectors, given)
+        if self.families == "at_large" and not pooled:
+            raise UserError("one family says nothing of families at large", found=next(iter(lines)), expected="at least two")
+        if pooled and self.families == "at_large":
+            estimates = {name: one.mean for name, one in pooled.items()}
+        else:
+            estimates = {name: mean_of_families(found, list(lines.values()), own) for name, own in vectors.items()}
         return ScaleAnswer(lines=lines, left_out=left_out, pooled=pooled, margin=self.margin, **estimates)
 
     @staticmethod
-    def _estimates(
+    def _pooled(
         found: Evidence, lines: Sequence[LadderFit], vectors: Mapping[str, list[np.ndarray]], given: Mapping[str, Assumed]
-    ) -> tuple[dict[str, StudentEstimate], dict[str, Pooled]]:
+    ) -> dict[str, Pooled]:
         if len(lines) == 1:
-            return {name: lines[0].mixed.combination(own[0]) for name, own in vectors.items()}, {}
-        pooled = {name: pool(found, lines, own, assumed=given.get(f"pooled {name}")) for name, own in vectors.items()}
-        return {name: one.mean for name, one in pooled.items()}, pooled
+            return {}
+        return {name: pool(found, lines, own, assumed=given.get(f"pooled {name}")) for name, own in vectors.items()}

@@ -1,6 +1,6 @@
 """Ranks with intervals that hold for all at once.
 
-    rank_intervals(["mnli", "squad", "none"], differences, alpha=0.05)      # differences: StudentEstimate of [M, M], row minus column
+    rank_intervals(["mnli", "squad", "none"], differences, alpha=0.05)      # StudentEstimate of [M, M], row minus column
 
 A rank's interval counts who is shown to be better and who is shown to be worse, over all pairs by Holm's method: with probability
 1 - alpha every true rank lies in its interval (Mogstad, Romano, Shaikh and Wilhelm, 2024, Rev Econ Stud 91: 476).

@@ -1,7 +1,9 @@
-"""Whether a verdict rests on a choice: other scales, without degenerate seeds, without doubtful families; and what differs by design.
+"""Whether a verdict rests on a choice: other scales, without degenerate seeds, without some families; what differs by design.
 
 disagreements({"points": "persists", "logit": "shrinks", "without degenerate seeds": "undecided"}, main="points")
-confounds({"xlmr-base": {"method": "full"}, "xlmr-xxl": {"method": "lora"}}, families={"xlmr-base": "xlmr", "xlmr-xxl": "xlmr"})
+confounds({"base": {"method": "full"}, "xxl": {"method": "lora"}}, families={"base": "xlmr", "xxl": "xlmr"})
+
+A verdict that changes with such a choice is told beside the one that was fixed beforehand; it never takes its place.
 """
 
 from collections.abc import Mapping
@@ -41,7 +43,8 @@ def disagreements(verdicts: Mapping[str, str], *, main: str) -> list[Disagreemen
 def confounds(facts: Mapping[str, Mapping[str, str]], *, families: Mapping[str, str]) -> list[str]:
     """What differs between backbones beside their size, in words: within a family first, then between families.
 
-    facts: backbone -> {name: value}, e.g. method, learning rate at an edge of its grid, recipe, coverage; families: backbone -> family.
+    facts: backbone -> {name: value}, e.g. method, recipe, coverage, a learning rate at the edge of its grid;
+    families: backbone -> family.
     """
     names = list(dict.fromkeys(name for one in facts.values() for name in one))
     within, between = [], []

@@ -7,6 +7,7 @@
 Value, variance and df are arrays of one shape: a number for one study, [N] for many studies at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,12 +48,17 @@ class StudentEstimate:
         return np.sqrt(self.variance)
 
 
-def of_parts(value: Numbers, *, known: Numbers, estimated: Numbers, df: Numbers) -> StudentEstimate:
-    """An estimate whose variance is a known part and one estimated with `df` degrees of freedom.
+def satterthwaite(known: Numbers, estimated: Sequence[tuple[Numbers, Numbers]]) -> np.ndarray:
+    """The degrees of freedom of a sum of variances: one known, others (variance, df) estimated; infinite where these are 0.
 
-    Satterthwaite (1946), An approximate distribution of estimates of variance components: (a + b)^2 / (b^2 / df).
+    Satterthwaite (1946), An approximate distribution of estimates of variance components: (sum of v)^2 / (sum of v^2 / df).
     """
+    total = np.asarray(known + sum(variance for variance, _ in estimated), dtype=np.float64)
+    spread = np.asarray(sum(np.square(variance) / df for variance, df in estimated), dtype=np.float64)
+    return np.divide(total**2, spread, out=np.full_like(total, np.inf), where=spread > 0)
+
+
+def of_parts(value: Numbers, *, known: Numbers, estimated: Numbers, df: Numbers) -> StudentEstimate:
+    """An estimate whose variance is a known part and one estimated with `df` degrees of freedom."""
     known, estimated = np.asarray(known, dtype=np.float64), np.asarray(estimated, dtype=np.float64)
-    total = known + estimated
-    ratio = np.divide(total, estimated, out=np.full_like(total, np.inf), where=estimated > 0)
-    return StudentEstimate(value=value, variance=total, df=df * ratio**2)
+    return StudentEstimate(value=value, variance=known + estimated, df=satterthwaite(known, [(estimated, df)]))

@@ -1,6 +1,6 @@
 """A simulator of whole studies: families of backbones, languages, test items, seeds, under a given curve of lift against size.
 
-    world = World(families=(FamilyOfBackbones("a", (1e8, 1e9, 1e10)),), curve=linear(3.0, slope=-1.0, at=1e9))
+    world = StudyWorld(families=(FamilyOfBackbones("a", (1e8, 1e9, 1e10)),), curve=linear(3.0, slope=-1.0, at=1e9))
     study = draw_studies(world, 100, rng=generator("coverage", seed=0), num_draws=400)
     study.lifts, study.truth                     # GroupLifts with 100 studies in front, and what they estimate
 
@@ -56,7 +56,7 @@ class FamilyOfBackbones(NamedTuple):
     "A curve of its own."
 
 
-class TestSet(NamedTuple):
+class ItemSet(NamedTuple):
     """A set of test items, answered in one or several languages."""
 
     num_items: int
@@ -64,20 +64,22 @@ class TestSet(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class World:
+class StudyWorld:
     """The truth that studies are drawn from; standard deviations in points of score."""
 
     families: tuple[FamilyOfBackbones, ...]
     curve: Curve
-    test_sets: tuple[TestSet, ...] = (TestSet(1000, 3),)
+    test_sets: tuple[ItemSet, ...] = (ItemSet(1000, 3),)
     num_seeds: int = 3
+    family_sd: float = 0.0
+    "Of families around the curve, the same at all sizes."
     baseline: float = 60.0
     "Score of the baseline at 1e9 parameters."
     growth: float = 5.0
     "By which it grows a decade."
-    backbone_sd: float = 0.5
+    backbone_sd: float = 0.3
     "Of backbones around the curve."
-    seed_sd: float = 0.7
+    seed_sd: float = 0.5
     "Of the lift between seeds."
     item_sd: float = 1.0
     "Of difficulty, alike in all languages; in units of the chance part."
@@ -111,14 +113,16 @@ class World:
 class DrawnStudies:
     """Many studies of one world."""
 
-    world: World
+    world: StudyWorld
     lifts: GroupLifts
     "With an axis of studies in front."
     truth: np.ndarray
-    "[N, K]: the lift of each backbone, its deviation from the curve included, on the world's scale."
+    "[N, K]: the lift of each backbone, all deviations included, on the world's scale."
+    family_shifts: np.ndarray
+    "[N, F]: the points that each family lies off the curve."
 
 
-def draw_studies(world: World, num_studies: int, *, rng: np.random.Generator, num_draws: int = 400) -> DrawnStudies:
+def draw_studies(world: StudyWorld, num_studies: int, *, rng: np.random.Generator, num_draws: int = 400) -> DrawnStudies:
     """Draw studies and put their lifts on the world's scale."""
     counts = [draw_counts(rng, samples=num_draws, n=test.num_items) for test in world.test_sets]
     parts = [
@@ -133,12 +137,19 @@ def draw_studies(world: World, num_studies: int, *, rng: np.random.Generator, nu
         seeds=np.concatenate([part.lifts.seeds for part in parts]),
         draws=np.concatenate([part.lifts.draws for part in parts]),
     )
-    return DrawnStudies(world=world, lifts=lifts, truth=np.concatenate([part.truth for part in parts]))
+    return DrawnStudies(
+        world=world,
+        lifts=lifts,
+        truth=np.concatenate([part.truth for part in parts]),
+        family_shifts=np.concatenate([part.family_shifts for part in parts]),
+    )
 
 
-def _some_studies(world: World, num_studies: int, *, rng: np.random.Generator, counts: Sequence[np.ndarray]) -> DrawnStudies:
+def _some_studies(world: StudyWorld, num_studies: int, *, rng: np.random.Generator, counts: Sequence[np.ndarray]) -> DrawnStudies:
     num_backbones = len(world.ladder)
+    shifts = world.family_sd * rng.standard_normal((num_studies, len(world.families)))
     deviations = world.backbone_sd * rng.standard_normal((num_studies, num_backbones))
+    deviations += np.repeat(shifts, [len(family.sizes) for family in world.families], axis=1)
     lifts = world.expected_lifts() + deviations
     baselines = np.broadcast_to(world.baselines(), lifts.shape)
     expected = np.stack([baselines, baselines + lifts], axis=1)  # [N, A, K]
@@ -164,10 +175,10 @@ def _some_studies(world: World, num_studies: int, *, rng: np.random.Generator, c
     group = OutcomeGroup(kind="zero_shot", name="all targets", weights=equal_weights(cells, lambda cell: True))
     found = group_lifts(table, group, treated=ARMS[1], baseline=ARMS[0], scale=world.scale)
     truth = on_scale(world.scale, expected[:, 1], expected[:, 0])
-    return DrawnStudies(world=world, lifts=found, truth=truth)
+    return DrawnStudies(world=world, lifts=found, truth=truth, family_shifts=shifts + [family.shift for family in world.families])
 
 
-def _answers(world: World, test: TestSet, scores: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
+def _answers(world: StudyWorld, test: ItemSet, scores: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
     """Right (1) and wrong answers [N, A, K, C, S, n], float32, of arms whose expected scores are [N, A, K, S]."""
     num_studies, _, num_backbones, _ = scores.shape
 
