@@ -1,12 +1,13 @@
 """The flags that several commands share, and what they become.
 
-add_request_arguments(parser); request = request_of(args); machine = machine_of(args, catalog, place_of(args))
+add_request_arguments(parser); requests = requests_of(args); machine = machine_of(args, catalog, place_of(args))
 """
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.api.errors import UserError, collecting, raise_all
@@ -69,7 +70,9 @@ def add_request_arguments(parser: argparse.ArgumentParser) -> None:
     add_catalog_arguments(parser)
     add_trust_argument(parser)
     parser.add_argument(
-        "--model", required=True, help="preset (see `ls models`), hub id, or local folder; oracle, random and constant are fakes"
+        "--model",
+        required=True,
+        help="presets (see `ls models`), hub ids or local folders, separated by commas; oracle, random and constant are fakes",
     )
     parser.add_argument(
         "--model_args",
@@ -137,11 +140,12 @@ def catalog_of(args: argparse.Namespace) -> Catalog:
     return catalog
 
 
-def print_remarks(catalog: Catalog, plan: Plan) -> None:
+def print_remarks(catalog: Catalog, plans: Sequence[Plan]) -> None:
     """Print on stderr which names mean two things, and what of the request was not taken at its word."""
     doubled = catalog.lm_eval.index.remarks
     more = [f"... and {len(doubled) - MAX_REMARKS} more"] if len(doubled) > MAX_REMARKS else []
-    for remark in (*catalog.remarks, *doubled[:MAX_REMARKS], *more, *plan.remarks):
+    of_plans = dict.fromkeys(remark for plan in plans for remark in plan.remarks)
+    for remark in (*catalog.remarks, *doubled[:MAX_REMARKS], *more, *of_plans):
         say(f"note: {remark}")
 
 
@@ -159,13 +163,13 @@ def place_of(args: argparse.Namespace, *, runs: Sequence[Path] = ()) -> DataPlac
     return DataPlace.resolve(data_dir, trust_task_code=args.trust_task_code, allowed=allowed_of(args))
 
 
-def request_of(args: argparse.Namespace) -> RunRequest:
-    """What is asked for; raises UserError for seeds that are no numbers."""
+def requests_of(args: argparse.Namespace) -> list[RunRequest]:
+    """What is asked for, a request a model; raises UserError for seeds that are no numbers."""
     try:
         seeds = tuple(dict.fromkeys(int(part) for part in args.seeds.split(",")))
     except ValueError as error:
         raise UserError("seeds are whole numbers", where="--seeds", expected="e.g. 1,2,3", found=args.seeds) from error
-    return RunRequest(
+    request = RunRequest(
         model=args.model,
         model_args=args.model_args,
         tasks=args.tasks,
@@ -179,6 +183,12 @@ def request_of(args: argparse.Namespace) -> RunRequest:
         route=args.route,
         prompt_args=args.prompt_args,
     )
+    return [replace(request, model=name) for name in models_of(args.model)]
+
+
+def models_of(text: str) -> list[str]:
+    """The models of --model, each once: several are separated by commas, which the name of a folder may hold as well."""
+    return [text] if Path(text).exists() else list(dict.fromkeys(comma_separated(text))) or [text]
 
 
 def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> Machine:
@@ -201,18 +211,22 @@ def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> 
     )
 
 
-def plan_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> tuple[Plan, Machine]:
-    """What is asked for, and where it is to run; raises every mistake of both at once."""
+def plans_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> tuple[list[Plan], Machine]:
+    """What is asked for, a plan a model, and where it is to run; raises every mistake of all at once."""
     errors: list[UserError] = []
-    machine = plan = None
+    machine = None
+    requests: list[RunRequest] = []
+    plans: list[Plan] = []
     with collecting(errors):
         machine = machine_of(args, catalog, place)
     with collecting(errors):
-        plan = make_plan(request_of(args), catalog=catalog, place=place)
-    raise_all(errors)
-    assert plan is not None
+        requests = requests_of(args)
+    for request in requests:
+        with collecting(errors):
+            plans.append(make_plan(request, catalog=catalog, place=place))
+    raise_all(list({str(error): error for error in errors}.values()))
     assert machine is not None
-    return plan, machine
+    return plans, machine
 
 
 def comma_separated(text: str) -> list[str]:

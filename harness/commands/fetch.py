@@ -6,7 +6,7 @@ python run_eval.py fetch --tasks xnli --languages de,sw            # data only
 
 import argparse
 
-from harness.commands._arguments import add_catalog_arguments, catalog_of, comma_separated, out, place_of
+from harness.commands._arguments import add_catalog_arguments, catalog_of, comma_separated, models_of, out, place_of
 from harness.data.fetch import BackboneItem, DatasetItem, dataset_items, fetch
 from harness.planning.backbone.resolve import resolve
 from harness.planning.intermediate import NO_INTERMEDIATE, parse_settings
@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     folders = {spec.task: str(catalog.folder("task", file_of(spec.task))) for spec in specs}
     langs = comma_separated(args.languages) or None
     items: list[DatasetItem | BackboneItem] = [*dataset_items(specs, langs=langs, task_folders=folders)]
-    if args.model:
-        backbone = resolve(args.model, args.model_args, catalog=catalog, use_own_head=False)
+    for model in models_of(args.model) if args.model else ():
+        backbone = resolve(model, args.model_args, catalog=catalog, use_own_head=False)
         if backbone.knobs.path is not None:
             items.append(BackboneItem(path=backbone.knobs.path, revision=backbone.knobs.revision))
     outcomes = fetch(items, place=place_of(args), say=out)

@@ -8,13 +8,14 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.api.errors import UserError
 from harness.commands._arguments import (
     add_machine_arguments,
     add_request_arguments,
     catalog_of,
     out,
     place_of,
-    plan_of,
+    plans_of,
     print_remarks,
     say,
 )
@@ -24,6 +25,7 @@ from harness.planning.costs import Estimate, estimate
 from harness.planning.data_mistakes import data_mistakes
 from harness.planning.plan import Plan
 from harness.runtime.engines import DEFAULT
+from harness.runtime.machine import Machine
 from harness.runtime.outputs import output_folder
 from harness.runtime.stages import AnyStage, finished_stages
 
@@ -43,10 +45,24 @@ def run(args: argparse.Namespace) -> int:
     root = output_folder(args.output_path, where="--output_path")
     catalog = catalog_of(args)
     place = place_of(args, runs=[root])
-    plan, machine = plan_of(args, catalog, place)
-    print_remarks(catalog, plan)
-    numbers = estimate(plan, root=root, machine=machine)
+    plans, machine = plans_of(args, catalog, place)
+    print_remarks(catalog, plans)
     done = finished_stages(root)
+    mistakes: dict[str, UserError] = {}
+    for plan in plans:
+        out(_page(plan, root=root, machine=machine, done=done) + ("\n" if plan is not plans[-1] else ""))
+        mistakes |= {str(mistake): mistake for mistake in data_mistakes(plan, machine=machine)}
+    for text in mistakes:
+        say(text)
+    if mistakes:
+        say(f"wrong rows: {num_wrong(list(mistakes.values()))} (`run` does all that does not need them)")
+        return 2
+    return 1 if any(cell.missing for plan in plans for cell in plan.cells) else 0
+
+
+def _page(plan: Plan, *, root: Path, machine: Machine, done: set[str]) -> str:
+    """What is planned for one model."""
+    numbers = estimate(plan, root=root, machine=machine)
     parts = [
         _title(plan, root),
         _trainings(plan, numbers, done),
@@ -56,14 +72,7 @@ def run(args: argparse.Namespace) -> int:
         "\n".join([*_mixtures(plan, numbers), *_remarks(plan), *numbers.notes]),
         "\n".join(plan.missing()),
     ]
-    out("\n\n".join(part for part in parts if part))
-    mistakes = data_mistakes(plan, machine=machine)
-    for mistake in mistakes:
-        say(str(mistake))
-    if mistakes:
-        say(f"wrong rows: {num_wrong(mistakes)} (`run` does all that does not need them)")
-        return 2
-    return 1 if any(cell.missing for cell in plan.cells) else 0
+    return "\n\n".join(part for part in parts if part)
 
 
 def _title(plan: Plan, root: Path) -> str:

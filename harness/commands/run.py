@@ -8,7 +8,7 @@ Everything finished is kept below --output_path and never made again; the same c
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.commands import plan as plan_command
 from harness.commands._arguments import (
@@ -17,10 +17,11 @@ from harness.commands._arguments import (
     catalog_of,
     out,
     place_of,
-    plan_of,
+    plans_of,
     print_remarks,
     say,
 )
+from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.overlaps import find_overlaps
 from harness.planning.plan import Plan, make_plan
@@ -65,12 +66,41 @@ def run(args: argparse.Namespace) -> int:
     references = named_references(args.references)
     catalog = catalog_of(args)
     place = place_of(args, runs=[root])
-    plan, machine = plan_of(args, catalog, place)
-    print_remarks(catalog, plan)
+    plans, machine = plans_of(args, catalog, place)
+    print_remarks(catalog, plans)
     if is_first():
         make_output_folder(root, where="--output_path")
         sweep_stale(root)
         sweep_stale(root / "requests")
+    ends = [_run_model(plan, args, catalog=catalog, place=place, machine=machine) for plan in plans]
+    if not is_first():
+        return 0
+    if not any(end.has_scores for end in ends):
+        return 1
+    from harness.report.board.board import build_board, write_board
+    from harness.report.board.markdown import markdown
+    from harness.report.board.notes import stand_ins
+
+    board = build_board([root], requests=[end.request.name for end in ends], references=references)
+    write_board(board, root / "leaderboard.json")
+    out(markdown(board))
+    for text in stand_ins(board):
+        say(f"note: {text}")
+    say(f"board: {root / 'leaderboard.json'}{_of_others(root, own=len(ends))}")
+    return 0 if all(end.is_complete for end in ends) else 1
+
+
+class _End(NamedTuple):
+    """What became of the request for one model."""
+
+    request: Path
+    has_scores: bool
+    is_complete: bool
+
+
+def _run_model(plan: Plan, args: argparse.Namespace, *, catalog: Catalog, place: DataPlace, machine: Machine) -> _End:
+    """All stages of one model; degenerate seeds again with others, if that is asked for."""
+    root = Path(args.output_path)
     replaced: list[dict[str, object]] = []
     while True:
         report, request = _execute(plan, args, catalog=catalog, machine=machine, replaced=replaced)
@@ -83,25 +113,14 @@ def run(args: argparse.Namespace) -> int:
             say(f"{len(found)} degenerate runs: again with other seeds")
             request.unlink()
         plan = make_plan(again, catalog=catalog, place=place)
+    has_scores = any(cell.score and cell.score.is_done(root) for cell in plan.cells)
     if not is_first():
-        return 0
+        return _End(request, has_scores, is_complete=True)
     overlaps = find_overlaps(plan, root=root, machine=machine)
     failures = [(stage.name, error) for stage, error in report.failed]
     write_request(plan, catalog=catalog, root=root, overlaps=overlaps, failures=failures, replaced=replaced, is_end=True)
     blocked = _tell(plan, report)
-    if not any(cell.score and cell.score.is_done(root) for cell in plan.cells):
-        return 1
-    from harness.report.board.board import build_board, write_board
-    from harness.report.board.markdown import markdown
-    from harness.report.board.notes import stand_ins
-
-    board = build_board([root], requests=[request.name], references=references)
-    write_board(board, root / "leaderboard.json")
-    out(markdown(board))
-    for text in stand_ins(board):
-        say(f"note: {text}")
-    say(f"board: {root / 'leaderboard.json'}{_of_others(root)}")
-    return 1 if report.failed or report.not_run or blocked else 0
+    return _End(request, has_scores, is_complete=not (report.failed or report.not_run or blocked))
 
 
 def _execute(
@@ -117,16 +136,17 @@ def _execute(
     if is_first():
         todo = [stage for stage in plan.stages if not stage.is_done(root)]
         done = len(plan.stages) - len(todo)
-        say(f"{len(plan.cells)} scores, {len(plan.stages)} stages: {done} done, {len(todo)} to do, in {root}")
+        counts = f"{len(plan.cells)} scores, {len(plan.stages)} stages"
+        say(f"{plan.backbone.name}: {counts}: {done} done, {len(todo)} to do, in {root}")
         request = write_request(plan, catalog=catalog, root=root, replaced=replaced)
     from harness.executors.local import execute  # imports torch
 
     return execute(plan.stages, root=root, machine=machine, verify=args.verify), request
 
 
-def _of_others(root: Path) -> str:
-    """That the board is of this command alone, where the folder holds other requests."""
-    number = len(list((root / "requests").glob("*.json"))) - 1
+def _of_others(root: Path, *, own: int) -> str:
+    """That the board is of this command's own requests, where the folder holds others."""
+    number = len(list((root / "requests").glob("*.json"))) - own
     return f" (of this command; `leaderboard {root}` has those of {number} more)" if number else ""
 
 
@@ -146,9 +166,9 @@ def _replacement(run: DegenerateRun, plan: Plan, again: RunRequest | None) -> di
 
 def _tell(plan: Plan, report: "Report") -> list[str]:
     """Say on stderr what was not done and why; returns the reasons of blocked cells."""
-    missing, mistakes = plan.missing(), [str(error) for error in plan.wrong()]
-    for stage, wrong in report.made_again:
-        say(f"made again: {stage.name} ({wrong})")
+    missing, wrong = plan.missing(), [str(error) for error in plan.wrong()]
+    for stage, fault in report.made_again:
+        say(f"made again: {stage.name} ({fault})")
     for reason in missing:
         say(f"missing: {reason}")
     for reason in mistakes:
