@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from harness.api.errors import UserError, raise_all
+from harness.api.escaping import visible
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.intermediate import NO_INTERMEDIATE
@@ -182,10 +183,10 @@ def comma_separated(text: str) -> list[str]:
 
 def say(text: str) -> None:
     """A line of progress on stderr."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(visible(text, tabs=True) + "\n")
     sys.stderr.flush()
 
 
 def out(text: str) -> None:
     """A result on stdout."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(visible(text, tabs=True) + "\n")
