@@ -132,9 +132,11 @@ def print_remarks(catalog: Catalog) -> None:
         say(f"note: {remark}")
 
 
-def place_of(args: argparse.Namespace) -> DataPlace:
-    """Where data are looked for."""
-    return DataPlace.resolve(args.data_dir, trust_task_code=args.trust_task_code, allowed=allowed_of(args))
+def place_of(args: argparse.Namespace, *also: Path) -> DataPlace:
+    """Where data are looked for; task files read from what the user has named, `also` included."""
+    named = [*(Path(place) for place in args.include_path), *also]
+    folders = [(place.parent if place.is_file() else place).absolute() for place in named]
+    return DataPlace.resolve(args.data_dir, trust_task_code=args.trust_task_code, allowed=[*folders, *allowed_of(args)])
 
 
 def request_of(args: argparse.Namespace) -> RunRequest:
