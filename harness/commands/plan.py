@@ -20,6 +20,7 @@ from harness.commands._arguments import (
     say,
 )
 from harness.commands._table import table
+from harness.planning.choice_beginnings import beginnings_of_choices
 from harness.planning.costs import Estimate, estimate
 from harness.planning.data_mistakes import data_mistakes
 from harness.planning.plan import Plan, make_plan
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         _hyper_parameters(plan),
         _predictions(plan, numbers, done),
         _stages(plan, done),
-        "\n".join([*_mixtures(plan, numbers), *_remarks(plan), *numbers.notes]),
+        "\n".join([*_mixtures(plan, numbers), *_remarks(plan), *beginnings_of_choices(plan, machine=machine), *numbers.notes]),
         "\n".join(plan.missing()),
     ]
     out("\n\n".join(part for part in parts if part))
