@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from harness.api.errors import OutputFailed, UserError, did_you_mean
+from harness.api.escaping import visible
 from harness.api.registry import COMMANDS
 from harness.runtime.interruption import Interrupted, ending_signals
 from harness.runtime.processes import is_first
@@ -42,7 +43,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one message and leave with code 2."""
-        print(f"{self.prog}: error: {message}\n  all flags: {self.prog} --help", file=sys.stderr)
+        print(f"{self.prog}: error: {visible(message, tabs=True)}\n  all flags: {self.prog} --help", file=sys.stderr)
         raise SystemExit(2)
 
 
@@ -97,7 +98,7 @@ def run_command(arguments: Sequence[str]) -> int:
             code: int = parsed.run(parsed)
             return code
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error), tabs=True)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         by = interrupt.by if isinstance(interrupt, Interrupted) else signal.SIGINT

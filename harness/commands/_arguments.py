@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.api.errors import UserError, collecting, raise_all
+from harness.api.escaping import visible
 from harness.api.hardware import check_device
-from harness.api.printing import printable
 from harness.data.locations import DATA_DIR_VARIABLE, DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.intermediate import NO_INTERMEDIATE
@@ -149,8 +149,11 @@ def print_remarks(catalog: Catalog, plans: Sequence[Plan]) -> None:
         say(f"note: {remark}")
 
 
-def place_of(args: argparse.Namespace, *, runs: Sequence[Path] = ()) -> DataPlace:
-    """Where data are looked for; where nothing is said, as the newest command in the folders `runs` had it."""
+def place_of(args: argparse.Namespace, *also: Path, runs: Sequence[Path] = ()) -> DataPlace:
+    """Where data are looked for; where nothing is said, as the newest command in the folders `runs` had it.
+
+    Task files read from what the user has named, `also` included.
+    """
     data_dir = args.data_dir
     if data_dir is None and not os.environ.get(DATA_DIR_VARIABLE) and (found := remembered_data_dir(runs)):
         if found.is_dir():
@@ -160,7 +163,9 @@ def place_of(args: argparse.Namespace, *, runs: Sequence[Path] = ()) -> DataPlac
             note = f"the --data_dir of the newest command in this folder, {found}, is gone: give --data_dir if it has moved"
         if is_first():
             say(f"note: {note}")
-    return DataPlace.resolve(data_dir, trust_task_code=args.trust_task_code, allowed=allowed_of(args))
+    named = [*(Path(place) for place in args.include_path), *also]
+    folders = [(place.parent if place.is_file() else place).absolute() for place in named]
+    return DataPlace.resolve(data_dir, trust_task_code=args.trust_task_code, allowed=[*folders, *allowed_of(args)])
 
 
 def requests_of(args: argparse.Namespace) -> list[RunRequest]:
@@ -236,10 +241,10 @@ def comma_separated(text: str) -> list[str]:
 
 def say(text: str) -> None:
     """A line of progress on stderr."""
-    sys.stderr.write(printable(text) + "\n")
+    sys.stderr.write(visible(text, tabs=True) + "\n")
     sys.stderr.flush()
 
 
 def out(text: str) -> None:
     """A result on stdout."""
-    sys.stdout.write(printable(text) + "\n")
+    sys.stdout.write(visible(text, tabs=True) + "\n")

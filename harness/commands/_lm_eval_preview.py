@@ -54,9 +54,16 @@ def first_prompts(entry: Entry[TaskSpec], *, catalog: Catalog, place: DataPlace)
     module: Any = TASK_TYPES.load(entry.spec.type)
     prompt_args = prompt_of(entry.spec, PromptArgs())
     route = module.prompt_route(task=entry.spec, prompt_args=prompt_args, pool=shown, machine=machine, max_positions=None)
-    yield from (PreviewLine(f"doubt: {doubt}", doubt.splitlines()[0]) for doubt in _doubts(entry, rows))
+    doubts = [*_doubts(entry, rows), *(_placed(entry, doubt) for doubt in route.doubts(rows, task=entry.spec))]
+    yield from (PreviewLine(f"doubt: {doubt}", doubt.splitlines()[0]) for doubt in doubts)
     for example in rows[:ROWS]:
         yield from map(PreviewLine, _prompts_of(entry.spec, example, route))
+
+
+def _placed(entry: Entry[TaskSpec], doubt: str) -> str:
+    """A doubt with the file and line of the key that it begins with."""
+    key, _, rest = doubt.partition(": ")
+    return f"{entry.document.where((key,))}: {rest}" if key in entry.document.values else doubt
 
 
 def _no_prompts(reason: object) -> PreviewLine:

@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from harness.api.escaping import visible
+
 
 def on_one_line(value: Any) -> str:
     """A value on one line, as it is: JSON."""
@@ -22,6 +24,7 @@ def width(text: str) -> int:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, cut: bool = True) -> str:
     """Left-aligned columns; lines are cut to the terminal's width, unless `cut` is off."""
+    rows = [[visible(cell.replace("\n", "\\n")) for cell in row] for row in rows]
     columns = list(zip(header, *rows, strict=True))
     widths = [max(map(width, column)) for column in columns]
     limit = shutil.get_terminal_size((160, 50)).columns

@@ -21,6 +21,7 @@ from harness.commands._arguments import (
 )
 from harness.commands._table import table
 from harness.data.row_errors import num_wrong
+from harness.planning.choice_beginnings import beginnings_of_choices
 from harness.planning.costs import Estimate, estimate
 from harness.planning.data_mistakes import data_mistakes
 from harness.planning.plan import Plan
@@ -69,7 +70,7 @@ def _page(plan: Plan, *, root: Path, machine: Machine, done: set[str]) -> str:
         _hyper_parameters(plan),
         _predictions(plan, numbers, done),
         _stages(plan, done),
-        "\n".join([*_mixtures(plan, numbers), *_remarks(plan), *numbers.notes]),
+        "\n".join([*_mixtures(plan, numbers), *_remarks(plan), *beginnings_of_choices(plan, machine=machine), *numbers.notes]),
         "\n".join(plan.missing()),
     ]
     return "\n\n".join(part for part in parts if part)

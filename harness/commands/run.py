@@ -166,7 +166,7 @@ def _replacement(run: DegenerateRun, plan: Plan, again: RunRequest | None) -> di
 
 def _tell(plan: Plan, report: "Report") -> list[str]:
     """Say on stderr what was not done and why; returns the reasons of blocked cells."""
-    missing, wrong = plan.missing(), [str(error) for error in plan.wrong()]
+    missing, mistakes = plan.missing(), [str(error) for error in plan.wrong()]
     for stage, fault in report.made_again:
         say(f"made again: {stage.name} ({fault})")
     for reason in missing:

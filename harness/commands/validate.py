@@ -10,16 +10,22 @@ sources.
 
 import argparse
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from harness.api.errors import MissingData, UserError, collecting, did_you_mean
+from harness.api.registry import TASK_TYPES
 from harness.commands._arguments import add_catalog_arguments, add_trust_argument, allowed_of, comma_separated, out, place_of, say
+from harness.data.field_mapping import field_doubts
 from harness.data.languages import language
+from harness.data.locations import DataPlace
+from harness.data.rows import load_rows
 from harness.planning.catalog.catalog import KINDS, Catalog, Entry
 from harness.planning.catalog.lm_eval_files.conversion import PREFIX
 from harness.specs.portable import Split
 from harness.specs.task import TaskSpec
+from harness.task_types.prompting.prompt_checks import prompt_doubts
 
 HELP = "check YAML files and render real rows; every error at once"
 ROWS = 3
@@ -36,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--languages", default="", help="languages whose rows are read (default: all of local files, else the first of each task)"
     )
+    parser.add_argument("--model", help="also tokenise the rows as this model would be trained and asked on them")
+    parser.add_argument("--model_args", default="", metavar="K=V,...", help="as for run")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,7 +102,7 @@ def _lm_eval_mistakes(kind: str, name: str, args: argparse.Namespace, catalog: C
         return []
     from harness.commands._lm_eval_preview import mistakes_in_rows
 
-    return mistakes_in_rows(catalog.task(name), catalog=catalog, place=place_of(args), say=say)
+    return mistakes_in_rows(catalog.task(name), catalog=catalog, place=_place(args), say=say)
 
 
 def _render(entry: Entry[TaskSpec], args: argparse.Namespace, catalog: Catalog) -> list[UserError]:
@@ -125,7 +133,7 @@ def _rendered_split(entry: Entry[TaskSpec], split: Split, args: argparse.Namespa
     errors: list[UserError] = []
     missing: list[tuple[str, MissingData]] = []
     for lang in langs:
-        place, folder = place_of(args), catalog.folder("task", spec.task)
+        place, folder = _place(args), catalog.folder("task", spec.task)
         wrong: list[UserError] = []
         with collecting(wrong):
             found = load_examples(spec, split=split, langs=[lang], place=place, task_folder=folder)
@@ -139,6 +147,7 @@ def _rendered_split(entry: Entry[TaskSpec], split: Split, args: argparse.Namespa
         out(f"{spec.task} {split} {lang}: {counts}, {found.fingerprint}, {found.origin}")
         for example in found.examples[:ROWS]:
             out(f"  {_shown(example)}")
+        errors += _doubts(entry, split, found.examples, args, catalog)
     is_mistake = is_local and (len(missing) < len(langs) or (args.path is not None and not spec.obtain))
     for lang, gap in missing:
         if is_mistake and not gap.fetchable:
@@ -146,6 +155,40 @@ def _rendered_split(entry: Entry[TaskSpec], split: Split, args: argparse.Namespa
         else:
             say(f"{spec.task} {split} {lang}: no rows here ({str(gap).splitlines()[0]})")
     return errors
+
+
+def _doubts(
+    entry: Entry[TaskSpec], split: Split, examples: Sequence[Any], args: argparse.Namespace, catalog: Catalog
+) -> list[UserError]:
+    """Say what of the templates is hardly meant, and what a tokenizer makes of the rows; what a model cannot take is an error."""
+    spec, where = entry.spec, entry.document.where(("data", split))
+    source = getattr(spec.data, split)[0]
+    rows = load_rows(source, lang=examples[0].lang, place=_place(args), task=spec.task, task_folder=entry.document.path.parent)
+    kind = TASK_TYPES.load(spec.type)
+    for doubt in (*field_doubts(spec.fields, rows.rows[0]), *prompt_doubts(spec, example=kind.Example)):
+        key, _, rest = doubt.partition(": ")
+        remark(f"warning: {entry.document.where(tuple(key.split('.')))}: {rest}")
+    if not args.model:
+        return []
+    from harness.commands._token_preview import tokens_of
+
+    seen = tokens_of(entry, split, examples, model=args.model, model_args=args.model_args, catalog=catalog)
+    for line in seen.lines:
+        out(f"  {line}")
+    for warning in seen.warnings:
+        say(f"warning: {spec.task} {split} {examples[0].lang}: {warning}")
+    return [error.at(f"{where}: {error.where}") for error in seen.errors]
+
+
+@cache
+def remark(text: str) -> None:
+    """Say something once."""
+    say(text)
+
+
+def _place(args: argparse.Namespace) -> DataPlace:
+    """Where data are looked for: in the folder that is checked as well."""
+    return place_of(args, *([args.path] if args.path else []))
 
 
 def _unknown_languages(args: argparse.Namespace, specs: Sequence[TaskSpec]) -> list[UserError]:

@@ -24,6 +24,7 @@ from harness.data.label_names import class_name
 from harness.data.locations import DataPlace
 from harness.data.row_errors import SHOWN, RowErrors
 from harness.data.rows import Rows, fingerprint, load_rows, mentions_languages
+from harness.data.template_lines import written_at
 from harness.specs.portable import Split
 from harness.specs.task import Source, TaskSpec
 
@@ -127,7 +128,7 @@ def _parts(
             built = module.documents(rows, task=task, lang=lang, errors=errors, **how)
         else:
             prefix = f"{number}." if len(sources) > 1 else ""
-            built = _build(task, rows, lang=lang, build=module.build, id_prefix=prefix, errors=errors)
+            built = _build(task, rows, lang=lang, build=module.build, id_prefix=prefix, folder=task_folder, errors=errors)
         yield _Part(rows, built)
 
 
@@ -203,7 +204,14 @@ def _sources(task: TaskSpec, split: Split, langs: Sequence[str]) -> Sequence[Sou
 
 
 def _build(
-    task: TaskSpec, rows: Rows, *, lang: str, build: Callable[..., Example | None], id_prefix: str, errors: RowErrors
+    task: TaskSpec,
+    rows: Rows,
+    *,
+    lang: str,
+    build: Callable[..., Example | None],
+    id_prefix: str,
+    folder: str | Path | None,
+    errors: RowErrors,
 ) -> list[Example | None]:
     """An Example per row, None for dropped ones and those that are wrong."""
     mapped = compile_fields(task.fields)
@@ -222,7 +230,7 @@ def _build(
         except _Dropped:
             pass
         except UserError as error:
-            errors.add(error, place=rows.place_of(number), where=where)
+            errors.add(error, place=rows.place_of(number), where=written_at(error, task, folder, below="fields") + where)
         built.append(example)
     return built
 

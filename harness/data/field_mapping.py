@@ -10,11 +10,11 @@ Templates are sandboxed, limited and compiled once; a name that is no column is 
 that a template writes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from harness.api.errors import UserError, did_you_mean
-from harness.data.templates.compiled import OWN, CompiledTemplate, check_template, compile_template
+from harness.data.templates.compiled import OWN, CompiledTemplate, braces_doubt, check_template, compile_template, single_braces
 from harness.data.templates.compiled import names_in as template_names
 from harness.specs.task import FieldSource, Template
 
@@ -47,6 +47,16 @@ def check_fields(value: FieldSource, field: str) -> None:
         check_template(value.template, OWN, what=what)
     for one in value if isinstance(value, tuple) else ():
         check_fields(one, field)
+
+
+def field_doubts(fields: Mapping[str, FieldSource], columns: Collection[str]) -> list[str]:
+    """Columns that the templates of some fields have in single braces."""
+    doubts = []
+    for field, value in fields.items():
+        templates = [one.template for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Template)]
+        found = list(dict.fromkeys(name for text in templates for name in single_braces(text, {*columns, ITEM})))
+        doubts += [f"fields.{field}: {braces_doubt(found)}"] if found else []
+    return doubts
 
 
 def column_of(value: FieldSource) -> str | None:

@@ -18,6 +18,7 @@ from harness.api.registry import TASK_TYPES
 from harness.data.examples import Split, load_examples, places_of
 from harness.data.locations import DataPlace
 from harness.data.row_errors import RowErrors
+from harness.data.template_lines import written_at
 from harness.data.values import READING
 from harness.planning.plan import Plan
 from harness.runtime.arguments import InitArguments, PredictArguments, SplitRows, TrainArguments, file_of
@@ -111,7 +112,8 @@ def check_wording(
         errors = RowErrors()
         places = places_of(spec, list(wrong), split=split, lang=lang, place=place, task_folder=task_folder)
         for mistake, row_place in zip(wrong.values(), places, strict=True):
-            errors.add(_of_prompt(mistake), place=row_place, where=f"task '{spec.task}', language {lang}")
+            where = written_at(mistake, spec, task_folder, below="prompt") + f"task '{spec.task}', language {lang}"
+            errors.add(_of_prompt(mistake), place=row_place, where=where)
         errors.raise_any()
 
 

@@ -129,6 +129,9 @@ class Cell:
         check_ids(found, num_embeddings=self.num_embeddings, tokenizer=self.tokenizer, where=where)
         if self.reads_words:
             check_english(self.examples, kind=self.kind, tokenizer=self.tokenizer, where=where)
+        if self.args.prompt is not None:
+            for doubt in self.module.doubts(self.examples, task=self.spec):
+                warn(f"task '{self.spec.task}', {doubt}")
         for pair in self._beginnings(found):
             share = "" if pair.examples == len(self.examples) else f" in {pair.examples:,} examples"
             text = f"{pair.longer} can never be chosen{share}, for {pair.shorter} is how it begins"

@@ -22,7 +22,7 @@ FLAGS = {
     "plan": TRUST | REQUEST | MACHINE,
     "ls": CATALOG,
     "show": TRUST | CATALOG | {"--model", "--model_args", "--recipe", "--prompt_args", "--languages"},
-    "validate": TRUST | CATALOG | {"--specs_only", "--languages"},
+    "validate": TRUST | CATALOG | {"--specs_only", "--languages", "--model", "--model_args"},
     "fetch": CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--languages"},
     "leaderboard": {"--output", "--by", "--references", "--older"},
     "clean": {"--tasks", "--languages", "--older", "--yes"},

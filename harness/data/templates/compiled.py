@@ -9,7 +9,8 @@ Templates that can only write what they are given are not counted while they ren
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,6 +25,7 @@ from harness.data.templates.regular_expressions import substitute
 
 MAX_SOURCE = 200_000
 "Characters of a template."
+_BRACES = re.compile(r"(?<!\{)\{\s*([^\W\d]\w*)\s*\}(?!\})")
 STANDS_ALONE = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
 
@@ -171,3 +173,18 @@ def check_template(source: str, dialect: Dialect, *, what: str) -> None:
     """Raise UserError for what is no Jinja2, and for a template without a name of a column that fails whatever the row is."""
     if not names_in(source, dialect):
         compile_template(source, dialect).render({}, what=what)
+
+
+def single_braces(source: str, names: Collection[str]) -> list[str]:
+    """The names that a template has in single braces, which write themselves; [] for what is no Jinja2."""
+    try:
+        texts = [node.data for node in parse_template(source, LM_EVAL).find_all(nodes.TemplateData)]
+    except UserError:
+        return []
+    return list(dict.fromkeys(name for text in texts for name in _BRACES.findall(text) if name in names))
+
+
+def braces_doubt(found: Sequence[str]) -> str:
+    """What is said of names in single braces."""
+    named = ", ".join(f"{{{name}}}" for name in found)
+    return f"{named}: single braces write themselves; the value of a column stands in double ones, {{{{ {found[0]} }}}}"

@@ -15,7 +15,8 @@ from harness.api.protocols import Json
 from harness.report.board.lifts import ScoredCell
 from harness.report.record.schema import RequestedModel, RequestedTask
 from harness.scoring.bootstrap import ROUNDING
-from harness.scoring.score import IDS, read_stats, score_table
+from harness.scoring.score import IDS, score_table
+from harness.scoring.score_files import read_stats
 
 ORACLE = "oracle"
 "Name of the fake that answers with the gold."

@@ -6,6 +6,7 @@ print(markdown(board, by=["family", "covered"]))        # with means over famili
 
 from collections.abc import Mapping, Sequence
 
+from harness.api.escaping import markdown_texts
 from harness.api.protocols import Json
 from harness.report.board.intermediates import intermediate_section
 from harness.report.board.language_groups import language_group_sections
@@ -50,6 +51,7 @@ def markdown(board: Mapping[str, Json], *, by: Sequence[str] = (), older: bool =
     `by` names groupings of languages (family, script, word_order, covered) to show the means of; `older` also shows the scores
     of older requests, in whose place others stand.
     """
+    board = markdown_texts(board)
     lines = Lines(board)
     parts = ["# Leaderboard"]
     if board["synthetic"]:

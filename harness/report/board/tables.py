@@ -4,11 +4,13 @@ in_blocks([Column("model", ["xlmr"], left=True)], [Column("xnli", ["74.0 ±1.2"]
 folded([Column("", ["de", "sw", ...], left=True), Column("none", [...])])                    # several lists side by side
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH = 160
 "Characters of a line."
+_BAR = re.compile(r"(?<!\\)\|")
 LEAST_ROWS = 10
 "A list is not folded below this length."
 
@@ -68,7 +70,8 @@ def total_width(columns: Sequence[Column]) -> int:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """A finished text in a cell; one that was escaped as Markdown stays as it is."""
+    return _BAR.sub(r"\\|", text).replace("\n", " ")
 
 
 def _padded(text: str, column: Column) -> str:

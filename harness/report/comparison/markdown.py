@@ -5,6 +5,7 @@ print(markdown(compare(*find_systems(["runs/x"]))))
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from harness.api.escaping import markdown_texts
 from harness.api.protocols import Json
 from harness.report.board.markdown import SYNTHETIC
 from harness.report.board.number_format import INCOMPLETE, NOTHING, PARTIAL, SAME, STAND_IN, bracketed, signed
@@ -20,6 +21,7 @@ _FIELDS = ("model", "intermediate", "recipe", "limit", "route")
 
 def markdown(document: Mapping[str, Json]) -> str:
     """The whole page; lines fit 160 columns."""
+    document = markdown_texts(document)
     parts = ["# Comparison"]
     if document["synthetic"]:
         parts.append(SYNTHETIC)

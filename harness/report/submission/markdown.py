@@ -1,5 +1,6 @@
 """Markdown of what was exported and of what was scored: `exported(export)`, `scored(scores)`."""
 
+from harness.api.escaping import markdown_text
 from harness.report.board.tables import Column, in_blocks
 from harness.report.submission.export import SubmissionExport
 from harness.report.submission.score import SubmissionScores, TaskScore
@@ -13,7 +14,7 @@ def exported(export: SubmissionExport) -> str:
     tasks = list(export.tasks.values())
     keys = [Column("folder", [task.task.name for task in tasks], left=True)]
     columns = [
-        Column("task", [task.source for task in tasks], left=True),
+        Column("task", [markdown_text(task.source) for task in tasks], left=True),
         Column("languages", [_of(len(task.cells), len(task.task.languages)) for task in tasks]),
         Column("rows", [f"{sum(export.num_rows[task.task.name].values()):,}" for task in tasks]),
     ]

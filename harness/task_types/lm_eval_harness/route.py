@@ -25,6 +25,7 @@ from harness.specs.lm_eval import Function, LmEvalTask
 from harness.specs.model import Spec
 from harness.specs.prompt import USUAL_LENGTH, PromptArgs
 from harness.specs.task import TaskSpec
+from harness.task_types.lm_eval_harness.doubts import template_doubts, writes_null
 from harness.task_types.lm_eval_harness.process_results import plain, score_rows
 from harness.task_types.lm_eval_harness.prompts import Chat, Request, gold_text, requests
 from harness.task_types.lm_eval_harness.task_code import TaskCode
@@ -178,7 +179,7 @@ class LmEvalRoute(RouteDefaults):
                 prediction={"values": plain(own), **self._said(several)},
                 gold=example.gold,
                 num_truncated=num,
-                notes=self._notes(several),
+                notes=(*self._notes(several), *(("null",) if writes_null(self.telling(example.columns), example.row) else ())),
             )
             for example, own, several, num in zip(examples, values, said, cut, strict=True)
         ]
@@ -198,6 +199,10 @@ class LmEvalRoute(RouteDefaults):
     def _notes(self, several: Sequence[Any]) -> tuple[str, ...]:
         empty = any(one == "" if isinstance(one, str) else not one[1] for one in several)
         return ("empty",) if empty else ()
+
+    def doubts(self, examples: Sequence[Any], *, task: TaskSpec) -> list[str]:
+        """What of its templates is hardly meant."""
+        return template_doubts(self.telling(examples[0].columns), examples) if examples else []
 
     def compares_sums(self, task: TaskSpec) -> bool:
         """Whether one of its metrics takes the choice of the largest sum of log-probabilities as it is."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from harness.api.errors import UserError, did_you_mean
 from harness.data.field_mapping import ITEM, check_fields, names_in
 from harness.data.languages import languages
+from harness.data.templates.compiled import braces_doubt, single_braces
 from harness.specs.prompt import PerItem, PromptSpec, Words
 from harness.specs.task import TaskSpec, Template
 from harness.task_types.prompting.templates import EXTRA, HIDDEN
@@ -70,6 +71,24 @@ def _way_to_answer(spec: TaskSpec, prompt: PromptSpec) -> Iterator[Mistake]:
     forms = FORMS.get(spec.type, ())
     if prompt.generate and forms and prompt.generate.form not in forms:
         yield Mistake(("prompt", "generate", "form"), "no form for this task type", " or ".join(forms), prompt.generate.form)
+
+
+def prompt_doubts(spec: TaskSpec, *, example: type) -> list[str]:
+    """Fields that the prompt of a task has in single braces, with the key of the file first."""
+    if spec.prompt is None:
+        return []
+    names = {field.name for field in dataclasses.fields(example)} - {*HIDDEN} | {*EXTRA}
+    own: list[tuple[str, PromptSpec | Words]] = [("prompt", spec.prompt)]
+    own += [(f"prompt.languages.{lang}", words) for lang, words in spec.prompt.languages.items()]
+    own += [("prompt.chat", spec.prompt.chat)] if spec.prompt.chat else []
+    doubts = []
+    for where, words in own:
+        given = words.continuations
+        texts = [given.template] if isinstance(given, PerItem) else [*(given or {}).values()]
+        found = [name for text in (words.instruction, words.context, *texts) for name in single_braces(text or "", names)]
+        if found:
+            doubts.append(f"{where}: {braces_doubt(list(dict.fromkeys(found)))}")
+    return doubts
 
 
 def _templates(

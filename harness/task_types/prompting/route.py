@@ -28,6 +28,7 @@ from harness.task_types.prompting.answer_parsing import choose, read_answer
 from harness.task_types.prompting.encoding import Ask, encode_pairs
 from harness.task_types.prompting.few_shot import draw_shots
 from harness.task_types.prompting.guided_regex import CLOSED_FORMS, answer_regex
+from harness.task_types.prompting.prompt_checks import prompt_doubts
 from harness.task_types.prompting.rendering import RenderedPrompt, Turn, render_prompt, target_text
 from harness.task_types.prompting.templates import Wording, wording_of
 
@@ -201,6 +202,10 @@ class PromptRoute(RouteDefaults):
                 )
             )
         return predictions
+
+    def doubts(self, examples: Sequence[Any], *, task: TaskSpec) -> list[str]:
+        """What of its templates is hardly meant."""
+        return prompt_doubts(task, example=self.module.Example)
 
     def compares_sums(self, task: TaskSpec) -> bool:
         """Whether continuations are compared by the sums of their log-probabilities as they are."""
