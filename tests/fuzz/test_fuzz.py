@@ -1,4 +1,4 @@
-"""Cases on which commands once ended in a traceback, hung or let a terminal escape through; `make fuzz` tries thousands of others."""
+"""Cases on which commands once ended in a traceback, hung or printed a terminal escape; `make fuzz` tries thousands of others."""
 
 from importlib import import_module
 
