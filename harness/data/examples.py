@@ -25,6 +25,7 @@ from harness.data.locations import DataPlace
 from harness.data.row_errors import SHOWN, RowErrors
 from harness.data.rows import Rows, fingerprint, load_rows, mentions_languages
 from harness.data.template_lines import written_at
+from harness.data.text_checks import check_texts
 from harness.specs.portable import Split
 from harness.specs.task import Source, TaskSpec
 
@@ -222,6 +223,7 @@ def _build(
         example = None
         try:
             fields = mapped(row)
+            check_texts(fields)
             for name, names in named.items():
                 fields[name] = names(fields[name]) if names else fields[name]
             if "id" in fields and fields["id"] not in (None, ""):
