@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from harness.api.errors import UserError
-from harness.api.registry import ROOT
 from harness.specs.loader import read_document, shown
 from harness.specs.task import TaskSpec
 
@@ -27,6 +26,6 @@ def written_at(error: UserError, task: TaskSpec, folder: str | Path | None, *, b
 @lru_cache(maxsize=64)
 def _line_of(path: Path, key: tuple[str, ...], mtime_ns: int) -> str:
     try:
-        return read_document(path, within=[ROOT / "tasks"]).where(key) + ": "
+        return read_document(path).where(key) + ": "
     except UserError:  # its includes lie where only the catalog may look
         return f"{shown(path)}: "

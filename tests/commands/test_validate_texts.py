@@ -104,7 +104,7 @@ def test_a_run_says_it_too_and_the_board_counts_the_rows_with_a_null(tmp_path, c
     words = ["--include_path", str(tmp_path / "tasks"), "--tasks", "theirs", "--model", "constant", "--quiet"]
     assert run_eval.main([*words, "--output_path", str(tmp_path / "runs")]) == 0
     said = capsys.readouterr()
-    assert re.search(r"lm_eval/theirs, of 2 examples: .*null 1", said.out)
+    assert re.search(r"lm_eval/theirs, of 3 examples: .*null 1", said.out)
 
 
 def test_a_null_that_our_template_writes_is_an_error_with_its_row(put, capsys):
@@ -198,3 +198,12 @@ def test_plan_says_which_choice_begins_another_one(put, model, capsys, tmp_path)
     put(prompt={"context": "{{ text }}", "continuations": {"a": "no", "b": "nobody"}})
     assert run_eval.main([*words, "--route", "prompt"]) == 0
     assert "hardly be chosen" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("choices", ["{{ 3 }}", "{{ 'a' }}", "{{ {'a': 1} }}", "{{ p }}"])
+def test_choices_of_lm_evals_files_that_are_no_list_are_a_mistake(tmp_path, capsys, choices):
+    _theirs(tmp_path, [{"p": "7", "h": "a", "label": 0}])
+    path = tmp_path / "theirs.yaml"
+    path.write_text(yaml.safe_dump(THEIRS | {"doc_to_choice": choices}), encoding="utf-8")
+    assert run_eval.main(["validate", str(tmp_path)]) == 2
+    assert "list" in capsys.readouterr().err
