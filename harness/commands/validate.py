@@ -120,7 +120,7 @@ def _rendered_split(entry: Entry[TaskSpec], split: Split, args: argparse.Namespa
                 spec, split=split, langs=[lang], place=_place(args), task_folder=catalog.folder("task", spec.task)
             )
             if is_local or split == "test":
-                check_wording(spec, found.examples, lang=lang)
+                check_wording(spec, found.examples, lang=lang, folder=catalog.folder("task", spec.task))
         except MissingData as error:
             missing.append((lang, error))
             continue

@@ -7,6 +7,7 @@ A class number that the data name becomes its name; names and numbers become lab
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,12 +24,14 @@ from harness.data.file_hashes import combined_fingerprint
 from harness.data.label_names import class_name
 from harness.data.locations import DataPlace
 from harness.data.rows import Rows, fingerprint, load_rows, mentions_languages
+from harness.specs.loader import read_document, shown
 from harness.specs.portable import Split
 from harness.specs.task import Source, TaskSpec
 
 LABEL_FIELDS = ("label", "tags")
 "Fields that hold a class of the task's `labels`, or a list of them."
 _SAMPLE_KEY = "xlift sample"
+_TEMPLATE = re.compile(r"the template of field '([^']+)'")
 
 
 class _Dropped(Exception):
@@ -80,7 +83,8 @@ def load_examples(
             if module.documents is not None:
                 built = module.documents(rows, task=task, lang=lang, split=split, place=place, task_folder=task_folder)
             else:
-                built = _build(task, rows, lang=lang, build=module.build, id_prefix=f"{number}." if len(sources) > 1 else "")
+                prefix = f"{number}." if len(sources) > 1 else ""
+                built = _build(task, rows, lang=lang, build=module.build, id_prefix=prefix, folder=task_folder)
             own += [example for example in built if example is not None]
             num_rows += len(built)
             num_dropped += sum(example is None for example in built)
@@ -149,7 +153,13 @@ def _sources(task: TaskSpec, split: Split, langs: Sequence[str]) -> Sequence[Sou
 
 
 def _build(
-    task: TaskSpec, rows: Rows, *, lang: str, build: Callable[..., Example | None], id_prefix: str
+    task: TaskSpec,
+    rows: Rows,
+    *,
+    lang: str,
+    build: Callable[..., Example | None],
+    id_prefix: str,
+    folder: str | Path | None,
 ) -> list[Example | None]:
     """An Example per row, None for dropped ones."""
     mapped = compile_fields(task.fields)
@@ -167,8 +177,21 @@ def _build(
         except _Dropped:
             built.append(None)
         except UserError as error:
-            raise error.at(f"task '{task.task}', language {lang}, {rows.place_of(number)}") from None
+            place = f"task '{task.task}', language {lang}, {rows.place_of(number)}"
+            raise error.at(written_at(error, task, folder, below="fields") + place) from None
     return built
+
+
+def written_at(error: UserError, task: TaskSpec, folder: str | Path | None, *, below: str) -> str:
+    """`my_task.yaml:9 fields.text: ` for an error of a template; nothing where the task's file is not in that folder."""
+    named = _TEMPLATE.match(error.message)
+    path = Path(folder or ".") / f"{task.task.rpartition('/')[2].partition('@')[0]}.yaml"
+    if named is None or folder is None or not path.is_file():
+        return ""
+    try:
+        return read_document(path).where((below, *named[1].split("."))) + ": "
+    except UserError:  # its includes lie where only the catalog may look
+        return f"{shown(path)}: "
 
 
 def _named_classes(task: TaskSpec, rows: Rows, field: str) -> Callable[[Any], Any] | None:

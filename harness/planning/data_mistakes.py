@@ -8,6 +8,7 @@ are no mistake (`plan.missing`), and generated worlds are not looked at.
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
@@ -15,7 +16,7 @@ from tqdm import tqdm
 from harness.api.cache import cache_folder, remember
 from harness.api.errors import MissingData, UserError, collecting
 from harness.api.registry import TASK_TYPES
-from harness.data.examples import Split, load_examples
+from harness.data.examples import Split, load_examples, written_at
 from harness.data.values import READING
 from harness.planning.plan import Plan
 from harness.runtime.arguments import InitArguments, PredictArguments, SplitRows, TrainArguments, file_of
@@ -85,10 +86,10 @@ def _check(read: _Read, machine: Machine) -> None:
     spec, folder = read.spec, machine.task_folders.get(file_of(read.spec.task))
     found = load_examples(spec, split=read.split, langs=[read.lang], place=machine.place, task_folder=folder)
     if read.in_words:
-        check_wording(spec, found.examples, lang=read.lang)
+        check_wording(spec, found.examples, lang=read.lang, folder=folder)
 
 
-def check_wording(spec: TaskSpec, examples: Sequence[Any], *, lang: str) -> None:
+def check_wording(spec: TaskSpec, examples: Sequence[Any], *, lang: str, folder: Path | None) -> None:
     """Put every example into words; raises UserError for one on which a template of the prompt fails."""
     if spec.prompt is None:
         return
@@ -101,4 +102,5 @@ def check_wording(spec: TaskSpec, examples: Sequence[Any], *, lang: str) -> None
             route.rendered(example, wording, task=spec, tokenizer=tokenizer)
             wording.continuations(example)
         except UserError as error:
-            raise error.at(f"task '{spec.task}', language {lang}, row with the id '{example.id}', prompt") from None
+            place = f"task '{spec.task}', language {lang}, row with the id '{example.id}', prompt"
+            raise error.at(written_at(error, spec, folder, below="prompt") + place) from None

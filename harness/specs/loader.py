@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from harness.api.allowed_paths import check_below
 from harness.api.errors import UserError, did_you_mean
+from harness.api.registry import ROOT
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
 KeyPath = tuple[Hashable, ...]
@@ -108,14 +109,13 @@ def read_document(path: Path, *, within: Sequence[Path] = (), _stack: tuple[Path
     names = [included] if isinstance(included, str) else included
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise UserError("include takes a file name or a list of them", where=f"{marks.get(('include',))}", found=repr(included))
-    merged: dict[str, Any] = {}
-    merged_marks: dict[KeyPath, Mark] = {}
+    merged, merged_marks = dict[str, Any](), dict[KeyPath, Mark]()
     for name in names:
-        target = path.parent / name
-        check_below(target, [path.parent, *within], where=str(marks.get(("include",), shown(path))), name=name)
+        target, where = path.parent / name, str(marks.get(("include",), shown(path)))
+        check_below(target, [path.parent, ROOT / "tasks", *within], where=where, name=name)
         if not target.is_file():
             near = did_you_mean(name, [p.name for p in target.parent.glob("*.yaml")] if target.parent.is_dir() else [])
-            raise UserError(f"included file '{name}' does not exist", where=str(marks.get(("include",), path)), todo=near)
+            raise UserError(f"included file '{name}' does not exist", where=where, todo=near)
         base = read_document(target, within=within, _stack=(*_stack, path))
         errors[:0] = base.errors
         _merge(merged, merged_marks, base.values, base.marks, ())

@@ -45,5 +45,16 @@ def make(rng: random.Random, folder: Path) -> FuzzCase:
         }
     (folder / "t.yaml").write_text(yaml.safe_dump(spec, allow_unicode=True), encoding="utf-8")
     task = "lm_eval/t" if place.startswith("doc") else "t"
-    run = ("plan", "--include_path", str(folder), "--tasks", task, "--model", "constant", "--output_path", str(folder / "runs"))
+    run = (
+        "plan",
+        "--include_path",
+        str(folder),
+        "--tasks",
+        task,
+        "--model",
+        "constant",
+        "--output_path",
+        str(folder / "runs"),
+        "--quiet",
+    )
     return FuzzCase(f"{place}: {template[:200]}", (("validate", str(folder)), run))

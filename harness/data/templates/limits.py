@@ -27,7 +27,7 @@ MAX_BITS = 100_000
 MAX_DIGITS = 400
 "Places behind the point to which a number is rounded; more than a float has."
 MAX_SECONDS = 10.0
-"Of one rendering, and of one regular expression on one text."
+"Of one rendering, in time of the processor, so that other programs take none of it; of one regular expression on one text."
 
 _CHARACTERS_A_UNIT = 6
 "Copying 2^6 characters costs as much as one operation."
@@ -59,7 +59,7 @@ class Budget:
         """Begin a rendering."""
         self.left, self.depth = MAX_OPERATIONS, 0
         self.look_at = MAX_OPERATIONS - _LOOK_EVERY
-        self.deadline = time.monotonic() + MAX_SECONDS
+        self.deadline = time.thread_time() + MAX_SECONDS
 
     def spend(self, number: int) -> None:
         """Count operations."""
@@ -71,7 +71,7 @@ class Budget:
         if left < 0:
             raise LimitExceeded(f"more than {MAX_OPERATIONS:,} operations")
         self.look_at = left - _LOOK_EVERY
-        if time.monotonic() > self.deadline:
+        if time.thread_time() > self.deadline:
             raise LimitExceeded(f"more than {MAX_SECONDS:g} seconds")
 
     def charge(self, value: Any) -> None:

@@ -89,7 +89,7 @@ class RowRenderer:
         if len(text) >= 2 and text[0] == "[" and text[-1] == "]":
             try:
                 return ast.literal_eval(text)
-            except (SyntaxError, ValueError):
+            except (SyntaxError, ValueError, MemoryError, RecursionError):
                 return text
         return text
 
@@ -99,7 +99,10 @@ class RowRenderer:
         if isinstance(value, Function):
             return self.code.function(value)(row)
         if isinstance(value, str):
-            return row[value] if value in self.columns else literal(render(value, row))
+            found = row[value] if value in self.columns else literal(render(value, row))
+            if not isinstance(found, list | tuple):
+                raise UserError("doc_to_choice gives no list", found=repr(found)[:SHOWN])
+            return found
         if isinstance(value, Mapping):
             return list(value.values())
         if isinstance(value, list | tuple):
