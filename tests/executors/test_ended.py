@@ -66,8 +66,15 @@ def whole(project, root, *, processes=1):
     return out
 
 
-def test_each_signal_ends_it_with_a_word_and_a_state(project, tmp_path):
-    board = whole(project, tmp_path / "whole")
+@pytest.fixture(scope="module")
+def left_alone(project, tmp_path_factory):
+    """The folder of a run that nothing happened to, and its board."""
+    root = tmp_path_factory.mktemp("left_alone") / "runs"
+    return root, whole(project, root)
+
+
+def test_each_signal_ends_it_with_a_word_and_a_state(project, left_alone, tmp_path):
+    root, board = left_alone
     for number, (by, code, how) in enumerate(ENDS):
         done = num_steps(tmp_path / "cut")
         process = start(project, tmp_path / "cut")
@@ -82,7 +89,7 @@ def test_each_signal_ends_it_with_a_word_and_a_state(project, tmp_path):
         assert done + 40 <= state < STEPS
         assert len(states(tmp_path / "cut")) == min(2, number + 1)
     assert whole(project, tmp_path / "cut") == board
-    assert differences(tmp_path / "whole", tmp_path / "cut") == []
+    assert differences(root, tmp_path / "cut") == []
 
 
 def test_nohup_keeps_it_running(project, tmp_path):
@@ -93,7 +100,7 @@ def test_nohup_keeps_it_running(project, tmp_path):
     assert (process.returncode, "# Leaderboard" in out) == (0, True), err
 
 
-def test_a_reader_that_closes_the_pipe_ends_it_quietly(project, tmp_path):
+def test_a_reader_that_closes_the_pipe_ends_it_quietly(project, left_alone, tmp_path):
     """Its stderr is closed while it trains; it hears of that with the next line of progress."""
     process = start(project, tmp_path / "cut")
     assert "stages" in process.stderr.readline()
@@ -101,9 +108,8 @@ def test_a_reader_that_closes_the_pipe_ends_it_quietly(project, tmp_path):
     process.stdout.close()
     assert process.wait(timeout=300) == 141
     assert not list(tmp_path.glob("cut/*/*/error.txt"))
-    whole(project, tmp_path / "cut")
-    whole(project, tmp_path / "whole")
-    assert differences(tmp_path / "whole", tmp_path / "cut") == []
+    assert whole(project, tmp_path / "cut") == left_alone[1]
+    assert differences(left_alone[0], tmp_path / "cut") == []
 
 
 def children_of(pid):

@@ -1,7 +1,10 @@
 """The prediction loop: each cell once, the same answers however it is cut, and the fakes in the model's place."""
 
+import io
 import json
+import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -186,18 +189,39 @@ def test_unknown_fakes_and_tokenizers_are_named():
         load_fake("oracle", tokenizer="/no/where")
 
 
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self):
+        return True
+
+
 @pytest.mark.parametrize("progress", [True, False])
-def test_bars_are_on_stderr_and_only_if_wanted(project, tmp_path, capfd, monkeypatch, progress):
-    start = tqdm.tqdm.__init__
+def test_bars_are_on_a_terminal_and_only_if_wanted(project, tmp_path, capsys, monkeypatch, progress):
+    """Each phase has one of its own: choosing a checkpoint may take longer than the steps before it."""
+    start, screen = tqdm.tqdm.__init__, Screen()
 
     def start_at_once(*args, **kwargs):
         start(*args, **{**kwargs, "delay": 0, "mininterval": 0})
 
     monkeypatch.setattr(tqdm.tqdm, "__init__", start_at_once)
+    monkeypatch.setattr(sys, "stderr", screen)
     project.with_machine(progress=progress).run(tmp_path, tasks="pairs", languages=("de",))
-    out, err = capfd.readouterr()
+    shown = screen.getvalue()
+    assert capsys.readouterr().out == ""
+    for title in ("train model+pairs-seed1:", "validate pairs at step 3:", "encode:", "predict:"):
+        assert (title in shown) == progress
+    assert ("done: " in shown, shown == "") == (False, not progress)
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_log_has_a_line_for_each_stage_that_is_done(project, tmp_path, capsys, progress):
+    project.with_machine(progress=progress).run(tmp_path, tasks="pairs", languages=("de",))
+    out, err = capsys.readouterr()
     assert out == ""
+    titles = ["train model+pairs-seed1", "done", "predict", "done", "done"]
+    assert [line.split(":")[0] for line in err.splitlines()] == (titles if progress else [])
     if progress:
-        assert "predict" in err
-    else:
-        assert err == ""
+        assert "3 steps in " in err
+        assert re.search(r"done: predict/model\+pairs-seed1-pairs-de-\w{10}: 30 rows, \d+ tokens\n", err)
+        assert re.search(r"done: score/model\+pairs-seed1-pairs-de-\w{10}: \d+\.\d in ", err)
