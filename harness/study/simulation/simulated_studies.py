@@ -104,6 +104,12 @@ class StudyWorld:
         """The lift of each backbone by its family's curve [K]."""
         return np.concatenate([(family.curve or self.curve)(np.array(family.sizes)) + family.shift for family in self.families])
 
+    def lift_at(self, size: float) -> float:
+        """The curve's lift at a size, on the world's scale."""
+        sizes = np.array([size])
+        baseline = self.baseline + self.growth * (np.log10(sizes) - 9)
+        return float(on_scale(self.scale, baseline + self.curve(sizes), baseline)[0])
+
     def baselines(self) -> np.ndarray:
         """The baseline score of each backbone [K]."""
         return self.baseline + self.growth * (np.log10([rung.size for rung in self.ladder]) - 9)

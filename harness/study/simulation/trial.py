@@ -14,6 +14,7 @@ from harness.api.randomness import generator
 from harness.study.simulation.scenarios import Scenario
 from harness.study.simulation.simulated_studies import DrawnStudies, draw_studies
 from harness.study.statistics.advice import seeds_that_decide
+from harness.study.statistics.distributions import Numbers
 from harness.study.statistics.effects import without_seeds
 from harness.study.statistics.evidence import Evidence, backbone_lifts, evidence
 from harness.study.statistics.looks import LookLog
@@ -50,7 +51,7 @@ class Trial:
     @property
     def wrong(self) -> float:
         """The share of false verdicts."""
-        return 1 - self.right - self.verdicts["undecided"]
+        return sum(share for name, share in self.verdicts.items() if name not in (*self.scenario.right, "undecided"))
 
 
 def try_scenario(scenario: Scenario, *, num_studies: int, seed: int, num_draws: int = 400) -> Trial:
@@ -87,21 +88,19 @@ def try_scenario(scenario: Scenario, *, num_studies: int, seed: int, num_draws: 
 
 def _estimates(
     scenario: Scenario, drawn: DrawnStudies, found: Evidence, answer: ScaleAnswer
-) -> dict[str, tuple[StudentEstimate, np.ndarray]]:
+) -> dict[str, tuple[StudentEstimate, Numbers]]:
     """Each estimate with what is true of it."""
-    estimates: dict[str, tuple[StudentEstimate, np.ndarray]] = {}
+    estimates: dict[str, tuple[StudentEstimate, Numbers]] = {}
     own = backbone_lifts(found)
     if own is not None:
         estimates["backbone"] = own, drawn.truth
-    if not scenario.lines:
-        return estimates
-    question, curve = scenario.question, scenario.world.curve
-    reference, target = (curve(np.array(size)) for size in (question.reference, question.target))
-    decades = np.log10(question.target / question.reference)
+    world, question = scenario.world, scenario.question
+    reference, target = world.lift_at(question.reference), world.lift_at(question.target)
     shift = drawn.family_shifts
     lines = list(answer.lines.values())
-    slopes = [line.slope for line in lines]
-    estimates["line: slope"] = _stacked(slopes), np.asarray((target - reference) / decades)
+    if scenario.is_line:
+        slope = (target - reference) / np.log10(question.target / question.reference)
+        estimates["line: slope"] = _stacked([line.slope for line in lines]), slope
     estimates["line: level"] = _stacked([line.level_at(question.target) for line in lines]), target + shift
     mean = shift.mean(axis=1)
     estimates["reference"] = answer.reference, reference + mean
@@ -112,7 +111,7 @@ def _estimates(
         large = 0 if scenario.world.family_sd else mean
         estimates["at large"] = answer.pooled["target"].mean, target + large
         estimates["new family"] = answer.pooled["target"].new_family, target + large + scenario.world.family_sd * fresh[0]
-    else:
+    elif scenario.is_line:
         new = lines[0].new_backbone(question.target)
         estimates["new backbone"] = new, target + mean + scenario.world.backbone_sd * fresh[1]
     return estimates
@@ -130,7 +129,7 @@ def follow_advice(scenario: Scenario, drawn: DrawnStudies) -> tuple[np.ndarray, 
     """Places in VERDICTS and seeds used of studies that add the seeds advised and look again, as often as was planned.
 
     Where no number of seeds would decide at the next look, that which decides at a final look is added, which spends all that is
-    left.  A study stops when its verdict is decided, when no number of seeds that there are would do, or after the last look.
+    left; where none would, all seeds that there are.  A study stops when its verdict is decided, or after its last look.
     """
     num_studies, _, most = drawn.lifts.seeds.shape
     codes = np.full(num_studies, _UNDECIDED)
@@ -152,9 +151,9 @@ def follow_advice(scenario: Scenario, drawn: DrawnStudies) -> tuple[np.ndarray, 
                 for final in (False, True)
             )
             soon = (next_ > 0) & (used + next_ <= most)
-            more = np.where(soon, next_, last)
-            going &= soon | ((last > 0) & (used + last <= most))
-            used, final = np.where(going, used + more, used), ~soon
+            more = np.where(soon, next_, np.where(last > 0, last, most))
+            used = np.where(going, np.minimum(used + more, most), used)
+            final = ~soon
     return codes, used
 
 

@@ -63,7 +63,7 @@ class LadderFit:
         return self.mixed.combination(self.vector(target) - self.vector(reference))
 
     def new_backbone(self, size: float) -> StudentEstimate:
-        """The lift that another backbone of that size would show: uncertain as the line, and scattered about it as backbones are."""
+        """What another backbone of that size would show: uncertain as the line, and scattered about it as backbones are."""
         return self.mixed.new_unit(self.vector(size))
 
 

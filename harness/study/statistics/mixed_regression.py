@@ -15,10 +15,6 @@ Model: y = X b + u + e;  u ~ N(0, tau2 I) between units;  e ~ N(0, shared + diag
 * Degrees of freedom are Satterthwaite's, with the parts' shares as they are expected (q = 1): shares as observed would promise
   most where residuals happen to be smallest.
 
-Weights are those of V's inverse, or with weighting="equal" those of ordinary least squares.  Then q is the plain residual mean
-square over its expectation, and a mean's t interval errs at most as often as it says even where variances are unequal and
-unknown (Bakirov and Szekely, 2006; Ibragimov and Mueller, 2010, J Bus Econ Stat 28: 453).
-
 Without `noise` (one seed: its variance is not known) tau2 is the residual mean square itself, with K - P degrees of freedom.
 
 Sources: Paule and Mandel (1982), J Res NBS 87; Knapp and Hartung (2003), Stat Med 22: 2693; Satterthwaite (1946), Biometrics 2.
@@ -26,17 +22,15 @@ Sources: Paule and Mandel (1982), J Res NBS 87; Knapp and Hartung (2003), Stat M
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
 from harness.study.statistics.student import StudentEstimate, satterthwaite
 
 _STEPS = 100  # of the bisection for tau2
+_ROUNDING = 1e-24
 _RIDGE = 1e-10  # of the mean variance: keeps a covariance of identical units invertible
-
-
-Weighting: TypeAlias = Literal["precision", "equal"]
 
 
 class Assumed(NamedTuple):
@@ -50,6 +44,8 @@ class VarianceParts(NamedTuple):
     """What the variance of an estimate is made of: known + q * expected."""
 
     known: np.ndarray
+    credited: np.ndarray
+    "What of `known` counts for the degrees of freedom."
     expected: np.ndarray
     q: np.ndarray
     df: int
@@ -86,7 +82,8 @@ class MixedFit:
         vector = np.asarray(vector, dtype=np.float64)
         known = np.maximum(np.einsum("p,...pq,q->...", vector, self.within, vector), 0)
         expected = np.maximum(np.einsum("p,...pq,q->...", vector, self.rest, vector), 0) + apart
-        return VarianceParts(known, expected, self.q, self.df)
+        # Of one seed it is not known how much of the residuals is there anyway: no credit is taken for the part beside them.
+        return VarianceParts(known, known if self.shares_known else np.zeros_like(known), expected, self.q, self.df)
 
     def combination(self, vector: Sequence[float] | np.ndarray) -> StudentEstimate:
         """The estimate of a linear combination of the coefficients."""
@@ -101,10 +98,10 @@ class MixedFit:
         return self._estimate(vector, self.parts(vector, apart=self.unit_variance))
 
     def _estimate(self, vector: Sequence[float] | np.ndarray, parts: VarianceParts) -> StudentEstimate:
-        # Of one seed it is not known how much of the residuals is there anyway: no credit is taken for the part beside them.
-        df = satterthwaite(parts.known if self.shares_known else 0.0, [(parts.expected, parts.df)])
         return StudentEstimate(
-            value=self.coefficients @ np.asarray(vector, dtype=np.float64), variance=parts.known + self.q * parts.expected, df=df
+            value=self.coefficients @ np.asarray(vector, dtype=np.float64),
+            variance=parts.known + parts.q * parts.expected,
+            df=satterthwaite(parts.credited, [(parts.expected, parts.df)]),
         )
 
 
@@ -114,7 +111,6 @@ def fit_mixed(
     *,
     shared: np.ndarray,
     noise: np.ndarray | None,
-    weighting: Weighting = "precision",
     assumed: Assumed | None = None,
 ) -> MixedFit:
     """Fit the model of this module; raises ValueError if there are not more units than columns."""
@@ -133,24 +129,17 @@ def fit_mixed(
     scale = np.einsum("...kk->...", known) / num_units + tau2
     ridge = identity * (_RIDGE * np.where(scale > 0, scale, 1.0))[..., None, None]
     errors = units + identity * own[..., None, :] + (0 if noise is None else visible)
-    if weighting == "equal":
-        weights = np.broadcast_to(np.linalg.pinv(design), (*y.shape[:-1], num_columns, num_units))
-        least = _sandwich(weights, shared) - _sandwich(weights, visible)
-        rest, q = _sandwich(weights, errors), residuals.plain_ratio(errors)
-    else:
-        precision = np.linalg.inv(known + units + ridge)
-        weights = np.linalg.inv(design.T @ precision @ design) @ design.T @ precision
-        least = _least_squares(design, shared + ridge) - _least_squares(design, visible + ridge)
-        rest, q = _least_squares(design, errors + ridge), residuals.sum_of_squares(tau2) / df
-    if noise is None:
-        q = np.ones_like(q)
+    precision = np.linalg.inv(known + units + ridge)
+    weights = np.linalg.inv(design.T @ precision @ design) @ design.T @ precision
+    least = _least_squares(design, shared + ridge) - _least_squares(design, visible + ridge)
+    measured = np.ones_like(tau2) if noise is None else residuals.sum_of_squares(tau2) / df
     return MixedFit(
         coefficients=np.einsum("...pk,...k->...p", weights, y),
         weights=weights,
         within=without_negative(least),
-        rest=rest,
+        rest=_least_squares(design, errors + ridge),
         shares_known=noise is not None,
-        q=np.asarray(q if assumed is None else assumed.q),
+        q=np.asarray(measured if assumed is None else assumed.q),
         tau2=np.asarray(tau2),
         unit_variance=np.einsum("...kk->...", errors) / num_units,
         heterogeneity=residuals.sum_of_squares(np.zeros_like(tau2)),
@@ -161,11 +150,6 @@ def fit_mixed(
 def _least_squares(design: np.ndarray, errors: np.ndarray) -> np.ndarray:
     """The covariance of generalised least squares."""
     return np.linalg.inv(design.T @ np.linalg.inv(errors) @ design)
-
-
-def _sandwich(weights: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """The covariance of weights @ errors."""
-    return weights @ errors @ np.swapaxes(weights, -1, -2)
 
 
 def _visible(shared: np.ndarray, basis: np.ndarray) -> np.ndarray:
@@ -189,15 +173,11 @@ class _Residuals:
     def __init__(self, y: np.ndarray, design: np.ndarray, known: np.ndarray) -> None:
         self.basis = np.linalg.svd(design)[0][:, design.shape[1] :]  # [K, K - P], orthogonal to the columns of the design
         variances, vectors = np.linalg.eigh(self.basis.T @ known @ self.basis)
-        self._squares = np.einsum("...ji,...j->...i", vectors, y @ self.basis) ** 2
+        squares = np.einsum("...ji,...j->...i", vectors, y @ self.basis) ** 2
+        # What rounding leaves of a perfect fit is nothing, not an infinity over a variance of nothing.
+        self._squares = np.where(squares > (_ROUNDING * np.square(y).sum(axis=-1))[..., None], squares, 0.0)
         self._variances = np.maximum(variances, 0)
         self.mean_square = self._squares.mean(axis=-1)
-
-    def plain_ratio(self, errors: np.ndarray) -> np.ndarray:
-        """The unweighted sum of squares over its expectation under a covariance of errors; 1 where both are 0."""
-        expected = np.einsum("ki,...kl,li->...", self.basis, errors, self.basis)
-        total = self._squares.sum(axis=-1)
-        return np.divide(total, expected, out=np.ones_like(total), where=expected > 0)
 
     def sum_of_squares(self, tau2: np.ndarray) -> np.ndarray:
         """The weighted sum of squares at a given variance between units; 0 where there is neither residual nor variance."""

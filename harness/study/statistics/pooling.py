@@ -11,7 +11,7 @@ holds of families at large, with F - 1 degrees of freedom for how the families d
 
 Families answer the same test items: their errors have the covariance of the draws.  Intervals are those of Hartung and Knapp
 (2001), Stat Med 20: 3875, and Sidik and Jonkman (2002), Stat Med 21: 3153, with t of F - 1 degrees of freedom; I2 is Higgins and
-Thompson's (2002); weights are equal unless asked otherwise (`mixed_regression`).  A family's drawn estimate is its
+Thompson's (2002).  A family's drawn estimate is its
 best linear unbiased prediction.  Of one family there is nothing to pool.
 """
 
@@ -24,7 +24,7 @@ from harness.api.errors import UserError
 from harness.study.statistics.distributions import chi2_tail
 from harness.study.statistics.evidence import Evidence, seed_noise
 from harness.study.statistics.ladder import LadderFit
-from harness.study.statistics.mixed_regression import Assumed, MixedFit, Weighting, fit_mixed
+from harness.study.statistics.mixed_regression import Assumed, MixedFit, fit_mixed
 from harness.study.statistics.student import StudentEstimate, of_parts, satterthwaite
 
 
@@ -57,12 +57,13 @@ def mean_of_families(found: Evidence, lines: Sequence[LadderFit], vectors: Seque
     items, _ = sampling_covariance(found, lines, vectors)
     between = items.sum(axis=(-1, -2)) - np.einsum("...ff->...", items)
     known = np.maximum(sum(part.known for part in parts) + between, 0)
+    credited = known if all(line.mixed.shares_known for line in lines) else np.zeros_like(known)
     value = sum(line.mixed.coefficients @ vector for line, vector in zip(lines, vectors, strict=True))
     num = len(lines)
     return StudentEstimate(
         value=value / num,
         variance=(known + sum(part.q * part.expected for part in parts)) / num**2,
-        df=satterthwaite(known, [(part.expected, part.df) for part in parts]),
+        df=satterthwaite(credited, [(part.expected, part.df) for part in parts]),
     )
 
 
@@ -71,7 +72,6 @@ def pool(
     lines: Sequence[LadderFit],
     vectors: Sequence[np.ndarray],
     *,
-    weighting: Weighting = "equal",
     assumed: Assumed | None = None,
 ) -> Pooled:
     """Pool one combination of the coefficients of each line; raises UserError for fewer than two families."""
@@ -84,13 +84,16 @@ def pool(
     each = np.stack([line.mixed.coefficients @ vector for line, vector in zip(lines, vectors, strict=True)], axis=-1)
     items, rest = sampling_covariance(found, lines, vectors)
     families = [line.family for line in lines]
-    return pool_estimates(each, families=families, shared=items, noise=rest, weighting=weighting, assumed=assumed)
+    return pool_estimates(each, families=families, shared=items, noise=rest, assumed=assumed)
 
 
 def sampling_covariance(
     found: Evidence, lines: Sequence[LadderFit], vectors: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How a combination of each line's coefficients varies: through items [..., F, F], and through all else [..., F]."""
+    """How a combination of each line's coefficients varies: through items [..., F, F], and through all else [..., F].
+
+    All else as it is expected, not by a line's q: residuals of four backbones are small by chance too often to be weights.
+    """
     weights, rest = [], []
     for line, vector in zip(lines, vectors, strict=True):
         at = found.places(line.family)
@@ -100,7 +103,7 @@ def sampling_covariance(
         noise = seed_noise(found.only(at))
         apart = line.mixed.tau2[..., None] + (0 if noise is None else noise)
         weights.append(spread)
-        rest.append(line.mixed.q * (own**2 * apart).sum(axis=-1))
+        rest.append((own**2 * apart).sum(axis=-1))
     table = np.stack(weights, axis=-2)  # [..., F, K]
     return table @ found.items @ np.swapaxes(table, -1, -2), np.stack(rest, axis=-1)
 
@@ -111,12 +114,11 @@ def pool_estimates(
     families: Sequence[str],
     shared: np.ndarray,
     noise: np.ndarray,
-    weighting: Weighting = "equal",
     assumed: Assumed | None = None,
 ) -> Pooled:
     """Pool estimates [..., F] with the covariance shared [..., F, F] + diag(noise [..., F])."""
     num_families = len(families)
-    mixed = fit_mixed(each, np.ones((num_families, 1)), shared=shared, noise=noise, weighting=weighting, assumed=assumed)
+    mixed = fit_mixed(each, np.ones((num_families, 1)), shared=shared, noise=noise, assumed=assumed)
     mean = mixed.combination([1.0])
     df = num_families - 1
     excess = np.maximum(mixed.heterogeneity - df, 0.0)
