@@ -87,8 +87,10 @@ TOO_MUCH = [
 @pytest.mark.parametrize("source", TOO_MUCH)
 @pytest.mark.parametrize("dialect", [OWN, LM_EVAL], ids=["own", "lm_eval"])
 def test_a_template_that_would_fill_the_memory_or_hang_is_a_mistake(source: str, dialect: Dialect) -> None:
-    with pytest.raises(UserError, match="the template does more than a template may"):
+    with pytest.raises(UserError, match="the template does more than a template may") as error:
         compile_template(source, dialect).render({}, what="the template")
+    assert "more memory" not in error.value.found  # it is counted, before the memory is asked for
+    assert "seconds" not in error.value.found
 
 
 @pytest.mark.parametrize(
