@@ -9,14 +9,13 @@ What a header says is held against the file: its size, the types, the place of e
 torch nor safetensors.
 """
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
-from harness.api.json_text import read_json_file
+from harness.api.json_text import loads, read_json_file
 
 WHOLE, INDEX, SHARDS = "model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors"
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken", "tekken.json")
@@ -85,16 +84,6 @@ def _no_json(where: str, expected: str, found: str) -> UserError:
     return UserError("cannot read this file of a model", where=where, expected=expected, found=found)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object whose keys have one value each: of two, readers take different ones."""
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        for name, value in pairs:
-            if values[name] != value:
-                raise ValueError(f"the key {name[:60]!r} stands there twice, with two values")
-    return values
-
-
 def _depth(content: Any) -> int:
     """Levels of lists and mappings, counted no further than needed."""
     level, depth = [content], 0
@@ -157,13 +146,12 @@ def read_header(file: Path) -> list[StoredTensor]:
             length = int.from_bytes(handle.read(8), "little")
             if not 2 <= length <= min(size - 8, LONGEST_HEADER):
                 raise _broken(file, f"a header of {length:,} bytes in a file of {size:,}")
-            header = json.loads(handle.read(length), object_pairs_hook=_once)
+            header = loads(handle.read(length).decode("utf-8"))
         if not isinstance(header, dict):
             raise ValueError("the header is no object")
         about = header.get("__metadata__", {})
         if not isinstance(about, dict) or not all(isinstance(text, str) for text in about.values()):
             raise ValueError("`__metadata__` is not name -> text")
-        "".join([*header, *about, *about.values()]).encode("utf-8")  # halves of characters are no text
         places = [_placed(name, entry) for name, entry in header.items() if name != "__metadata__"]
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise _broken(file, f"{type(error).__name__}: {error}"[:120]) from error

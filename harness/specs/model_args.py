@@ -36,7 +36,7 @@ def _items(value: Any) -> Any:
 
 
 Text = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=1 << 31)]
 Names = Annotated[tuple[Text, ...], BeforeValidator(_items)]
 "`a|b|c`, or in YAML a list."
 
@@ -65,9 +65,9 @@ class LoraArgs(Spec):
 
     bidirectional: bool = False
     "True lets the tokens of a causal model see those after them, for its heads and embeddings."
-    lora_rank: int = Field(default=0, ge=0)
+    lora_rank: int = Field(default=0, ge=0, lt=1 << 31)
     "Trains low-rank adapters (LoRA) of this rank in place of a causal model's weights; 0 = no."
-    lora_alpha: int | float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    lora_alpha: Count | Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     "Their updates are multiplied by alpha / rank; twice the rank if not given."
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
     "Dropout before them."
