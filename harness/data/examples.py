@@ -103,7 +103,7 @@ def load_examples(
     )
 
 
-class _Part(NamedTuple):
+class _SourcePart(NamedTuple):
     """The rows of one source in one language, and what they became: None for rows that are left out or wrong."""
 
     rows: Rows
@@ -118,7 +118,7 @@ def _parts(
     place: DataPlace,
     task_folder: str | Path | None,
     errors: RowErrors,
-) -> Iterator[_Part]:
+) -> Iterator[_SourcePart]:
     """The sources of a split in one language, one after the other; mistakes in single rows are added to `errors`."""
     sources, module = _sources(task, split, [lang]), TASK_TYPES.load(task.type)
     for number, source in enumerate(sources):
@@ -130,7 +130,7 @@ def _parts(
         else:
             prefix = f"{number}." if len(sources) > 1 else ""
             built = _build(task, rows, lang=lang, build=module.build, id_prefix=prefix, folder=task_folder, errors=errors)
-        yield _Part(rows, built)
+        yield _SourcePart(rows, built)
 
 
 def readable_examples(

@@ -1,8 +1,7 @@
 """The mistakes in the rows of a split, told together: the first few of each file, and how many more there are.
 
 errors = RowErrors()
-with errors.of(rows, number, where="task 'xnli', language de"):
-    ...                                    # a UserError is kept, and the next row is looked at
+errors.add(error, place=rows.place_of(number), where="task 'xnli', language de")
 errors.raise_any()
 """
 

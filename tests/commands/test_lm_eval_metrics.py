@@ -93,6 +93,7 @@ def test_weighted_f1_and_mcc_are_computed_without_running_any_code(folder, tmp_p
         assert len(pairs) == 9
         assert entry["score"]["value"] == pytest.approx({"f1": weighted, "mcc": correlation}[first](pairs))
         assert (entry["stands_in_for"], "lm_eval_mean:acc.mean" in entry["metrics"]) == ("", True)
+        assert entry["chance"] == pytest.approx({"f1": 100 / 3, "mcc": 0}[first])
 
 
 def weighted(pairs):

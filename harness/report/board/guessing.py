@@ -1,4 +1,4 @@
-"""Arms that have learnt nothing: whose score is that of guessing or below, or whose training says so; and the lifts between them.
+"""Arms that have learnt nothing: whose score cannot be told from guessing, or whose training says so; and the lifts between them.
 
 mark_guessing(entries)         # of task_scores: adds at_guessing and lift_at_guessing to each, and to each of their languages
 mark_groups(group_scores, entries, material.groups)
@@ -15,12 +15,14 @@ _SAME_ARM = (*_LINE, "task")
 
 
 def mark_guessing(entries: Sequence[dict[str, Any]]) -> None:
-    """Say of each score whether it is at the level of guessing, and of each lift whether a side of it is."""
+    """Say of each score whether it is at the level of guessing (its interval reaches down to chance), and of each lift whether a
+    side of it is.
+    """
     for entry in entries:
         chance, nothing = entry["chance"], bool(entry["degenerate_seeds"])
-        entry["at_guessing"] = nothing or (entry["score"] is not None and entry["score"]["value"] <= chance)
+        entry["at_guessing"] = nothing or (entry["score"] is not None and entry["score"]["low"] <= chance)
         for numbers in entry["languages"].values():
-            numbers["at_guessing"] = nothing or numbers["score"]["value"] <= chance
+            numbers["at_guessing"] = nothing or numbers["score"]["low"] <= chance
     for entry in entries:
         baseline = _baseline(entry, entries) if entry["intermediate"] != NONE else None
         entry["lift_at_guessing"] = _either(entry, baseline) if entry["lift"] else False

@@ -41,7 +41,7 @@ LIFT = (
     "the paired interval in brackets."
 )
 STAND_IN_MEANS = "not the metric that the task's file names first, which is not computed here (see the notes)"
-GUESSING_MEANS = "a side of it has learnt nothing: its score is that of guessing or below, or its training says so"
+GUESSING_MEANS = "a side of it has learnt nothing: its score cannot be told from guessing, or its training says so"
 GAP = "English minus the mean of the other languages; lower is better."
 
 

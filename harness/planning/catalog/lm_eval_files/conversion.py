@@ -131,6 +131,8 @@ def _metric_names(config: LmEvalTask) -> list[str]:
 def _chance(config: LmEvalTask) -> float:
     """The score of guessing, where the number of choices stands in the file."""
     choices = config.doc_to_choice
+    if config.metrics and config.metrics[0].metric == "mcc":
+        return 0.0  # a correlation
     if config.output_type != "multiple_choice" or config.process_results is not None:
         return 0.0
     number = len(choices) if isinstance(choices, list | dict) else num_listed(choices) if isinstance(choices, str) else None
