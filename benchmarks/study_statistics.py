@@ -37,8 +37,8 @@ def main() -> None:
         if args.only in scenario.name:
             start = time.perf_counter()
             trials.append(try_scenario(scenario, num_studies=args.studies, seed=args.seed))
-            print(f"{scenario.name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-    print(markdown(trials))
+            sys.stderr.write(f"{scenario.name}: {time.perf_counter() - start:.0f} s\n")
+    sys.stdout.write(f"{markdown(trials)}\n")
     outside = [
         f"{trial.scenario.name}, {name}: {100 * trial.coverage[name]:.1f} %"
         for trial in trials
@@ -46,7 +46,7 @@ def main() -> None:
         for name in PROMISED
         if name in trial.coverage and not 0.93 <= trial.coverage[name] <= 0.97
     ]
-    print(f"{time.perf_counter() - begin:.0f} s; outside 93 to 97 %: {'; '.join(outside) or 'none'}", file=sys.stderr)
+    sys.stderr.write(f"{time.perf_counter() - begin:.0f} s; outside 93 to 97 %: {'; '.join(outside) or 'none'}\n")
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def _seeds_option(
     used = [rung for rung in found.ladder if rung.family in answer.lines]
     more = int(fewest)
     runs = more * runs_per_seed * len(used)
-    text = f"{more} more seeds on each of {len(used)} backbones: {runs} training runs"
+    text = f"{more} more {'seed' if more == 1 else 'seeds'} on each of {len(used)} backbones: {runs} training runs"
     return [Option(what="seeds", amount=more, verdict=VERDICTS[int(code)], runs=runs, text=text)]
 
 

@@ -4,6 +4,7 @@
     lifts = group_lifts(table, group, treated="mnli", baseline="none", scale="points")
     lifts.seeds, lifts.draws                     # [K, S], [D, K, S]
     advantage(lifts, other)                      # of two settings: the difference of their lifts, paired
+    joined([lifts, of_another_ladder])           # one table of the backbones of both
 
 A cell's lift is put on its scale first and then averaged over the cells of its group.  A seed's lift is that of the whole group:
 targets that start from one intermediate checkpoint are drawn together.  A seed that lacks a cell of the group has no lift.
@@ -129,6 +130,18 @@ def advantage(lifts: GroupLifts, other: GroupLifts) -> GroupLifts:
     if (lifts.backbones, lifts.scale, lifts.name) != (other.backbones, other.scale, other.name):
         raise ValueError("lifts of different groups, scales or backbones are not compared")
     return replace(lifts, seeds=lifts.seeds - other.seeds, draws=lifts.draws - other.draws)
+
+
+def joined(parts: Sequence[GroupLifts]) -> GroupLifts:
+    """The lifts of several ladders as one; a group may hold other cells on each, e.g. the languages that pretraining covered."""
+    if len({(part.name, part.scale) for part in parts}) > 1:
+        raise ValueError("lifts of different groups or scales are not joined")
+    return replace(
+        parts[0],
+        backbones=tuple(backbone for part in parts for backbone in part.backbones),
+        seeds=np.concatenate([part.seeds for part in parts], axis=-2),
+        draws=np.concatenate([part.draws for part in parts], axis=-2),
+    )
 
 
 def without_seeds(lifts: GroupLifts, dropped: np.ndarray) -> GroupLifts:

@@ -29,7 +29,7 @@ import numpy as np
 from harness.study.statistics.student import StudentEstimate, satterthwaite
 
 _STEPS = 100  # of the bisection for tau2
-_ROUNDING = 1e-24
+_ROUNDING = 1e-24  # of the sum of squares: what is left of a perfect fit
 _RIDGE = 1e-10  # of the mean variance: keeps a covariance of identical units invertible
 
 
@@ -44,8 +44,6 @@ class VarianceParts(NamedTuple):
     """What the variance of an estimate is made of: known + q * expected."""
 
     known: np.ndarray
-    credited: np.ndarray
-    "What of `known` counts for the degrees of freedom."
     expected: np.ndarray
     q: np.ndarray
     df: int
@@ -82,8 +80,7 @@ class MixedFit:
         vector = np.asarray(vector, dtype=np.float64)
         known = np.maximum(np.einsum("p,...pq,q->...", vector, self.within, vector), 0)
         expected = np.maximum(np.einsum("p,...pq,q->...", vector, self.rest, vector), 0) + apart
-        # Of one seed it is not known how much of the residuals is there anyway: no credit is taken for the part beside them.
-        return VarianceParts(known, known if self.shares_known else np.zeros_like(known), expected, self.q, self.df)
+        return VarianceParts(known, expected, self.q, self.df)
 
     def combination(self, vector: Sequence[float] | np.ndarray) -> StudentEstimate:
         """The estimate of a linear combination of the coefficients."""
@@ -98,10 +95,12 @@ class MixedFit:
         return self._estimate(vector, self.parts(vector, apart=self.unit_variance))
 
     def _estimate(self, vector: Sequence[float] | np.ndarray, parts: VarianceParts) -> StudentEstimate:
+        # Of one seed it is not known how much of the residuals is there anyway: no credit is taken for the part beside them.
+        credited = parts.known if self.shares_known else np.zeros_like(parts.known)
         return StudentEstimate(
             value=self.coefficients @ np.asarray(vector, dtype=np.float64),
             variance=parts.known + parts.q * parts.expected,
-            df=satterthwaite(parts.credited, [(parts.expected, parts.df)]),
+            df=satterthwaite(credited, [(parts.expected, parts.df)]),
         )
 
 

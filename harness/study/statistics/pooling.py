@@ -11,8 +11,8 @@ holds of families at large, with F - 1 degrees of freedom for how the families d
 
 Families answer the same test items: their errors have the covariance of the draws.  Intervals are those of Hartung and Knapp
 (2001), Stat Med 20: 3875, and Sidik and Jonkman (2002), Stat Med 21: 3153, with t of F - 1 degrees of freedom; I2 is Higgins and
-Thompson's (2002).  A family's drawn estimate is its
-best linear unbiased prediction.  Of one family there is nothing to pool.
+Thompson's (2002), Stat Med 21: 1539.  A family drawn towards the others is its best linear unbiased prediction.  Of one family
+there is nothing to pool.
 """
 
 from collections.abc import Sequence
