@@ -15,8 +15,6 @@ import contextlib
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.api.printing import printable
-
 
 class UserError(Exception):
     """Wrong input.  `str()` of it is everything the user needs; no traceback is shown for it."""
@@ -33,10 +31,6 @@ class UserError(Exception):
         """Arguments: message says what is wrong; where = file:line and key path; the rest is printed line by line."""
         self.message, self.where, self.expected, self.found, self.todo = message, where, expected, found, todo
         super().__init__(_lines(message, where=where, expected=expected, found=found, todo=todo))
-
-    def __str__(self) -> str:
-        """What the user needs; names and values that it quotes are shown, and no terminal obeys them."""
-        return printable(super().__str__())
 
     def at(self, where: str) -> "UserError":
         """The same mistake, said to be somewhere else."""
