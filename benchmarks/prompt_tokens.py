@@ -16,7 +16,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness.api.protocols import Feature, ModelSource
+from harness.api.model_source import ModelSource
+from harness.api.protocols import Feature
 from harness.commands._table import table
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog

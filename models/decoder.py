@@ -31,7 +31,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
 from harness.api.model_files import read_base, read_model_json
-from harness.api.protocols import Feature, HeadSpec, ModelSource, Output
+from harness.api.model_source import ModelSource
+from harness.api.protocols import Feature, HeadSpec, Output
 from models.causal.lora import (
     adapter_folders,
     add_lora,

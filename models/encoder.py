@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
-from harness.api.protocols import HeadSpec, ModelSource
+from harness.api.model_source import ModelSource
+from harness.api.protocols import HeadSpec
 from models.headed.checkpoint import checkpoint_folder, head_shape, load_heads
 from models.headed.heads import MlmHead, lm_head_names
 from models.headed.network import HeadedModel, HeadedNetwork, place_network

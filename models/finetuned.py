@@ -27,7 +27,8 @@ from transformers import (
 )
 
 from harness.api.errors import UserError, did_you_mean
-from harness.api.protocols import Adapter, Batch, HeadSpec, ModelSource, Output, Pooling
+from harness.api.model_source import ModelSource
+from harness.api.protocols import Adapter, Batch, HeadSpec, Output, Pooling
 from models.headed.network import bytes_of_weights
 from models.loading.files import locate
 from models.loading.pretrained import (

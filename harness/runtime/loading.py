@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from harness.api.protocols import Adapter, EngineHost, HeadSpec, ModelSource
+from harness.api.model_source import EngineHost, ModelSource
+from harness.api.protocols import Adapter, HeadSpec
 from harness.api.registry import ADAPTERS
 from harness.runtime.arguments import InitArguments, PredictArguments, TrainArguments
 from harness.runtime.engines import versions, vllm_python

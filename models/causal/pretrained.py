@@ -12,7 +12,7 @@ import torch
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
-from harness.api.protocols import ModelSource
+from harness.api.model_source import ModelSource
 from models.loading.architectures import decoder_class
 from models.loading.files import tensor_names
 from models.loading.pretrained import input_embeddings, load_model

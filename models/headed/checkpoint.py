@@ -17,7 +17,8 @@ from transformers import PreTrainedModel
 
 from harness.api.errors import UserError, did_you_mean
 from harness.api.model_files import check_weights, read_model_json
-from harness.api.protocols import HeadSpec, ModelSource
+from harness.api.model_source import ModelSource
+from harness.api.protocols import HeadSpec
 from models.headed.heads import HeadShape, build_head
 from models.headed.network import head_key
 from models.loading.pretrained import input_embeddings

@@ -24,7 +24,8 @@ from transformers import (
 from harness.api.errors import UserError
 from harness.api.hardware import computes_bfloat16
 from harness.api.model_files import read_model_json
-from harness.api.protocols import Batch, ModelSource, Output
+from harness.api.model_source import ModelSource
+from harness.api.protocols import Batch, Output
 from models.loading.architectures import takes_pooling_layer
 from models.loading.files import locate
 

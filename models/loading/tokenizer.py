@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from harness.api.errors import UserError
 from harness.api.model_files import VOCABULARIES, contents
-from harness.api.protocols import ModelSource
+from harness.api.model_source import ModelSource
 from models.loading.files import locate_tokenizer, matching
 from models.loading.pretrained import first_line, quiet
 

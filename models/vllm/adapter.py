@@ -28,7 +28,8 @@ import torch
 from transformers import GenerationConfig, PretrainedConfig, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
-from harness.api.protocols import Adapter, Batch, EngineHost, Feature, HeadSpec, ModelSource, Output, Pooling
+from harness.api.model_source import EngineHost, ModelSource
+from harness.api.protocols import Adapter, Batch, Feature, HeadSpec, Output, Pooling
 from models.causal.lora import CONFIG_FILE, adapter_folders, combine_adapters
 from models.causal.pretrained import causal_config, first_token
 from models.decoder import find_origin

@@ -13,7 +13,8 @@ from small_tokenizers import byte_bpe
 from transformers import AutoModelForCausalLM
 
 from harness.api.errors import UserError
-from harness.api.protocols import Feature, HeadSpec, ModelSource, Pooling
+from harness.api.model_source import ModelSource
+from harness.api.protocols import Feature, HeadSpec, Pooling
 from harness.prediction.batching import collate
 from models import decoder, encoder
 

@@ -14,7 +14,7 @@ from small_tokenizers import byte_bpe
 
 import run_eval
 from harness.api.errors import UserError
-from harness.api.protocols import ModelSource
+from harness.api.model_source import ModelSource
 from harness.api.registry import TASK_TYPES
 from harness.data.examples import load_examples
 from harness.data.locations import DataPlace

@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from small_models import CONFIGS, HEADS, TEXTS, batch_of, features_of, make_folder
 
 from harness.api.errors import UserError
-from harness.api.protocols import HeadSpec, ModelSource, Pooling
+from harness.api.model_source import ModelSource
+from harness.api.protocols import HeadSpec, Pooling
 from harness.api.registry import ADAPTERS
 from models import encoder, finetuned
 from models.encoder import Encoder, load, read_sizes

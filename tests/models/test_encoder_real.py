@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.api.protocols import Feature, HeadSpec, ModelSource, Pooling
+from harness.api.model_source import ModelSource
+from harness.api.protocols import Feature, HeadSpec, Pooling
 from harness.prediction.batching import collate
 from models.encoder import Encoder, load, read_sizes
 from models.loading.pretrained import count_sizes

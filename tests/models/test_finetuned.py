@@ -16,7 +16,8 @@ from transformers import (
 )
 
 from harness.api.errors import UserError
-from harness.api.protocols import HeadSpec, ModelSource
+from harness.api.model_source import ModelSource
+from harness.api.protocols import HeadSpec
 from models.finetuned import load
 
 XNLI = ("entailment", "neutral", "contradiction")

@@ -13,7 +13,8 @@ from small_models import CONFIGS, TEXTS, batch_of, make_folder, tokenizer
 from transformers import AutoTokenizer, BertForMaskedLM, ModernBertForMaskedLM, MT5ForConditionalGeneration, XLMRobertaForMaskedLM
 
 from harness.api.errors import UserError
-from harness.api.protocols import HeadSpec, ModelSource, Pooling
+from harness.api.model_source import ModelSource
+from harness.api.protocols import HeadSpec, Pooling
 from models.encoder import load, read_sizes
 from models.loading import files
 from models.loading.files import locate, read_tensors

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 import run_eval
-from harness.api.protocols import EngineHost, ModelSource, Pooling
+from harness.api.model_source import EngineHost, ModelSource
+from harness.api.protocols import Pooling
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.plan import make_plan

@@ -14,7 +14,8 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
-from harness.api.protocols import Feature, ModelSource
+from harness.api.model_source import ModelSource
+from harness.api.protocols import Feature
 from harness.api.registry import TASK_TYPES
 from harness.prediction.vocabulary import check_english, check_ids, count_tokens
 from harness.task_types.tokens.sequences import unknown_id

@@ -11,7 +11,8 @@ import numpy as np
 from small_models import HEADS, TEXTS, features_of
 from transformers import PreTrainedTokenizerFast
 
-from harness.api.protocols import Batch, Feature, HeadSpec, ModelSource, Pooling
+from harness.api.model_source import ModelSource
+from harness.api.protocols import Batch, Feature, HeadSpec, Pooling
 from harness.prediction.batching import collate
 from models.decoder import Decoder, load
 

@@ -14,7 +14,7 @@ from small_runs import PLACES, Project
 from small_tokenizers import word_level, word_piece
 
 from harness.api.errors import UserError
-from harness.api.protocols import ModelSource
+from harness.api.model_source import ModelSource
 from harness.data.examples import load_examples
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
