@@ -12,13 +12,13 @@ from small_runs import Project, differences
 
 from harness.api.registry import ROOT
 
-STEPS = 400
+STEPS = 1000
 ENDS = [(signal.SIGTERM, 143, " by SIGTERM"), (signal.SIGHUP, 129, " by SIGHUP"), (signal.SIGINT, 130, "")]
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    return Project.make(tmp_path_factory.mktemp("ended"), max_steps=STEPS, epochs=200, eval_every=100, tasks="pairs")
+    return Project.make(tmp_path_factory.mktemp("ended"), max_steps=STEPS, epochs=300, eval_every=250, tasks="pairs")
 
 
 def command(project, root, *, processes=1):
@@ -61,7 +61,7 @@ def states(root):
 
 def whole(project, root, *, processes=1):
     process = start(project, root, processes=processes)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     return out
 
@@ -80,7 +80,7 @@ def test_each_signal_ends_it_with_a_word_and_a_state(project, left_alone, tmp_pa
         process = start(project, tmp_path / "cut")
         wait_for_steps(process, tmp_path / "cut", done + 40)
         process.send_signal(by)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=600)
         assert (process.returncode, out) == (code, ""), err
         assert f"interrupted{how}: the same command goes on where it was" in err
         assert "Traceback" not in err
@@ -96,7 +96,7 @@ def test_nohup_keeps_it_running(project, tmp_path):
     process = start(project, tmp_path / "r", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     wait_for_steps(process, tmp_path / "r", 20)
     process.send_signal(signal.SIGHUP)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=600)
     assert (process.returncode, "# Leaderboard" in out) == (0, True), err
 
 
@@ -106,7 +106,7 @@ def test_a_reader_that_closes_the_pipe_ends_it_quietly(project, left_alone, tmp_
     assert "stages" in process.stderr.readline()
     process.stderr.close()
     process.stdout.close()
-    assert process.wait(timeout=300) == 141
+    assert process.wait(timeout=600) == 141
     assert not list(tmp_path.glob("cut/*/*/error.txt"))
     assert whole(project, tmp_path / "cut") == left_alone[1]
     assert differences(left_alone[0], tmp_path / "cut") == []
@@ -128,18 +128,18 @@ def children_of(pid):
 
 def test_two_processes_end_together_and_go_on_together(tmp_path):
     """torchrun passes the signal on; the first process saves the state that all have reached."""
-    project = Project.make(tmp_path / "p", max_steps=60, epochs=200, eval_every=20, tasks="pairs")
+    project = Project.make(tmp_path / "p", max_steps=120, epochs=200, eval_every=40, tasks="pairs")
     whole(project, tmp_path / "whole", processes=2)
     process = start(project, tmp_path / "cut", processes=2)
     wait_for_steps(process, tmp_path / "cut", 10)
     children = children_of(process.pid)
     assert len(children) >= 2
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     assert process.returncode != 0
     assert "interrupted by SIGTERM: the same command goes on where it was" in err
     assert [pid for pid in children if os.path.exists(f"/proc/{pid}")] == []
-    assert 10 <= states(tmp_path / "cut")[-1] < 60
+    assert 10 <= states(tmp_path / "cut")[-1] < 120
     whole(project, tmp_path / "cut", processes=2)
     assert differences(tmp_path / "whole", tmp_path / "cut") == []
     done = json.loads(next(tmp_path.glob("cut/train/*/done.json")).read_text())
