@@ -1,6 +1,8 @@
 """`clean` removes what must be made again for some cells, or what nothing asks for, and the same command makes it again."""
 
+import fcntl
 import json
+import shutil
 
 import pytest
 from small_runs import Project, contents
@@ -101,15 +103,22 @@ def test_what_a_running_process_holds_or_reads_stays(project, tmp_path, capsys):
     assert (code, contents(root)) == (0, before)
 
 
-def test_a_process_that_waited_for_a_removed_stage_locks_the_one_that_is_there(tmp_path):
-    folder = tmp_path / "score" / "x-0123456789"
+def test_a_process_that_waited_for_a_removed_stage_locks_the_one_that_is_there(tmp_path, monkeypatch):
+    folder, real = tmp_path / "score" / "x-0123456789", fcntl.flock
+    calls = []
+
+    def removed_before_it_is_locked(handle, how):
+        calls.append(how)
+        if len(calls) == 1:
+            shutil.rmtree(folder)  # by another process, between `open` and `flock`
+        real(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", removed_before_it_is_locked)
     with lock(folder) as first:
         assert first
-        (folder / "lock").unlink()
-        with lock(folder, wait=False) as second:  # on the new file: nobody holds it
-            assert second
-            with lock(folder, wait=False) as third:
-                assert not third
+        with lock(folder, wait=False) as second:
+            assert not second, "the lock of a removed file keeps nobody out"
+    assert len(calls) > 2
 
 
 @pytest.mark.parametrize(

@@ -103,3 +103,13 @@ def test_an_oracle_that_reaches_100_and_other_models_are_not_explained(tmp_path)
         run = WrittenRun(tmp_path / model, tasks=tasks, model=model, sizes={"adapter": "fake"})
         run.cell("none", "xnli", "de", right=right)
         assert board_of(run)[0]["ceilings"] == []
+
+
+def test_an_example_with_nothing_to_find_is_no_example_that_cannot_be_answered(tmp_path):
+    tasks = {"panx": task("de", kind="tagging", score=("entity_f1.f1",), chance=0, trained=False)}
+    run = WrittenRun(tmp_path, tasks=tasks, model="oracle", sizes={"adapter": "fake"})
+    tags = [(["O", "O"], ["O", "O"]), (["B-PER"], ["B-PER"]), (["B-LOC"], ["O"])]
+    given = [{"id": f"{n}", "prediction": b, "gold": a, "notes": [], "num_truncated": 0} for n, (a, b) in enumerate(tags)]
+    run.cell("none", "panx", "de", total=3, given=given)
+    (ceiling,) = board_of(run)[0]["ceilings"]
+    assert (ceiling["ids"], ceiling["golds"]) == (["2"], [])  # the predictions do not lie beside the score
