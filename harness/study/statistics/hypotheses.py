@@ -138,10 +138,8 @@ def settle(claims: Mapping[str, Claim], *, alpha: float, correction: Correction)
     found: dict[str, SettledClaim] = {}
     for rank, place in enumerate(order):
         level = _level(rank, decided, alpha=alpha, correction=correction)
+        # What is not decided has a p-value above its level, and so is undecided there.
         decision = claims[names[place]].decide(level)
-        if decision.decided and not decided[place]:
-            # Its own level would do, but one with a smaller p had to be decided first.
-            decision = Decision(UNDECIDED, f"{decision.verdict}, if it stood alone at the level {level:.2g}")
         found[names[place]] = SettledClaim(decision=decision, p=p[place], adjusted_p=adjusted[place], alpha=level)
     return {name: found[name] for name in names}
 
