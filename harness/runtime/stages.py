@@ -23,12 +23,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, Generic, TypeVar
+from typing import IO, Any, Generic, NamedTuple, TypeVar
 
 from harness.api.errors import UserError
-from harness.api.json_text import loads
+from harness.api.json_text import loads, read_json_file
 from harness.api.protocols import Json
-from harness.runtime.arguments import Arguments
+from harness.runtime.arguments import Arguments, read_arguments
 from harness.runtime.integrity import damage, seal, sync_folder
 from harness.runtime.knobs import Knobs
 from harness.runtime.outputs import failed_output
@@ -173,6 +173,36 @@ def begin(stage: AnyStage, root: Path) -> Path:
         folder / "args.json", {"verb": stage.verb, "args": stage.args.json(), "inputs": [parent.name for parent in stage.inputs]}
     )
     return folder
+
+
+class Begun(NamedTuple):
+    """What a stage's args.json says."""
+
+    args: Arguments
+    content: dict[str, Json]
+    "The same as JSON."
+    inputs: list[str]
+    "Names of the stages whose results it read."
+
+
+def read_begun(folder: Path) -> Begun:
+    """What `begin` wrote; raises UserError for what it never wrote."""
+    path = folder / "args.json"
+    held = read_json_file(path, kind=dict)
+    try:
+        if not all(isinstance(name, str) and _NAME.fullmatch(name) for name in held["inputs"]):
+            raise ValueError("inputs that are no stages")
+        args = read_arguments(held["verb"], held["args"])
+        args.identities()
+        return Begun(args, held["args"], held["inputs"])
+    except UserError as error:
+        raise error.at(str(path)) from error
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        found = f"{type(error).__name__}: {error}"[:120]
+        raise UserError("not what a stage received", where=str(path), found=found, todo=AGAIN) from error
+
+
+_NAME = re.compile(r"[a-z]+/[A-Za-z0-9._+-]+")
 
 
 def mark_done(stage: AnyStage, root: Path, facts: Mapping[str, Json]) -> None:

@@ -7,6 +7,9 @@ spec = revive("xnli", args)              # in the stage: a TaskSpec that knows n
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
+from harness.api.errors import UserError
 from harness.specs.task import TaskSpec
 
 _CONTENT = ("type", "version", "fields", "labels", "labels_from", "label_values", "lm_eval")
@@ -28,5 +31,9 @@ def portable(spec: TaskSpec, *, split: Split, metrics: bool = False, prompt: boo
 
 
 def revive(name: str, content: Mapping[str, Any]) -> TaskSpec:
-    """The TaskSpec of a stage's arguments."""
-    return TaskSpec.model_validate({**content, "task": name, "description": "from a stage's arguments"})
+    """The TaskSpec of a stage's arguments; raises UserError for what no stage was given."""
+    try:
+        return TaskSpec.model_validate({**content, "task": name, "description": "from a stage's arguments"})
+    except (ValidationError, TypeError) as error:
+        found = " ".join(str(error).split())[:200]
+        raise UserError("a stage's arguments hold no task", where=f"task '{name}'", found=found) from error

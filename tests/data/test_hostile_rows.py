@@ -16,6 +16,12 @@ from harness.api.registry import READERS
 from harness.data.arrow import class_names
 from harness.data.examples import load_examples
 
+BLANK = "\t_" * 8
+TREEBANK = (
+    f"1-2\tdu{BLANK}\n1\tde\tde\tADP\tP\t_\t3\tcase\t3:case\t_\n2\tle\tle\tDET\tD\t_\t3\tdet\t_\t_\n"
+    "3\tvois\tvoir\tVERB\tV\t_\t0\troot\t_\t_\n"
+)
+
 
 def refused(folder, content, name="rows.txt", reader="jsonl", **options):
     path = folder / name
@@ -119,3 +125,24 @@ def test_a_text_that_a_template_spoils_is_found_by_validate_with_file_and_row(tm
     said = capsys.readouterr().err
     assert "rows.jsonl, row 2: field 'text' holds half a character" in said
     assert "'t 1\\ud800'" in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("1-2\tdu", "7-9\tdu", "1: a range without words of its own"),
+        ("1-2\tdu", "2-1\tdu", "1: a range without words of its own"),
+        ("3\tvois", "2-3\tx\t_\t_\t_\t_\t_\t_\t_\t_\n3\tvois", "1: a range without words of its own"),
+        ("1-2\tdu", "1" * 5000 + "\tdu", "rows.txt:1: not a CoNLL-U word line"),
+        ("1-2\tdu", "²\tdu", "rows.txt:1: not a CoNLL-U word line"),
+    ],
+)
+def test_a_treebank_with_numbers_that_fit_nothing_is_named(tmp_path, old, new, words):
+    assert words in refused(tmp_path, TREEBANK.replace(old, new), reader="ud_fused")
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 5000, "x"])
+def test_a_head_that_is_no_number_is_none(tmp_path, number):
+    (tmp_path / "rows.txt").write_text(TREEBANK.replace("3\tcase", f"{number}\tcase").replace("1-2\tdu", "1-999999999\tdu"))
+    (row,) = READERS.load("ud_fused").read({"rows": tmp_path / "rows.txt"}, lang="fr", options={})
+    assert row["tokens"] == ["du"]

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from harness.api.errors import UserError
-from harness.runtime.stages import read_done, wrong_with
+from harness.runtime.arguments import ScoreArguments
+from harness.runtime.stages import Stage, begin, read_begun, read_done, wrong_with
+from harness.specs.portable import revive
 
 RIGHT = {"key": "0123456789", "files": {"a.txt": {"size": 1, "xxh3": "00"}}, "versions": {"torch": "2"}, "commit": "c0ffee"}
 
@@ -32,3 +34,25 @@ def test_one_that_is_as_it_was_written_is_believed(tmp_path):
     (tmp_path / "done.json").write_text(json.dumps(RIGHT))
     assert read_done(tmp_path) == RIGHT
     assert wrong_with(tmp_path) == "a.txt is missing"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"inputs": "x"}, {"inputs": [1]}, {"inputs": ["../../x"]}, {"verb": "dance"}, {"args": []}, {"args": None},
+        {"args": {"task": "x"}},
+    ],
+)  # fmt: skip
+def test_arguments_that_no_stage_received_are_named(tmp_path, change):
+    stage = Stage(label="tiny", args=ScoreArguments(metrics=("accuracy",), signatures=(), score=(), lang="de", seed=0))
+    folder = begin(stage, tmp_path)
+    assert read_begun(folder).args == stage.args
+    content = json.loads((folder / "args.json").read_text())
+    (folder / "args.json").write_text(json.dumps({**content, **change}))
+    with pytest.raises(UserError, match=r"args\.json"):
+        read_begun(folder)
+
+
+def test_a_task_that_no_stage_received_is_named():
+    with pytest.raises(UserError, match="hold no task"):
+        revive("xnli", {"type": 5, "fields": []})

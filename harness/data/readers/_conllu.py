@@ -13,7 +13,7 @@ from harness.api.errors import UserError
 from harness.data.readers._text import lines
 
 _COLUMNS = 10
-_ID = re.compile(r"(\d+)(?:([-.])(\d+))?")
+_ID = re.compile(r"([0-9]{1,9})(?:([-.])([0-9]{1,9}))?")
 
 
 class Line(NamedTuple):

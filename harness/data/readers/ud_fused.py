@@ -7,10 +7,12 @@ of udpos_preprocess in its utils_preprocess.py, at commit 838c13b.
     read({"rows": path}, lang="mr", options={})    # {"tokens", "tags", "sent_id", "text"}
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.api.errors import UserError
 from harness.data.readers._conllu import Line, Sentence, sentences
 from harness.data.readers._text import parse_options, role_files
 from harness.specs.model import Spec
@@ -24,6 +26,7 @@ PRECEDENCE: Mapping[str, str] = {
 }
 "Among words equally near the root, the tag that stands first here makes the head; '' for the languages without a list."
 _ZERO_WIDTH_NON_JOINER = "\u200c"
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _MASKED = "_"
 "The form of a word whose text the treebank may not give."
 
@@ -37,8 +40,8 @@ def read(files: Mapping[str, Path], *, lang: str, options: Mapping[str, Any]) ->
     (path,) = role_files("ud_fused", files, ROLES)
     parse_options("ud_fused", Options, options)
     precedence = PRECEDENCE.get(lang, PRECEDENCE[""]).split()
-    for sentence in sentences(path):
-        words = _fused(sentence, precedence)
+    for number, sentence in enumerate(sentences(path), start=1):
+        words = _fused(sentence, precedence, where=f"{path}, sentence {sentence.sent_id or number}")
         forms = [form.strip() for form, _ in words]
         num_masked = forms.count(_MASKED)
         if not words or (num_masked and num_masked >= len(forms) - 1):
@@ -51,13 +54,18 @@ def read(files: Mapping[str, Path], *, lang: str, options: Mapping[str, Any]) ->
         }
 
 
-def _fused(sentence: Sentence, precedence: Sequence[str]) -> list[tuple[str, str]]:
-    """(form, universal tag) of each token; empty nodes are no tokens."""
+def _fused(sentence: Sentence, precedence: Sequence[str], *, where: str) -> list[tuple[str, str]]:
+    """(form, universal tag) of each token; empty nodes are no tokens.  Raises UserError for a range without words."""
     words = {line.first: line for line in sentence.lines if not line.mark}
     tokens = {number: (line.values[1], line.values[3]) for number, line in words.items()}
     above = {number: _heads(line) for number, line in words.items()}
+    fused: set[int] = set()
     for span in (line for line in sentence.lines if line.mark == "-"):
-        inside = [number for number in range(span.first, span.last + 1) if number in words]
+        inside = [number for number in words if span.first <= number <= span.last]
+        if not inside or fused.intersection(inside):
+            what = f"range {span.first}-{span.last} {span.values[1]}"
+            raise UserError("a range without words of its own", where=where, found=what[:80])
+        fused.update(inside)
         head = _head_of_span(inside, above, {number: words[number].values[3] for number in inside}, precedence)
         for number in inside:
             del tokens[number]
@@ -68,7 +76,7 @@ def _fused(sentence: Sentence, precedence: Sequence[str]) -> list[tuple[str, str
 def _heads(word: Line) -> set[int]:
     """Numbers of a word's heads, 0 for the root: the tool draws basic and enhanced dependencies into one graph."""
     enhanced = (part.partition(":")[0] for part in word.values[8].split("|"))
-    return {int(head) for head in (word.values[6], *enhanced) if head.isdigit()}
+    return {int(head) for head in (word.values[6], *enhanced) if _NUMBER.fullmatch(head)}
 
 
 def _head_of_span(

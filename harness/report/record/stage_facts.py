@@ -13,13 +13,11 @@ from typing import Any, TypeAlias
 from harness.api.errors import UserError
 from harness.api.json_text import read_json_file
 from harness.api.protocols import Json
-from harness.runtime.arguments import read_arguments
-from harness.runtime.stages import AGAIN, DONE_FILE, canonical, read_done
+from harness.runtime.stages import DONE_FILE, canonical, read_begun, read_done
 from harness.scoring.score import SCORE_FILE
 
 _VOLATILE = re.compile(r"seconds|time|duration|speed|host|device|memory|resumed|pid|path|folder")
 _DIRECTORY = re.compile(r"(?<![\w:/.~])/(?:[^\s/'\",:;()\[\]]+/)+")
-_STAGE = re.compile(r"[a-z]+/[A-Za-z0-9._+-]+")
 Wrong: TypeAlias = Callable[[Path], str]
 "Why the folder of a finished stage cannot be believed (`wrong_with`), asked once a folder: many cells rest on one training."
 NO_FACTS = ("key", "files", "versions", "commit", "arithmetic")
@@ -99,32 +97,17 @@ def _differs(name: str, folder: Path, other: Path) -> UserError:
 
 def _trace(folder: Path, environments: Environments) -> dict[str, Any]:
     """What one stage folder says; its scores are there so that two copies can be compared."""
-    done, held = read_done(folder), read_json_file(folder / "args.json", kind=dict)
-    try:
-        args = read_arguments(held["verb"], held["args"])
-        identities, inputs = args.identities(), sorted(map(_name, held["inputs"]))
-    except UserError as error:
-        raise error.at(str(folder / "args.json")) from error
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        found = f"{type(error).__name__}: {error}"
-        raise UserError("not what a stage received", where=str(folder / "args.json"), found=found[:120], todo=AGAIN) from error
+    done, begun = read_done(folder), read_begun(folder)
     facts = {key: value for key, value in done.items() if key not in NO_FACTS}
     if (folder / "train.json").is_file():
         facts |= read_json_file(folder / "train.json", kind=dict)
     return {
         "key": done["key"],
-        "inputs": inputs,
-        "settings": portable({key: held["args"][key] for key in _SETTINGS if key in held["args"]}),
-        "data": portable(identities),
+        "inputs": sorted(begun.inputs),
+        "settings": portable({key: begun.content[key] for key in _SETTINGS if key in begun.content}),
+        "data": portable(begun.args.identities()),
         "facts": portable({key: value for key, value in sorted(facts.items()) if not _VOLATILE.search(key)}),
         "scores": read_json_file(folder / SCORE_FILE) if (folder / SCORE_FILE).is_file() else None,
         "arithmetic": done.get("arithmetic"),
         "environment": environments.add(commit=done.get("commit", ""), versions=done.get("versions", {})),
     }
-
-
-def _name(value: Any) -> str:
-    """The name of a stage, which is a path below a run folder."""
-    if not isinstance(value, str) or not _STAGE.fullmatch(value):
-        raise ValueError(f"{value!r} is no stage")
-    return value

@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from harness.api.errors import UserError, raise_all
-from harness.api.json_text import read_json_file
 from harness.data.examples import load_examples
 from harness.data.locations import DataPlace
 from harness.prediction.loop import read_predictions
 from harness.report.submission.files import json_text, lines_text, sentences_text, squad_content
 from harness.report.submission.selection import PickedCell, PickedTask, Wanted, by_reason, choose
 from harness.report.submission.xtreme_format import TASKS, OfficialTask
-from harness.runtime.arguments import PredictArguments, read_arguments
-from harness.runtime.stages import write_text
+from harness.runtime.arguments import PredictArguments
+from harness.runtime.stages import read_begun, write_text
 
 Side = Literal["prediction", "gold"]
 
@@ -108,8 +107,7 @@ def _rows(task: OfficialTask, cell: PickedCell, folders: DataFolders, *, with_go
     lines = list(read_predictions(cell.folder))
     if not (task.kind == "positions" or (task.kind == "answers" and with_gold)):
         return [PredictedRow(line, None) for line in lines]
-    held = read_json_file(cell.folder / "args.json", kind=dict)
-    args = read_arguments(held["verb"], held["args"])
+    args = read_begun(cell.folder).args
     assert isinstance(args, PredictArguments), cell.folder
     spec, lang = args.task_spec, args.lang
     task_folder = folders.task_folders.get(spec.task)
