@@ -14,7 +14,7 @@ ONE_THREAD = OMP_NUM_THREADS=1
 LM_EVAL = .venv-lm-eval
 RUN = HF_HUB_OFFLINE=1 $(BIN)/python run_eval.py
 
-.PHONY: demo test test-versions check test-real vllm lm-eval clean
+.PHONY: demo test test-versions fuzz check test-real vllm lm-eval clean
 
 define check_python
 	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON); say make PYTHON=/path/to/python3.11 (3.11 or newer)"; exit 2; }
@@ -33,6 +33,10 @@ demo: $(STAMP)  ## the main job on the embedded miniature world
 
 test: $(STAMP)  ## the tests that need nothing beside the project
 	$(ONE_THREAD) $(BIN)/python -m pytest -m "not real" -n 2
+
+FUZZ ?= 1000
+fuzz: $(STAMP)  ## hostile files and flags, FUZZ of each kind (default: 1000); `$(BIN)/python tests/fuzz --help` for one kind or one case
+	$(ONE_THREAD) $(BIN)/python tests/fuzz --count $(FUZZ)
 
 test-versions:  ## the tests that need no torch under Python 3.12 and 3.13, where these are found
 	$(ONE_THREAD) bash .ci/test_versions

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from harness.api.errors import UserError, did_you_mean
+from harness.api.escaping import visible
 from harness.api.registry import COMMANDS
 
 DEFAULT = "run"
@@ -37,7 +38,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one message and leave with code 2."""
-        print(f"{self.prog}: error: {message}\n  all flags: {self.prog} --help", file=sys.stderr)
+        print(f"{self.prog}: error: {visible(message, tabs=True)}\n  all flags: {self.prog} --help", file=sys.stderr)
         raise SystemExit(2)
 
 
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error), tabs=True)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted: the same command goes on where it was", file=sys.stderr)

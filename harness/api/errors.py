@@ -14,8 +14,6 @@ import contextlib
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.api.printing import printable
-
 
 class UserError(Exception):
     """Wrong input.  `str()` of it is everything the user needs; no traceback is shown for it."""
@@ -34,10 +32,6 @@ class UserError(Exception):
         lines = [f"{where}: {message}" if where else message]
         lines += [f"  {name}: {text}" for name, text in (("expected", expected), ("found", found), ("to do", todo)) if text]
         super().__init__("\n".join(lines))
-
-    def __str__(self) -> str:
-        """What the user needs; names and values that it quotes are shown, and no terminal obeys them."""
-        return printable(super().__str__())
 
     def at(self, where: str) -> "UserError":
         """The same mistake, said to be somewhere else."""

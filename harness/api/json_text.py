@@ -56,7 +56,7 @@ def read_json_file(path: Path, *, kind: type = object) -> Any:
     return value
 
 
-_NAMES = {dict: "object", list: "list"}
+_NAMES: dict[type, str] = {dict: "object", list: "list"}
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from harness.api.errors import UserError, collecting, raise_all
+from harness.api.escaping import visible
 from harness.api.hardware import check_device
-from harness.api.printing import printable
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.intermediate import NO_INTERMEDIATE
@@ -186,10 +186,10 @@ def comma_separated(text: str) -> list[str]:
 
 def say(text: str) -> None:
     """A line of progress on stderr."""
-    sys.stderr.write(printable(text) + "\n")
+    sys.stderr.write(visible(text, tabs=True) + "\n")
     sys.stderr.flush()
 
 
 def out(text: str) -> None:
     """A result on stdout."""
-    sys.stdout.write(printable(text) + "\n")
+    sys.stdout.write(visible(text, tabs=True) + "\n")

@@ -102,7 +102,9 @@ def _doubts(entry: Entry[TaskSpec], rows: Sequence[Any]) -> Iterator[str]:
 def _is_choice(gold: Any, choices: Sequence[str]) -> bool:
     """Whether a right answer is among the choices: by number or text, each of several."""
     several = gold if isinstance(gold, list) else [gold]
-    return all(one in choices if isinstance(one, str) else 0 <= one < len(choices) for one in several)
+    return all(
+        one in choices if isinstance(one, str) else isinstance(one, int | float) and 0 <= one < len(choices) for one in several
+    )
 
 
 def _num_shots(spec: TaskSpec) -> int:

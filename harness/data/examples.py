@@ -23,6 +23,7 @@ from harness.data.file_hashes import combined_fingerprint
 from harness.data.label_names import class_name
 from harness.data.locations import DataPlace
 from harness.data.rows import Rows, fingerprint, load_rows, mentions_languages
+from harness.data.text_checks import check_texts
 from harness.specs.portable import Split
 from harness.specs.task import Source, TaskSpec
 
@@ -158,6 +159,7 @@ def _build(
     for number, row in enumerate(rows.rows):
         try:
             fields = mapped(row)
+            check_texts(fields)
             for name, names in named.items():
                 fields[name] = names(fields[name]) if names else fields[name]
             row_id = f"{id_prefix}{number}"

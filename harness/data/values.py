@@ -20,7 +20,8 @@ from harness.api.errors import UserError
 READING = 2
 "Raise it when rows come to mean something else: what caches remember of rows is then made again."
 _DECIMAL = re.compile(r"-?\d+\.\d+")
-_INTEGER = re.compile(r"0|-?[1-9]\d*")
+_INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")
+"Of 64 bits: thousands of digits are a text like any other."
 
 
 def compared_as(value: Any) -> str:
@@ -30,7 +31,7 @@ def compared_as(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
-        return str(value)
+        return str(value) if abs(value) < 1 << 4096 else hex(value)  # Python writes no more than 4,300 digits
     if isinstance(value, float | Decimal):
         number = Decimal(repr(value)) if isinstance(value, float) else value
         return _of_text(format(number, "f")) if number.is_finite() else str(number).lower()

@@ -35,8 +35,6 @@ VERSIONS: Mapping[str, int] = {"init": 2, "train": 2, "predict": 2, "score": 2}
 "Verb -> version.  Raise one when a default or the meaning of an argument of that verb changes."
 
 
-LONGEST_LABEL = 200
-"Letters of a label in a folder's name, which takes 255 bytes with the key and what temporary names add."
 DONE_FILE, LOCK_FILE = "done.json", "lock"
 AGAIN = "run the command again: what is broken is made again"
 
@@ -86,8 +84,8 @@ class Stage(Generic[A]):
 
     @property
     def name(self) -> str:
-        """`verb/label-key`: the folder below the root, and the name in messages; a long label loses its end."""
-        return f"{self.verb}/{re.sub(r'[^A-Za-z0-9._+-]+', '-', self.label)[:LONGEST_LABEL].strip('-')}-{self.key}"
+        """`verb/label-key`: the folder below the root, and the name in messages."""
+        return f"{self.verb}/{re.sub(r'[^A-Za-z0-9._+-]+', '-', self.label).strip('-')}-{self.key}"
 
     def folder(self, root: Path) -> Path:
         """Where the stage lives."""

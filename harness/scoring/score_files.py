@@ -64,7 +64,7 @@ def read_ids(folder: Path) -> np.ndarray:
 def _arrays(folder: Path, names: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """Arrays of a stats.npz, all or those of these names, the ids among them."""
     try:
-        with np.load(folder / STATS_FILE, allow_pickle=False) as archive:
+        with (folder / STATS_FILE).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             found = {name: archive[name] for name in names or archive.files}
         is_right = found[IDS].ndim == 1 and found[IDS].dtype.kind == "U"
     except Exception as error:  # of zipfile, zlib and numpy, for whatever the bytes may be

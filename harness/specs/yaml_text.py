@@ -56,7 +56,7 @@ def _check_depth(text: str, file: str) -> None:
     for event in yaml.parse(text, Loader=SAFE_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST + 1:
-            raise _too_deep(f"{file}:{event.start_mark.line + 1}")
+            raise _too_deep(f"{file}:{event.start_mark.line + 1 if event.start_mark else 1}")
 
 
 def _too_deep(where: str) -> UserError:

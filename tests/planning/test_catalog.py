@@ -5,8 +5,10 @@ import json
 import pytest
 from small_tasks import RECIPE, pairs, write, write_tasks
 
-from harness.api.errors import UserError
+from harness.api.errors import MissingData, UserError
 from harness.api.registry import ROOT
+from harness.data.examples import load_examples
+from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 
 
@@ -181,4 +183,20 @@ def test_a_name_that_no_folder_should_have_is_refused(tmp_path, name):
     assert "g.yaml:1 group: '" in str(error)
     assert "cannot be a name" in str(error)
     assert len(str(error)) < 500
-    assert "\x1b" not in str(error)
+
+
+def test_files_without_a_name_are_a_mistake_of_the_file(tmp_path):
+    for files in ({}, {"rows": []}, {"rows": ""}):
+        data = {"test": {"files": files, "reader": "jsonl"}}
+        assert "'files' names no file" in mistakes(tmp_path, pairs("bare", data=data, train=False))
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "中" * 100, "~nobody/x"], ids=["long", "wide", "nobody"])
+def test_names_that_no_file_can_have_are_data_that_are_not_here(tmp_path, name):
+    data = {"test": {"files": {"rows": name}, "reader": "jsonl"}}
+    write(tmp_path, pairs("bare", data=data, train=False, langs=("en",)))
+    spec = Catalog([tmp_path]).task("bare").spec
+    with pytest.raises(MissingData):
+        load_examples(spec, split="test", langs=["en"], place=DataPlace(offline=True), task_folder=tmp_path)
+    (tmp_path / "bare.yaml").write_text(f"include: {name}.yaml\ntask: bare\n")
+    assert "does not exist" in str(Catalog([tmp_path]).errors[0])

@@ -164,10 +164,3 @@ def test_a_lock_keeps_other_processes_out_and_dies_with_its_holder(tmp_path):
     holder.join()
     with lock(tmp_path, wait=False) as held:
         assert held
-
-
-def test_a_folder_has_a_name_that_file_systems_take_however_long_its_label(tmp_path):
-    long = replace(TRAIN, label="setting+" * 100)
-    assert long.key == TRAIN.key
-    assert long.name.endswith(f"-{TRAIN.key}")
-    assert len(begin(long, tmp_path).name) <= 211

@@ -44,9 +44,9 @@ def read(files: Mapping[str, Path], *, lang: str, options: Mapping[str, Any]) ->
                 keep_in_memory=True,
                 **parsed.arguments,
             )
+            return [dict(row) for row in found]
         except Exception as error:  # of any package that it reads with
             text = " ".join(str(error).split())[:300]
             raise UserError(
                 f"datasets cannot read this as {parsed.builder}", where=str(path), found=f"{type(error).__name__}: {text}"
             ) from error
-        return [dict(row) for row in found]

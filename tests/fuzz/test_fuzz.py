@@ -1,0 +1,26 @@
+"""Cases on which commands once ended in a traceback, hung or printed a terminal escape; `make fuzz` tries thousands of others."""
+
+from importlib import import_module
+
+import pytest
+from fuzzing import run_case
+
+FOUND = {
+    "spec_files": (13, 18, 52, 112, 281, 298),
+    "lm_eval_task_files": (40, 61, 68, 110, 168),
+    "data_files": (1010, 1158, 1181, 2171, 2297),
+    "run_folders": (14, 17, 20, 24, 66, 77),
+}
+"Fuzzer -> numbers of its cases, of seed 1."
+
+
+@pytest.mark.parametrize(("fuzzer", "number"), [(name, number) for name, numbers in FOUND.items() for number in numbers])
+def test_what_once_ended_in_a_traceback_is_said_in_words(fuzzer, number):
+    what, verdicts = run_case(import_module(fuzzer).make, seed=1, number=number, seconds=60)
+    assert [(what, verdict) for verdict in verdicts if verdict.kind != "ok"] == []
+    assert len(verdicts) >= 1
+
+
+def test_the_same_number_is_the_same_case_everywhere():
+    first, again = (run_case(import_module("spec_files").make, seed=1, number=13) for _ in range(2))
+    assert first[0] == again[0] == "models/presets/mmbert-small.yaml: value of 'layers'; value of 0"
