@@ -23,12 +23,13 @@ from harness.runtime.arguments import InitArguments, PredictArguments, ScoreArgu
 from harness.runtime.folders import remove_folder, sweep
 from harness.runtime.integrity import TEMPORARY
 from harness.runtime.loading import has_weights
+from harness.runtime.locks import lock
 from harness.runtime.machine import Machine
 from harness.runtime.outputs import output_failure
 from harness.runtime.processes import SharedFailure, from_first, join, leave, num_ranks, rank
 from harness.runtime.provenance import provenance
 from harness.runtime.repeatability import unrepeatable
-from harness.runtime.stages import AnyStage, Stage, begin, canonical, forget, lock, mark_done, write_text, wrong_with
+from harness.runtime.stages import AnyStage, Stage, begin, canonical, forget, mark_done, write_text, wrong_with
 from harness.training.loop import tidy, train
 
 

@@ -18,7 +18,8 @@ from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.report.record.gather import request_files
 from harness.report.record.newest import CellKey, FoundRequest, Settled, settle
 from harness.report.record.schema import read_request
-from harness.runtime.stages import LOCK_FILE, VERSIONS, forget, is_held, lock, read_json
+from harness.runtime.locks import LOCK_FILE, is_held, lock
+from harness.runtime.stages import VERSIONS, forget, read_json
 
 NOT_ASKED = "nothing asks for it"
 

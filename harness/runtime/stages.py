@@ -2,7 +2,7 @@
 
     stage = Stage(label="xnli-de", args=ScoreArguments(metrics=("accuracy",), lang="de", ...), inputs=(predict,))
     stage.key                      # 10 hex digits of sha256 over verb, version, args and the keys of the inputs
-    with lock(stage.folder(root)): # held by the operating system: a killed process leaves nothing to remove
+    with lock(stage.folder(root)): # harness/runtime/locks.py
         ...
         mark_done(stage, root, {...})   # done.json, written last, by rename: the only meaning of done
 
@@ -11,19 +11,18 @@ change results.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from harness.api.errors import UserError
 from harness.api.json_text import loads, read_json_file
@@ -31,6 +30,7 @@ from harness.api.protocols import Json
 from harness.runtime.arguments import Arguments, read_arguments
 from harness.runtime.integrity import damage, seal, sync_folder
 from harness.runtime.knobs import Knobs
+from harness.runtime.locks import LOCK_FILE
 from harness.runtime.outputs import failed_output
 
 VERSIONS: Mapping[str, int] = {"init": 2, "train": 2, "predict": 2, "score": 2}
@@ -44,7 +44,7 @@ STALE_SECONDS = 3600
 MOST_OF_LABEL = 240
 "Characters of a stage's label in the name of its folder, which has at most 255; the key tells all labels apart."
 
-DONE_FILE, LOCK_FILE = "done.json", "lock"
+DONE_FILE = "done.json"
 AGAIN = "run the command again: what is broken is made again"
 
 A = TypeVar("A", bound=Arguments, covariant=True)
@@ -256,58 +256,3 @@ def forget(folder: Path) -> None:
             shutil.rmtree(path)
         elif path.name != LOCK_FILE:
             path.unlink()
-
-
-@contextlib.contextmanager
-def lock(folder: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold the stage's lock; yields False at once if another process has it and `wait` is off."""
-    while True:
-        with _lock_file(folder) as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-                return
-            except OSError as error:  # a file system that has no locks
-                raise failed_output(error, folder) from error
-            if not _is_same_file(folder / LOCK_FILE, handle.fileno()):
-                continue  # removed while this process waited: a lock on it would keep nobody out
-            try:
-                yield True
-            finally:
-                fcntl.flock(handle, fcntl.LOCK_UN)
-            return
-
-
-def _lock_file(folder: Path) -> IO[str]:
-    """The open lock file of a stage, whose folder may be removed at any moment: see harness/report/cleaning.py."""
-    while True:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            return (folder / LOCK_FILE).open("a")
-        except FileNotFoundError as error:
-            if (folder / LOCK_FILE).is_symlink():
-                raise failed_output(error, folder) from error
-        except OSError as error:
-            raise failed_output(error, folder) from error
-
-
-def _is_same_file(path: Path, handle: int) -> bool:
-    """Whether a path still is the file that was opened."""
-    try:
-        there = path.stat()
-    except FileNotFoundError:
-        return False
-    return os.path.samestat(there, os.fstat(handle))
-
-
-def is_held(folder: Path) -> bool:
-    """Whether some process has the lock of a stage; the folder is left as it is."""
-    try:
-        with (folder / LOCK_FILE).open("a") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False

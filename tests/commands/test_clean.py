@@ -8,7 +8,7 @@ import pytest
 from small_runs import Project, contents
 from test_cli import call
 
-from harness.runtime.stages import lock
+from harness.runtime.locks import lock
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import torch
 from listening import before_each_step
 from small_runs import Project, contents, differences, run_in_child
 
-from harness.runtime.stages import lock
+from harness.runtime.locks import lock
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

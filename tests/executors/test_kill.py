@@ -8,7 +8,7 @@ import pytest
 from small_runs import Project, differences, num_steps, run_in_child
 
 from harness.prediction.partials import open_partials
-from harness.runtime.stages import lock
+from harness.runtime.locks import lock
 
 SAVE_EVERY = 2
 

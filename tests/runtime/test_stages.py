@@ -18,7 +18,8 @@ from harness.runtime.arguments import (
     read_arguments,
 )
 from harness.runtime.knobs import Knobs
-from harness.runtime.stages import Stage, TrainingPhase, begin, canonical, in_order, lock, mark_done, read_json, write_text
+from harness.runtime.locks import lock
+from harness.runtime.stages import Stage, TrainingPhase, begin, canonical, in_order, mark_done, read_json, write_text
 from harness.specs.recipe import Training
 
 MODEL = ModelArguments(adapter="encoder", fingerprint="file:0")
