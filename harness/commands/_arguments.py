@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.api.errors import UserError, collecting, raise_all
 from harness.api.escaping import visible
 from harness.api.hardware import check_device
+from harness.api.path_names import path_named
 from harness.data.locations import DATA_DIR_VARIABLE, DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.intermediate import NO_INTERMEDIATE
@@ -26,12 +27,18 @@ MAX_REMARKS = 5
 "Remarks on names that two files have which are printed at most."
 
 
+def input_path(text: str) -> Path:
+    """The type of a flag that names a file or folder to read."""
+    return path_named(text, where="a path to read")
+
+
 def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
     """--include_path and --data_dir."""
     parser.set_defaults(trust_task_code=False)  # for commands that have no --trust_task_code
     parser.add_argument(
         "--include_path",
         action="append",
+        type=input_path,
         default=[],
         metavar="DIR",
         help="folder of your own tasks, groups, recipes and presets, or of lm-eval's task files (may be repeated)",
@@ -44,6 +51,7 @@ def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow_path",
         action="append",
+        type=input_path,
         default=[],
         metavar="DIR",
         help="folder that task files may read from, besides their own and --data_dir (may be repeated)",
@@ -53,9 +61,9 @@ def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
 def allowed_of(args: argparse.Namespace) -> list[Path]:
     """The folders of --allow_path; raises UserError for one that is not there."""
     for folder in args.allow_path:
-        if not Path(folder).is_dir():
-            raise UserError("there is no such folder", where="--allow_path", found=folder)
-    return [Path(folder).absolute() for folder in args.allow_path]
+        if not folder.is_dir():
+            raise UserError("there is no such folder", where="--allow_path", found=str(folder))
+    return [folder.absolute() for folder in args.allow_path]
 
 
 def add_trust_argument(parser: argparse.ArgumentParser) -> None:
@@ -133,7 +141,7 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
 
 def catalog_of(args: argparse.Namespace) -> Catalog:
     """The catalog with the user's folders; a mistake in one of their files is an error now, not later."""
-    folders = [Path(folder) for folder in args.include_path]
+    folders = list(args.include_path)
     catalog = Catalog(folders, allowed=allowed_of(args))
     errors = [*catalog.errors, *(error for folder in folders for error in catalog.check_all(under=folder))]
     raise_all(list({str(error): error for error in errors}.values()))
@@ -163,7 +171,7 @@ def place_of(args: argparse.Namespace, *also: Path, runs: Sequence[Path] = ()) -
             note = f"the --data_dir of the newest command in this folder, {found}, is gone: give --data_dir if it has moved"
         if is_first():
             say(f"note: {note}")
-    named = [*(Path(place) for place in args.include_path), *also]
+    named = [*args.include_path, *also]
     folders = [(place.parent if place.is_file() else place).absolute() for place in named]
     return DataPlace.resolve(data_dir, trust_task_code=args.trust_task_code, allowed=[*folders, *allowed_of(args)])
 
@@ -193,7 +201,7 @@ def requests_of(args: argparse.Namespace) -> list[RunRequest]:
 
 def models_of(text: str) -> list[str]:
     """The models of --model, each once: several are separated by commas, which the name of a folder may hold as well."""
-    return [text] if Path(text).exists() else list(dict.fromkeys(comma_separated(text))) or [text]
+    return [text] if os.path.exists(text) else list(dict.fromkeys(comma_separated(text))) or [text]
 
 
 def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> Machine:

@@ -9,10 +9,9 @@ reads.
 """
 
 import argparse
-from pathlib import Path
 
 from harness.api.errors import UserError
-from harness.commands._arguments import comma_separated, out, say
+from harness.commands._arguments import comma_separated, input_path, out, say
 from harness.commands._table import table
 from harness.report.cleaning import Removable, find_removable, remove
 
@@ -21,7 +20,7 @@ HELP = "remove stages of a run folder, so that they are made again or because no
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `clean`."""
-    parser.add_argument("folders", nargs="+", type=Path, metavar="RUN", help="folders given as --output_path")
+    parser.add_argument("folders", nargs="+", type=input_path, metavar="RUN", help="folders given as --output_path")
     parser.add_argument("--tasks", default="", help="stages of these tasks, globs or groups of the run, e.g. xnli,xquad")
     parser.add_argument("--languages", default="", help="stages of these languages, e.g. de,sw (default: all)")
     parser.add_argument("--older", action="store_true", help="also what no request of today rests on")

@@ -24,6 +24,7 @@ What `compare runs/x --by language` prints, first of all:
 import argparse
 
 from harness.api.errors import UserError
+from harness.api.path_names import path_named
 from harness.commands._arguments import comma_separated, out, say
 from harness.report.board.older_results import older_text
 from harness.report.comparison import Scope, compare, find_systems, markdown, write_comparison
@@ -36,7 +37,9 @@ HELP = "set one system against another, with tests"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `compare`."""
-    parser.add_argument("systems", nargs="+", metavar="RUN[:FIELD=VALUE,...]", help="one run, or two: A and then B")
+    parser.add_argument(
+        "systems", nargs="+", type=run_and_cells, metavar="RUN[:FIELD=VALUE,...]", help="one run, or two: A and then B"
+    )
     parser.add_argument("--a", default="", metavar="FIELD=VALUE,...", help="the cells that are A (of one run: intermediate=none)")
     parser.add_argument("--b", default="", metavar="FIELD=VALUE,...", help="the cells that are B (of one run: all others)")
     parser.add_argument("--by", choices=BREAKDOWNS, default="task", help="one row for each of these (default: task)")
@@ -50,6 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the tests (default: 0)")
     parser.add_argument("--output", type=output_path, metavar="FILE", help="where to write the JSON (default: only print)")
+
+
+def run_and_cells(text: str) -> str:
+    """The type of a word that begins with the path of a run: what no path can be is no run."""
+    path_named(text, where="a run")
+    return text
 
 
 def run(args: argparse.Namespace) -> int:

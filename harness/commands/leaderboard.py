@@ -6,10 +6,9 @@ python run_eval.py leaderboard runs/x --older show        # with the scores of o
 """
 
 import argparse
-from pathlib import Path
 
 from harness.api.errors import UserError, did_you_mean, raise_all
-from harness.commands._arguments import comma_separated, out, say
+from harness.commands._arguments import comma_separated, input_path, out, say
 from harness.data.languages import GROUPINGS
 from harness.report.board.board import build_board, write_board
 from harness.report.board.markdown import markdown
@@ -21,7 +20,7 @@ HELP = "merge run folders into one leaderboard.json and print it"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `leaderboard`."""
-    parser.add_argument("folders", nargs="+", type=Path, metavar="RUN", help="folders given as --output_path")
+    parser.add_argument("folders", nargs="+", type=input_path, metavar="RUN", help="folders given as --output_path")
     parser.add_argument("--output", type=output_path, metavar="FILE", help="where to write the JSON (default: only print)")
     parser.add_argument(
         "--by",

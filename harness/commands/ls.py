@@ -32,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one table; files in error come last, with exit code 2."""
-    from pathlib import Path
-
-    catalog = Catalog([Path(folder) for folder in args.include_path], allowed=allowed_of(args))
+    catalog = Catalog(args.include_path, allowed=allowed_of(args))
     listings: dict[str, Callable[[Catalog], str]] = {
         "tasks": _tasks,
         "models": _models,

@@ -8,7 +8,6 @@ python run_eval.py show xnli --prompt_args num_fewshot=2 --languages en,sw     #
 import argparse
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from harness.api.errors import UserError, did_you_mean
@@ -42,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the spec."""
-    catalog = Catalog([Path(folder) for folder in args.include_path], allowed=allowed_of(args))
+    catalog = Catalog(args.include_path, allowed=allowed_of(args))
     kinds = [kind for kind in KINDS if args.name in catalog.names(kind)]
     if not kinds and catalog.lm_eval.knows(args.name):
         kinds = ["task" if catalog.lm_eval.is_task(args.name) else "group"]

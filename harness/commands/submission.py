@@ -9,10 +9,9 @@ complete of them.
 """
 
 import argparse
-from pathlib import Path
 
 from harness.api.errors import UserError, collecting, did_you_mean, raise_all
-from harness.commands._arguments import add_catalog_arguments, catalog_of, out, place_of, say
+from harness.commands._arguments import add_catalog_arguments, catalog_of, input_path, out, place_of, say
 from harness.report.submission.export import DataFolders, export
 from harness.report.submission.markdown import exported, scored
 from harness.report.submission.score import score_submission
@@ -28,7 +27,7 @@ _ONLY_EXPORT = ("gold", "model", "intermediate", "recipe", "seed", "data_dir")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `submission`."""
     parser.add_argument("action", metavar="export|score", help="what to do")
-    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="export: run folders; score: PREDICTIONS GOLD")
+    parser.add_argument("folders", nargs="+", type=input_path, metavar="DIR", help="export: run folders; score: PREDICTIONS GOLD")
     parser.add_argument(
         "--output", type=output_path, metavar="DIR|FILE", help="export: new folder (required); score: JSON of the scores"
     )

@@ -11,12 +11,20 @@ sources.
 import argparse
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from harness.api.errors import MissingData, UserError, collecting, did_you_mean
 from harness.api.registry import TASK_TYPES
-from harness.commands._arguments import add_catalog_arguments, add_trust_argument, allowed_of, comma_separated, out, place_of, say
+from harness.commands._arguments import (
+    add_catalog_arguments,
+    add_trust_argument,
+    allowed_of,
+    comma_separated,
+    input_path,
+    out,
+    place_of,
+    say,
+)
 from harness.data.field_mapping import field_doubts
 from harness.data.languages import language
 from harness.data.locations import DataPlace
@@ -34,7 +42,7 @@ ROWS = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `validate`."""
     parser.add_argument(
-        "path", nargs="?", type=Path, metavar="PATH|NAME", help="folder, file or name (default: everything shipped)"
+        "path", nargs="?", type=input_path, metavar="PATH|NAME", help="folder, file or name (default: everything shipped)"
     )
     add_catalog_arguments(parser)
     add_trust_argument(parser)
@@ -50,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     """Check and print; 2 if there is a mistake."""
     given = str(args.path or "")
     is_name = bool(given) and not args.path.exists()
-    folders = [*map(Path, args.include_path), *([args.path] if given and not is_name else [])]
+    folders = [*args.include_path, *([args.path] if given and not is_name else [])]
     catalog = Catalog(folders, allowed=allowed_of(args))
     under = None if is_name else args.path
     if is_name:

@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.api.allowed_paths import ALLOW, below, is_below, stays_inside
 from harness.api.errors import MissingData, UserError, WrongData
+from harness.api.path_names import user_path
 from harness.specs.yaml_text import plain_values
 
 DATA_DIR_VARIABLE = "HARNESS_DATA_DIR"
@@ -51,9 +52,9 @@ class DataPlace:
     ) -> "DataPlace":
         """The place that --data_dir, $HARNESS_DATA_DIR and $HF_HUB_OFFLINE say; raises UserError if the folder is not there."""
         chosen = data_dir or os.environ.get(DATA_DIR_VARIABLE) or None
-        folder = Path(chosen).expanduser().resolve() if chosen else None
+        origin = "--data_dir" if data_dir else f"${DATA_DIR_VARIABLE}"
+        folder = user_path(str(chosen), where=origin).resolve() if chosen else None
         if folder is not None and not folder.is_dir():
-            origin = "--data_dir" if data_dir else f"${DATA_DIR_VARIABLE}"
             raise UserError(
                 "there is no such folder", where=origin, found=str(folder), expected="the folder of a mirror of hub datasets"
             )

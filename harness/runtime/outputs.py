@@ -12,9 +12,8 @@ import os
 from pathlib import Path
 
 from harness.api.errors import OutputFailed, UserError
+from harness.api.path_names import path_named
 
-PATH_BYTES, NAME_BYTES = 4095, 255
-"Bytes of a path, and of one name in it, that Linux and macOS take (macOS takes 1,023 of a path)."
 BELOW = 480
 "Bytes of a path that are left for what a run makes below its folder: a stage's name and the files of a checkpoint."
 INNER = ("requests", "logs", "init", "train", "predict", "score")
@@ -41,7 +40,7 @@ AGAIN = "what is done is kept: make room (or name another folder), then give the
 
 def output_folder(text: str, *, where: str) -> Path:
     """The folder that a flag names, there or not; raises UserError where it is known beforehand that nothing can be written."""
-    path = _named(text, where=where, below=BELOW)
+    path = path_named(text, where=where, below=BELOW)
     if os.path.exists(path) and not os.path.isdir(path):
         raise UserError("this is a file", where=where, expected="a folder", found=text)
     for name in INNER:
@@ -72,14 +71,14 @@ def make_output_folder(path: Path, *, where: str) -> None:
 
 def output_path(text: str) -> Path:
     """A flag's value as a path, for argparse; UserError for one that can be none."""
-    return _named(text, where="a path to write to")
+    return path_named(text, where="a path to write to")
 
 
 def check_output_file(path: Path | None, *, where: str) -> None:
     """Raise UserError where a file cannot be written; None is a flag that was not given."""
     if path is None:
         return
-    _named(str(path), where=where)
+    path_named(str(path), where=where)
     if os.path.isdir(path):
         raise UserError("this is a folder", where=where, expected="a file to write", found=str(path))
     _check_writable(path, where=where)
@@ -116,22 +115,6 @@ def output_failure(error: BaseException, *, folder: Path) -> OutputFailed | None
 def failed_output(error: OSError, path: Path) -> OutputFailed:
     """The error for a path that cannot be written."""
     return OutputFailed(f"cannot be written: {reason(error)}", where=str(path), found=str(error), todo=AGAIN)
-
-
-def _named(text: str, *, where: str, below: int = 0) -> Path:
-    """A path that can be one."""
-    if not text.strip():
-        raise UserError("no name is given", where=where, expected="the path of a file or folder", found=f"'{text}'")
-    if "\0" in text:
-        raise UserError("no path holds a zero byte", where=where, found=repr(text))
-    path = Path(text)
-    longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
-    total = len(os.fsencode(path.absolute()))
-    if longest > NAME_BYTES or total + below > PATH_BYTES:
-        found = f"a name of {longest} bytes" if longest > NAME_BYTES else f"{total:,} bytes"
-        most = f"at most {PATH_BYTES - below:,} bytes, {NAME_BYTES} in each name between the slashes"
-        raise UserError("too long a path", where=where, expected=most, found=f"{found}: {text[:60]}...")
-    return path
 
 
 def _check_writable(path: Path, *, where: str) -> None:

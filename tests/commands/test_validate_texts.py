@@ -11,6 +11,7 @@ import run_eval
 from harness.data.examples import load_examples
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
+from models.encoder import init_scratch
 
 WORDS = ["the", "cat", "sat", "on", "mat", "dog"]
 ROWS = [{"text": "the cat sat", "pair": "the mat", "label": "a"}, {"text": "the dog", "pair": "on mat", "label": "b"}] * 2
@@ -40,12 +41,11 @@ def put(tmp_path):
 
 @pytest.fixture
 def model(tmp_path_factory):
-    """A folder with a configuration and the tokenizer of a few words."""
+    """A folder with random weights and the tokenizer of a few words."""
     folder = tmp_path_factory.mktemp("model")
-    word_level(WORDS).save_pretrained(folder)
     config = {"model_type": "bert", "architectures": ["BertModel"], "vocab_size": 64, "hidden_size": 8}
     config |= {"num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    init_scratch(config, tokenizer=word_level(WORDS), folder=folder, seed=1)
     return folder
 
 
@@ -147,7 +147,7 @@ def test_a_prompt_that_does_too_much_on_a_row_is_told_with_file_line_and_row(put
     assert run_eval.main(words) == 2
     said = "".join(capsys.readouterr())
     assert f"own.yaml:{line} prompt.context" in said
-    assert "row with the id '4'" in said
+    assert "row 5" in said
     assert "does more than a template may" in said
 
 

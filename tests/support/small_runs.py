@@ -172,13 +172,18 @@ class Project:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """Every file below root but locks; of done.json all but the commit, which may come while the test runs."""
+    """Every file below root but locks, without what differs by itself.
+
+    That is the commit in done.json, which may come while the test runs, and the date of a request.
+    """
     found = {}
     for path in sorted(root.rglob("*")):
         if path.is_file() and path.name != "lock":
             content = path.read_bytes()
             if path.name == "done.json":
                 content = json.dumps({**json.loads(content), "commit": ""}).encode()
+            if path.parent.name == "requests":
+                content = json.dumps({**json.loads(content), "commit": "", "date": ""}).encode()
             found[str(path.relative_to(root))] = content
     return found
 
