@@ -151,7 +151,8 @@ def test_a_run_refuses_a_model_without_a_tokenizer_of_its_own(project, tmp_path)
         model = model_with(project, tmp_path / name, tokenizer)
         return project.run(tmp_path / f"runs-{name}", tasks=tasks, model=model, **request)
 
-    assert messages(run("bare", None)) == {"cannot load a tokenizer: its vocabulary is not here"}
+    with pytest.raises(UserError, match="no tokenizer: its vocabulary is not here"):  # the plan finds out
+        run("bare", None)
     other = train_tokenizer(["quagga"], vocab_size=6)
     assert messages(run("other", other)) == {"the tokenizer does not know most English words"}
     assert messages(run("other-trains", other, tasks="pairs", languages=("de",))) == {
