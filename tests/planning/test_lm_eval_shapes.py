@@ -5,12 +5,13 @@ import re
 import pytest
 from small_lm_eval_tasks import write_folder
 
+import run_eval
 from harness.planning.catalog.catalog import Catalog
 
 WRONG = {
     "dataset_kwargs": "x", "generation_kwargs": "[a]", "fewshot_config": "5", "metric_list": "5", "filter_list": "x",
     "num_fewshot": "-1", "repeats": "x", "dataset_name": "no", "dataset_path": "[json]", "output_type": "{}",
-    "doc_to_text": "{a: 1}", "doc_to_choice": "[1, 2]", "process_docs": "x", "validation_split": "1",
+    "doc_to_text": "{a: 1}", "doc_to_choice": "[]", "process_docs": "x", "validation_split": "1",
     "description": "!function utils.f", "target_delimiter": "3", "gen_prefix": "[a]",
 }  # fmt: skip
 
@@ -37,6 +38,19 @@ def test_a_value_of_another_kind_is_told_once_with_its_line(tmp_path, key, value
 def test_values_below_a_key_are_looked_at_as_well(tmp_path, inner):
     (error,), _ = mistakes(tmp_path, {"generation_kwargs": f"{{{inner}}}"})
     assert f"generation_kwargs.{inner.split(':')[0]}: " in str(error)
+
+
+@pytest.mark.parametrize("files", ["[]", "''", "['']", "{train: []}", "{train: [1]}", "5"])
+def test_files_that_name_none_are_told(tmp_path, files):
+    (error, *_), _ = mistakes(tmp_path, {"dataset_kwargs": f"{{data_files: {files}}}"})
+    assert "data_files names no file for the split 'train'" in str(error)
+
+
+def test_a_row_without_choices_is_told(tmp_path, capsys):
+    path = write_folder(tmp_path) / "cloze" / "cloze.yaml"
+    path.write_text(path.read_text().replace('["{{premise}}", "Nein"]', '"{{ [] }}"').replace("_text: label", "_text: premise"))
+    assert run_eval.main(["validate", str(tmp_path / "cloze")]) == 2
+    assert "row 0: a row without choices" in capsys.readouterr().err
 
 
 def test_numbers_are_names_of_configurations(tmp_path):

@@ -64,6 +64,8 @@ def requests(
 
 def _asked(renderer: RowRenderer, row: Row, contexts: Sequence[str], *, chat: Chat | None, inputs: int) -> list[Request]:
     """The requests behind some contexts, as the task's output type has them."""
+    if not contexts:
+        raise UserError("a row without choices", expected="at least one choice from doc_to_choice")
     config, context = renderer.config, contexts[0]
     if config.output_type == "generate_until":
         return [Request(context, None)]
@@ -77,6 +79,8 @@ def _asked(renderer: RowRenderer, row: Row, contexts: Sequence[str], *, chat: Ch
         found = [Request(one, f"{delimiter}{target}") for one in contexts]
     else:
         found = [Request(context, f"{delimiter}{choice}") for choice in renderer.choices(row)]
+    if not found:
+        raise UserError("a row without choices", expected="at least one choice from doc_to_choice")
     if any(scored.metric == "acc_mutual_info" for scored in config.metrics):
         found += [Request("", f"{delimiter}{choice}") for choice in renderer.choices(row)]
     return found

@@ -66,7 +66,11 @@ CHOICES = Shape(
     "a template, a list or a mapping of texts, or a function",
     lambda value: (
         isinstance(value, str)
-        or (isinstance(value, list | dict) and all(map(_is_text, value.values() if isinstance(value, dict) else value)))
+        or (
+            isinstance(value, list | dict)
+            and bool(value)
+            and all(map(_is_text, value.values() if isinstance(value, dict) else value))
+        )
     ),
 )
 SAMPLES = Shape(

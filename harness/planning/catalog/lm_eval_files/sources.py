@@ -87,7 +87,7 @@ def _files(file: TaskFile, path: str, data_files: Any, kwargs: Mapping[str, Any]
     names = by_split.get(split)
     names = [names] if isinstance(names, str) else names
     where = ("dataset_kwargs", "data_files")
-    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+    if not isinstance(names, list) or not names or not all(isinstance(one, str) and one for one in names):
         file.wrong(f"data_files names no file for the split '{split}'", where, found=repr(data_files)[:80])
         return None
     builder = path
