@@ -12,13 +12,13 @@ from small_runs import Project, differences
 
 from harness.api.registry import ROOT
 
-STEPS = 1000
+STEPS = 700
 ENDS = [(signal.SIGTERM, 143, " by SIGTERM"), (signal.SIGHUP, 129, " by SIGHUP"), (signal.SIGINT, 130, "")]
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    return Project.make(tmp_path_factory.mktemp("ended"), max_steps=STEPS, epochs=300, eval_every=250, tasks="pairs")
+    return Project.make(tmp_path_factory.mktemp("ended"), max_steps=STEPS, epochs=300, eval_every=350, tasks="pairs")
 
 
 def command(project, root, *, processes=1):
@@ -78,7 +78,7 @@ def test_each_signal_ends_it_with_a_word_and_a_state(project, left_alone, tmp_pa
     for number, (by, code, how) in enumerate(ENDS):
         done = num_steps(tmp_path / "cut")
         process = start(project, tmp_path / "cut")
-        wait_for_steps(process, tmp_path / "cut", done + 40)
+        wait_for_steps(process, tmp_path / "cut", done + 20)
         process.send_signal(by)
         out, err = process.communicate(timeout=600)
         assert (process.returncode, out) == (code, ""), err
@@ -86,7 +86,7 @@ def test_each_signal_ends_it_with_a_word_and_a_state(project, left_alone, tmp_pa
         assert "Traceback" not in err
         (*_, state) = states(tmp_path / "cut")
         assert f"the state of step {state} is saved" in err
-        assert done + 40 <= state < STEPS
+        assert done + 20 <= state < STEPS
         assert len(states(tmp_path / "cut")) == min(2, number + 1)
     assert whole(project, tmp_path / "cut") == board
     assert differences(root, tmp_path / "cut") == []
@@ -128,7 +128,7 @@ def children_of(pid):
 
 def test_two_processes_end_together_and_go_on_together(tmp_path):
     """torchrun passes the signal on; the first process saves the state that all have reached."""
-    project = Project.make(tmp_path / "p", max_steps=120, epochs=200, eval_every=40, tasks="pairs")
+    project = Project.make(tmp_path / "p", max_steps=80, epochs=200, eval_every=40, tasks="pairs")
     whole(project, tmp_path / "whole", processes=2)
     process = start(project, tmp_path / "cut", processes=2)
     wait_for_steps(process, tmp_path / "cut", 10)
@@ -139,7 +139,7 @@ def test_two_processes_end_together_and_go_on_together(tmp_path):
     assert process.returncode != 0
     assert "interrupted by SIGTERM: the same command goes on where it was" in err
     assert [pid for pid in children if os.path.exists(f"/proc/{pid}")] == []
-    assert 10 <= states(tmp_path / "cut")[-1] < 120
+    assert 10 <= states(tmp_path / "cut")[-1] < 80
     whole(project, tmp_path / "cut", processes=2)
     assert differences(tmp_path / "whole", tmp_path / "cut") == []
     done = json.loads(next(tmp_path.glob("cut/train/*/done.json")).read_text())

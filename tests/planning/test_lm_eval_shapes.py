@@ -50,7 +50,7 @@ def test_a_row_without_choices_is_told(tmp_path, capsys):
     path = write_folder(tmp_path) / "cloze" / "cloze.yaml"
     path.write_text(path.read_text().replace('["{{premise}}", "Nein"]', '"{{ [] }}"').replace("_text: label", "_text: premise"))
     assert run_eval.main(["validate", str(tmp_path / "cloze")]) == 2
-    assert "row 0: a row without choices" in capsys.readouterr().err
+    assert "row 1: a row without choices" in capsys.readouterr().err
 
 
 def test_numbers_are_names_of_configurations(tmp_path):
