@@ -1,4 +1,4 @@
-"""Model folders that are whole but for sense: right files, headers and sizes, weights of zeros, made without torch.
+"""Model folders that are whole but for sense: right files, headers and sizes, weights of zeros, made without torch or tokenizers.
 
 write_model_folder(folder, "llama")          # a plan takes it for a model; loading it works as well
 with_header(header, content)                 # the bytes of a safetensors file
@@ -7,8 +7,6 @@ with_header(header, content)                 # the bytes of a safetensors file
 import json
 from pathlib import Path
 from typing import Any
-
-from tokenizers import Tokenizer, models, pre_tokenizers
 
 SPECIALS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}
 WORDS = [*SPECIALS.values(), "the", "a", "cat", "dog", "sees", "hears", "near", "house"]
@@ -48,9 +46,10 @@ def write_model_folder(folder: Path, model_type: str = "xlm-roberta") -> Path:
         "bias": {"dtype": "F16", "shape": [4], "data_offsets": [size, size + 8]},
     }
     (folder / "model.safetensors").write_bytes(with_header(json.dumps(header).encode(), bytes(size + 8)))
-    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.save(str(folder / "tokenizer.json"))
+    words = {"type": "WordLevel", "vocab": {word: number for number, word in enumerate(WORDS)}, "unk_token": "<unk>"}
+    tokenizer = {"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "WhitespaceSplit"}, "model": words}
+    tokenizer |= dict.fromkeys(("truncation", "padding", "normalizer", "post_processor", "decoder"))
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
     (folder / "tokenizer_config.json").write_text(json.dumps(SPECIALS), encoding="utf-8")
     return folder
 
