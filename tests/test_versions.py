@@ -13,4 +13,4 @@ def test_the_pins_without_torch_are_those_of_the_project() -> None:
     found, all_pins = pins("constraints-no-torch.txt"), pins("constraints.txt")
     assert {"numpy", "sacrebleu", "pytest"} <= set(found)
     assert {name: all_pins.get(name) for name in found} == found
-    assert not {"torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors"} & set(found)
+    assert not {"torch", "transformers", "accelerate", "peft", "safetensors"} & set(found)
