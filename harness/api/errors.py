@@ -86,6 +86,11 @@ def _lines(message: str, *, where: str = "", **more: str) -> str:
     return "\n".join(lines + [f"  {'to do' if name == 'todo' else name}: {text}" for name, text in more.items() if text])
 
 
+def distinct(errors: Iterable[UserError]) -> list[UserError]:
+    """Each message once: a mistake in what several share is found by each of them."""
+    return list({str(error): error for error in errors}.values())
+
+
 def raise_all(errors: Sequence[UserError]) -> None:
     """Raise nothing, the one error, or all of them together."""
     if len(errors) == 1:

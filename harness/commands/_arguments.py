@@ -1,30 +1,24 @@
-"""The flags that several commands share, and what they become.
+"""The flags that several commands share; the catalog and the place of the data that they name.
 
-add_request_arguments(parser); requests = requests_of(args); machine = machine_of(args, catalog, place_of(args))
+add_catalog_arguments(parser); catalog = catalog_of(args); place = place_of(args)
+
+What a run asks for becomes plans in `_requests.py`, which the commands that only list and show need not import.
 """
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from harness.api.errors import UserError, collecting, raise_all
+from harness.api.errors import UserError, distinct, raise_all
 from harness.api.escaping import visible
-from harness.api.hardware import check_device
 from harness.api.path_names import path_named
 from harness.data.locations import DATA_DIR_VARIABLE, DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.intermediate import NO_INTERMEDIATE
-from harness.planning.plan import Plan, make_plan
-from harness.planning.request import RunRequest
 from harness.report.record.dates import remembered_data_dir
-from harness.runtime.machine import Machine
 from harness.runtime.processes import is_first
-
-MAX_REMARKS = 5
-"Remarks on names that two files have which are printed at most."
 
 
 def input_path(text: str) -> Path:
@@ -144,17 +138,8 @@ def catalog_of(args: argparse.Namespace) -> Catalog:
     folders = list(args.include_path)
     catalog = Catalog(folders, allowed=allowed_of(args))
     errors = [*catalog.errors, *(error for folder in folders for error in catalog.check_all(under=folder))]
-    raise_all(list({str(error): error for error in errors}.values()))
+    raise_all(distinct(errors))
     return catalog
-
-
-def print_remarks(catalog: Catalog, plans: Sequence[Plan]) -> None:
-    """Print on stderr which names mean two things, and what of the request was not taken at its word."""
-    doubled = catalog.lm_eval.index.remarks
-    more = [f"... and {len(doubled) - MAX_REMARKS} more"] if len(doubled) > MAX_REMARKS else []
-    of_plans = dict.fromkeys(remark for plan in plans for remark in plan.remarks)
-    for remark in (*catalog.remarks, *doubled[:MAX_REMARKS], *more, *of_plans):
-        say(f"note: {remark}")
 
 
 def place_of(args: argparse.Namespace, *also: Path, runs: Sequence[Path] = ()) -> DataPlace:
@@ -176,70 +161,9 @@ def place_of(args: argparse.Namespace, *also: Path, runs: Sequence[Path] = ()) -
     return DataPlace.resolve(data_dir, trust_task_code=args.trust_task_code, allowed=[*folders, *allowed_of(args)])
 
 
-def requests_of(args: argparse.Namespace) -> list[RunRequest]:
-    """What is asked for, a request a model; raises UserError for seeds that are no numbers."""
-    try:
-        seeds = tuple(dict.fromkeys(int(part) for part in args.seeds.split(",")))
-    except ValueError as error:
-        raise UserError("seeds are whole numbers", where="--seeds", expected="e.g. 1,2,3", found=args.seeds) from error
-    request = RunRequest(
-        model=args.model,
-        model_args=args.model_args,
-        tasks=args.tasks,
-        intermediate=args.intermediate,
-        recipe=args.recipe,
-        seeds=seeds,
-        languages=tuple(dict.fromkeys(comma_separated(args.languages))),
-        limit=args.limit,
-        no_train=args.no_train,
-        remove_overlap=args.remove_overlap,
-        route=args.route,
-        prompt_args=args.prompt_args,
-    )
-    return [replace(request, model=name) for name in models_of(args.model)]
-
-
 def models_of(text: str) -> list[str]:
     """The models of --model, each once: several are separated by commas, which the name of a folder may hold as well."""
     return [text] if os.path.exists(text) else list(dict.fromkeys(comma_separated(text))) or [text]
-
-
-def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> Machine:
-    """The knobs of this machine."""
-    for name in ("batch_tokens", "save_every"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise UserError("must be at least 1", where=f"--{name}", found=str(value))
-    if args.device is not None:
-        check_device(args.device)
-    return Machine(
-        place=place,
-        device_name=args.device,
-        batch_tokens=args.batch_tokens,
-        save_every=args.save_every,
-        keep=args.keep,
-        progress=not args.quiet,
-        repeatable=not args.unrepeatable,
-        task_folders=catalog.task_folders(),
-    )
-
-
-def plans_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> tuple[list[Plan], Machine]:
-    """What is asked for, a plan a model, and where it is to run; raises every mistake of all at once."""
-    errors: list[UserError] = []
-    machine = None
-    requests: list[RunRequest] = []
-    plans: list[Plan] = []
-    with collecting(errors):
-        machine = machine_of(args, catalog, place)
-    with collecting(errors):
-        requests = requests_of(args)
-    for request in requests:
-        with collecting(errors):
-            plans.append(make_plan(request, catalog=catalog, place=place))
-    raise_all(list({str(error): error for error in errors}.values()))
-    assert machine is not None
-    return plans, machine
 
 
 def comma_separated(text: str) -> list[str]:

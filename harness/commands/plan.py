@@ -15,10 +15,9 @@ from harness.commands._arguments import (
     catalog_of,
     out,
     place_of,
-    plans_of,
-    print_remarks,
     say,
 )
+from harness.commands._requests import plans_of, print_remarks
 from harness.commands._table import table
 from harness.data.row_errors import num_wrong
 from harness.planning.choice_beginnings import beginnings_of_choices

@@ -17,10 +17,9 @@ from harness.commands._arguments import (
     catalog_of,
     out,
     place_of,
-    plans_of,
-    print_remarks,
     say,
 )
+from harness.commands._requests import plans_of, print_remarks
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.overlaps import find_overlaps

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
 
-from harness.api.errors import MissingData, UserError, collecting, raise_all
+from harness.api.errors import MissingData, UserError, collecting, distinct, raise_all
 from harness.data.languages import language
 from harness.data.locations import DataPlace
 from harness.planning.backbone.resolve import Backbone, resolve
@@ -192,7 +192,7 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
     errors += unresolved(tasks, list(entries), settings)
     errors += unserved(tasks, list(entries))
     errors += beyond(tasks, list(entries))
-    raise_all(list({str(error): error for error in errors}.values()))
+    raise_all(distinct(errors))
     resolved = {name: tasks.target(name) for name in entries}
     builder = StageBuilder(tasks=tasks)
     if request.remove_overlap:

@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from harness.api.allowed_paths import check_below
-from harness.api.errors import UserError, did_you_mean
+from harness.api.errors import UserError, did_you_mean, distinct
 from harness.api.registry import ROOT
 from harness.specs.yaml_text import SAFE_LOADER, Nodes, top_node
 
@@ -117,7 +117,7 @@ def read_document(path: Path, *, within: Sequence[Path] = (), _stack: tuple[Path
         errors[:0] = base.errors
         _merge(merged, merged_marks, base.values, base.marks, ())
     _merge(merged, merged_marks, values, {k: v for k, v in marks.items() if k[:1] != ("include",)}, ())
-    return Document(path=path, values=merged, marks=merged_marks, errors=tuple({str(error): error for error in errors}.values()))
+    return Document(path=path, values=merged, marks=merged_marks, errors=tuple(distinct(errors)))
 
 
 def _plain_document(text: str, path: Path, errors: list[UserError]) -> tuple[dict[str, Any], dict[KeyPath, Mark]]:

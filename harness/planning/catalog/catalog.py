@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from harness.api.errors import UserError, collecting, did_you_mean, raise_all
+from harness.api.errors import UserError, collecting, did_you_mean, distinct, raise_all
 from harness.api.registry import ROOT
 from harness.planning.catalog.file_checks import check_document
 from harness.planning.catalog.lm_eval_files.conversion import PREFIX
@@ -245,7 +245,7 @@ class Catalog:
                         self.group_tasks(name)
                     except UserError as error:
                         errors.append(error)
-        return list({str(error): error for error in errors}.values())
+        return distinct(errors)
 
     def find_lm_eval(self, *, under: Path) -> list[tuple[str, str]]:
         """(kind, name) of the tasks and groups of lm-eval's files below a folder; tags are no files."""

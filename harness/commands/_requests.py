@@ -1,0 +1,90 @@
+"""What the flags of `run` and `plan` become: requests, their plans, and the machine they run on.
+
+plans, machine = plans_of(args, catalog, place_of(args)); print_remarks(catalog, plans)
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+
+from harness.api.errors import UserError, collecting, distinct, raise_all
+from harness.api.hardware import check_device
+from harness.commands._arguments import comma_separated, models_of, say
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.plan import Plan, make_plan
+from harness.planning.request import RunRequest
+from harness.runtime.machine import Machine
+
+MAX_REMARKS = 5
+"Remarks on names that two files have which are printed at most."
+
+
+def requests_of(args: argparse.Namespace) -> list[RunRequest]:
+    """What is asked for, a request a model; raises UserError for seeds that are no numbers."""
+    try:
+        seeds = tuple(dict.fromkeys(int(part) for part in args.seeds.split(",")))
+    except ValueError as error:
+        raise UserError("seeds are whole numbers", where="--seeds", expected="e.g. 1,2,3", found=args.seeds) from error
+    request = RunRequest(
+        model=args.model,
+        model_args=args.model_args,
+        tasks=args.tasks,
+        intermediate=args.intermediate,
+        recipe=args.recipe,
+        seeds=seeds,
+        languages=tuple(dict.fromkeys(comma_separated(args.languages))),
+        limit=args.limit,
+        no_train=args.no_train,
+        remove_overlap=args.remove_overlap,
+        route=args.route,
+        prompt_args=args.prompt_args,
+    )
+    return [replace(request, model=name) for name in models_of(args.model)]
+
+
+def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> Machine:
+    """The knobs of this machine."""
+    for name in ("batch_tokens", "save_every"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UserError("must be at least 1", where=f"--{name}", found=str(value))
+    if args.device is not None:
+        check_device(args.device)
+    return Machine(
+        place=place,
+        device_name=args.device,
+        batch_tokens=args.batch_tokens,
+        save_every=args.save_every,
+        keep=args.keep,
+        progress=not args.quiet,
+        repeatable=not args.unrepeatable,
+        task_folders=catalog.task_folders(),
+    )
+
+
+def plans_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> tuple[list[Plan], Machine]:
+    """What is asked for, a plan a model, and where it is to run; raises every mistake of all at once."""
+    errors: list[UserError] = []
+    machine = None
+    requests: list[RunRequest] = []
+    plans: list[Plan] = []
+    with collecting(errors):
+        machine = machine_of(args, catalog, place)
+    with collecting(errors):
+        requests = requests_of(args)
+    for request in requests:
+        with collecting(errors):
+            plans.append(make_plan(request, catalog=catalog, place=place))
+    raise_all(distinct(errors))
+    assert machine is not None
+    return plans, machine
+
+
+def print_remarks(catalog: Catalog, plans: Sequence[Plan]) -> None:
+    """Print on stderr which names mean two things, and what of the request was not taken at its word."""
+    doubled = catalog.lm_eval.index.remarks
+    more = [f"... and {len(doubled) - MAX_REMARKS} more"] if len(doubled) > MAX_REMARKS else []
+    of_plans = dict.fromkeys(remark for plan in plans for remark in plan.remarks)
+    for remark in (*catalog.remarks, *doubled[:MAX_REMARKS], *more, *of_plans):
+        say(f"note: {remark}")
