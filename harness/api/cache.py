@@ -86,7 +86,7 @@ def last_change(store: Path) -> int:
 def seal_folder(folder: Path) -> None:
     """Write down what a folder in the cache holds, once it is complete."""
     files = sorted(path for path in folder.iterdir() if path.name != SEAL)
-    remember(folder / SEAL, {path.name: [*FileState.of(path), clock(), _hash(path)] for path in files})
+    remember(folder / SEAL, {path.name: [*FileState.of(path), clock(), file_hash(path)] for path in files})
 
 
 def is_sealed(folder: Path) -> bool:
@@ -98,7 +98,7 @@ def is_sealed(folder: Path) -> bool:
             now = FileState.of(folder / name)
             if list(now) == state and now.is_certain(looked_at=looked_at, now=clock()):
                 continue
-            if now.size != state[0] or _hash(folder / name) != digest:
+            if now.size != state[0] or file_hash(folder / name) != digest:
                 return False
         except OSError:
             return False
@@ -112,7 +112,8 @@ def _first_line(content: bytes) -> bytes:
     return FIRST_LINE + xxhash.xxh3_128(content).hexdigest().encode()
 
 
-def _hash(path: Path) -> str:
+def file_hash(path: Path) -> str:
+    """The xxh3 of a file's bytes, read piece by piece."""
     digest = xxhash.xxh3_128()
     with path.open("rb") as file:
         while piece := file.read(1 << 22):

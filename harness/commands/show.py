@@ -19,8 +19,9 @@ from harness.planning.catalog.catalog import KINDS, Catalog, Entry
 from harness.planning.catalog.lm_eval_files.conversion import PREFIX
 from harness.planning.precedence import SourcedValues, task_options, training
 from harness.planning.routes import parse_prompt_args
-from harness.specs.loader import Document, KeyPath, dotted
+from harness.specs.loader import Document
 from harness.specs.task import TaskSpec
+from harness.specs.yaml_nodes import KeyPath, dotted
 
 HELP = "show a resolved spec with the file and line of each value"
 

@@ -12,9 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import xxhash
-
-from harness.api.cache import cache_folder, recall, remember
+from harness.api.cache import cache_folder, file_hash, recall, remember
 from harness.api.file_states import FileState, clock
 
 TEMPORARY = (".", "state-", "best-", "partials-", "vectors", "bundle")
@@ -34,7 +32,7 @@ def seal(folder: Path) -> dict[str, dict[str, Any]]:
     for path in _files(folder):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-        found[path.relative_to(folder).as_posix()] = {"size": path.stat().st_size, "xxh3": _hash(path)}
+        found[path.relative_to(folder).as_posix()] = {"size": path.stat().st_size, "xxh3": file_hash(path)}
         folders.add(path.parent)
     for each in sorted(folders):
         sync_folder(each)
@@ -75,22 +73,14 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in inner if path.is_file())
 
 
-def _hash(path: Path) -> str:
-    digest = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 22):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
 def _known_hash(path: Path, *, deep: bool) -> str:
     """The hash of a file; of a large one as it is remembered, unless anything about it has changed."""
     state, now = FileState.of(path), clock()
     if state.size < LARGE:
-        return _hash(path)
+        return file_hash(path)
     store = cache_folder() / "verified.json"
     *before, looked_at, digest = recall(store).get(str(path.resolve()), [0, ""])
     if deep or before != list(state) or not state.is_certain(looked_at=looked_at, now=now):
-        digest = _hash(path)
+        digest = file_hash(path)
         remember(store, {**recall(store), str(path.resolve()): [*state, now, digest]})
     return str(digest)

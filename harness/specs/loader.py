@@ -13,7 +13,7 @@ import os
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -21,20 +21,10 @@ from pydantic import BaseModel, ValidationError
 from harness.api.allowed_paths import check_below
 from harness.api.errors import UserError, did_you_mean, distinct
 from harness.api.registry import ROOT
+from harness.specs.yaml_nodes import KeyPath, Mark, NodeReader, dotted
 from harness.specs.yaml_text import SAFE_LOADER, Nodes, top_node
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
-KeyPath = tuple[Hashable, ...]
-
-
-class Mark(NamedTuple):
-    """Where a value stands."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +53,6 @@ def shown(path: Path) -> str:
     """A path as messages print it: relative to the working folder where it lies below it."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
-
-
-def dotted(path: KeyPath) -> str:
-    """('data', 'test', 0) -> 'data.test[0]'."""
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
-    return text.lstrip(".")
 
 
 def value_at(values: Any, path: KeyPath) -> Any:
@@ -137,29 +121,13 @@ def top_mapping(text: str, path: Path, *, dates_are_texts: bool = False) -> Iter
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Reader:
-    """Turns the YAML nodes of one file into plain values."""
+class _Reader(NodeReader):
+    """Files of this project: a key that comes twice, and one that is no text, is a mistake."""
 
-    file: str
-    nodes: Nodes
-    marks: dict[KeyPath, Mark]
     errors: list[UserError]
 
-    def plain(self, node: yaml.Node, path: KeyPath) -> Any:
-        """The value of a node; the line of each value inside is written down."""
-
-        def where() -> str:
-            return f"{self.file}:{node.start_mark.line + 1} {dotted(path)}".rstrip()
-
-        self.marks[path] = Mark(self.file, node.start_mark.line + 1)
-        if isinstance(node, yaml.ScalarNode):
-            return self.nodes.scalar(node, where=where)
-        with self.nodes.inside(node, where=where):
-            if isinstance(node, yaml.SequenceNode):
-                return [self.plain(child, (*path, number)) for number, child in enumerate(node.value)]
-            return self._mapping(node, path)
-
-    def _mapping(self, node: yaml.Node, path: KeyPath) -> dict[str, Any]:
+    def mapping(self, node: yaml.Node, path: KeyPath) -> dict[str, Any]:
+        """Its values; mistakes leave the other keys readable."""
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1

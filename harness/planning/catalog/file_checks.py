@@ -17,10 +17,11 @@ from harness.api.registry import ADAPTERS, METRICS, READERS, TASK_TYPES, WORLDS
 from harness.data.languages import PLACEHOLDERS, languages
 from harness.data.pretraining_coverage import corpora
 from harness.data.values import compared_as
-from harness.specs.loader import Document, KeyPath, parse, value_at
+from harness.specs.loader import Document, parse, value_at
 from harness.specs.preset import PresetSpec
 from harness.specs.recipe import RecipeSpec, Training
 from harness.specs.task import TaskSpec
+from harness.specs.yaml_nodes import KeyPath
 from harness.task_types.prompting.prompt_checks import field_mistakes, prompt_mistakes
 
 PHASES = ("intermediate", "target")

@@ -32,8 +32,8 @@ from harness.planning.catalog.lm_eval_files.sources import sources_of
 from harness.planning.catalog.lm_eval_files.task_file import TaskFile, check_template, value_of
 from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName, LoadedFile
 from harness.specs.lm_eval import LmEvalTask, Shots, Turns
-from harness.specs.loader import KeyPath
 from harness.specs.task import Data, MetricUse, TaskSpec
+from harness.specs.yaml_nodes import KeyPath
 from harness.task_types.lm_eval_harness.process_results import value_name
 from harness.task_types.lm_eval_harness.templates import num_listed
 

@@ -24,7 +24,7 @@ from harness.planning.catalog.lm_eval_files.known_keys import (
 from harness.planning.catalog.lm_eval_files.task_file import TaskFile, value_of
 from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName
 from harness.specs.lm_eval import Filter, LmEvalMetric, Step
-from harness.specs.loader import KeyPath
+from harness.specs.yaml_nodes import KeyPath
 
 
 def filters_of(file: TaskFile) -> tuple[Filter, ...]:

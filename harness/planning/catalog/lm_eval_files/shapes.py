@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from harness.api.errors import UserError
 from harness.planning.catalog.lm_eval_files.known_keys import TOKEN_LIMITS
 from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName
-from harness.specs.loader import Document, KeyPath
+from harness.specs.loader import Document
+from harness.specs.yaml_nodes import KeyPath
 
 
 class Shape(NamedTuple):

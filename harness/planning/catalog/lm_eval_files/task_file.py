@@ -14,7 +14,8 @@ from harness.api.errors import UserError
 from harness.data.templates.compiled import LM_EVAL
 from harness.data.templates.compiled import check_template as check
 from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName
-from harness.specs.loader import Document, KeyPath
+from harness.specs.loader import Document
+from harness.specs.yaml_nodes import KeyPath
 from harness.task_types.lm_eval_harness.task_code import code_hash, missing_function
 
 

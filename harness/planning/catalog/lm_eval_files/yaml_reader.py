@@ -9,7 +9,7 @@ reached twice.  `!function utils.f` is kept as text with the folder of the file 
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -19,8 +19,9 @@ import yaml
 
 from harness.api.allowed_paths import check_below
 from harness.api.errors import UserError, did_you_mean
-from harness.specs.loader import Document, KeyPath, Mark, dotted, shown, top_mapping
-from harness.specs.yaml_text import Nodes, checked_text
+from harness.specs.loader import Document, shown, top_mapping
+from harness.specs.yaml_nodes import KeyPath, Mark, NodeReader
+from harness.specs.yaml_text import checked_text
 
 FUNCTION_TAG = "!function"
 
@@ -127,36 +128,25 @@ def _read(path: Path, stamp: int) -> _File:
         raise UserError("not UTF-8 text", where=shown(path), found=str(error)) from error
     found = _File(values={}, marks={})
     with top_mapping(text, path, dates_are_texts=True) as (nodes, root):
-        found.values.update(_Walk(path=path, name=shown(path), nodes=nodes, found=found).plain(root, ()))
+        walk = _Walk(file=shown(path), nodes=nodes, marks=found.marks, folder=path.parent, remarks=found.remarks)
+        found.values.update(walk.plain(root, ()))
     return found
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Walk:
-    """Turns the nodes of one file into plain values."""
+class _Walk(NodeReader):
+    """Files of lm-evaluation-harness: `!function`, merge keys, and the last of a key that comes twice."""
 
-    path: Path
-    name: str
-    nodes: Nodes
-    found: _File
+    folder: Path
+    remarks: list[str]
 
-    def plain(self, node: yaml.Node, path: KeyPath) -> Any:
-        """The value of a node; the line of each value inside is written down."""
-        self.found.marks[path] = Mark(self.name, node.start_mark.line + 1)
+    def scalar(self, node: yaml.ScalarNode, *, where: Callable[[], str]) -> Any:
+        """The value; `!function` gives a name that knows its folder."""
+        if node.tag == FUNCTION_TAG:
+            return FunctionName(checked_text(node.value, where=where()), self.folder)
+        return super().scalar(node, where=where)
 
-        def where() -> str:
-            return f"{self.name}:{node.start_mark.line + 1} {dotted(path)}".rstrip()
-
-        if node.tag == FUNCTION_TAG and isinstance(node, yaml.ScalarNode):
-            return FunctionName(checked_text(node.value, where=where()), self.path.parent)
-        if isinstance(node, yaml.ScalarNode):
-            return self.nodes.scalar(node, where=where)
-        with self.nodes.inside(node, where=where):
-            if isinstance(node, yaml.SequenceNode):
-                return [self.plain(child, (*path, number)) for number, child in enumerate(node.value)]
-            return self._mapping(node, path)
-
-    def _mapping(self, node: yaml.Node, path: KeyPath) -> dict[Any, Any]:
+    def mapping(self, node: yaml.Node, path: KeyPath) -> dict[Any, Any]:
         """The values of a mapping; of a key that comes twice the last value counts, as in PyYAML."""
         values: dict[Any, Any] = {}
         own: set[Any] = set()
@@ -167,20 +157,18 @@ class _Walk:
                 for part in several:
                     if isinstance(part, yaml.MappingNode):
                         with self.nodes.inside(part, where=partial(self._at, line)):
-                            values = {**self._mapping(part, path), **values}
+                            values = {**self.mapping(part, path), **values}
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
-                raise UserError("a key must be a plain word", where=f"{self.name}:{line}")
+                raise UserError("a key must be a plain word", where=f"{self.file}:{line}")
             key = self.nodes.scalar(key_node, where=partial(self._at, line))
             if key in own:
-                first = self.found.marks[*path, key].line
-                self.found.remarks.append(
-                    f"{self.name}:{line}: key '{key}' is written twice (first on line {first}); the last counts"
-                )
+                first = self.marks[*path, key].line
+                self.remarks.append(f"{self.file}:{line}: key '{key}' is written twice (first on line {first}); the last counts")
             own.add(key)
             values[key] = self.plain(value_node, (*path, key))
-            self.found.marks[*path, key] = Mark(self.name, line)
+            self.marks[*path, key] = Mark(self.file, line)
         return values
 
     def _at(self, line: int) -> str:
-        return f"{self.name}:{line}"
+        return f"{self.file}:{line}"
