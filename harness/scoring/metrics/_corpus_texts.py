@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.api.errors import UserError
-from harness.scoring.metrics._task_values import ValueMetric, family
+from harness.scoring.metrics._task_values import CountedValueMetric, family
 
 
-def corpus_family(name: str, metric: Any, *, key: str, signature: str, num_stats: int) -> Callable[[str], ValueMetric]:
+def corpus_family(name: str, metric: Any, *, key: str, signature: str, num_stats: int) -> Callable[[str], CountedValueMetric]:
     """The family `name` whose values are counted and summed up by a metric module of this package, of which one key is kept."""
 
     def count(value: Any, value_name: str) -> list[float]:

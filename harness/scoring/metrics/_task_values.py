@@ -5,6 +5,7 @@
 A family is a module whose `named(name)` gives the metric of one value; the module itself is that of the value called "value".
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +20,7 @@ DEFAULT = "value"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ValueMetric:
+class ValueMetric(ABC):
     """The metric of one value, in the shape of `Metric` (harness/scoring/metrics/_protocol.py)."""
 
     name: str
@@ -27,9 +28,6 @@ class ValueMetric:
     CHOOSES_THRESHOLDS: ClassVar[bool] = False
     KEYS: tuple[str, ...]
     SIGNATURE: str
-    count: Callable[[Any, str], Sequence[float]]
-    "Additive statistics of a value; the second argument is its name, for messages."
-    num_stats: int
     total: Callable[[np.ndarray], dict[str, np.ndarray]]
 
     def prepare(self, predictions: Sequence[Any], golds: Sequence[Any], *, lang: str) -> dict[str, Any]:
@@ -40,16 +38,31 @@ class ValueMetric:
             raise UserError(f"the task gives no '{self.name}'", found=", ".join(names), todo=did_you_mean(self.name, names))
         return {}
 
+    @abstractmethod
+    def stats(
+        self, prediction: Mapping[str, Any] | None, gold: Any, *, lang: str, prepared: Mapping[str, Any] | None = None
+    ) -> Sequence[float]:
+        """Statistics of an example; zeros where it has no such value: it does not count, as in lm-eval."""
+
+    def combine(self, totals: np.ndarray) -> dict[str, np.ndarray]:
+        """Scores from summed statistics."""
+        return self.total(totals)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountedValueMetric(ValueMetric):
+    """The metric of a value whose statistics are those of the value alone, whatever other examples are."""
+
+    count: Callable[[Any, str], Sequence[float]]
+    "Additive statistics of a value; the second argument is its name, for messages."
+    num_stats: int
+
     def stats(
         self, prediction: Mapping[str, Any] | None, gold: Any, *, lang: str, prepared: Mapping[str, Any] | None = None
     ) -> Sequence[float]:
         """Statistics of an example; zeros where it has no such value: it does not count, as in lm-eval."""
         values = {} if prediction is None else _values(prediction)
         return self.count(values[self.name], self.name) if self.name in values else (0.0,) * self.num_stats
-
-    def combine(self, totals: np.ndarray) -> dict[str, np.ndarray]:
-        """Scores from summed statistics."""
-        return self.total(totals)
 
 
 def _values(prediction: Any) -> Mapping[str, Any]:
@@ -71,13 +84,15 @@ def family(
     count: Callable[[Any, str], Sequence[float]],
     num_stats: int,
     total: Callable[[np.ndarray], dict[str, np.ndarray]],
-) -> Callable[[str], ValueMetric]:
+) -> Callable[[str], CountedValueMetric]:
     """Make the function that a module calls `named`: it gives the metric of one value."""
 
     @cache
-    def named(value: str) -> ValueMetric:
+    def named(value: str) -> CountedValueMetric:
         own = signature if value == DEFAULT else f"{signature}|{value}"
-        return ValueMetric(name=value, family=name, KEYS=keys, SIGNATURE=own, count=count, num_stats=num_stats, total=total)
+        return CountedValueMetric(
+            name=value, family=name, KEYS=keys, SIGNATURE=own, count=count, num_stats=num_stats, total=total
+        )
 
     return named
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.api.errors import UserError
+from harness.scoring.metrics._class_pairs import two_class_pair
 from harness.scoring.metrics._ratio import ratio
 from harness.scoring.metrics._task_values import DEFAULT, family
 
@@ -19,9 +19,7 @@ SIGNATURE = "lm_eval_f1|class 1 of two|over the corpus"
 
 def _count(value: Any, name: str) -> tuple[float, float, float]:
     """Right positives, wrong positives and misses of one pair."""
-    if not (isinstance(value, list | tuple) and len(value) == 2 and all(one in (0, 1) for one in value)):
-        raise UserError(f"'{name}' is for two classes", expected="[0 or 1, 0 or 1]", found=repr(value)[:80])
-    gold, given = value
+    gold, given = two_class_pair(value, name)
     return float(gold == given == 1), float(gold == 0 and given == 1), float(gold == 1 and given == 0)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.api.errors import UserError
+from harness.scoring.metrics._class_pairs import two_class_pair
 from harness.scoring.metrics._ratio import ratio
 from harness.scoring.metrics._task_values import DEFAULT, family
 
@@ -20,9 +20,7 @@ SIGNATURE = "lm_eval_mcc|two classes|over the corpus|x100"
 
 def _count(value: Any, name: str) -> tuple[float, float, float, float]:
     """Right positives, wrong positives, misses and right negatives of one pair."""
-    if not (isinstance(value, list | tuple) and len(value) == 2 and all(one in (0, 1) for one in value)):
-        raise UserError(f"'{name}' is for two classes", expected="[0 or 1, 0 or 1]", found=repr(value)[:80])
-    gold, given = value
+    gold, given = two_class_pair(value, name)
     return float(gold == given == 1), float(gold == 0 and given == 1), float(gold == 1 and given == 0), float(gold == given == 0)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from harness.scoring.metrics._ratio import ratio
-from harness.scoring.metrics._task_values import DEFAULT, ValueMetric, number
+from harness.scoring.metrics._task_values import DEFAULT, CountedValueMetric, number
 
 KEYS = ("mean",)
 SIGNATURE = "lm_eval_mean|mean over examples|x100"
@@ -22,7 +22,7 @@ OWN_SCALE = ("bleu", "chrf", "ter", "rouge", "perplexity", "ppl", "loss", "dista
 
 
 @cache
-def named(name: str) -> ValueMetric:
+def named(name: str) -> CountedValueMetric:
     """The metric of one value; the filter of lm-eval may stand behind a comma."""
     as_it_is = any(part in name.lower() for part in OWN_SCALE)
     scale = 1.0 if as_it_is else 100.0
@@ -37,7 +37,9 @@ def named(name: str) -> ValueMetric:
     signature = SIGNATURE.replace("x100", "as it is") if as_it_is else SIGNATURE
     if name != DEFAULT:
         signature += f"|{name}"
-    return ValueMetric(name=name, family="lm_eval_mean", KEYS=KEYS, SIGNATURE=signature, count=count, num_stats=2, total=total)
+    return CountedValueMetric(
+        name=name, family="lm_eval_mean", KEYS=KEYS, SIGNATURE=signature, count=count, num_stats=2, total=total
+    )
 
 
 prepare = named(DEFAULT).prepare

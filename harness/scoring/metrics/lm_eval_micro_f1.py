@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.api.errors import UserError
+from harness.scoring.metrics._class_pairs import class_pair
 from harness.scoring.metrics._ratio import ratio
 from harness.scoring.metrics._task_values import DEFAULT, family
 
@@ -19,9 +19,8 @@ SIGNATURE = "lm_eval_micro_f1|one class an example|over the corpus"
 
 def _count(value: Any, name: str) -> tuple[float, float]:
     """Whether the classes are equal, and one example."""
-    if not (isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(one, str | int | float) for one in value)):
-        raise UserError(f"'{name}' is no pair of classes", expected="[right, predicted]", found=repr(value)[:80])
-    return float(value[0] == value[1]), 1.0
+    right, given = class_pair(value, name)
+    return float(right == given), 1.0
 
 
 def _total(totals: np.ndarray) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.api.errors import UserError
+from harness.scoring.metrics._class_pairs import class_pair
 from harness.scoring.metrics._ratio import ratio
 from harness.scoring.metrics._task_values import DEFAULT, ValueMetric
 
@@ -52,9 +52,9 @@ class WeightedF1(ValueMetric):
 
 def _pair(value: Any, name: str) -> tuple[str, str]:
     """The right class and the predicted one as texts; raises UserError for anything but a pair of single values."""
-    if not (isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(one, str | int | float) for one in value)):
-        raise UserError(f"'{name}' is no pair of classes", expected="[right, predicted]", found=repr(value)[:80])
-    right, given = (json.dumps(float(one) if isinstance(one, int | float) else one, ensure_ascii=False) for one in value)
+    right, given = (
+        json.dumps(float(one) if isinstance(one, int | float) else one, ensure_ascii=False) for one in class_pair(value, name)
+    )
     return right, given
 
 
@@ -81,10 +81,6 @@ def _total(totals: np.ndarray) -> dict[str, np.ndarray]:
     return {"f1": 100.0 * ratio(weighted, weight)}
 
 
-def _count(value: Any, name: str) -> Sequence[float]:
-    raise NotImplementedError("WeightedF1.stats counts by class")
-
-
 @cache
 def named(value: str) -> WeightedF1:
     """The metric of one value."""
@@ -94,8 +90,6 @@ def named(value: str) -> WeightedF1:
         family="lm_eval_weighted_f1",
         KEYS=KEYS,
         SIGNATURE=own,
-        count=_count,
-        num_stats=3 * LEAST_CLASSES,
         total=_total,
     )
 
