@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.api.errors import OutputFailed, UserError
+from harness.api.errors import OutputFailed
 from harness.api.progress import is_terminal, tell
 from harness.executors.verbs import done_line, make_backbone, score_predictions
-from harness.prediction.failures import CellFailure
+from harness.prediction.failures import CellFailure, message_of
 from harness.prediction.loop import clean, predict_bundle
 from harness.runtime.arguments import InitArguments, PredictArguments, ScoreArguments, TrainArguments
 from harness.runtime.folders import remove_folder, sweep
@@ -28,7 +28,6 @@ from harness.runtime.machine import Machine
 from harness.runtime.outputs import output_failure
 from harness.runtime.processes import SharedFailure, from_first, join, leave, num_ranks, rank
 from harness.runtime.provenance import provenance
-from harness.runtime.repeatability import unrepeatable
 from harness.runtime.stages import AnyStage, Stage, begin, canonical, forget, mark_done, write_text, wrong_with
 from harness.training.loop import tidy, train
 
@@ -256,9 +255,7 @@ def _recorded(run: _Run, stages: Sequence[AnyStage], *, shared: bool) -> Iterato
         for stage in stages:
             if not stage.is_done(run.root):
                 _write_error(run, stage, traceback.format_exc())
-                told = unrepeatable(error) or error
-                known = isinstance(told, UserError | SharedFailure)
-                run.report.failed.append((stage, str(told) if known else f"{type(told).__name__}: {told}"))
+                run.report.failed.append((stage, message_of(error)))
         if shared and num_ranks() > 1 and not isinstance(error, SharedFailure):
             raise  # the others do not know and would wait for ever: torchrun must end them
 

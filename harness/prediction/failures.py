@@ -12,6 +12,7 @@ from typing import NamedTuple
 from harness.api.errors import UserError
 from harness.runtime.outputs import output_failure
 from harness.runtime.processes import SharedFailure
+from harness.runtime.repeatability import unrepeatable
 
 
 class CellFailure(NamedTuple):
@@ -27,9 +28,13 @@ def failure_of(error: Exception, *, folder: Path) -> CellFailure:
     """The failure that an error is; raises OutputFailed where nothing can be written to the folder: that is no cell's own."""
     if failure := output_failure(error, folder=folder):
         raise failure from error
-    known = isinstance(error, UserError | SharedFailure)
-    message = str(error) if known else f"{type(error).__name__}: {error}"
-    return CellFailure(message, "".join(traceback.format_exception(error)))
+    return CellFailure(message_of(error), "".join(traceback.format_exception(error)))
+
+
+def message_of(error: Exception) -> str:
+    """What the board and the command line say of a failure: the words of errors that are made to be read, else kind and text."""
+    told = unrepeatable(error) or error
+    return str(told) if isinstance(told, UserError | SharedFailure) else f"{type(told).__name__}: {told}"
 
 
 def merged(found: Iterable[Mapping[str, CellFailure]]) -> dict[str, CellFailure]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from small_runs import Project, differences
 
+from harness.prediction.failures import failure_of, message_of
 from harness.runtime.repeatability import is_repeatable, make_repeatable, unrepeatable
 
 
@@ -69,3 +70,12 @@ def test_equal_runs_on_a_gpu_give_equal_bytes(tmp_path, tasks):
         assert not project.run(tmp_path / name, tasks=tasks).failed
         torch.manual_seed(99)
     assert differences(tmp_path / "a", tmp_path / "b") == []
+
+
+def test_the_way_out_is_told_wherever_a_stage_fails(tmp_path):
+    make_repeatable("cpu", wanted=True)
+    with pytest.raises(RuntimeError) as caught:
+        unpool()
+    assert message_of(caught.value) == str(unrepeatable(caught.value))
+    assert failure_of(caught.value, folder=tmp_path).message == message_of(caught.value)
+    assert message_of(ValueError("odd")) == "ValueError: odd"
