@@ -10,6 +10,7 @@ torch nor safetensors.
 """
 
 import math
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,11 +54,8 @@ class StoredTensor(NamedTuple):
 
 def local_folder(text: str) -> Path | None:
     """The folder that a text names; None where it names none: a hub id, a file, what no path can be, `~` of nobody."""
-    try:
-        path = Path(text).expanduser()
-        return path if text and path.is_dir() else None
-    except (OSError, ValueError, RuntimeError):  # over-long or forbidden; a null character; no such home
-        return None
+    named = os.path.expanduser(text)
+    return Path(named) if text and os.path.isdir(named) else None
 
 
 def contents(folder: Path) -> str:

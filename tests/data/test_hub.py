@@ -1,16 +1,12 @@
 """Hub datasets and backbones, online and offline, against a hub on the loopback: the real client packages, other addresses."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from small_hub import COMMIT, small_hub
+from small_hub import COMMIT, run_beside, small_hub
 
-from harness.api.registry import ROOT
 from harness.data.fetch import backbone_files
 
 SCRIPT = """
@@ -64,19 +60,7 @@ def hub_folder(tmp_path):
 
 
 def run(hub, folder, **environment):
-    hidden = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HARNESS_DATA_DIR")
-    inherited = {name: value for name, value in os.environ.items() if name not in hidden}
-    own = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT), "NO_PROXY": "*", **environment}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(folder)],
-        env={**inherited, **own},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return run_beside(hub, folder, SCRIPT, str(folder), **environment)
 
 
 def test_rows_and_backbones_come_from_the_hub_and_then_from_its_cache(hub_folder):

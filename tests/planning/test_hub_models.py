@@ -1,14 +1,9 @@
 """Models of the hub that are not here yet: what they are is asked, not guessed, against a hub on the loopback."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
-from small_hub import COMMIT, small_hub
-
-from harness.api.registry import ROOT
+from small_hub import COMMIT, run_beside, small_hub
 
 SCRIPT = """
 import json, sys
@@ -47,19 +42,7 @@ def folder(tmp_path):
 
 def resolved(hub, folder, *asked, **environment):
     """What each of `asked` (model, model_args, use_own_head) becomes, in a process of its own."""
-    hidden = ("HF_HUB_OFFLINE", "HF_HUB_CACHE")
-    inherited = {name: value for name, value in os.environ.items() if name not in hidden}
-    own = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT), "NO_PROXY": "*", **environment}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps(asked)],
-        env={**inherited, **own},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found, heavy = json.loads(done.stdout)
+    found, heavy = run_beside(hub, folder, SCRIPT, json.dumps(asked), **environment)
     assert heavy == []
     return list(found.values())
 

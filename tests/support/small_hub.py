@@ -7,10 +7,15 @@ Every repository has the one commit COMMIT.  Requests are listed in `requests` o
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from harness.api.registry import ROOT
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -115,3 +120,20 @@ def small_hub(root):
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def run_beside(hub, folder, script, *words, **environment):
+    """What a Python script prints as JSON, run in a process whose hub is this one; its cache is folder/home."""
+    hidden = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_CACHE", "HARNESS_DATA_DIR")
+    inherited = {name: value for name, value in os.environ.items() if name not in hidden}
+    own = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT), "NO_PROXY": "*", **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words],
+        env={**inherited, **own},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

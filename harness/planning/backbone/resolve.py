@@ -8,6 +8,7 @@ Imports neither torch nor transformers.
 """
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -111,22 +112,20 @@ def _named(model: str) -> str:
 
 def _check_place(model: str, catalog: Catalog) -> None:
     """UserError for what is neither a folder nor a hub id."""
-    if local_folder(model) or (is_hub_id(model) and not _is_file(model)):
+    is_file = _names_a_file(model)
+    if local_folder(model) or (is_hub_id(model) and not is_file):
         return
     raise UserError(
         f"no model '{shown(model, quoted=False)}'",
         where="--model",
         expected=EXPECTED,
-        found="a file" if _is_file(model) else "",
-        todo="give the folder that it lies in" if _is_file(model) else did_you_mean(model, catalog.names("preset")),
+        found="a file" if is_file else "",
+        todo="give the folder that it lies in" if is_file else did_you_mean(model, catalog.names("preset")),
     )
 
 
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).expanduser().is_file()
-    except (OSError, ValueError, RuntimeError):
-        return False
+def _names_a_file(text: str) -> bool:
+    return os.path.isfile(os.path.expanduser(text))
 
 
 def _real(model: str, preset: Entry[PresetSpec] | None, given: GivenArgs, *, engine: Engine, use_own_head: bool) -> Backbone:
@@ -135,7 +134,7 @@ def _real(model: str, preset: Entry[PresetSpec] | None, given: GivenArgs, *, eng
     path = said.path or (model if local_folder(model) else preset.spec.hub if preset else model)
     where = "--model" if said.path is None else f"{WHERE} path"
     if said.path is not None and not local_folder(said.path) and not is_hub_id(said.path):
-        found = "a file" if _is_file(said.path) else shown(said.path)
+        found = "a file" if _names_a_file(said.path) else shown(said.path)
         raise UserError("no such model", where=where, expected="a hub id `org/name` or a folder", found=found)
     held = checkpoint_parts(path, where=where) if path is not None else None
     _check_files(held, said)
