@@ -17,7 +17,7 @@ FUZZERS = sorted(path.stem for path in HERE.glob("*.py") if not path.stem.starts
 
 def main() -> int:
     """Run campaigns and print what came of them; 1 if a case went wrong."""
-    from fuzzing import alone, campaign
+    from fuzzing import alone, campaign, read_shipped_files_once
 
     parser = argparse.ArgumentParser(
         prog="python tests/fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -28,8 +28,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=20, help="a command that takes longer hangs (default: 20)")
     parser.add_argument("--detail", action="store_true", help="print the traceback of each kind of fault")
+    parser.add_argument("--reread", action="store_true", help="read all shipped files in every command, as a user's command does")
     args = parser.parse_args()
     alone()
+    if not args.reread:
+        read_shipped_files_once()
     bad = False
     for name in args.fuzzer or FUZZERS:
         if name not in FUZZERS:
