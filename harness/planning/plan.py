@@ -271,9 +271,9 @@ def _trainings(
             key = _Training(stage.phase, after, stage.args.name, tuple(sorted(stage.args.training.items())))
             found.setdefault(key, {})[stage.key] = stage
             settled[key] = (
-                builder.tasks.target_training(tasks[cell.task].entry)
+                builder.tasks.target_training(tasks[cell.task].entry, after=cell.intermediate)
                 if is_target
-                else builder.tasks.phase_training(phases[cell.intermediate][len(done) - 1])
+                else builder.tasks.phase_training(phases[cell.intermediate][len(done) - 1], setting=":".join(done))
             )
     return [
         PlannedTraining(

@@ -4,7 +4,7 @@ Task options:   the type's defaults < the task < the recipe's task_options < the
                 task_options < the `options` of the recipe's entries for the task < --model_args.
 Training:       the defaults of Training < the recipe's `defaults` < its phase (`intermediate` or `target`) < for several tasks
                 at once its `mixture` and, with a masked_lm task, `with_masked_lm` < its entries for the task (or for
-                `a+b`) < what the intermediate setting itself says (`~uniform`).
+                `a+b`) < what the intermediate setting itself says (`~uniform`) < a learning rate that a study chose.
 
 A recipe's entries for a task, the later win: `tasks.<rows>`, `tasks.<phase>/<rows>`, `tasks.<task>`, `tasks.<phase>/<task>`,
 where <rows> is the task that gives the training rows (mnli for xnli) and <phase> is `intermediate` or `target`.  Prediction
@@ -27,6 +27,8 @@ from harness.specs.key_values import refusal
 from harness.specs.preset import PresetSpec
 from harness.specs.recipe import RecipeSpec, Training
 from harness.specs.task import TaskSpec
+
+CHOSEN_RATE = "chosen on English development rows"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,22 +108,25 @@ def task_options(
     return lay_over(model, layers)
 
 
-def training(names: Sequence[str], *, phase: str, recipe: Entry[RecipeSpec]) -> SourcedValues:
+def training(names: Sequence[str], *, phase: str, recipe: Entry[RecipeSpec], rate: float | None = None) -> SourcedValues:
     """Hyper-parameters of a training stage in a phase ('intermediate' or 'target').
 
-    `names` are the tasks whose entries in the recipe apply, the later win: the task that gives the rows, then the target.
+    `names` are the tasks whose entries in the recipe apply, the later win: the task that gives the rows, then the target; `rate`
+    is a learning rate that development rows chose.
     """
     blocks = [("defaults", recipe.spec.defaults), (phase, getattr(recipe.spec, phase))]
-    return _training(blocks, names, phase=phase, recipe=recipe)
+    return _training(blocks, names, phase=phase, recipe=recipe, rate=rate)
 
 
-def mixture_training(name: str, *, given: Mapping[str, Any], has_masked_lm: bool, recipe: Entry[RecipeSpec]) -> SourcedValues:
+def mixture_training(
+    name: str, *, given: Mapping[str, Any], has_masked_lm: bool, recipe: Entry[RecipeSpec], rate: float | None = None
+) -> SourcedValues:
     """Hyper-parameters of an intermediate phase that trains several tasks, called `name` (`mnli+qqp`); `given` are its own."""
     spec = recipe.spec
     blocks = [("defaults", spec.defaults), ("intermediate", spec.intermediate), ("mixture", spec.mixture)]
     if has_masked_lm:
         blocks.append(("with_masked_lm", spec.with_masked_lm))
-    return _training(blocks, [name], phase="intermediate", recipe=recipe, given=given)
+    return _training(blocks, [name], phase="intermediate", recipe=recipe, given=given, rate=rate)
 
 
 def component_training(task: str, *, whole: SourcedValues, recipe: Entry[RecipeSpec]) -> dict[str, Any]:
@@ -139,14 +144,16 @@ def _training(
     phase: str,
     recipe: Entry[RecipeSpec],
     given: Mapping[str, Any] | None = None,
+    rate: float | None,
 ) -> SourcedValues:
-    """The blocks of a recipe laid over each other, then its entries for the tasks, then what the command line gives."""
+    """The blocks of a recipe laid over each other, its entries for the tasks, what the command line gives, a chosen rate."""
     spec = recipe.spec
     laid = [*blocks, *((f"tasks.{key}", spec.tasks.get(key, {})) for key in entries(names, phase))]
     layers: list[tuple[str, Mapping[str, Any]]] = [
         (f"recipe {spec.recipe} {block}", {k: v for k, v in values.items() if k != "options"}) for block, values in laid
     ]
     layers.append(("--intermediate", given or {}))
+    layers.append((CHOSEN_RATE, {} if rate is None else {"learning_rate": rate}))
     settled = lay_over(Training, layers)
     if settled.values.epochs is None and settled.values.max_steps is None:
         todo = f"add `epochs:` or `max_steps:` to `{phase}:` or to `tasks: {{{names[0]}: ...}}`"

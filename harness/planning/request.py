@@ -4,9 +4,20 @@ request = RunRequest(model="mini", tasks="mini/nli", intermediate="none,mini/par
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.planning.intermediate import NO_INTERMEDIATE
 from harness.specs.task import TaskSpec
+
+
+class GivenRate(NamedTuple):
+    """The learning rate of one training, in place of the recipe's."""
+
+    setting: str
+    "The intermediate setting; of several phases each is a setting of its own that ends with it."
+    target: str
+    "Empty for the last phase of the setting itself."
+    rate: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +45,13 @@ class RunRequest:
     "`key=value,...` of PromptArgs."
     replaced: tuple[tuple[str, int, int], ...] = ()
     "(task, seed, new seed): cells whose training was degenerate, run again in all intermediate settings with another seed."
+
+    learning_rates: tuple[GivenRate, ...] = ()
+    "Of single trainings, chosen on English development rows."
+
+    def rate_of(self, setting: str, target: str = "") -> float | None:
+        """The learning rate given for a training; None where the recipe's holds."""
+        return next((one.rate for one in self.learning_rates if (one.setting, one.target) == (setting, target)), None)
 
     def languages_of(self, spec: TaskSpec) -> list[str]:
         """The languages of a task that the run asks for, in the task's order."""

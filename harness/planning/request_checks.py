@@ -260,7 +260,7 @@ def unresolved(tasks: TaskResolver, names: Sequence[str], settings: Sequence[Set
             tasks.target(spec.task)
         if tasks.routing.is_trained(spec):
             with collecting(errors):
-                tasks.target_training(entry)
+                tasks.target_training(entry, after="")
         if (source.type, source.labels) != (spec.type, spec.labels) and not {source.task, spec.task} & set(tasks.wrong_labels):
             errors.append(
                 UserError(
@@ -279,5 +279,5 @@ def unresolved(tasks: TaskResolver, names: Sequence[str], settings: Sequence[Set
                 for component in phase.components:
                     tasks.resolve(component.task, TrainingPhase.INTERMEDIATE)
             with collecting(errors):
-                tasks.phase_training(phase)
+                tasks.phase_training(phase, setting="")
     return errors

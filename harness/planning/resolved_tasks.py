@@ -125,18 +125,21 @@ class TaskResolver:
             adapter=backbone.adapter,
         )
 
-    def target_training(self, entry: Entry[TaskSpec]) -> SourcedValues:
-        """The hyper-parameters of target training; raises UserError where a recipe does not give them."""
-        return training([self.source(entry).spec.task, entry.spec.task], phase="target", recipe=self.recipe)
+    def target_training(self, entry: Entry[TaskSpec], *, after: str) -> SourcedValues:
+        """The hyper-parameters of target training after a setting; raises UserError where a recipe does not give them."""
+        names = [self.source(entry).spec.task, entry.spec.task]
+        return training(names, phase="target", recipe=self.recipe, rate=self.request.rate_of(after, entry.spec.task))
 
-    def phase_training(self, phase: Phase) -> SourcedValues:
-        """The hyper-parameters of an intermediate phase."""
+    def phase_training(self, phase: Phase, *, setting: str) -> SourcedValues:
+        """The hyper-parameters of an intermediate phase, the last of a setting."""
+        rate = self.request.rate_of(setting)
         if not phase.is_mixture:
-            return training([phase.components[0].task], phase="intermediate", recipe=self.recipe)
+            return training([phase.components[0].task], phase="intermediate", recipe=self.recipe, rate=rate)
         types = {self.entry(component.task).spec.type for component in phase.components}
         return mixture_training(
             "+".join(component.task for component in phase.components),
             given=dict(phase.sampling),
             has_masked_lm="masked_lm" in types,
             recipe=self.recipe,
+            rate=rate,
         )

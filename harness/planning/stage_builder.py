@@ -130,7 +130,7 @@ class StageBuilder:
 
     def _intermediate_stage(self, phase: Phase, *, parent: AnyStage | None, seed: int, name: str) -> AnyStage:
         """One phase: its tasks in an order that does not depend on the command line's."""
-        settled = self.tasks.phase_training(phase)
+        settled = self.tasks.phase_training(phase, setting=name)
         components: list[ComponentArguments] = []
         for component in sorted(phase.components):
             task = self.tasks.resolve(component.task, INTERMEDIATE)
@@ -146,7 +146,7 @@ class StageBuilder:
         """The checkpoint that is asked for a target's cells."""
         key = (task.spec.task, setting.name, str(seed))
         if key not in self._trained:
-            values = self.tasks.target_training(task.entry).values
+            values = self.tasks.target_training(task.entry, after=setting.name).values
             start = f"+{short_name(setting.name)}" if setting.phases else ""
             source = task.source.spec
             head = self.reused_head(task, setting) if values.reuse_head else None
