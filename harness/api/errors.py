@@ -43,7 +43,11 @@ class UserErrors(UserError):
     def __init__(self, errors: Sequence[UserError]) -> None:
         """Takes the errors in the order in which they are to be read."""
         self.errors = tuple(errors)
-        Exception.__init__(self, "\n".join([*map(str, errors), f"{len(errors)} errors"]))
+        super().__init__("\n".join([*map(str, errors), f"{len(errors)} errors"]))
+
+    def at(self, where: str) -> "UserErrors":
+        """Each of them, said to be somewhere else."""
+        return UserErrors([error.at(where) for error in self.errors])
 
 
 class MissingData(UserError):

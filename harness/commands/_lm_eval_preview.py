@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from harness.api.errors import MissingData, UserError, did_you_mean
+from harness.api.errors import MissingData, UserError, collecting, did_you_mean
 from harness.api.registry import TASK_TYPES
 from harness.commands._table import on_one_line
 from harness.data.examples import load_examples
@@ -128,11 +128,10 @@ def mistakes_in_rows(
     entry: Entry[TaskSpec], *, catalog: Catalog, place: DataPlace, say: Callable[[str], None]
 ) -> list[UserError]:
     """What the rows that are here do not give; doubts are said."""
-    try:
+    errors: list[UserError] = []
+    with collecting(errors):
         for line in first_prompts(entry, catalog=catalog, place=place):
             if line.warning:
                 say(f"warning: {entry.spec.task}: {line.warning}")
-    except UserError as error:
-        where = f"{entry.document.where(())}: {error.where}" if error.where else entry.document.where(())
-        return [error.at(where)]
-    return []
+    place_in_file = entry.document.where(())
+    return [error.at(f"{place_in_file}: {error.where}" if error.where else place_in_file) for error in errors]

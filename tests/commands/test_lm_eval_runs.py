@@ -265,6 +265,16 @@ def test_validate_holds_a_file_against_its_rows(folder, capsys):
     assert "'premisse' is undefined" in err
 
 
+def test_validate_tells_every_wrong_row_with_its_file(folder, capsys):
+    path = folder / "ask/ask.yaml"
+    path.write_text(path.read_text(encoding="utf-8") + "doc_to_target: '{{answers.teTt[0]}}'\n", encoding="utf-8")
+    assert run_eval.main(["validate", str(folder / "ask")]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    wrong = [line for line in lines if "has no attribute 'teTt'" in line]
+    assert len(wrong) == 2
+    assert all("ask.yaml:1: task 'lm_eval/ask_deu_Latn', language" in line for line in wrong)
+
+
 def test_ls_lists_them_with_what_cannot_be_run(folder, capsys):
     (folder / "sampled.yaml").write_text(
         "task: sampled\ndataset_path: a/b\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\n"

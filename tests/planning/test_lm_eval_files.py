@@ -65,6 +65,13 @@ def test_names_are_listed_without_parsing_and_the_first_file_of_a_folder_counts(
     assert len(index.remarks) == 1
 
 
+@pytest.mark.parametrize("entry", ["{task: {nli: 1}}", "{task: [{task: {nli: 1}}]}", "{group: [one, 2]}", "{task: 1}", "3"])
+def test_an_entry_of_a_group_that_names_nothing_is_told_with_its_line(tmp_path, entry):
+    write(tmp_path, a__yaml="task: one\ndataset_path: x\n", g__yaml=f"group: many\ntask:\n  - one\n  - {entry}\n")
+    with pytest.raises(UserError, match=r"g\.yaml:4 task\[1\]: an entry of a group names a task or a group"):
+        Catalog([tmp_path]).group_tasks("lm_eval/many")
+
+
 def test_a_group_changes_tasks_that_a_group_below_it_has_changed_already(tmp_path):
     write(
         tmp_path,

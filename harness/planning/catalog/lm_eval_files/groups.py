@@ -156,9 +156,9 @@ class LmEvalNames:
         changed = {**overrides, **{key: value for key, value in more.items() if key not in ("task", "group")}}
         if isinstance(base, list):  # tasks side by side under one set of values
             return [name for one in base for name in self._members(group, one, document, overrides=changed, where=where)]
-        known = base in self.index.tasks or base in self.index.groups or base in self.index.tags
         if not isinstance(base, str):
             raise UserError("an entry of a group names a task or a group", where=where, found=repr(entry)[:80])
+        known = base in self.index.tasks or base in self.index.groups or base in self.index.tags
         if not known and "group" in more:
             inner = f"{group}{WITHIN}{base}"
             self._groups[inner] = self._read_group(inner, more, document, overrides=overrides)
