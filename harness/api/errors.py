@@ -36,6 +36,10 @@ class UserError(Exception):
         """The same mistake, said to be somewhere else."""
         return UserError(self.message, where=where, expected=self.expected, found=self.found, todo=self.todo)
 
+    def within(self, place: str) -> "UserError":
+        """The same mistake, with the place that holds it before its own."""
+        return self.at(f"{place}: {self.where}" if self.where else place)
+
 
 class UserErrors(UserError):
     """Several user errors that one pass found; printed one after the other with their number."""
@@ -48,6 +52,10 @@ class UserErrors(UserError):
     def at(self, where: str) -> "UserErrors":
         """Each of them, said to be somewhere else."""
         return UserErrors([error.at(where) for error in self.errors])
+
+    def within(self, place: str) -> "UserErrors":
+        """Each of them, with the place that holds them before its own."""
+        return UserErrors([error.within(place) for error in self.errors])
 
 
 class MissingData(UserError):
@@ -112,6 +120,15 @@ def collecting(errors: list[UserError]) -> Iterator[None]:
         errors.extend(several.errors)
     except UserError as error:
         errors.append(error)
+
+
+@contextlib.contextmanager
+def located(place: str) -> Iterator[None]:
+    """Say of the user errors of a block what holds them, e.g. the file and line that named what is wrong."""
+    try:
+        yield
+    except UserError as error:
+        raise error.within(place) from error
 
 
 def did_you_mean(name: str, options: Iterable[str], *, listed: int = 12) -> str:

@@ -35,7 +35,7 @@ def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
         type=input_path,
         default=[],
         metavar="DIR",
-        help="folder of your own tasks, groups, recipes and presets, or of lm-eval's task files (may be repeated)",
+        help="folder of your own tasks, groups, recipes, presets and studies, or of lm-eval's task files (may be repeated)",
     )
     parser.add_argument(
         "--data_dir",

@@ -133,5 +133,4 @@ def mistakes_in_rows(
         for line in first_prompts(entry, catalog=catalog, place=place):
             if line.warning:
                 say(f"warning: {entry.spec.task}: {line.warning}")
-    place_in_file = entry.document.where(())
-    return [error.at(f"{place_in_file}: {error.where}" if error.where else place_in_file) for error in errors]
+    return [error.within(entry.document.where(())) for error in errors]

@@ -1,6 +1,6 @@
 """List what there is.
 
-python run_eval.py ls tasks | models | metrics | groups | recipes | types | languages | references
+python run_eval.py ls tasks | models | metrics | groups | recipes | studies | types | languages | references
 """
 
 import argparse
@@ -15,7 +15,7 @@ from harness.data.pretraining_coverage import covered
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.catalog.lm_eval_files.conversion import PREFIX
 
-HELP = "list tasks, models, metrics, groups, recipes, types, languages or references"
+HELP = "list tasks, models, metrics, groups, recipes, studies, types, languages or references"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default="tasks",
         metavar="WHAT",
-        help="tasks, models, metrics, groups, recipes, types, languages or references (published numbers)",
+        help="tasks, models, metrics, groups, recipes, studies, types, languages or references (published numbers)",
     )
     add_catalog_arguments(parser)
 
@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
         "metrics": _metrics,
         "groups": _groups,
         "recipes": _recipes,
+        "studies": _studies,
         "types": _types,
         "languages": _languages,
         "references": _references,
@@ -114,6 +115,16 @@ def _groups(catalog: Catalog) -> str:
 
 def _recipes(catalog: Catalog) -> str:
     return table(["recipe", "what"], [[name, catalog.recipe(name).spec.description] for name in catalog.names("recipe")])
+
+
+def _studies(catalog: Catalog) -> str:
+    rows = []
+    for name in catalog.names("study"):
+        spec = catalog.study(name).spec
+        backbones = sum(len(family.backbones) for family in spec.families.values())
+        counts = [str(backbones), str(len(spec.settings)), str(len(spec.seeds)), str(len(spec.hypotheses))]
+        rows.append([name, *counts, spec.description])
+    return table(["study", "backbones", "settings", "seeds", "hypotheses", "what it asks"], rows)
 
 
 def _types(catalog: Catalog) -> str:

@@ -1,7 +1,7 @@
-"""Check task, group, recipe and preset files, and that real rows become examples.
+"""Check task, group, recipe, preset and study files, and that real rows become examples.
 
     python run_eval.py validate my_tasks/ --data_dir mirror/
-    python run_eval.py validate pawsx                       # one task, group, recipe or preset by its name, as `show` takes it
+    python run_eval.py validate pawsx                       # one task, group, recipe, preset or study by its name, as `show` takes it
     python run_eval.py validate --specs_only                # only the files, all of them; no data are read
 
 Every mistake comes out in one run, each with its file and line.  Every language of local files is read, the first of other
@@ -33,6 +33,7 @@ from harness.planning.catalog.catalog import KINDS, Catalog, Entry
 from harness.planning.catalog.lm_eval_files.conversion import PREFIX
 from harness.specs.portable import Split
 from harness.specs.task import TaskSpec
+from harness.study.design.design import design_of
 from harness.task_types.prompting.prompt_checks import prompt_doubts
 
 HELP = "check YAML files and render real rows; every error at once"
@@ -73,6 +74,10 @@ def run(args: argparse.Namespace) -> int:
         say(f"warning: {remark}")
     for kind, name in from_lm_eval:
         errors += _lm_eval_mistakes(kind, name, args, catalog)
+    for kind, name in names:
+        if kind == "study" and not catalog.check(kind, name)[1]:
+            with collecting(errors):
+                design_of(catalog.study(name), catalog=catalog)
     names += from_lm_eval
     tasks = [catalog.task(name) for kind, name in names if kind == "task" and not catalog.check("task", name)[1]]
     errors += _unknown_languages(args, [task.spec for task in tasks])
@@ -94,7 +99,7 @@ def _named(name: str, catalog: Catalog) -> tuple[list[tuple[str, str]], list[tup
         theirs = [("task" if catalog.lm_eval.is_task(name) else "group", PREFIX + name.removeprefix(PREFIX))]
     if not own and not theirs:
         known = [each for kind in KINDS for each in (*catalog.names(kind), *catalog.lm_eval_names(kind))]
-        expected = "a folder of YAML files, one file, or the name of a task, group, recipe or preset"
+        expected = "a folder of YAML files, one file, or the name of a task, group, recipe, preset or study"
         raise UserError(f"{name} does not exist", expected=expected, todo=did_you_mean(name, known))
     return own, theirs
 

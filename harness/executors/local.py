@@ -20,15 +20,15 @@ from harness.executors.verbs import done_line, make_backbone, score_predictions
 from harness.prediction.failures import CellFailure, message_of
 from harness.prediction.loop import clean, predict_bundle
 from harness.runtime.arguments import InitArguments, PredictArguments, ScoreArguments, TrainArguments
-from harness.runtime.folders import remove_folder, sweep
+from harness.runtime.folders import sweep
 from harness.runtime.integrity import TEMPORARY
-from harness.runtime.loading import has_weights
 from harness.runtime.locks import lock
 from harness.runtime.machine import Machine
 from harness.runtime.outputs import output_failure
 from harness.runtime.processes import SharedFailure, from_first, join, leave, num_ranks, rank
 from harness.runtime.provenance import provenance
 from harness.runtime.stages import AnyStage, Stage, begin, canonical, forget, mark_done, write_text, wrong_with
+from harness.runtime.weights import drop_weights, has_weights
 from harness.training.loop import tidy, train
 
 
@@ -292,6 +292,4 @@ def _drop_weights(run: _Run) -> None:
     for stage in run.stages:
         readers = [other for other in run.stages if stage.key in {parent.key for parent in other.inputs}]
         if stage.verb == "train" and readers and all(other.is_done(run.root) for other in readers):
-            with lock(stage.folder(run.root), wait=False) as held:
-                if held and has_weights(stage, run.root):
-                    remove_folder(stage.folder(run.root) / "checkpoint")
+            drop_weights(stage, run.root)

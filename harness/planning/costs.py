@@ -18,7 +18,7 @@ from harness.data.values import READING
 from harness.planning.plan import Plan
 from harness.runtime.arguments import PredictArguments, SplitRows, TrainArguments, file_of
 from harness.runtime.machine import Machine
-from harness.runtime.stages import canonical
+from harness.runtime.stages import Stage, canonical
 from harness.training.mixture import Mixture, SampledTask
 
 BYTES_FULL_TRAINING = 16
@@ -77,6 +77,11 @@ def estimate(plan: Plan, *, root: Path, machine: Machine) -> Estimate:
     return Estimate(training=training, test_rows=test_rows, notes=tuple(_notes(plan, root, machine)))
 
 
+def num_test_rows(stage: Stage[PredictArguments], machine: Machine) -> int | None:
+    """Test rows of a prediction without its limit; None where the data cannot be read here."""
+    return _num_rows(stage.args.rows, "test", machine)
+
+
 def _training_cost(args: TrainArguments, machine: Machine) -> TrainingCost:
     training = args.hyper_parameters
     parts: list[SampledTask] = []
@@ -128,32 +133,72 @@ def _known_rows(store: Path, changed: int) -> dict[str, int]:
     return recall(store) if changed else {}
 
 
+@dataclass(frozen=True, kw_only=True)
+class MemoryNeeds:
+    """Bytes that a plan takes of a device and of the disk."""
+
+    train: float | None
+    "Of the device to train, without activations; None where nothing is trained."
+    predict: float
+    "Of the device to predict."
+    checkpoint: float
+    "Of the disk for one checkpoint; low-rank adapters are about a hundredth of the model."
+    is_low_rank: bool
+
+
+def memory_of(plan: Plan) -> MemoryNeeds | None:
+    """What the backbone of a plan takes by its size; None where the size is not known."""
+    facts = plan.backbone.facts
+    total, inner = facts.get("parameters"), facts.get("non_embedding_parameters")
+    if not total:
+        return None
+    frozen = {stage.args.hyper_parameters.freeze for stage in plan.stages if isinstance(stage.args, TrainArguments)}
+    full = total * BYTES_FULL_TRAINING
+    if frozen == {"embeddings"} and inner:
+        full = inner * BYTES_FULL_TRAINING + (total - inner) * BYTES_FROZEN
+    low_rank = "lora" in plan.backbone.arguments.extra
+    if low_rank:  # a frozen base in half precision; what is trained is about a hundredth of it
+        full = total * BYTES_HALF
+    return MemoryNeeds(
+        train=full if frozen else None,
+        predict=total * BYTES_INFERENCE.get(facts.get("dtype") or "", BYTES_HALF),
+        checkpoint=total * 4 / 100 if low_rank else total * 4,
+        is_low_rank=low_rank,
+    )
+
+
+def training_operations(args: TrainArguments, cost: TrainingCost, *, parameters: float, is_low_rank: bool) -> float | None:
+    """Floating-point operations of a training at most; None where its steps or lengths are not known.
+
+    Kaplan et al. (2020, arXiv 2001.08361): 2 a parameter (without embeddings) and token forwards, twice that backwards, of which
+    frozen weights need half.  Every example counts with the most tokens that its task type cuts it to.
+    """
+    lengths: list[int] = []
+    for component in args.tasks:
+        options = TASK_TYPES.load(component.task_spec.type).Options.model_validate(component.options)
+        lengths.append(getattr(options, "max_length", None) or 0)
+    if cost.steps is None or not all(lengths):
+        return None
+    return (4 if is_low_rank else 6) * parameters * cost.steps * cost.batch_size * max(lengths)
+
+
 def _notes(plan: Plan, root: Path, machine: Machine) -> list[str]:
     """Memory, disk and what goes wrong with the model."""
     facts = plan.backbone.facts
-    total, inner = facts.get("parameters"), facts.get("non_embedding_parameters")
-    trained = [stage for stage in plan.stages if isinstance(stage.args, TrainArguments)]
+    memory = memory_of(plan)
     notes = []
-    if total:
-        frozen = {stage.args.hyper_parameters.freeze for stage in trained}
-        full = total * BYTES_FULL_TRAINING
-        if frozen == {"embeddings"} and inner:
-            full = inner * BYTES_FULL_TRAINING + (total - inner) * BYTES_FROZEN
-        low_rank = "lora" in plan.backbone.arguments.extra
-        if low_rank:  # a frozen base in half precision; what is trained is about a hundredth of it
-            full = total * BYTES_HALF
-        inference = total * BYTES_INFERENCE.get(facts.get("dtype") or "", BYTES_HALF)
-        if trained:
-            notes.append(f"device memory: about {_gib(full)} to train (without activations), {_gib(inference)} to predict")
-            left = [stage for stage in trained if not stage.is_done(root)]
-            kept = 0 if machine.keep == "none" else len(left) * total * 4
-            notes.append(
-                "disk: checkpoints are low-rank adapters and heads, about a hundredth of the model each"
-                if low_rank
-                else f"disk: {_gib(kept)} of checkpoints stay (--keep {machine.keep}), {_gib(total * 24)} more while one trains"
-            )
-        else:
-            notes.append(f"device memory: about {_gib(inference)} to predict; no checkpoints are written")
+    if memory and memory.train is not None:
+        left = [stage for stage in plan.stages if isinstance(stage.args, TrainArguments) and not stage.is_done(root)]
+        kept = 0 if machine.keep == "none" else len(left) * memory.checkpoint
+        notes.append(f"device memory: about {gib(memory.train)} to train (without activations), {gib(memory.predict)} to predict")
+        while_one_trains = gib(memory.checkpoint * 6)
+        notes.append(
+            "disk: checkpoints are low-rank adapters and heads, about a hundredth of the model each"
+            if memory.is_low_rank
+            else f"disk: {gib(kept)} of checkpoints stay (--keep {machine.keep}), {while_one_trains} more while one trains"
+        )
+    elif memory:
+        notes.append(f"device memory: about {gib(memory.predict)} to predict; no checkpoints are written")
     for task in plan.tasks.values():
         module = TASK_TYPES.load(task.spec.type)
         note = module.plan_note(task.spec, dimension=facts.get("hidden_size"), limit=plan.request.limit)
@@ -162,5 +207,6 @@ def _notes(plan: Plan, root: Path, machine: Machine) -> list[str]:
     return notes
 
 
-def _gib(size: float) -> str:
+def gib(size: float) -> str:
+    """Bytes as GiB, below half of one as MiB."""
     return f"{size / 2**30:.1f} GiB" if size >= 2**29 else f"{size / 2**20:.0f} MiB"

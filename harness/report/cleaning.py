@@ -60,12 +60,12 @@ def find_removable(root: Path, *, tasks: Sequence[str], languages: Sequence[str]
     chosen = _chosen(settled, tasks, languages) if tasks or languages else set()
     used = dict.fromkeys(_held(root), "a running process holds it")
     used |= {name: "a running process reads it" for name in _with_inputs(root, used) if name not in used}
-    backbone = {name for request in settled.requests for name in request.content.backbone}
+    shared = {name for request in settled.requests for name in _shared(root, request)}
     doomed: dict[str, str] = {}
     for name in sorted(_on_disk(root)):  # what a request file names is looked up here, never taken for a path
         if name not in serves and older:
             doomed[name] = NOT_ASKED
-        elif name not in backbone and serves.get(name) and serves[name] <= chosen:
+        elif name not in shared and serves.get(name) and serves[name] <= chosen:
             doomed[name] = _cells(serves[name])
     folders = [Removable(root / name, name, why, _size(root / name), used.get(name, "")) for name, why in doomed.items()]
     kept = {request.path for request in settled.requests}
@@ -97,9 +97,14 @@ def _serves(root: Path, settled: Settled) -> dict[str, set[CellKey]]:
     for key, cell in settled.cells.items():
         asked = cell.asked
         names = [name for name in (*asked.train, asked.predict, asked.score) if name]
-        for name in (*_with_inputs(root, names), *cell.request.content.backbone):
+        for name in (*_with_inputs(root, names), *_shared(root, cell.request)):
             serves.setdefault(name, set()).add(key)
     return serves
+
+
+def _shared(root: Path, request: FoundRequest) -> set[str]:
+    """What all cells of a request rest on: the stages that make its backbone, those that chose its learning rates."""
+    return {*request.content.backbone, *_with_inputs(root, request.content.rests_on)}
 
 
 def _with_inputs(root: Path, names: Iterable[str]) -> set[str]:

@@ -27,11 +27,6 @@ def checkpoint_of(stage: AnyStage, root: Path) -> Path | None:
     return trained[0].folder(root) / "checkpoint" if trained else None
 
 
-def has_weights(stage: AnyStage, root: Path) -> bool:
-    """Whether a finished training stage still has its checkpoint (see --keep)."""
-    return not isinstance(stage.args, TrainArguments) or (stage.folder(root) / "checkpoint").is_dir()
-
-
 def _made_here(stage: AnyStage, root: Path) -> Path | None:
     """The backbone folder of the init stage above a stage, for backbones trained from random weights."""
     for parent in stage.inputs:

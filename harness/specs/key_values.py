@@ -40,6 +40,15 @@ def parse_key_values(text: str, model: type[ModelT], *, where: str) -> ModelT:
     return checked(values, model, where=where, errors=errors)
 
 
+def merged_key_values(*texts: str) -> str:
+    """Several such texts as one: each key once, of what several say the last."""
+    found: dict[str, str] = {}
+    for text in texts:
+        for key, equals, value in _parts(text):
+            found[key] = f"{key}{equals}" + (f'"{value}"' if "," in value else value)
+    return ",".join(found.values())
+
+
 def checked(values: Mapping[str, Any], model: type[ModelT], *, where: str, errors: list[UserError] | None = None) -> ModelT:
     """The values as a spec; raises what the model refuses, and the `errors` that were found before, all at once."""
     found = list(errors or ())

@@ -31,6 +31,15 @@ Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 "Number of non-embedding parameters."
 
 
+class LearningRates(Spec):
+    """A grid of learning rates: one is chosen for each backbone, setting and target by English development rows."""
+
+    intermediate: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    "Of intermediate phases; chosen by the development score of the intermediate task. Empty = the recipe's."
+    target: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    "Of targets, for each setting anew; chosen by the target's English development score. Empty = the recipe's."
+
+
 class StudyMethod(Spec):
     """A way of training."""
 
@@ -38,6 +47,8 @@ class StudyMethod(Spec):
     "Hyper-parameters (see `ls recipes`)."
     model_args: str = ""
     "As --model_args, e.g. lora_rank=16,lora_alpha=32."
+    learning_rates: LearningRates = LearningRates()
+    "Grid of learning rates; empty = the recipe's."
 
 
 def _backbone(value: Any) -> Any:
@@ -86,17 +97,6 @@ class StudyOverride(Spec):
     "Instead of the method's."
     model_args: str = ""
     "Laid over those of method and family."
-
-
-class LearningRates(Spec):
-    """A grid of learning rates: one is chosen for each backbone, setting and target by English development rows."""
-
-    intermediate: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
-    "Of intermediate phases; chosen by the development score of the intermediate task. Empty = the recipe's."
-    target: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
-    "Of targets, for each setting anew; chosen by the target's English development score. Empty = the recipe's."
-    seeds: tuple[int, ...] = (101,)
-    "Training seeds of the trials: none of the study's, so that no reported score was chosen by."
 
 
 class Group(Spec):
@@ -223,8 +223,8 @@ class StudySpec(Spec):
     "Seeded sample of so many test rows per language; marks every number as partial."
     seeds: tuple[int, ...] = Field(min_length=1)
     "Training seeds."
-    learning_rates: LearningRates = LearningRates()
-    "Grid of learning rates."
+    trial_seeds: tuple[int, ...] = (101,)
+    "Training seeds of the trials of learning rates: none of `seeds`, so that no reported score chose its own rate."
     retrieval_layers: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
     "Fractions of depth at which retrieval is scored as well; shown, not tested."
     references: Names = ()

@@ -1,4 +1,4 @@
-"""All tasks, groups, recipes and presets there are: the shipped folders and those of --include_path.
+"""All tasks, groups, recipes, presets and studies there are: the shipped folders and those of --include_path.
 
     catalog = Catalog(include=[Path("my_tasks")])
     catalog.select("xnli,mini/*")          # names of tasks, in order, groups and globs expanded
@@ -28,9 +28,16 @@ from harness.planning.catalog.lm_eval_files.index import Index, is_lm_eval_file,
 from harness.specs.loader import Document, read_document, shown
 from harness.specs.preset import PresetSpec
 from harness.specs.recipe import RecipeSpec
+from harness.specs.study import StudySpec
 from harness.specs.task import GroupSpec, TaskSpec
 
-KINDS: Mapping[str, type[BaseModel]] = {"task": TaskSpec, "group": GroupSpec, "recipe": RecipeSpec, "preset": PresetSpec}
+KINDS: Mapping[str, type[BaseModel]] = {
+    "task": TaskSpec,
+    "group": GroupSpec,
+    "recipe": RecipeSpec,
+    "preset": PresetSpec,
+    "study": StudySpec,
+}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 LONGEST_NAME = 100
 "Letters of a name: it becomes part of the names of folders, of which file systems take 255 bytes."
@@ -104,7 +111,7 @@ class Catalog:
         self._documents[key] = document
 
     def names(self, kind: str) -> list[str]:
-        """Names of this project's entries of a kind ('task', 'group', 'recipe', 'preset'), sorted."""
+        """Names of this project's entries of a kind ('task', 'group', 'recipe', 'preset', 'study'), sorted."""
         return sorted(name for k, name in self._documents if k == kind)
 
     def lm_eval_names(self, kind: str) -> list[str]:
@@ -172,6 +179,10 @@ class Catalog:
     def preset(self, name: str) -> Entry[PresetSpec]:
         """A preset by name."""
         return self._entry("preset", name)
+
+    def study(self, name: str) -> Entry[StudySpec]:
+        """A study by name."""
+        return self._entry("study", name)
 
     def group_tasks(self, name: str, *, _stack: tuple[str, ...] = ()) -> list[str]:
         """The tasks below a group in order, each once; raises UserError for unknown members and circles."""

@@ -50,6 +50,8 @@ class Published(Spec):
 
     model: str
     "Name for the board."
+    non_embedding_parameters: int | None = None
+    "Of the model as the paper trained it, by its configuration."
     intermediate: str
     "Intermediate task, or none."
     paper: str

@@ -195,6 +195,8 @@ class RequestFile(Spec):
     "Everything asked for, done or not."
     backbone: tuple[str, ...] = ()
     "Names of the stages that make the backbone, where the run makes it."
+    rests_on: tuple[str, ...] = ()
+    "Names of further stages that a study rests on: trials that chose its learning rates, retrieval at other layers."
     overlaps: tuple[Overlap, ...] = ()
     "Found between training and test data."
     declared: dict[str, str] = {}

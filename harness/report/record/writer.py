@@ -8,7 +8,7 @@ import fnmatch
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.planning.backbone.sizes import read_sizes
 from harness.planning.catalog.catalog import Catalog
@@ -35,27 +35,33 @@ from harness.runtime.stages import canonical
 from harness.scoring.score import score_keys
 
 
+class RunOutcome(NamedTuple):
+    """What a run found when it ended."""
+
+    overlaps: Sequence[Mapping[str, Any]]
+    "Between training and test data."
+    failures: Sequence[tuple[str, str]]
+    "Stages that failed, with the message."
+
+
 def write_request(
     plan: Plan,
     *,
     catalog: Catalog,
     root: Path,
-    overlaps: Sequence[Mapping[str, Any]] = (),
-    failures: Sequence[tuple[str, str]] = (),
     replaced: Sequence[Mapping[str, Any]] = (),
-    is_end: bool = False,
+    rests_on: Sequence[str] = (),
+    outcome: RunOutcome | None = None,
 ) -> Path:
     """Write the request file of a run and return its path; the same request has the same file.
 
-    `is_end`: the run that wrote it writes it once more, with the date that it has.
+    With an `outcome` the run that wrote it writes it once more, with the date that it has.
     """
     request = dataclasses.asdict(plan.request)
-    keys = [cell.score.key if cell.score else "" for cell in plan.cells]
-    name = hashlib.sha256(canonical({**request, "cells": keys}).encode()).hexdigest()[:10]
-    path = root / "requests" / f"{name}.json"
+    path = request_path(plan, root)
     record = RequestFile(
         schema_=SCHEMA,
-        date=(date_in(path) if is_end else "") or claimed_date(path),
+        date=(date_in(path) if outcome else "") or claimed_date(path),
         data_dir=str(plan.data_dir) if plan.data_dir else None,
         request=request,
         models={plan.backbone.name: RequestedModel.model_validate({**plan.backbone.facts, **_made_sizes(plan, root)})},
@@ -63,14 +69,22 @@ def write_request(
         groups=_groups(plan, catalog),
         cells=tuple(_cell(plan, cell) for cell in plan.cells),
         backbone=_backbone_stages(plan),
-        overlaps=tuple(Overlap.model_validate(overlap) for overlap in overlaps),
+        rests_on=tuple(sorted(rests_on)),
+        overlaps=tuple(Overlap.model_validate(overlap) for overlap in (outcome.overlaps if outcome else ())),
         declared=_declared(plan, catalog),
         replaced=tuple(Replaced.model_validate(run) for run in replaced),
-        failures=tuple(Failure(stage=stage, error=error) for stage, error in failures),
+        failures=tuple(Failure(stage=stage, error=error) for stage, error in (outcome.failures if outcome else ())),
         **provenance(),
     )
     write_record(record, path)
     return path
+
+
+def request_path(plan: Plan, root: Path) -> Path:
+    """The request file of a plan: its name is a hash of what is asked for and of the scores that it leads to."""
+    keys = [cell.score.key if cell.score else "" for cell in plan.cells]
+    text = canonical({**dataclasses.asdict(plan.request), "cells": keys})
+    return root / "requests" / f"{hashlib.sha256(text.encode()).hexdigest()[:10]}.json"
 
 
 def _backbone_stages(plan: Plan) -> tuple[str, ...]:

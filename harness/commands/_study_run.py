@@ -1,0 +1,160 @@
+"""One backbone of a study, from trials of learning rates to its scores; or what is on disk of it.
+
+run = run_member(design, member, args, catalog=catalog, place=place, machine=machine)       # a MemberRun
+run = recall_member(design, member, args, catalog=catalog, place=place)                     # without running anything
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from harness.commands._arguments import say
+from harness.commands._model_run import run_model
+from harness.data.locations import DataPlace
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.plan import Plan, make_plan
+from harness.planning.replacement_seeds import degenerate_runs, with_replacements
+from harness.report.record.writer import request_path
+from harness.report.studies.tables import MemberRun
+from harness.runtime.machine import Machine
+from harness.runtime.processes import is_first
+from harness.runtime.stages import AnyStage
+from harness.runtime.weights import drop_weights
+from harness.study.design.design import StudyDesign
+from harness.study.design.ladder import LadderMember
+from harness.study.design.learning_rates import (
+    Trial,
+    Unchosen,
+    choose,
+    given_rates,
+    num_phases,
+    phase_trials,
+    target_trials,
+    trial_stages,
+)
+from harness.study.design.retrieval_layers import layer_plans
+from harness.study.results.study_scores import ChosenRate
+
+
+class _Rates:
+    """The learning rates of a member, chosen step by step."""
+
+    def __init__(self, run_trials: Callable[[Sequence[Trial]], None] | None, root: Path) -> None:
+        self.run_trials, self.root = run_trials, root
+        self.chosen: list[ChosenRate] = []
+        self.unchosen: list[Unchosen] = []
+        self.trials: list[Trial] = []
+
+    @property
+    def is_open(self) -> bool:
+        """Whether trials are still to be done before anything else can be."""
+        return any(one.is_open for one in self.unchosen)
+
+    def step(self, trials: Sequence[Trial], name: str) -> None:
+        """Run some trials and take what they choose."""
+        if trials and self.run_trials:
+            self.run_trials(trials)
+        chosen, unchosen = choose(trials, name, root=self.root)
+        self.trials += trials
+        self.chosen += chosen
+        self.unchosen += unchosen
+
+
+def _settle_rates(design: StudyDesign, member: LadderMember, rates: _Rates, catalog: Catalog, place: DataPlace) -> None:
+    """Phase by phase, then the targets; stops where trials are not done."""
+    for depth in range(1, num_phases(design) + 1):
+        if not rates.is_open:
+            given = given_rates(rates.chosen)
+            rates.step(
+                phase_trials(design, member, depth=depth, rates=given, catalog=catalog, place=place),
+                member.name,
+            )
+    if not rates.is_open:
+        rates.step(
+            target_trials(design, member, rates=given_rates(rates.chosen), catalog=catalog, place=place),
+            member.name,
+        )
+
+
+def run_member(
+    design: StudyDesign,
+    member: LadderMember,
+    args: argparse.Namespace,
+    *,
+    catalog: Catalog,
+    place: DataPlace,
+    machine: Machine,
+) -> MemberRun:
+    """Trials, then all cells at the chosen rates, then retrieval at other layers."""
+    from harness.executors.local import execute  # imports torch
+
+    root = Path(args.output_path)
+    incomplete: list[str] = []
+
+    def run_stages(stages: Sequence[AnyStage], what: str) -> None:
+        todo = [stage for stage in stages if not stage.is_done(root)]
+        if is_first() and todo:
+            say(f"{member.name}: {what}: {len(stages) - len(todo)} stages done, {len(todo)} to do")
+        report = execute(stages, root=root, machine=machine, verify=args.verify)
+        for stage, error in report.failed:
+            incomplete.append(stage.name)
+            say(f"failed: {stage.name}\n  {error}")
+
+    rates = _Rates(lambda trials: run_stages(trial_stages(trials), "trials of learning rates"), root)
+    _settle_rates(design, member, rates, catalog, place)
+    plan = make_plan(design.request(member, rates=given_rates(rates.chosen)), catalog=catalog, place=place)
+    if rates.is_open:
+        return _member_run(member, plan, None, rates, is_complete=False)
+    layers = layer_plans(design, member, rates=given_rates(rates.chosen), catalog=catalog, place=place)
+    beside = [stage for layer in layers for stage in layer.plan.stages]
+    rests_on = [trial.stage.name for trial in rates.trials] + [stage.name for stage in beside]
+    end = run_model(plan, args, catalog=catalog, place=place, machine=machine, rests_on=sorted(set(rests_on)))
+    if beside:
+        run_stages(beside, "retrieval at other layers")
+    if machine.keep != "all" and is_first():
+        for trial in rates.trials:
+            drop_weights(trial.stage, root)
+    settled = _settled(plan, args, catalog, place)
+    return replace(
+        _member_run(member, settled, end.request.name, rates, is_complete=end.is_complete and not incomplete),
+        layers=layers,
+    )
+
+
+def recall_member(
+    design: StudyDesign, member: LadderMember, args: argparse.Namespace, *, catalog: Catalog, place: DataPlace
+) -> MemberRun:
+    """What earlier commands have done of a member."""
+    root = Path(args.output_path)
+    rates = _Rates(None, root)
+    _settle_rates(design, member, rates, catalog, place)
+    plan = make_plan(design.request(member, rates=given_rates(rates.chosen)), catalog=catalog, place=place)
+    if rates.is_open:
+        return _member_run(member, plan, None, rates, is_complete=False)
+    settled = _settled(plan, args, catalog, place)
+    path = request_path(settled, root)
+    layers = layer_plans(design, member, rates=given_rates(rates.chosen), catalog=catalog, place=place)
+    found = _member_run(member, settled, path.name if path.is_file() else None, rates, is_complete=path.is_file())
+    return replace(found, layers=layers)
+
+
+def _settled(plan: Plan, args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> Plan:
+    """The plan with the seeds that stand for degenerate ones, as `run` replaced them."""
+    while args.replace_degenerate:
+        again = with_replacements(plan.request, degenerate_runs(plan, root=Path(args.output_path)))
+        if again is None:
+            break
+        plan = make_plan(again, catalog=catalog, place=place)
+    return plan
+
+
+def _member_run(member: LadderMember, plan: Plan, request: str | None, rates: _Rates, *, is_complete: bool) -> MemberRun:
+    return MemberRun(
+        member=member,
+        plan=plan,
+        request=request,
+        rates=tuple(rates.chosen),
+        unchosen=tuple(one.text() for one in rates.unchosen),
+        is_complete=is_complete,
+    )
