@@ -3,18 +3,20 @@
 out(study_page(design, plans, root=root, machine=machine))
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.commands._table import table
-from harness.planning.costs import MemoryNeeds, estimate, gib, memory_of, training_operations
+from harness.planning.costs import MemoryNeeds, gib, memory_of, training_cost, training_operations
 from harness.planning.plan import Plan
 from harness.runtime.arguments import TrainArguments
 from harness.runtime.machine import Machine
 from harness.runtime.stages import finished_stages
 from harness.study.design.design import StudyDesign
 from harness.study.design.ladder import LadderMember
+from harness.study.design.learning_rates import Trial, trial_stages
 
 DEVICES = ((24, "24 GB"), (48, "48 GB"), (80, "80 GB"), (141, "141 GB"))
 "Memory of usual devices, in 10^9 bytes."
@@ -26,27 +28,26 @@ class PlannedMember(NamedTuple):
 
     member: LadderMember
     plan: Plan
-    trials: Sequence[object]
+    trials: Sequence[Trial]
 
 
 def study_page(design: StudyDesign, members: Sequence[PlannedMember], *, root: Path, machine: Machine) -> str:
     """All of it as text."""
     done = finished_stages(root)
     rows: list[list[str]] = []
-    totals = dict.fromkeys(("cells", "blocked", "trainings", "predictions", "stages", "done", "alone"), 0)
-    compute: list[float | None] = []
+    totals: Counter[str] = Counter()
+    compute = _Compute(0.0, 0)
     disk = 0.0
     for planned in members:
-        numbers, operations = _numbers(planned, root, machine, done)
-        for key in totals:
-            totals[key] += numbers[key]
-        compute.append(operations)
+        numbers, operations = _numbers(planned, machine, done)
+        totals.update(numbers)
+        compute = _Compute(compute.known + operations.known, compute.unknown + operations.unknown)
         memory = memory_of(planned.plan)
         kept = 0.0 if memory is None or machine.keep == "none" else memory.checkpoint * numbers["trainings"]
         disk += kept
         rows.append(_row(planned, numbers, operations, memory, kept))
     header = ["backbone", "family", "size", "method", "recipe", "cells", "trainings", "trials", "predictions"]
-    header += ["train", "predict", "devices", "checkpoints", "exaFLOP at most"]
+    header += ["to train", "to predict", "device", "checkpoints", "exaFLOP at most"]
     lines = [
         f"{design.spec.study}: {design.spec.description}",
         _title(design, totals),
@@ -70,32 +71,44 @@ def _title(design: StudyDesign, totals: Mapping[str, int]) -> str:
     )
 
 
-def _numbers(planned: PlannedMember, root: Path, machine: Machine, done: set[str]) -> tuple[dict[str, int], float | None]:
-    """Counts of a member, and the operations of its trainings."""
+class _Compute(NamedTuple):
+    """Floating-point operations of trainings."""
+
+    known: float
+    unknown: int
+    "Trainings of which rows or lengths are not known here."
+
+    def shown(self) -> str:
+        """In 10^18."""
+        return f"{self.known / EXA:,.3g}" + (f" ({self.unknown:,} trainings unknown)" if self.unknown else "")
+
+
+def _numbers(planned: PlannedMember, machine: Machine, done: set[str]) -> tuple[dict[str, int], _Compute]:
+    """Counts of a member, and the operations of its trainings, trials included."""
     plan = planned.plan
     stages = plan.stages
-    costs = estimate(plan, root=root, machine=machine)
-    trainings = [stage for stage in stages if isinstance(stage.args, TrainArguments)]
-    size = planned.member.size
-    low_rank = planned.member.is_low_rank
+    own = [stage for stage in stages if isinstance(stage.args, TrainArguments)]
+    trials = {stage.key: stage for stage in trial_stages(planned.trials) if isinstance(stage.args, TrainArguments)}
+    size, low_rank = planned.member.size, planned.member.is_low_rank
     each = [
-        training_operations(stage.args, costs.training[stage.key], parameters=size, is_low_rank=low_rank) for stage in trainings
+        training_operations(stage.args, training_cost(stage.args, machine), parameters=size, is_low_rank=low_rank)
+        for stage in {**{stage.key: stage for stage in own}, **trials}.values()
     ]
-    known = [one for one in each if one is not None]
     counts = {
         "cells": len(plan.cells),
         "blocked": sum(bool(cell.missing) for cell in plan.cells),
-        "trainings": len(trainings),
+        "trainings": len(own),
+        "trials": len({trial.stage.key for trial in planned.trials}),
         "predictions": sum(stage.verb == "predict" for stage in stages),
         "stages": len(stages),
         "done": sum(stage.name in done for stage in stages),
         "alone": sum(len(cell.train) + 2 for cell in plan.cells if cell.score),
     }
-    return counts, sum(known) if trainings and len(known) == len(each) else None
+    return counts, _Compute(sum(one for one in each if one is not None), sum(one is None for one in each))
 
 
 def _row(
-    planned: PlannedMember, numbers: Mapping[str, int], operations: float | None, memory: MemoryNeeds | None, kept: float
+    planned: PlannedMember, numbers: Mapping[str, int], operations: _Compute, memory: MemoryNeeds | None, kept: float
 ) -> list[str]:
     member = planned.member
     return [
@@ -106,13 +119,13 @@ def _row(
         member.recipe,
         f"{numbers['cells']:,}",
         f"{numbers['trainings']:,}",
-        f"{len(planned.trials):,}" if planned.trials else "-",
+        f"{numbers['trials']:,}" if planned.trials else "-",
         f"{numbers['predictions']:,}",
         gib(memory.train) if memory and memory.train is not None else "?",
         gib(memory.predict) if memory else "?",
-        _devices(memory),
+        _device(memory),
         gib(kept) if memory else "?",
-        "?" if operations is None else f"{operations / EXA:,.3g}",
+        operations.shown(),
     ]
 
 
@@ -121,7 +134,7 @@ def short_size(size: float) -> str:
     return f"{size / 1e9:.2f}B" if size >= 1e9 else f"{size / 1e6:.0f}M" if size >= 1e6 else f"{size / 1e3:.0f}k"
 
 
-def _devices(memory: MemoryNeeds | None) -> str:
+def _device(memory: MemoryNeeds | None) -> str:
     """The smallest usual device that takes the weights to train (or predict), or how many of 80 GB share them."""
     if memory is None:
         return "?"
@@ -130,25 +143,19 @@ def _devices(memory: MemoryNeeds | None) -> str:
     return f"1 x {fitting[0]}" if fitting else f"{-int(-need * 1.1 // 80)} x 80 GB, sharded"
 
 
-def _sums(totals: Mapping[str, int], compute: Sequence[float | None], disk: float) -> list[str]:
+def _sums(totals: Mapping[str, int], compute: _Compute, disk: float) -> list[str]:
     shared = totals["alone"] - totals["stages"]
-    lines = [
+    trials = f"; {totals['trials']:,} trials of learning rates before them" if totals["trials"] else ""
+    left_out = f" without {compute.unknown:,} trainings whose rows are not here" if compute.unknown else ""
+    return [
         f"{totals['stages']:,} stages ({totals['done']:,} done), {totals['trainings']:,} of them trainings and "
-        f"{totals['predictions']:,} predictions; {shared:,} more would be needed if cells shared none"
+        f"{totals['predictions']:,} predictions, {shared:,} fewer than if cells shared none{trials}",
+        "memory: weights, gradients and the optimizer's moments without activations, which grow with batch and length; the "
+        "device is the smallest usual one with a tenth to spare",
+        f"compute: at most {compute.known / EXA:,.3g} exaFLOP of training{left_out}, every text at its full length; hours depend "
+        "on the device: at a sustained 100 TFLOP/s an exaFLOP takes 2.8 of them",
+        f"disk: about {gib(disk)} of checkpoints in the end (--keep none leaves none)",
     ]
-    known = [one for one in compute if one is not None]
-    left_out = (
-        f" without {len(compute) - len(known)} backbones whose rows or sizes are not known here"
-        if len(known) < len(compute)
-        else ""
-    )
-    if known:
-        lines.append(
-            f"training takes at most {sum(known) / EXA:,.3g} exaFLOP{left_out}, every text at its full length; hours depend on "
-            "the device: at a sustained 100 TFLOP/s an exaFLOP takes 2.8 of them"
-        )
-    lines.append(f"disk: about {gib(disk)} of checkpoints in the end (--keep none leaves none)")
-    return lines
 
 
 def _trial_lines(design: StudyDesign) -> list[str]:

@@ -30,7 +30,6 @@ from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.plan import make_plan
 from harness.report.board.references import named_references
-from harness.report.studies.study_report import write_report
 from harness.runtime.outputs import make_output_folder, output_folder
 from harness.runtime.processes import is_first
 from harness.runtime.stages import sweep_stale
@@ -93,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
             runs.append(run_member(design, member, args, catalog=catalog, place=place, machine=machine))
     if not is_first():
         return 0
+    from harness.report.studies.study_report import write_report
+
     report = write_report(design, runs, root=root, machine=machine, references=references, look=not args.no_look)
     out(report.text)
     for path in report.paths:

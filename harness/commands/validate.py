@@ -1,7 +1,7 @@
 """Check task, group, recipe, preset and study files, and that real rows become examples.
 
     python run_eval.py validate my_tasks/ --data_dir mirror/
-    python run_eval.py validate pawsx                       # one task, group, recipe, preset or study by its name, as `show` takes it
+    python run_eval.py validate pawsx                       # one task, group, recipe, preset or study by its name
     python run_eval.py validate --specs_only                # only the files, all of them; no data are read
 
 Every mistake comes out in one run, each with its file and line.  Every language of local files is read, the first of other

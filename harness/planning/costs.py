@@ -68,7 +68,7 @@ def estimate(plan: Plan, *, root: Path, machine: Machine) -> Estimate:
     for stage in plan.stages:
         args = stage.args
         if isinstance(args, TrainArguments):
-            training[stage.key] = _training_cost(args, machine)
+            training[stage.key] = training_cost(args, machine)
         if isinstance(args, PredictArguments) and (args.task, args.lang) not in counted:
             counted.add((args.task, args.lang))
             rows = _num_rows(args.rows, "test", machine)
@@ -82,7 +82,8 @@ def num_test_rows(stage: Stage[PredictArguments], machine: Machine) -> int | Non
     return _num_rows(stage.args.rows, "test", machine)
 
 
-def _training_cost(args: TrainArguments, machine: Machine) -> TrainingCost:
+def training_cost(args: TrainArguments, machine: Machine) -> TrainingCost:
+    """Rows and steps of a training."""
     training = args.hyper_parameters
     parts: list[SampledTask] = []
     for component in args.tasks:

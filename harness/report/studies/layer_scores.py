@@ -1,6 +1,7 @@
 """Retrieval at fractions of a backbone's depth, as entries of study.json; shown, never tested.
 
-layer_scores(runs, root)[0]      # {'setting': 'mnli', 'backbone': ..., 'target': 'tatoeba', 'layers': [{'fraction': 0.5, ...}, ...]}
+entry = layer_scores(runs, root)[0]
+entry["setting"], entry["target"], entry["layers"][0]      # 'mnli', 'tatoeba', {'fraction': 0.5, 'score': 61.2, ...}
 """
 
 from collections.abc import Sequence
