@@ -2,7 +2,7 @@
 
     python benchmarks/study_planning.py                 # 108,360 cells, and about a tenth of them, in processes of their own
 
-The study has the ladder of `scaling` (14 backbones at their real sizes), the miniature world's nine targets in all languages, five
+The study has the ladder of `scaling` (14 backbones at real sizes), the miniature world's nine targets in all languages, five
 settings and as many seeds as it takes.  Planned is what `study --dry_run` plans: each stage with its key, memory, disk, compute.
 """
 
