@@ -98,7 +98,7 @@ def _numbers(planned: PlannedMember, machine: Machine, done: set[str]) -> tuple[
         "cells": len(plan.cells),
         "blocked": sum(bool(cell.missing) for cell in plan.cells),
         "trainings": len(own),
-        "trials": len({trial.stage.key for trial in planned.trials}),
+        "trials": len({trial.stage.key for trial in planned.trials if trial.is_judged}),
         "predictions": sum(stage.verb == "predict" for stage in stages),
         "stages": len(stages),
         "done": sum(stage.name in done for stage in stages),

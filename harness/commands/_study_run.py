@@ -108,13 +108,14 @@ def run_member(
         return _member_run(member, plan, None, rates, is_complete=False)
     layers = layer_plans(design, member, rates=given_rates(rates.chosen), catalog=catalog, place=place)
     beside = [stage for layer in layers for stage in layer.plan.stages]
-    rests_on = [trial.stage.name for trial in rates.trials] + [stage.name for stage in beside]
+    rests_on = [stage.name for stage in trial_stages(rates.trials)] + [stage.name for stage in beside]
     end = run_model(plan, args, catalog=catalog, place=place, machine=machine, rests_on=sorted(set(rests_on)))
     if beside:
         run_stages(beside, "retrieval at other layers")
     if machine.keep != "all" and is_first():
         for trial in rates.trials:
-            drop_weights(trial.stage, root)
+            if trial.stage.is_done(root):
+                drop_weights(trial.stage, root)
     settled = _settled(plan, args, catalog, place)
     return replace(
         _member_run(member, settled, end.request.name, rates, is_complete=end.is_complete and not incomplete),

@@ -27,16 +27,14 @@ def test_a_study_leaves_a_board_and_results_of_the_same_cells(made):
     _, root = made
     board, found = json.loads((root / "leaderboard.json").read_text()), results(root)
     assert {row["model"] for row in board["rows"]} == set(SIZES)
-    assert [backbone["name"] for backbone in found["backbones"]] == list(SIZES)
+    assert [backbone["backbone"] for backbone in found["backbones"]] == list(SIZES)
     sizes = [backbone["size"] for backbone in found["backbones"]]
     assert sizes == sorted(sizes)
     assert found["missing"]["count"] == 0
     assert found["look"]["taken"]
     assert [one["name"] for one in found["hypotheses"]] == ["Tags keep helping"]
-    (lift,) = [
-        entry for entry in found["lifts"] if (entry["setting"], entry["kind"], entry["scale"]) == ("tags", "zero_shot", "points")
-    ]
-    own = {entry["backbone"]: entry["value"] for entry in lift["backbones"]}
+    (entry,) = [entry for entry in found["lifts"] if (entry["setting"], entry["kind"]) == ("tags", "zero_shot")]
+    own = {one["backbone"]: one["lift"]["value"] for one in entry["scales"]["points"]["backbones"]}
     for name in SIZES:  # the mean over targets of the mean over languages but English, of the board's own lifts
         parts = {
             task: [
@@ -68,16 +66,16 @@ def test_a_dry_run_counts_what_cells_share_and_touches_nothing(made, tmp_path, c
     study, root = made
     assert study.command("--dry_run", "--output_path", str(tmp_path / "new")) == 0
     page = capsys.readouterr().out
-    assert "3 backbones, settings none, tags; 2 targets, 2 seeds: 54 cells" in page
-    # Of each backbone: 2 intermediate trainings, 4 of the target; 12 cells of pairs, 2 + 4 of nearest.
-    assert "126 stages (0 done), 18 of them trainings and 54 predictions" in page
+    assert "3 backbones, settings none, tags; 2 targets, 2 seeds: 60 cells" in page
+    # Of each backbone: an intermediate training and four of targets with each seed; 12 cells of pairs and 8 of nearest.
+    assert "150 stages (0 done), 30 of them trainings and 60 predictions" in page
     assert not (tmp_path / "new").exists()
     assert study.command("--dry_run", "--output_path", str(root)) == 0
-    assert "126 stages (126 done)" in capsys.readouterr().out
+    assert "150 stages (150 done)" in capsys.readouterr().out
 
 
 def test_another_seed_backbone_or_target_runs_the_new_cells_only(made, tmp_path, capsys):
-    study, root = made
+    _, root = made
     folder = tmp_path / "copy"
     grown = SmallStudy.make(folder)
     few = [str(folder / name) for name in ("small", "medium")]
@@ -90,21 +88,24 @@ def test_another_seed_backbone_or_target_runs_the_new_cells_only(made, tmp_path,
     assert grown.command("--output_path", str(tmp_path / "runs")) == 0
     assert trained(tmp_path / "runs") == trained(root)
     assert {name: (tmp_path / "runs" / "train" / name / "done.json").stat().st_mtime_ns for name in first} == times
-    left = [name for name in differences(root, tmp_path / "runs") if name.split("/")[0] not in ("looks", "requests")]
-    assert left in ([], ["leaderboard.json"])  # the board names older requests; cells and verdicts are the same
-    assert results(root)["lifts"] == results(tmp_path / "runs")["lifts"]
+    left = {name for name in differences(root, tmp_path / "runs") if name.split("/")[0] not in ("looks", "requests")}
+    assert left <= {"leaderboard.json", "study.json"}  # older requests are named, and this is another look
+    now, whole = results(tmp_path / "runs"), results(root)
+    assert now["lifts"] == whole["lifts"]
+    assert (now["look"]["number"], now["look"]["planned"], now["look"]["taken"]) == (2, 1, False)
+    assert "all of alpha is spent" in now["look"]["why_not"]
 
 
 def test_only_some_backbones_can_be_run_and_the_rest_is_named_as_missing(made, tmp_path, capsys):
-    study, root = made
+    study, _ = made
     assert study.command("--backbones", "small", "--output_path", str(tmp_path / "runs")) == 1
     told = capsys.readouterr()
     found = results(tmp_path / "runs")
-    assert found["missing"]["count"] == 36
+    assert found["missing"]["count"] == 40
     assert not found["look"]["taken"]
     assert not looks_path(tmp_path / "runs", "ladder").exists()
     assert found["hypotheses"][0]["verdict"] == "not looked"
-    assert "36" in told.out
+    assert "40 scores are missing" in told.out
     assert study.command("--report_only", "--output_path", str(tmp_path / "runs")) == 1
     assert study.command("--backbones", "smal", "--output_path", str(tmp_path / "runs")) == 2
     assert "--backbones: the study has no backbone 'smal'\n  to do: did you mean 'small'?" in capsys.readouterr().err
@@ -140,18 +141,21 @@ def test_learning_rates_are_chosen_on_development_rows_with_seeds_that_are_not_r
     assert study.command("--output_path", str(root)) == 0
     found = results(root)
     rates = {(rate["setting"], rate["target"]): rate for rate in found["learning_rates"]}
-    assert set(rates) == {("tags", ""), ("none", "pairs"), ("tags", "pairs")}
+    assert set(rates) == {("tags", None), ("none", "pairs"), ("tags", "pairs")}
     for rate in rates.values():
         assert rate["rate"] == max(rate["trials"], key=lambda trial: (trial["score"], -trial["rate"]))["rate"]
         assert rate["at_edge"]
-    # 2 rates x 2 seeds of the phase; 2 rates x 2 seeds of the target after 2 settings; 1 phase and 2 targets that are reported.
-    assert len(trained(root)) == 4 + 8 + 3
+    # 2 rates x 2 seeds of the phase; 2 rates x 2 seeds of the target that has development rows, after 2 settings; and what is
+    # reported: a phase, two targets after two settings.
+    assert len(trained(root)) == 4 + 8 + 5
     board = json.loads((root / "leaderboard.json").read_text())
     assert {row["seed"] for row in board["rows"]} <= {1, None}
     (request,) = board["requests"]
-    assert {(one[0], one[1]): one[2] for one in request["learning_rates"]} == {key: rate["rate"] for key, rate in rates.items()}
+    assert {(one[0], one[1] or None): one[2] for one in request["learning_rates"]} == {
+        k: rate["rate"] for k, rate in rates.items()
+    }
     kept = [name for name in trained(root) if (root / "train" / name / "checkpoint").exists()]
-    assert len(kept) == 3  # what trials have trained is let go
+    assert len(kept) == 5  # what trials have trained is let go
     capsys.readouterr()
     # Trials are no rubbish: what stands on the board rests on them.
     assert run_eval.main(["clean", str(root), "--older"]) == 0

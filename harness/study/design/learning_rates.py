@@ -38,6 +38,11 @@ class Trial(NamedTuple):
     seed: int
     stage: Stage[TrainArguments]
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether it has English development rows; one that has none is not run, for nothing could be chosen by it."""
+        return any(component.validation for component in self.stage.args.tasks)
+
 
 class Unchosen(NamedTuple):
     """A training whose rate its trials do not choose."""
@@ -125,18 +130,21 @@ def _trial_cells(
 
 def trial_stages(trials: Iterable[Trial]) -> list[AnyStage]:
     """What is to be run, inputs first."""
-    return in_order(trial.stage for trial in trials)
+    return in_order(trial.stage for trial in trials if trial.is_judged)
 
 
 def choose(trials: Sequence[Trial], backbone: str, *, root: Path) -> tuple[list[ChosenRate], list[Unchosen]]:
     """For each training the rate with the best mean development score, of equals the smallest; and what cannot be chosen.
 
-    A training without development rows keeps its recipe's rate.
+    A training without development rows keeps its recipe's rate, which is said.
     """
     chosen: list[ChosenRate] = []
     left: list[Unchosen] = []
     for setting, target in dict.fromkeys((trial.setting, trial.target) for trial in trials):
         own = [trial for trial in trials if (trial.setting, trial.target) == (setting, target)]
+        if not own[0].is_judged:
+            left.append(Unchosen(setting, target, "no English development rows: the recipe's rate holds", is_open=False))
+            continue
         undone = [trial.stage.name for trial in own if not trial.stage.is_done(root)]
         if undone:
             why = f"{len(undone)} of {len(own)} trials are not done, {undone[0]} for one"
@@ -144,16 +152,11 @@ def choose(trials: Sequence[Trial], backbone: str, *, root: Path) -> tuple[list[
             continue
         scores: dict[float, list[float]] = {}
         for trial in own:
-            score = read_json(trial.stage.folder(root) / "train.json")["best_score"]
-            if score is not None:
-                scores.setdefault(trial.rate, []).append(score)
+            facts = read_json(trial.stage.folder(root) / "train.json")
+            scores.setdefault(trial.rate, []).append(float(facts["best_score"]))
         means = {rate: ordered_mean(found) for rate, found in sorted(scores.items())}
-        if means:
-            best = max(means, key=lambda rate: (means[rate], -rate))
-            chosen.append(ChosenRate(arm=setting, backbone=backbone, task=target, rate=best, trials=means))
-        else:
-            why = "no English development rows: the recipe's rate holds"
-            left.append(Unchosen(setting, target, why, is_open=False))
+        best = max(means, key=lambda rate: (means[rate], -rate))
+        chosen.append(ChosenRate(arm=setting, backbone=backbone, task=target, rate=best, trials=means))
     return chosen, left
 
 
