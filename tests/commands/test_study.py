@@ -159,8 +159,38 @@ def test_learning_rates_are_chosen_on_development_rows_with_seeds_that_are_not_r
     capsys.readouterr()
     # Trials are no rubbish: what stands on the board rests on them.
     assert run_eval.main(["clean", str(root), "--older"]) == 0
-    assert "nothing" in capsys.readouterr().out
+    assert "0 stages, 0 bytes would be removed" in capsys.readouterr().out
     assert study.command("--output_path", str(root)) == 0
+
+
+def test_retrieval_is_shown_at_other_layers_beside_the_scores(tmp_path, capsys):
+    study = SmallStudy.make(tmp_path)
+    task = json.loads((study.folder / "nearest.yaml").read_text())
+    del task["data"]["train"], task["train_languages"]
+    (study.folder / "far.yaml").write_text(json.dumps({**task, "task": "far"}))
+    (study.folder / "nearest.yaml").unlink()
+    backbones = {"tiny": {"backbones": [str(tmp_path / "small")]}}
+    study.write(
+        families=backbones, tasks=["far", "pairs"], seeds=[1], retrieval_layers=[0.5, 1.0], hypotheses=[], verdicts={"margin": 1}
+    )
+    root = tmp_path / "runs"
+    assert study.command("--output_path", str(root)) == 0
+    found = results(root)
+    assert {(one["setting"], one["backbone"], one["target"]) for one in found["layers"]} == {
+        ("none", "small", "far"),
+        ("tags", "small", "far"),
+    }
+    board = json.loads((root / "leaderboard.json").read_text())
+    whole = {entry["intermediate"]: entry["score"]["value"] for entry in board["task_scores"] if entry["task"] == "far"}
+    for one in found["layers"]:
+        half, last = one["layers"]
+        assert (half["fraction"], last["fraction"], half["missing"]) == (0.5, 1.0, 0)
+        assert last["score"] == pytest.approx(whole[one["setting"]])  # the task's own layer is the last
+    assert any(one["layers"][0]["score"] != one["layers"][1]["score"] for one in found["layers"])
+    assert "half" not in capsys.readouterr().err
+    assert len(board["rows"]) == 2 * (2 + 3)  # no row of the board is of another layer
+    assert run_eval.main(["clean", str(root), "--older"]) == 0
+    assert "0 stages, 0 bytes would be removed" in capsys.readouterr().out
 
 
 def test_all_mistakes_of_a_study_come_at_once_with_their_lines(tmp_path, capsys):
