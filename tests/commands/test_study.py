@@ -4,7 +4,7 @@ import json
 
 import pytest
 from small_runs import differences
-from small_studies import SIZES, SmallStudy, trained
+from study_projects import SIZES, SmallStudy, trained
 
 import run_eval
 from harness.report.studies.looks_file import looks_path

@@ -1,4 +1,4 @@
-"""Fuzzer of task, group, recipe and preset files: those that are shipped, with something wrong in them.
+"""Fuzzer of task, group, recipe, preset and study files: those that are shipped, with something wrong in them.
 
 case = make(random.Random("1 7"), folder)       # writes one file; case.commands validate, show, plan and list it
 """
@@ -13,7 +13,7 @@ from hostile_values import TEXTS, HostileDocument, mangled
 
 from harness.specs.loader import read_document
 
-KINDS = ("task", "group", "recipe", "preset")
+KINDS = ("task", "group", "recipe", "preset", "study")
 NAMES = tuple(text for text in TEXTS if text)
 
 
@@ -21,7 +21,7 @@ def _sources() -> list[Path]:
     """The shipped files; those of the miniature world, whose rows are always there, three times as often."""
     tasks = sorted((ROOT / "tasks").rglob("*.yaml"))
     own = [path for path in tasks if not path.name.startswith("_")]
-    mini = [path for path in own if "mini" in path.parts or path.parent.name in ("recipes", "groups")]
+    mini = [path for path in own if "mini" in path.parts or path.parent.name in ("recipes", "groups", "studies")]
     return [*own, *mini, *mini, *sorted((ROOT / "models" / "presets").glob("*.yaml"))]
 
 
@@ -40,6 +40,10 @@ ADDED = (
     ("defaults", "epochs"), ("defaults", "batch_size"), ("defaults", "warmup_ratio"), ("target", "max_steps"), ("tasks",),
     ("task_options",), ("provenance",), ("save_every",), ("members",), ("aggregate",), ("hub",), ("adapter",),
     ("parameters",), ("layers",), ("languages", "codes"), ("languages", "corpus"), ("model_args",), ("model_args", "dtype"),
+    ("families",), ("families", "mini"), ("families", "mini", "backbones"), ("families", "mini", "method"), ("methods",),
+    ("methods", "full"), ("methods", "full", "learning_rates"), ("overrides",), ("bridges",), ("chosen",), ("categories",),
+    ("seeds",), ("trial_seeds",), ("retrieval_layers",), ("verdicts",), ("verdicts", "margin"), ("verdicts", "reference"),
+    ("verdicts", "target"), ("verdicts", "looks"), ("hypotheses",), ("references",), ("intermediate",), ("limit",),
     ("pitfalls",), ("family",), ("scratch", "config"), ("scratch", "vocab_size"), ("scratch", "pretraining"),
 )  # fmt: skip
 "Keys that a file may not have yet."
@@ -88,6 +92,8 @@ def _commands(kind: str, name: str, path: Path, rng: random.Random) -> tuple[tup
     elif kind == "group":
         commands.append(("show", name, *include))
         plan = ("--model", "constant", "--tasks", name, "--recipe", "mini")
+    elif kind == "study":
+        return (*commands, ("show", name, *include), ("study", str(path), "--dry_run", *out), ("ls", "studies", *include))
     else:
         commands.append(("show", "mini/nli", "--model", name, *include))
         plan = ("--model", name, "--tasks", "mini/nli", "--recipe", "mini")
