@@ -234,7 +234,7 @@ def test_groups_and_all_tasks_have_ranks_where_nothing_is_missing(tmp_path):
     assert ranks(board, "xnli") == {"small": (3, 3, 3), "middle": (2, 2, 2), "large": (1, 1, 1)}
     assert ranks(board, "pairs") == {"small": (1, 1, 1), "middle": (2, 2, 2), "large": None}
     assert column(board, "pairs")["small"]["score"]["value"] == pytest.approx(62.5)
-    assert column(board, "pairs")["large"]["why"] == "no number of the group"
+    assert column(board, "pairs")["large"]["why"] == "some of its tasks or languages are missing"
     assert ranks(board, "all 3 tasks") == {"small": (2, 2, 2), "middle": (1, 1, 1), "large": None}
     assert column(board, "all 3 tasks")["middle"]["score"]["value"] == pytest.approx((60 + 55 + 100) / 3)
     assert "- large has no rank in pawsx: not asked for it." in section(board)
@@ -276,7 +276,14 @@ def test_lines_that_differ_in_more_than_the_model_are_never_compared(tmp_path, d
         run.cell("none", "xnli", "de", seed=1, given=answers(FIRST_150))
     board = build_board([one.write(), other.write()])
     assert board["standings"] == []
-    assert "No two models can be compared" in section(board)
+    more = {"limit": " (limit 100)", "recipe": " (other)"}[next(iter(differ))]
+    assert re.search(rf"\nNot compared: small \+ none.*, large \+ none{re.escape(more)}\. Lines", section(board))
+    assert "|" not in section(board)
+    third = model_run(tmp_path, "middle", tasks)
+    third.cell("none", "xnli", "de", seed=1, given=answers(FIRST_150))
+    board = build_board([one.root, other.root, third.write()])
+    assert ranks(board, "xnli") == {"small": (1, 1, 2), "middle": (1, 1, 2)}
+    assert f"\nNot compared: large + none{more}. Lines" in section(board)
 
 
 def test_ways_of_asking_are_never_mixed(tmp_path):
@@ -290,9 +297,10 @@ def test_ways_of_asking_are_never_mixed(tmp_path):
 
 def test_a_model_that_nothing_was_trained_for_is_compared_where_the_others_were_not_trained_either(tmp_path):
     tasks = {"xnli": task("de"), "tatoeba": task("de", trained=False)}
+    group = {"both": {"members": ["xnli", "tatoeba"], "tasks": ["xnli", "tatoeba"]}}
     folders = []
     for name in SIZES:
-        run = model_run(tmp_path, name, tasks)
+        run = model_run(tmp_path, name, tasks, groups=group)
         if name != "large":
             run.cell("none", "xnli", "de", seed=1, given=answers(FIRST_150))
         else:
@@ -302,7 +310,9 @@ def test_a_model_that_nothing_was_trained_for_is_compared_where_the_others_were_
     board = build_board(folders)
     assert ranks(board, "tatoeba") == dict.fromkeys(SIZES, (1, 1, 3))
     assert ranks(board, "xnli") == {"small": (1, 1, 2), "middle": (1, 1, 2), "large": None}
-    assert column(board, "xnli")["large"]["why"] == "not trained for it, as others are"
+    assert ranks(board, "both") == {"small": (1, 1, 2), "middle": (1, 1, 2), "large": None}
+    for name in ("xnli", "both"):
+        assert column(board, name)["large"]["why"] == "not trained for it, as others are"
 
 
 def test_models_without_a_task_in_common_are_told_apart(tmp_path):
@@ -347,3 +357,32 @@ def test_joined_columns_are_never_parted():
     key, wide, beside = Column("k", ["1"]), Column("wide", ["1234"]), Column("lift", ["5"], joined=True)
     table = in_blocks([key], [wide, wide, beside], width=22)
     assert [line for line in table.splitlines() if "wide" in line] == ["|   k | wide |", "|   k | wide | lift |"]
+
+
+def test_a_seed_counts_where_it_has_all_cells(tmp_path):
+    """Of large, seed 2 was asked for de alone; no seed of middle has both languages."""
+    folders = []
+    for name, cells in {"small": "1de 1fr", "large": "1de 2de 1fr", "middle": "1de 2fr"}.items():
+        run = model_run(tmp_path, name, {"xnli": task("de", "fr")})
+        for cell in cells.split():
+            run.cell("none", "xnli", cell[1:], seed=int(cell[0]), given=answers(FIRST_150))
+        folders.append(run.write())
+    board = build_board(folders)
+    assert {model: own["num_seeds"] for model, own in column(board, "xnli").items()} == {"small": 1, "large": 1, "middle": 0}
+    assert ranks(board, "xnli") == {"small": (1, 1, 2), "middle": None, "large": (1, 1, 2)}
+    assert column(board, "xnli")["middle"]["why"] == "no seed has all its cells"
+
+
+def test_a_group_with_other_test_examples_has_no_ranks(tmp_path):
+    tasks = {"xnli": task("de", "fr"), "pawsx": task("de")}
+    group = {"both": {"members": ["xnli", "pawsx"], "tasks": ["xnli", "pawsx"]}}
+    folders = []
+    for name, first in (("small", 0), ("large", 7)):
+        run = model_run(tmp_path, name, tasks, groups=group)
+        for what, lang in (("xnli", "de"), ("xnli", "fr"), ("pawsx", "de")):
+            run.cell("none", what, lang, seed=1, given=answers(FIRST_150, first=first if lang == "fr" else 0))
+        folders.append(run.write())
+    board = build_board(folders)
+    assert ranks(board, "both") == {"small": None, "large": None}
+    assert column(board, "both")["small"]["why"] == "test examples differ between models"
+    assert ranks(board, "all 2 tasks") == {"small": (1, 1, 2), "large": (1, 1, 2)}

@@ -113,7 +113,7 @@ class _Standing:
 
         models = self._comparable.models
         ranked = [line for line in models if number(line.numbers) is not None]
-        unranked = {line.arm.model: "no number of the group" for line in models if line not in ranked}
+        unranked = {line.arm.model: "some of its tasks or languages are missing" for line in models if line not in ranked}
         if len(members) < 2 or len(ranked) < 2:
             return []
         untrained = [line for line in ranked for task in members if not line.is_trained(task) and _any_trained(ranked, task)]

@@ -19,8 +19,9 @@ OVER_SEEDS = (
     "Several training seeds: the variance between them is in both, pooled over the models of a family, or over all models "
     "where a family has no two seeds."
 )
-NOT_COMPARED = (
-    "No two models can be compared: their lines differ in intermediate setting, recipe, way of asking or sample of the test rows."
+COMPARED_WITH_NOBODY = (
+    "Not compared: {lines}. Lines are compared that differ in the model alone: same intermediate setting, recipe, way of asking "
+    "and sample of the test rows."
 )
 
 
@@ -30,21 +31,29 @@ def standings_section(lines: Lines) -> list[str]:
     real = [name for name in lines.models if lines.board["models"].get(name, {}).get("adapter") != "fake"]
     if len(real) < 2:
         return []
-    title = "## Models compared"
-    if not entries:
-        return [title, NOT_COMPARED]
-    columns = [column for entry in entries for column in _shown(entry)]
-    about = ABOUT.format(level=round(lines.board["bootstrap"]["level"] * 100), alpha=entries[0]["alpha"] * 100)
-    about += f" {OVER_SEEDS}" if any(column["over_seeds"] for column in columns) else ""
-    fakes = list(dict.fromkeys(line["model"] for entry in entries for line in entry["lines"] if line["fake"]))
-    about += f" {listed(fakes)}: made-up answers, which take no rank." if fakes else ""
-    parts = [title, about]
+    parts = ["## Models compared", *_about(lines)]
     for entry in entries:
         parts += [f"### {lines.label(entry)}"] if len(entries) > 1 else []
         table, notes = _table(lines, entry), _notes(entry)
         parts += [table] if table else []
         parts += ["\n".join(f"- {note}" for note in notes)] if notes else []
-    return parts
+    compared = {arm_key({**entry, **line}) for entry in entries for line in entry["lines"]}
+    alone = [
+        f"{arm['model']} + {lines.label(arm)}" for arm in lines.arms if arm["model"] in real and arm_key(arm) not in compared
+    ]
+    return [*parts, COMPARED_WITH_NOBODY.format(lines=listed(alone))] if alone else parts
+
+
+def _about(lines: Lines) -> list[str]:
+    """What the numbers of the tables mean; empty where there is no table."""
+    entries = lines.board["standings"]
+    columns = [column for entry in entries for column in _shown(entry)]
+    if not columns:
+        return []
+    about = ABOUT.format(level=round(lines.board["bootstrap"]["level"] * 100), alpha=entries[0]["alpha"] * 100)
+    about += f" {OVER_SEEDS}" if any(column["over_seeds"] for column in columns) else ""
+    fakes = list(dict.fromkeys(line["model"] for entry in entries for line in entry["lines"] if line["fake"]))
+    return [about + (f" {listed(fakes)}: made-up answers, which take no rank." if fakes else "")]
 
 
 def _shown(entry: Mapping[str, Json]) -> list[Mapping[str, Json]]:
