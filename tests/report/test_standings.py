@@ -145,10 +145,13 @@ def test_languages_that_one_model_was_not_asked_for_do_not_count(tmp_path):
     assert ranks(board, "xnli") == {"small": (2, 2, 2), "large": (1, 1, 1)}
     (found,) = board["standings"][0]["columns"]
     assert found["languages"] == {"xnli": ["de", "sw"]}
-    assert found["left_out"] == {"xnli": {"fr": "small lacks it"}}
+    assert found["left_out"] == {"xnli": {"fr": "no score of small"}}
     assert column(board, "xnli")["large"]["score"]["value"] == pytest.approx(75)
-    assert "- xnli without fr: small lacks it." in section(board)
+    assert "- xnli without fr: no score of small." in section(board)
     assert re.search(r"\| large .*\| \*75\.0", section(board))
+    many = {("xnli", lang): FIRST_150 for lang in ("de", "fr", "sw")}
+    board = build_board(written(tmp_path / "b", {"large": many, "small": {("xnli", "de"): range(100)}}, tasks=tasks))
+    assert "- xnli over de alone, without 2 others: no score of small." in section(board)
 
 
 def test_what_cannot_be_had_costs_the_language_and_what_is_not_finished_the_rank(tmp_path):
@@ -170,7 +173,7 @@ def test_what_cannot_be_had_costs_the_language_and_what_is_not_finished_the_rank
     run.write()
     board = build_board(folders)
     assert ranks(board, "xnli") == {"small": (1, 1, 2), "middle": None, "large": (1, 1, 2)}
-    assert board["standings"][0]["columns"][0]["left_out"] == {"xnli": {"fr": "large lacks it"}}
+    assert board["standings"][0]["columns"][0]["left_out"] == {"xnli": {"fr": "no score of large"}}
 
 
 def test_languages_with_other_test_examples_do_not_count(tmp_path):

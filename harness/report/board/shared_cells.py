@@ -97,7 +97,7 @@ def shared_cells(task: str, comparable: ComparableLines, scored: Mapping[CellKey
     for lang in dict.fromkeys(lang for line in ranked for lang in line.numbers[task].languages):
         lacking = [line.arm.model for line in ranked if lang not in had[line.arm.model]]
         if lacking:
-            left_out[lang] = f"{', '.join(lacking)} {'lacks' if len(lacking) == 1 else 'lack'} it"
+            left_out[lang] = f"no score of {', '.join(lacking)}"
         elif len({items_of(line, task, lang) for line in ranked}) > 1:
             left_out[lang] = OTHER_EXAMPLES
         else:

@@ -118,5 +118,9 @@ def _notes(entry: Mapping[str, Json]) -> list[str]:
     for column in entry["columns"]:
         for task, left_out in column["left_out"].items():
             langs = collected((why, lang) for lang, why in left_out.items())
-            found += [f"{task} without {listed(names)}: {why}." for why, names in langs.items()]
+            kept = column["languages"][task]
+            if 0 < len(kept) < len(left_out) and len(langs) == 1:
+                found += [f"{task} over {listed(kept)} alone, without {len(left_out)} others: {why}." for why in langs]
+            else:
+                found += [f"{task} without {listed(names)}: {why}." for why, names in langs.items()]
     return found
