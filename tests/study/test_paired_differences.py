@@ -6,6 +6,7 @@ import pytest
 from harness.study.statistics.effects import GroupLifts
 from harness.study.statistics.evidence import Evidence, Rung, evidence
 from harness.study.statistics.paired_differences import paired_differences
+from harness.study.statistics.rankings import rank_intervals
 
 LADDER = (Rung("a1", family="a", size=1e8), Rung("a2", family="a", size=1e9), Rung("b1", family="b", size=1e9))
 
@@ -58,3 +59,13 @@ def test_intervals_of_differences_hold_the_truth_as_often_as_promised():
     for pair in ((0, 1), (0, 2), (1, 2)):
         held = ((low[:, *pair] <= 0) & (high[:, *pair] >= 0)).mean()
         assert 0.94 < held < 0.985, (pair, held)
+
+
+def test_what_differs_by_rounding_alone_is_equal():
+    """The mean of three times 0.1 is not 0.1."""
+    seeds = np.array([[0.1, 0.1, 0.1], [0.1, np.nan, np.nan], [0.2, 0.2, 0.2]])
+    draws = np.broadcast_to(seeds, (50, *seeds.shape))
+    found = evidence(GroupLifts(name="", scale="points", backbones=("a1", "a2", "b1"), seeds=seeds, draws=draws), ladder=LADDER)
+    assert found.lifts[0] != found.lifts[1]
+    ranks = rank_intervals(("a1", "a2", "b1"), paired_differences(found), alpha=0.05)
+    assert ranks == [("a1", 2, 2, 3), ("a2", 2, 2, 3), ("b1", 1, 1, 1)]

@@ -3,10 +3,12 @@
     rank_intervals([rung.backbone for rung in found.ladder], paired_differences(found), alpha=0.05)
 
 What an item does to both sides cancels; the seeds of two backbones are drawn apart, and their variances add up.
+Lifts that differ by rounding alone are equal.
 """
 
 import numpy as np
 
+from harness.scoring.bootstrap import ROUNDING
 from harness.study.statistics.evidence import Evidence, seed_noise
 from harness.study.statistics.student import StudentEstimate, satterthwaite
 
@@ -14,6 +16,7 @@ from harness.study.statistics.student import StudentEstimate, satterthwaite
 def paired_differences(found: Evidence) -> StudentEstimate:
     """Row minus column [..., K, K]; where no variance between seeds is known, uncertain through test items alone."""
     value = found.lifts[..., :, None] - found.lifts[..., None, :]
+    value = np.where(np.abs(value) > ROUNDING, value, 0.0)
     own = np.einsum("...kk->...k", found.items)
     known = np.maximum(own[..., :, None] + own[..., None, :] - 2 * found.items, 0)
     noise = seed_noise(found)
