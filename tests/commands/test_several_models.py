@@ -2,7 +2,10 @@
 
 import json
 
+from small_runs import CONFIG, FOREIGN, Project
+
 import run_eval
+from models.encoder import init_scratch, train_tokenizer
 
 TASKS = ["--tasks", "mini/nli", "--languages", "de,sw", "--limit", "20", "--quiet"]
 
@@ -47,3 +50,36 @@ def test_a_folder_whose_name_holds_a_comma_is_one_model(tmp_path, capsys):
     (tmp_path / "a,b").mkdir()
     assert run_eval.main(["plan", "--model", str(tmp_path / "a,b"), *TASKS, "--output_path", str(tmp_path / "runs")]) == 2
     assert str(tmp_path / "a,b") in capsys.readouterr().err
+
+
+def test_models_are_ranked_on_the_board_of_one_command_and_of_several(tmp_path, capsys):
+    project = Project.make(tmp_path / "project", tasks="pairs,nearest", max_steps=3)
+    tokenizer = train_tokenizer([*FOREIGN, *FOREIGN.values()], vocab_size=200)
+    init_scratch({**CONFIG, "hidden_size": 64}, tokenizer=tokenizer, folder=tmp_path / "wide", seed=2)
+    names = ["random", str(project.model), str(tmp_path / "wide")]
+    asked = ["--include_path", str(project.folder), "--tasks", "pairs,nearest", "--recipe", "tiny", "--seeds", "1,2", "--quiet"]
+    assert run_eval.main(["--model", ",".join(reversed(names)), *asked, "--output_path", str(tmp_path / "one")]) == 0
+    page = capsys.readouterr().out
+    for number, name in enumerate(names):
+        assert run_eval.main(["--model", name, *asked, "--output_path", str(tmp_path / f"{number}")]) == 0
+    folders = [str(tmp_path / f"{number}") for number in range(3)]
+    capsys.readouterr()
+    assert run_eval.main(["leaderboard", *folders, "--output", str(tmp_path / "board.json")]) == 0
+    board = json.loads((tmp_path / "board.json").read_text())
+    assert json.loads((tmp_path / "one" / "leaderboard.json").read_text())["standings"] == board["standings"]
+    (entry,) = board["standings"]
+    assert [line["model"] for line in entry["lines"]] == ["random", "model", "wide"]
+    assert [column["name"] for column in entry["columns"]] == ["pairs", "nearest", "all 2 tasks"]
+    assert [column["over_seeds"] for column in entry["columns"]] == [True, True, True]
+    for column in entry["columns"]:
+        assert [own["rank"] is None for own in column["entries"]] == [True, False, False]
+        assert {own["rank"]["value"] for own in column["entries"][1:]} <= {1, 2}
+    section = page.split("## Models compared")[1].split("\n## ")[0]
+    assert section in capsys.readouterr().out
+    assert [section.count(f"| {name} ") for name in ("random", "wide")] == [1, 1]
+
+
+def test_made_up_answers_are_compared_with_nobody(tmp_path, capsys):
+    assert run_eval.main(["--model", "oracle,random,constant", *TASKS, "--output_path", str(tmp_path)]) == 0
+    assert "Models compared" not in capsys.readouterr().out
+    assert json.loads((tmp_path / "leaderboard.json").read_text())["standings"] == []

@@ -270,6 +270,15 @@ def test_folders_that_are_no_runs_and_files_that_are_no_requests(tmp_path):
         build_board([tmp_path])
 
 
+@pytest.mark.parametrize("kind", ["model", "task"])
+def test_a_cell_of_a_model_or_task_that_its_request_does_not_describe_is_refused(tmp_path, kind):
+    run = WrittenRun(tmp_path, tasks={"xnli": task("de")})
+    run.cell("none", "xnli", "de", seed=1)
+    run.cells.append({**run.cells[0], kind: "unheard_of"})
+    with pytest.raises(UserError, match=rf"cells\.1\.{kind}: a cell of a {kind} that the file does not describe"):
+        build_board([run.write()])
+
+
 def test_scores_and_statistics_that_do_not_belong_together_are_refused(tmp_path):
     run = WrittenRun(tmp_path, tasks={"xnli": task("de")})
     path = run.cell("none", "xnli", "de", seed=1, right=50).folder(tmp_path) / "score.json"

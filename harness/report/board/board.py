@@ -22,6 +22,7 @@ from harness.report.board.means import Arm, TaskNumbers, arms_of, prompt_of, tas
 from harness.report.board.number_format import NONE
 from harness.report.board.references import reference_entries
 from harness.report.board.seeds import degenerate_before, degenerate_seeds, degenerate_stages, over_seeds
+from harness.report.board.standings import standings
 from harness.report.record.gather import CellRecord, Material, gather
 from harness.report.record.newest import CellKey
 from harness.report.record.stage_facts import portable
@@ -71,6 +72,7 @@ def build_board(
         "task_scores": task_scores,
         "group_scores": group_scores,
         "cuts": [entry for arm in numbers for entry in _language_groups(arm, numbers[arm], material)],
+        "standings": standings(arms, numbers, material=material, scored=scored, task_order=task_order),
         "references": _references(references, numbers, material, task_order),
         "missing": [{**_names(c.key), "reason": c.reason} for c in _in_order(material, task_order) if c.key not in scored],
         "degenerate": degenerate_stages(material, scored),

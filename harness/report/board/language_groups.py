@@ -97,7 +97,7 @@ def _table(lines: Lines, by: str, task: str, model: str) -> list[str]:
         columns.append(Column(lines.label(entry), [_score_text(group, mark) for group in found]))
         if entry["intermediate"] != NONE:
             lift_mark = mark + (GUESSING if entry["lift_at_guessing"] else "")
-            columns.append(Column("lift", [_lift_text(group, lift_mark) for group in found]))
+            columns.append(Column("lift", [_lift_text(group, lift_mark) for group in found], joined=True))
     return [f"### {task}: {model}, by {by.replace('_', ' ')}", in_blocks(keys, columns)]
 
 

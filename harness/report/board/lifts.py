@@ -36,6 +36,8 @@ class ScoredCell:
     "Content of score.json."
     estimate: BootstrapEstimate
     "The task's score."
+    items: str
+    "Name of its set of test examples; cells of one set are paired."
     lift: BootstrapEstimate | None
     "Score minus that of the baseline; None for a baseline itself or where there is none."
     unpaired: str = ""
@@ -67,7 +69,14 @@ def score_cells(cells: Sequence[CellRecord], tasks: Mapping[str, RequestedTask])
             unpaired = _obstacle(cell, baseline, prepared)
             if baseline and not unpaired:
                 lift = difference(estimate, found[prepared[baseline.key].name])
-        scored[cell.key] = ScoredCell(asked=cell, result=results[cell.key], estimate=estimate, lift=lift, unpaired=unpaired)
+        scored[cell.key] = ScoredCell(
+            asked=cell,
+            result=results[cell.key],
+            estimate=estimate,
+            items=prepared[cell.key].items,
+            lift=lift,
+            unpaired=unpaired,
+        )
     return scored
 
 

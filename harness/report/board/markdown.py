@@ -29,6 +29,7 @@ from harness.report.board.number_format import (
 from harness.report.board.older_results import older_section
 from harness.report.board.references import published_languages, reference_sections
 from harness.report.board.seeds import has_many_seeds, seed_section
+from harness.report.board.standings_section import standings_section
 from harness.report.board.table_rows import Lines
 from harness.report.board.tables import Column, folded
 
@@ -58,6 +59,7 @@ def markdown(board: Mapping[str, Json], *, by: Sequence[str] = (), older: bool =
         parts.append(SYNTHETIC)
     parts += ["## Scores", _legend(board), lines.table(_score_text, groups=True)]
     parts += reference_sections(board)
+    parts += standings_section(lines)
     if lines.lifted:
         at_guessing = any(numbers["lift_at_guessing"] for e in board["task_scores"] for numbers in (e, *e["languages"].values()))
         parts += [
@@ -142,7 +144,7 @@ def _languages(lines: Lines, task: str) -> list[str]:
             label = lines.label(entry)
             columns.append(Column(label, [_language_text(numbers) for numbers in found]))
             if entry["intermediate"] != NONE:
-                columns.append(Column("lift", [_language_lift(numbers) for numbers in found]))
+                columns.append(Column("lift", [_language_lift(numbers) for numbers in found], joined=True))
         mark = STAND_IN if lines.board["tasks"][task]["stands_in_for"] else ""
         parts += [f"### {mark}{task}: {model}", *_metric_lines(lines, entries), folded(columns)]
     return parts

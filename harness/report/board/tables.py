@@ -22,6 +22,8 @@ class Column:
     title: str
     cells: Sequence[str]
     left: bool = False
+    joined: bool = False
+    "It says something of the column to its left, and is never parted from it."
 
     @property
     def width(self) -> int:
@@ -39,11 +41,17 @@ def render(columns: Sequence[Column]) -> str:
 
 def in_blocks(keys: Sequence[Column], columns: Sequence[Column], *, width: int = WIDTH) -> str:
     """As many tables as the width asks for, each with the key columns; columns keep their order."""
-    blocks: list[list[Column]] = [[]]
+    units: list[list[Column]] = []
     for column in columns:
-        if blocks[-1] and total_width([*keys, *blocks[-1], column]) > width:
+        if column.joined and units:
+            units[-1].append(column)
+        else:
+            units.append([column])
+    blocks: list[list[Column]] = [[]]
+    for unit in units:
+        if blocks[-1] and total_width([*keys, *blocks[-1], *unit]) > width:
             blocks.append([])
-        blocks[-1].append(column)
+        blocks[-1] += unit
     return "\n\n".join(render([*keys, *block]) for block in blocks)
 
 

@@ -226,7 +226,25 @@ def read_request(path: Path) -> RequestFile:
             "not a request file of this version", where=str(path), expected=f"schema {SCHEMA}", found=f"schema {version}"
         )
     try:
-        return RequestFile.model_validate({**content, "schema_": version})
+        request = RequestFile.model_validate({**content, "schema_": version})
     except ValidationError as error:
         raise_all([UserError(item["msg"], where=f"{path} {'.'.join(map(str, item['loc']))}") for item in error.errors()])
         raise
+    raise_all(_unknown_names(request, path))
+    return request
+
+
+def _unknown_names(request: RequestFile, path: Path) -> list[UserError]:
+    """Cells of models and tasks that the file says nothing of."""
+    return [
+        UserError(
+            f"a cell of a {kind} that the file does not describe",
+            where=f"{path} cells.{number}.{kind}",
+            expected=f"a key of `{kind}s`",
+            found=repr(name),
+            todo="the file was edited or torn: remove it and give its command again",
+        )
+        for number, cell in enumerate(request.cells)
+        for kind, name, known in (("model", cell.model, request.models), ("task", cell.task, request.tasks))
+        if name not in known
+    ]
