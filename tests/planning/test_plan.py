@@ -11,7 +11,7 @@ from harness.api.errors import UserError
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.plan import make_plan
-from harness.planning.request import RunRequest
+from harness.planning.request import GivenRate, RunRequest
 
 
 @pytest.fixture
@@ -67,6 +67,38 @@ def test_one_intermediate_checkpoint_serves_all_targets(here):
     assert len(keys(made, "train")) == 3
     (target,) = {cell.train[1].key for cell in made.cells if cell.intermediate == "warm" and len(cell.train) == 2}
     assert target != next(cell.train[0].key for cell in made.cells if cell.intermediate == "none" and cell.train)
+
+
+def test_a_rate_is_that_of_one_training_and_of_all_that_comes_after_it(here):
+    usual = plan(here, intermediate="none,warm")
+    at = {name: [GivenRate("warm", name, 0.5)] for name in ("left", "")}
+    target, phase = (plan(here, intermediate="none,warm", learning_rates=tuple(at[name])) for name in ("left", ""))
+
+    def rates(made, setting, task):
+        cell = next(cell for cell in made.cells if (cell.intermediate, cell.task) == (setting, task) and cell.score)
+        return [stage.args.training.get("learning_rate") for stage in cell.train]
+
+    own = rates(usual, "warm", "left")
+    assert rates(target, "warm", "left") == [own[0], 0.5]
+    assert rates(phase, "warm", "left") == [0.5, own[1]]
+    for made in (target, phase):
+        assert rates(made, "none", "left") == rates(usual, "none", "left")
+    # Another target of the same training rows is a training of its own as soon as its rate is.
+    assert rates(target, "warm", "right") == own
+    assert len(keys(target, "train")) == len(keys(usual, "train")) + 1
+    both = (GivenRate("warm", "left", 0.5), GivenRate("warm", "right", 0.5))
+    assert len(keys(plan(here, intermediate="none,warm", learning_rates=both), "train")) == len(keys(usual, "train"))
+    who = next(t for t in target.trainings if t.after == "warm" and t.hyper_parameters.values.learning_rate == 0.5)
+    assert who.hyper_parameters.origin["learning_rate"] == "chosen on English development rows"
+
+
+def test_phases_of_one_setting_have_a_rate_each(here):
+    rates = (GivenRate("warm", "", 0.5), GivenRate("warm:source", "", 0.25))
+    made = plan(here, intermediate="warm,warm:source", learning_rates=rates)
+    cells = [cell for cell in made.cells if cell.score]
+    found = {cell.intermediate: [stage.args.training["learning_rate"] for stage in cell.train[:-1]] for cell in cells}
+    assert found == {"warm": [0.5], "warm:source": [0.5, 0.25]}
+    assert len({cell.train[0].key for cell in cells}) == 1  # the first phase of both is one training
 
 
 def test_nothing_random_has_no_seed(here):
