@@ -19,7 +19,7 @@ from harness.report.record.writer import request_path
 from harness.report.studies.tables import MemberRun
 from harness.runtime.machine import Machine
 from harness.runtime.processes import is_first
-from harness.runtime.stages import AnyStage
+from harness.runtime.stages import AnyStage, in_order
 from harness.runtime.weights import drop_weights
 from harness.study.design.design import StudyDesign
 from harness.study.design.ladder import LadderMember
@@ -138,6 +138,22 @@ def recall_member(
     layers = layer_plans(design, member, rates=given_rates(rates.chosen), catalog=catalog, place=place)
     found = _member_run(member, settled, path.name if path.is_file() else None, rates, is_complete=path.is_file())
     return replace(found, layers=layers)
+
+
+def stages_of_study(
+    design: StudyDesign, args: argparse.Namespace, *, catalog: Catalog, place: DataPlace
+) -> dict[str, list[AnyStage]]:
+    """Member -> all its stages, trials and other layers among them, as far as the rates that are chosen by now can tell."""
+    found: dict[str, list[AnyStage]] = {}
+    for member in design.members:
+        rates = _Rates(None, Path(args.output_path))
+        _settle_rates(design, member, rates, catalog, place)
+        given = given_rates(rates.chosen)
+        plan = make_plan(design.request(member, rates=given), catalog=catalog, place=place)
+        layers = layer_plans(design, member, rates=given, catalog=catalog, place=place)
+        scores = [cell.score for made in (plan, *(layer.plan for layer in layers)) for cell in made.cells if cell.score]
+        found[member.name] = in_order([*trial_stages(rates.trials), *scores])
+    return found
 
 
 def _settled(plan: Plan, args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> Plan:

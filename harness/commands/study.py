@@ -4,6 +4,7 @@
     python run_eval.py study my_study.yaml --output_path runs/mine           # or its file
     python run_eval.py study scaling --dry_run                               # cells, stages, memory and disk by backbone
     python run_eval.py study scaling --backbones mt5-small,mt5-base          # only these now; the report is of all that is done
+    python run_eval.py study scaling --watch                                 # how far another process is
     python run_eval.py study scaling --report_only
 
 Everything finished is kept below --output_path and never made again.  leaderboard.json and study.json are written there.
@@ -52,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_machine_arguments(parser)
     parser.add_argument("--backbones", default="", metavar="NAME,...", help="run only these; the report is of all")
     parser.add_argument("--dry_run", action="store_true", help="only print what it takes")
+    parser.add_argument("--watch", action="store_true", help="show how far another process is with it, until it is done")
     parser.add_argument("--report_only", action="store_true", help="run nothing: report what is there")
     parser.add_argument(
         "--no_look", action="store_true", help="show estimates and test no hypothesis: looks are counted, and a study plans a few"
@@ -78,8 +80,13 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         out(study_page(design, planned, root=root, machine=machine))
         return 0
-    from harness.commands._study_run import recall_member, run_member
+    from harness.commands._study_run import recall_member, run_member, stages_of_study
 
+    if args.watch:
+        from harness.commands._study_watch import watch
+
+        watch(lambda: stages_of_study(design, args, catalog=catalog, place=place), root=root)
+        return 0
     if is_first():
         make_output_folder(root, where="--output_path")
         sweep_stale(root)
