@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict
 
+LARGEST = 2**53
+"Whole numbers of a file lie below this: a float holds each of them, so that costs can be reckoned with them."
+
 
 class Spec(BaseModel):
     """A part of a YAML file."""

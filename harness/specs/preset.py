@@ -2,9 +2,9 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from harness.specs.model import Spec
+from harness.specs.model import LARGEST, Spec
 from harness.specs.model_args import ModelArgs
 
 Evidence = Literal["R", "C", "D", "I", "M+"]
@@ -49,7 +49,7 @@ class Scratch(Spec):
     "Arguments of the transformers configuration, `model_type` among them."
     tokenizer_task: str
     "Task whose training texts train the tokenizer (word level)."
-    vocab_size: int
+    vocab_size: int = Field(ge=1, lt=LARGEST)
     "Largest vocabulary."
     pretraining: tuple[Pretraining, ...] = ()
     "Training stages, in order."
@@ -70,13 +70,13 @@ class PresetSpec(Spec):
     "A module of models/."
     architecture: str = ""
     "transformers model_type."
-    parameters: int | None = None
+    parameters: int | None = Field(default=None, ge=1, lt=LARGEST)
     "Total parameters, from the configuration."
-    non_embedding_parameters: int | None = None
+    non_embedding_parameters: int | None = Field(default=None, ge=1, lt=LARGEST)
     "Parameters without embeddings."
-    layers: int | None = None
+    layers: int | None = Field(default=None, ge=1, lt=LARGEST)
     "Layers."
-    hidden_size: int | None = None
+    hidden_size: int | None = Field(default=None, ge=1, lt=LARGEST)
     "Width."
     licence: str = ""
     "Licence of the weights."

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.specs.model import Spec
+from harness.specs.model import LARGEST, Spec
 
 
 class Training(Spec):
@@ -18,15 +18,15 @@ class Training(Spec):
 
     learning_rate: float = Field(default=2e-5, gt=0)
     "Peak learning rate of AdamW."
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: int = Field(default=32, ge=1, lt=LARGEST)
     "Examples per optimizer step, whatever the devices; in-batch negatives come from all of them."
     epochs: float | None = Field(default=None, gt=0)
     "Passes over the training rows; give this or max_steps (the smaller wins if both)."
-    max_steps: int | None = Field(default=None, ge=1)
+    max_steps: int | None = Field(default=None, ge=1, lt=LARGEST)
     "Optimizer steps."
-    max_examples: int | None = Field(default=None, ge=1)
+    max_examples: int | None = Field(default=None, ge=1, lt=LARGEST)
     "Seeded sample of the training rows; said on the board."
-    warmup_steps: int | None = Field(default=None, ge=0)
+    warmup_steps: int | None = Field(default=None, ge=0, lt=LARGEST)
     "Steps of linear warmup; overrides warmup_ratio."
     warmup_ratio: float = Field(default=0.0, ge=0, le=1)
     "Warmup as a fraction of all steps."
@@ -48,15 +48,15 @@ class Training(Spec):
     "Recompute activations in the backward pass to save memory."
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     "Autocast type; auto = bfloat16 where the hardware has it, else float32."
-    eval_every: int | None = Field(default=None, ge=1)
+    eval_every: int | None = Field(default=None, ge=1, lt=LARGEST)
     "Steps between evaluations on English validation rows; None = after each epoch."
-    eval_examples: int | None = Field(default=None, ge=1)
+    eval_examples: int | None = Field(default=None, ge=1, lt=LARGEST)
     "Only the first so many validation rows (jiant: 500)."
-    patience: int | None = Field(default=None, ge=1)
+    patience: int | None = Field(default=None, ge=1, lt=LARGEST)
     "Evaluations without a better score before training stops; None = never."
     sampling: Literal["proportional", "uniform", "temperature"] = "proportional"
     "Which task of a mixture a step trains: by min(rows, cap), evenly, or by min(rows, cap)^(1/temperature)."
-    sampling_cap: int = Field(default=2**17, ge=1)
+    sampling_cap: int = Field(default=2**17, ge=1, lt=LARGEST)
     "Rows of a task that count at most (K of Raffel et al. 2020, 2^17 in Phang et al. 2020)."
     sampling_temperature: float = Field(default=1.0, gt=0)
     "Temperature of `sampling: temperature`; large values come near uniform."
@@ -85,7 +85,7 @@ class RecipeSpec(Spec):
     "Per training task: keys of Training; `options:` holds task options.  `intermediate/<task>` and `target/<task>` narrow it."
     task_options: dict[str, dict[str, Any]] = {}
     "Per task type: task options."
-    save_every: int = Field(default=500, ge=1)
+    save_every: int = Field(default=500, ge=1, lt=LARGEST)
     "Steps between resumable states; a machine knob, not part of a stage's key."
     provenance: dict[str, str] = {}
     "Key path (or its beginning) -> where the value comes from, with an evidence tag."

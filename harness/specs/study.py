@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from harness.specs.model import Spec
+from harness.specs.model import LARGEST, Spec
 
 BASELINE = "none"
 MAIN_METHOD = "full"
@@ -27,7 +27,7 @@ def _listed(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Size = Annotated[float, Field(gt=0, lt=LARGEST)]
 "Number of non-embedding parameters."
 
 
@@ -219,7 +219,7 @@ class StudySpec(Spec):
     "Groups of targets whose lifts are given too."
     languages: Names = ()
     "Only these test languages."
-    limit: int | None = Field(default=None, ge=1)
+    limit: int | None = Field(default=None, ge=1, lt=LARGEST)
     "Seeded sample of so many test rows per language; marks every number as partial."
     seeds: tuple[int, ...] = Field(min_length=1)
     "Training seeds."
