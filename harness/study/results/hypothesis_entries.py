@@ -99,7 +99,6 @@ def _entry(asked: Asked, looking: Looking, tables: StudyTables, spec: StudySpec,
 
 def _question(hypothesis: Hypothesis, verdicts: Verdicts) -> dict[str, Json]:
     """What was fixed beforehand."""
-
     return {
         "asks": hypothesis.asks,
         "settings": list(hypothesis.settings),

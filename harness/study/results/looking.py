@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from harness.runtime.stages import canonical
 from harness.specs.study import StudySpec
-from harness.study.statistics.hypotheses import UNDECIDED, Claim, SettledClaim, settle
+from harness.study.statistics.hypotheses import UNDECIDED, Claim, SettledClaim, UnanswerableClaim, settle
 from harness.study.statistics.looks import LookLevel, LookLog
 
 NOT_LOOKED = "not looked"
@@ -52,6 +52,11 @@ def registered(spec: StudySpec) -> str:
 def look_at(spec: StudySpec, log: LookLog, claims: Mapping[str, Claim], *, fingerprint: str, why_not: str) -> Looking:
     """Test all hypotheses together, unless something speaks against it or nothing is left to spend."""
     verdicts = spec.verdicts
+    unanswered = all(isinstance(claim, UnanswerableClaim) for claim in claims.values())
+    if unanswered:
+        why_not = (
+            why_not or ("no hypothesis can be answered" if claims else "there are no hypotheses") + ", so that no look is spent"
+        )
     level = log.level(verdicts.alpha, fingerprint=fingerprint)
     why_not = why_not or level.said
     earlier = LookLog(log.planned, log.looks[: level.number - 1])
@@ -59,7 +64,7 @@ def look_at(spec: StudySpec, log: LookLog, claims: Mapping[str, Claim], *, finge
     if why_not or level.alpha is None:
         # Data that were looked at before keep what was found; of new ones nothing is said.
         kept = {name: log.kept(name) for name in claims}
-        verdict = UNDECIDED if level.alpha is None else NOT_LOOKED
+        verdict = UNDECIDED if level.alpha is None or unanswered else NOT_LOOKED
         found = {name: FoundVerdict(verdict=(kept[name] or (0, verdict))[1], now=None, kept=kept[name]) for name in claims}
         return Looking(level=level, why_not=why_not, found=found, log=log)
     settled = settle(claims, alpha=level.alpha, correction=verdicts.correction)

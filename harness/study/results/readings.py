@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from harness.api.errors import UserError
 from harness.scoring.sums import ordered_mean
 from harness.specs.study import BASELINE, Hypothesis, Verdicts
-from harness.study.results.hypothesis_parts import degenerate_trainings, evidence_of, parts_of
+from harness.study.results.hypothesis_parts import degenerate_trainings, evidence_of, parts_of, targets_of
 from harness.study.results.judging import judge
 from harness.study.results.study_tables import StudyTables
 from harness.study.statistics.effects import ScoreKey
@@ -54,7 +54,9 @@ def readings_of(hypothesis: Hypothesis, verdicts: Verdicts, tables: StudyTables,
 def _on_scale(hypothesis: Hypothesis, verdicts: Verdicts, tables: StudyTables, scale: Scale, alpha: float) -> StudyReading:
     baseline = baseline_mean(hypothesis, tables)
     name = f"on the scale '{scale}'"
-    if baseline is None or not 0 < baseline < 100:
+    if baseline is None:
+        return StudyReading(reading=name, decision=None, margin=None, why="no baseline score to translate the margin at")
+    if not 0 < baseline < 100:
         return StudyReading(
             reading=name, decision=None, margin=None, why="the margin has no size there: the baseline is at 0 or 100"
         )
@@ -72,11 +74,12 @@ def translated(margin: float, scale: Scale, other: Scale, *, baseline: float) ->
 
 def baseline_mean(hypothesis: Hypothesis, tables: StudyTables) -> float | None:
     """The mean baseline score of the cells of a hypothesis, over the backbones in lines; None if there is none."""
-    cells = tables.group_cells(hypothesis.over.place, ())
+    cells, targets = tables.group_cells(hypothesis.over.place, ()), targets_of(hypothesis, tables)
     values = [
         estimate.value
         for member in tables.in_lines
         for cell in cells.get(member.rung.backbone, ())
+        if cell.task in targets
         for seed in tables.study.seeds
         if (estimate := tables.score(ScoreKey(BASELINE, member.rung.backbone, cell, seed))) is not None
     ]
