@@ -73,7 +73,7 @@ def claim_of(estimates):
     return SignClaim(estimate=estimates[0], margin=0.1)
 
 
-@pytest.mark.parametrize(("size", "lift"), [(None, 0.6), (1e9, 0.3)])
+@pytest.mark.parametrize(("size", "lift"), [(None, 0.6), (1e9, 0.4)])
 def test_advice_is_the_fewest_seeds_that_decide(size, lift):
     found = study(lift=lift, item=0.01, seed_variance=4.0)
     question = LevelQuestion(size=size)

@@ -1,4 +1,4 @@
-"""study.json from hand-made tables: lifts by group, scale and size, what is missing, bridges, curves; its schema and its bytes."""
+"""study.json from hand-made tables: lifts by group, scale and size, what is missing, bridges, curves; schema and bytes."""
 
 import json
 from dataclasses import replace
@@ -54,7 +54,7 @@ def test_the_same_input_gives_the_same_bytes_which_fit_the_schema(scores, found)
 
 def test_a_document_that_does_not_fit_the_schema_is_refused(found):
     wrong = {**found, "look": {**found["look"], "number": "first"}}
-    with pytest.raises(UserError, match="look.number"):
+    with pytest.raises(UserError, match=r"look\.number"):
         check_results(wrong)
 
 

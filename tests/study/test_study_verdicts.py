@@ -75,7 +75,7 @@ def test_a_question_of_scale(scores, settings, told):
     found = only(scores, asks("scale", settings), reference=1e8, target=1e10)
     assert found["verdict"] == told
     assert [one["name"] for one in found["numbers"]] == ["reference", "target", "change"]
-    assert [(one["family"], one["verdict"]) for one in found["families"]][0] == ("X", told)
+    assert (found["families"][0]["family"], found["families"][0]["verdict"]) == ("X", told)
     assert found["p"] <= found["alpha"]
 
 

@@ -54,9 +54,8 @@ def look_at(spec: StudySpec, log: LookLog, claims: Mapping[str, Claim], *, finge
     verdicts = spec.verdicts
     unanswered = all(isinstance(claim, UnanswerableClaim) for claim in claims.values())
     if unanswered:
-        why_not = (
-            why_not or ("no hypothesis can be answered" if claims else "there are no hypotheses") + ", so that no look is spent"
-        )
+        none = "no hypothesis can be answered" if claims else "there are no hypotheses"
+        why_not = why_not or f"{none}, so that no look is spent"
     level = log.level(verdicts.alpha, fingerprint=fingerprint)
     why_not = why_not or level.said
     earlier = LookLog(log.planned, log.looks[: level.number - 1])
