@@ -8,9 +8,13 @@ from harness.scoring.bootstrap import holm
 from harness.study.statistics.hypotheses import (
     LEAST_ALPHA,
     MOST_ALPHA,
+    JointClaim,
+    NoBetterClaim,
+    NoEffectClaim,
     RankingClaim,
     ScaleClaim,
     SignClaim,
+    UnanswerableClaim,
     benjamini_hochberg,
     p_value_of,
     settle,
@@ -117,3 +121,99 @@ def test_a_claim_is_decided_exactly_where_its_adjusted_p_value_says_so(correctio
             assert one.decision.decided == (one.adjusted_p <= 0.05)
             decided += one.decision.decided
     assert 20 < decided < 130
+
+
+def whole(value, error=0.1, margin=1.0):
+    return {"estimate": estimate(value, error), "margin": margin}
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "told"),
+    [
+        (0.0, 0.1, ("holds", "within ±1")),
+        (0.5, 0.1, ("holds", "within ±1")),  # above 0, and too little to matter
+        (3.0, 0.1, ("refuted", "above 0")),
+        (-3.0, 0.1, ("refuted", "below 0")),
+        (0.0, 3.0, ("undecided", "")),
+    ],
+)
+def test_no_effect_is_shown_by_equivalence_and_refuted_by_a_difference(value, error, told):
+    claim = NoEffectClaim(**whole(value, error))
+    assert claim.decide(0.05) == told
+    # The p-value is that of the first of both tests to decide.
+    if told[0] == "holds" and value == 0.0:
+        assert p_value_of(claim) == pytest.approx(stats.t.sf(10, 9), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "told"),
+    [
+        (0.2, 0.1, ("holds", "below 1")),
+        (-5.0, 0.1, ("holds", "below 1")),
+        (3.0, 0.1, ("refuted", "above 0")),
+        (0.9, 0.2, ("refuted", "above 0")),
+        (0.5, 1.0, ("undecided", "")),
+    ],
+)
+def test_no_better_is_shown_by_one_one_sided_test(value, error, told):
+    assert NoBetterClaim(**whole(value, error)).decide(0.05) == told
+
+
+def test_no_better_holds_at_the_one_sided_level():
+    claim = NoBetterClaim(**whole(-0.5, 1.0))
+    assert p_value_of(claim) == pytest.approx(stats.t.sf(1.5, 9), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "told"),
+    [
+        (SignClaim, (3.0, 4.0), "holds"),
+        (SignClaim, (3.0, -4.0), "refuted"),
+        (SignClaim, (3.0, 0.0), "refuted"),  # equivalent to 0
+        (NoEffectClaim, (0.0, 0.1), "holds"),
+        (NoEffectClaim, (0.0, 3.0), "refuted"),
+        (NoBetterClaim, (0.0, -7.0), "holds"),
+        (NoBetterClaim, (0.0, 3.0), "refuted"),
+    ],
+)
+def test_a_joint_claim_holds_if_all_parts_do_and_is_refuted_by_one(kind, values, told):
+    parts = {f"part {number}": kind(**whole(value)) for number, value in enumerate(values, start=1)}
+    found = JointClaim(parts=parts).decide(0.05)
+    assert found.verdict == told
+    assert found.settled.startswith("part 2: " if told == "refuted" else "part 1: ")
+
+
+def test_a_joint_claim_that_is_shown_in_part_is_undecided_and_says_which():
+    parts = {"mnli": SignClaim(**whole(3.0)), "squad": SignClaim(**whole(1.0, error=1.0))}
+    assert JointClaim(parts=parts).decide(0.05) == ("undecided", "mnli: above 0")
+    assert p_value_of(JointClaim(parts=parts)) == pytest.approx(two_sided(1.0), rel=1e-6)
+
+
+def test_one_part_refutes_at_its_share_of_the_level():
+    parts = {"a": SignClaim(**whole(3.0, margin=1e-9)), "b": SignClaim(**whole(-2.5, error=1.0, margin=1e-9))}
+    assert p_value_of(JointClaim(parts=parts)) == pytest.approx(2 * two_sided(-2.5), rel=1e-6)
+
+
+def test_what_a_claim_decides_at_one_level_it_decides_at_every_higher_one():
+    """Of parts that are above 0 and within the margin at once, as of all others."""
+    rng = np.random.default_rng(0)
+    levels = np.geomspace(1e-6, 0.49, 60)
+    decided = 0
+    for _ in range(300):
+        estimates = [estimate(rng.normal(0, 1.5), rng.choice([0.05, 0.3, 1.0])) for _ in range(3)]
+        joint = [
+            JointClaim(parts={str(number): kind(estimate=one, margin=1.0) for number, one in enumerate(estimates)})
+            for kind in (SignClaim, NoEffectClaim, NoBetterClaim)
+        ]
+        single = [kind(estimate=estimates[0], margin=1.0) for kind in (SignClaim, NoEffectClaim, NoBetterClaim)]
+        for claim in (*joint, *single, RankingClaim(steps=tuple(estimates), margin=1.0)):
+            found = [claim.decide(level).decided for level in levels]
+            assert found == sorted(found)
+            decided += found[-1]
+    assert decided > 1000
+
+
+def test_a_claim_without_estimates_stays_undecided_and_counts_among_those_tested():
+    found = settle({"a": sign(6.0), "b": UnanswerableClaim()}, alpha=0.05, correction="holm")
+    assert found["a"].adjusted_p == pytest.approx(2 * two_sided(6.0), rel=1e-6)
+    assert (found["b"].decision.verdict, found["b"].p) == ("undecided", 1.0)

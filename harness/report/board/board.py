@@ -26,7 +26,7 @@ from harness.report.board.standings import standings
 from harness.report.record.gather import CellRecord, Material, gather
 from harness.report.record.newest import CellKey
 from harness.report.record.stage_facts import portable
-from harness.report.schema_check import check_schema
+from harness.runtime.schema_check import check_schema
 from harness.runtime.stages import canonical, write_json
 from harness.scoring.bootstrap import LEVEL, SAMPLES
 from harness.scoring.sums import ordered_mean

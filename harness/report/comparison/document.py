@@ -23,7 +23,7 @@ from harness.report.comparison.significance import Finding, findings
 from harness.report.comparison.systems import System
 from harness.report.record.schema import RequestedModel, RequestedTask
 from harness.report.record.stage_facts import portable
-from harness.report.schema_check import check_schema
+from harness.runtime.schema_check import check_schema
 from harness.runtime.stages import write_json
 from harness.scoring.bootstrap import LEVEL, holm
 from harness.scoring.score_files import read_score

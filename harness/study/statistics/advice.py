@@ -54,20 +54,34 @@ def advise(
     candidates: backbones that could be added, of families that have a line.
     """
     if seed_noise(found) is None:
-        return [
-            Option(
-                what="seeds",
-                amount=1,
-                verdict="undecided",
-                runs=runs_per_seed * len(found.ladder),
-                text="a second seed on every backbone: without it their variance is unknown, and nothing can be planned",
-            )
-        ]
+        return [second_seed(found, runs_per_seed=runs_per_seed)]
     answer = question.answer(found)
     options = _seeds_option(found, question, answer, alpha=alpha, runs_per_seed=runs_per_seed)
     options += _items_option(found, question, answer, alpha=alpha, available=available_items)
     options += _size_options(found, question, answer, alpha=alpha, runs_per_seed=runs_per_seed, candidates=candidates)
     return sorted(options, key=lambda option: option.runs)
+
+
+def second_seed(found: Evidence, *, runs_per_seed: int) -> Option:
+    """What comes first where one seed leaves their variance unknown."""
+    text = "a second seed on every backbone: without it their variance is unknown, and nothing can be planned"
+    return Option(what="seeds", amount=1, verdict="undecided", runs=runs_per_seed * len(found.ladder), text=text)
+
+
+def seeds_text(more: int, backbones: int, runs: int) -> str:
+    """More seeds with their cost, in words."""
+    where = f"each of {backbones} backbones" if backbones > 1 else "the backbone"
+    return f"{more} more {'seed' if more == 1 else 'seeds'} on {where}: {runs} training runs"
+
+
+def items_text(factor: float) -> str:
+    """More test examples, in words."""
+    return f"{factor:.1f} times as many test examples: no training run"
+
+
+def size_text(rung: Rung, seeds: int, runs: int) -> str:
+    """Another backbone with its cost, in words."""
+    return f"{rung.backbone} ({rung.size:.2g} parameters) with {seeds} seeds: {runs} training runs"
 
 
 def seeds_that_decide(
@@ -95,8 +109,7 @@ def _seeds_option(
     used = [rung for rung in found.ladder if rung.family in answer.lines]
     more = int(fewest)
     runs = more * runs_per_seed * len(used)
-    text = f"{more} more {'seed' if more == 1 else 'seeds'} on each of {len(used)} backbones: {runs} training runs"
-    return [Option(what="seeds", amount=more, verdict=VERDICTS[int(code)], runs=runs, text=text)]
+    return [Option(what="seeds", amount=more, verdict=VERDICTS[int(code)], runs=runs, text=seeds_text(more, len(used), runs))]
 
 
 def _items_option(
@@ -106,7 +119,7 @@ def _items_option(
         more = replace(found, items=found.items / factor)
         code = int(question.answer(more, assumed=answer.assumed).codes(alpha))
         if code != _UNDECIDED:
-            text = f"{factor:.1f} times as many test examples: no training run"
+            text = items_text(float(factor))
             return [Option(what="examples", amount=float(factor), verdict=VERDICTS[code], runs=0, text=text)]
     return []
 
@@ -131,7 +144,7 @@ def _size_options(
         code = int(question.answer(more, assumed=answer.assumed).codes(alpha))
         if code != _UNDECIDED:
             runs = int(more.num_seeds[-1]) * runs_per_seed
-            text = f"{rung.backbone} ({rung.size:.2g} parameters) with {int(more.num_seeds[-1])} seeds: {runs} training runs"
+            text = size_text(rung, int(more.num_seeds[-1]), runs)
             options.append(Option(what="size", amount=rung.size, verdict=VERDICTS[code], runs=runs, text=text))
     return options
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from harness.scoring.bootstrap import holm
 from harness.study.statistics.student import StudentEstimate
-from harness.study.statistics.verdicts import STATES, scale_verdict, states_of
+from harness.study.statistics.verdicts import scale_verdict
 
 Correction: TypeAlias = Literal["holm", "fdr", "none"]
 UNDECIDED = "undecided"
@@ -64,6 +64,20 @@ class ScaleClaim:
         return Decision(found.verdict, found.settled)
 
 
+class PartClaim(Claim, Protocol):
+    """A claim of one estimate, which a claim of several may be made of."""
+
+    @property
+    def claimed(self) -> str:
+        """What it says of its estimate, in words."""
+
+    def shows(self, alpha: float) -> bool:
+        """Whether what is claimed is shown at a level, and so at every higher one."""
+
+    def excludes(self, alpha: float) -> str:
+        """What shows at a level, and so at every higher one, that it is not so; empty if nothing does."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignClaim:
     """That a lift, or the difference of two lifts (A better than B), is above 0."""
@@ -71,15 +85,117 @@ class SignClaim:
     estimate: StudentEstimate
     margin: float
 
+    @property
+    def claimed(self) -> str:
+        """What it says of its estimate."""
+        return "above 0"
+
     def decide(self, alpha: float) -> Decision:
         """holds; refuted where the estimate is below 0 or equivalent to it; undecided."""
-        state = STATES[int(states_of(self.estimate, margin=self.margin, alpha=alpha))]
-        return {
-            "+": Decision("holds", "above 0"),
-            "none": Decision("refuted", f"within ±{self.margin:g}"),
-            "-": Decision("refuted", "below 0"),
-            "?": Decision(UNDECIDED, ""),
-        }[state]
+        why = self.excludes(alpha)
+        if why:
+            return Decision("refuted", why)
+        return Decision("holds", self.claimed) if self.shows(alpha) else Decision(UNDECIDED, "")
+
+    def shows(self, alpha: float) -> bool:
+        """Whether the interval lies above 0."""
+        return bool(self.estimate.ends(1 - alpha).low > 0)
+
+    def excludes(self, alpha: float) -> str:
+        """That the estimate is equivalent to 0, or below it."""
+        if is_equivalent(self.estimate, margin=self.margin, alpha=alpha):
+            return f"within ±{self.margin:g}"
+        return "below 0" if self.estimate.ends(1 - alpha).high < 0 else ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoEffectClaim:
+    """That a lift is within the margin, by two one-sided tests."""
+
+    estimate: StudentEstimate
+    margin: float
+
+    @property
+    def claimed(self) -> str:
+        """What it says of its estimate."""
+        return f"within ±{self.margin:g}"
+
+    def decide(self, alpha: float) -> Decision:
+        """Holds if equivalence is shown; else refuted where the estimate is shown to differ from 0; undecided."""
+        if self.shows(alpha):
+            return Decision("holds", self.claimed)
+        low, high = self.estimate.ends(1 - alpha)
+        return Decision("refuted", "above 0" if low > 0 else "below 0") if low > 0 or high < 0 else Decision(UNDECIDED, "")
+
+    def shows(self, alpha: float) -> bool:
+        """Whether the estimate is equivalent to 0."""
+        return is_equivalent(self.estimate, margin=self.margin, alpha=alpha)
+
+    def excludes(self, alpha: float) -> str:
+        """That it differs from 0 and is estimated beyond the margin, so that no level shows equivalence."""
+        low, high = self.estimate.ends(1 - alpha)
+        differs = bool(np.abs(self.estimate.value) >= self.margin) and (low > 0 or high < 0)
+        return ("above 0" if low > 0 else "below 0") if differs else ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoBetterClaim:
+    """That the difference of two lifts is below the margin: A is not better than B by what is of interest."""
+
+    estimate: StudentEstimate
+    margin: float
+
+    @property
+    def claimed(self) -> str:
+        """What it says of its estimate."""
+        return f"below {self.margin:g}"
+
+    def decide(self, alpha: float) -> Decision:
+        """Holds if one one-sided test shows it; else refuted where the difference is shown to be above 0; undecided."""
+        if self.shows(alpha):
+            return Decision("holds", self.claimed)
+        return Decision("refuted", "above 0") if self.estimate.ends(1 - alpha).low > 0 else Decision(UNDECIDED, "")
+
+    def shows(self, alpha: float) -> bool:
+        """Whether the upper end of the interval of level 1 - 2 alpha is below the margin."""
+        return bool(self.estimate.ends(1 - 2 * alpha).high < self.margin)
+
+    def excludes(self, alpha: float) -> str:
+        """That it is above 0 and estimated beyond the margin, so that no level shows it to be below."""
+        return "above 0" if self.estimate.value >= self.margin and self.estimate.ends(1 - alpha).low > 0 else ""
+
+
+def is_equivalent(estimate: StudentEstimate, *, margin: float, alpha: float) -> bool:
+    """Whether two one-sided tests show that an estimate lies within ±margin."""
+    low, high = estimate.ends(1 - 2 * alpha)
+    return bool(low > -margin and high < margin)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JointClaim:
+    """That several claims hold, all of them."""
+
+    parts: Mapping[str, PartClaim]
+    "By what they speak of, in words."
+
+    def decide(self, alpha: float) -> Decision:
+        """Refuted if any part is (each at its share of alpha: one is enough); holds if each does (each at alpha: all must)."""
+        for name, part in self.parts.items():
+            why = part.excludes(alpha / len(self.parts))
+            if why:
+                return Decision("refuted", f"{name}: {why}")
+        shown = {name: part.claimed for name, part in self.parts.items() if part.shows(alpha)}
+        settled = "; ".join(f"{name}: {claimed}" for name, claimed in shown.items())
+        return Decision("holds" if len(shown) == len(self.parts) else UNDECIDED, settled)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnanswerableClaim:
+    """A claim that was fixed beforehand and has no estimate: it stays undecided, and counts among those tested together."""
+
+    def decide(self, alpha: float) -> Decision:
+        """Undecided at every level."""
+        return Decision(UNDECIDED, "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,15 +208,14 @@ class RankingClaim:
 
     def decide(self, alpha: float) -> Decision:
         """Holds if each step does (each at alpha: all must); refuted if any is (each at its share of alpha: one is enough)."""
-        holding = [SignClaim(estimate=step, margin=self.margin).decide(alpha) for step in self.steps]
-        if all(one.verdict == "holds" for one in holding):
+        steps = [SignClaim(estimate=step, margin=self.margin) for step in self.steps]
+        for number, step in enumerate(steps, start=1):
+            why = step.excludes(alpha / len(steps))
+            if why:
+                return Decision("refuted", f"step {number} is {why}")
+        shown = [str(number) for number, step in enumerate(steps, start=1) if step.shows(alpha)]
+        if len(shown) == len(steps):
             return Decision("holds", "every step is above 0")
-        share = alpha / len(self.steps)
-        for number, step in enumerate(self.steps, start=1):
-            found = SignClaim(estimate=step, margin=self.margin).decide(share)
-            if found.verdict == "refuted":
-                return Decision("refuted", f"step {number} is {found.settled}")
-        shown = [str(number) for number, one in enumerate(holding, start=1) if one.verdict == "holds"]
         return Decision(UNDECIDED, f"above 0: step {', '.join(shown)} of {len(self.steps)}" if shown else "")
 
 

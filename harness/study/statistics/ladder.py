@@ -9,7 +9,7 @@ Below three sizes there is no slope.  Nothing is said of sizes more than a decad
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,8 +83,9 @@ def fit_ladder(found: Evidence, family: str, *, assumed: Assumed | None = None) 
     own = found.only(found.places(family))
     sizes = [rung.size for rung in own.ladder]
     if not has_slope(found, family):
+        num = num_sizes([math.log10(size) for size in sizes])
         raise UserError(
-            f"{family}: no slope of {num_sizes([math.log10(size) for size in sizes])} sizes",
+            f"{family}: no slope of {num} {'size' if num == 1 else 'sizes'}",
             expected=f"at least {MIN_SIZES} sizes with a lift",
             found=", ".join(rung.backbone for rung in own.ladder) or "none",
             todo="run more backbones of this family",
@@ -94,3 +95,20 @@ def fit_ladder(found: Evidence, family: str, *, assumed: Assumed | None = None) 
     design = np.stack([np.ones(len(sizes)), places - centre], axis=1)
     mixed = fit_mixed(own.lifts, design, shared=own.items, noise=seed_noise(own), assumed=assumed)
     return LadderFit(family=family, smallest=min(sizes), largest=max(sizes), centre=centre, mixed=mixed)
+
+
+def lines_at(
+    found: Evidence, sizes: Sequence[float], *, assumed: Mapping[str, Assumed] | None = None
+) -> tuple[dict[str, LadderFit], dict[str, str]]:
+    """The lines of the families that reach all these sizes, and why the others have none."""
+    lines: dict[str, LadderFit] = {}
+    left_out: dict[str, str] = {}
+    for family in found.families:
+        try:
+            line = fit_ladder(found, family, assumed=(assumed or {}).get(family))
+            for size in sizes:
+                line.vector(size)
+            lines[family] = line
+        except UserError as error:
+            left_out[family] = error.message
+    return lines, left_out

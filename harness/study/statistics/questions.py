@@ -18,7 +18,7 @@ import numpy as np
 from harness.api.errors import UserError
 from harness.study.statistics.evidence import Evidence
 from harness.study.statistics.hypotheses import ScaleClaim
-from harness.study.statistics.ladder import LadderFit, fit_ladder
+from harness.study.statistics.ladder import LadderFit, lines_at
 from harness.study.statistics.mixed_regression import Assumed, MixedFit
 from harness.study.statistics.pooling import Pooled, mean_of_families, pool
 from harness.study.statistics.student import StudentEstimate
@@ -72,15 +72,7 @@ class ScaleQuestion:
     def answer(self, found: Evidence, *, assumed: Mapping[str, Assumed] | None = None) -> ScaleAnswer:
         """The estimates; raises UserError if no family answers.  `assumed`: those of an earlier answer."""
         given = assumed or {}
-        lines: dict[str, LadderFit] = {}
-        left_out: dict[str, str] = {}
-        for family in found.families:
-            try:
-                line = fit_ladder(found, family, assumed=given.get(family))
-                line.vector(self.reference), line.vector(self.target)
-                lines[family] = line
-            except UserError as error:
-                left_out[family] = error.message
+        lines, left_out = lines_at(found, [self.reference, self.target], assumed=given)
         if not lines:
             raise UserError("no family answers", found="; ".join(left_out.values()) or "no backbones with a lift")
         vectors = {
