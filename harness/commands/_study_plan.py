@@ -16,7 +16,7 @@ from harness.runtime.machine import Machine
 from harness.runtime.stages import finished_stages
 from harness.study.design.design import StudyDesign
 from harness.study.design.ladder import LadderMember
-from harness.study.design.learning_rates import Trial, trial_stages
+from harness.study.design.learning_rates import RateTrial, trial_stages
 
 DEVICES = ((24, "24 GB"), (48, "48 GB"), (80, "80 GB"), (141, "141 GB"))
 "Memory of usual devices, in 10^9 bytes."
@@ -28,7 +28,7 @@ class PlannedMember(NamedTuple):
 
     member: LadderMember
     plan: Plan
-    trials: Sequence[Trial]
+    trials: Sequence[RateTrial]
 
 
 def study_page(design: StudyDesign, members: Sequence[PlannedMember], *, root: Path, machine: Machine) -> str:

@@ -16,7 +16,7 @@ from harness.planning.catalog.catalog import Catalog
 from harness.planning.plan import Plan, make_plan
 from harness.planning.replacement_seeds import degenerate_runs, with_replacements
 from harness.report.record.writer import request_path
-from harness.report.studies.tables import MemberRun
+from harness.report.studies.member_runs import MemberRun
 from harness.runtime.machine import Machine
 from harness.runtime.processes import is_first
 from harness.runtime.stages import AnyStage, in_order
@@ -24,7 +24,7 @@ from harness.runtime.weights import drop_weights
 from harness.study.design.design import StudyDesign
 from harness.study.design.ladder import LadderMember
 from harness.study.design.learning_rates import (
-    Trial,
+    RateTrial,
     Unchosen,
     choose,
     given_rates,
@@ -40,18 +40,18 @@ from harness.study.results.study_scores import ChosenRate
 class _Rates:
     """The learning rates of a member, chosen step by step."""
 
-    def __init__(self, run_trials: Callable[[Sequence[Trial]], None] | None, root: Path) -> None:
+    def __init__(self, run_trials: Callable[[Sequence[RateTrial]], None] | None, root: Path) -> None:
         self.run_trials, self.root = run_trials, root
         self.chosen: list[ChosenRate] = []
         self.unchosen: list[Unchosen] = []
-        self.trials: list[Trial] = []
+        self.trials: list[RateTrial] = []
 
     @property
     def is_open(self) -> bool:
         """Whether trials are still to be done before anything else can be."""
         return any(one.is_open for one in self.unchosen)
 
-    def step(self, trials: Sequence[Trial], name: str) -> None:
+    def step(self, trials: Sequence[RateTrial], name: str) -> None:
         """Run some trials and take what they choose."""
         if trials and self.run_trials:
             self.run_trials(trials)

@@ -99,7 +99,7 @@ class StudyOverride(Spec):
     "Laid over those of method and family."
 
 
-class Group(Spec):
+class CellGroup(Spec):
     """Cells that a lift is averaged over; without any key all targets in all languages but English."""
 
     target: str | None = None
@@ -138,9 +138,9 @@ class Hypothesis(Spec):
     "Intermediate settings, or names of `chosen`; several are averaged, unless `each`."
     than: Names = ()
     "With better and no_better: the settings on the other side, each for itself."
-    over: Group = Group()
+    over: CellGroup = CellGroup()
     "The cells."
-    than_over: tuple[Group, ...] = ()
+    than_over: tuple[CellGroup, ...] = ()
     "With better and no_better in place of `than`: other cells of the same settings, each for itself."
     each: bool = False
     "It must hold of every setting, not of their mean."

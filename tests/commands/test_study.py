@@ -81,6 +81,9 @@ def test_another_seed_backbone_or_target_runs_the_new_cells_only(made, tmp_path,
     few = [str(folder / name) for name in ("small", "medium")]
     grown.write(families={"tiny": {"backbones": few}}, tasks=["pairs"], seeds=[1])
     assert grown.command("--output_path", str(tmp_path / "runs")) == 0
+    now = results(tmp_path / "runs")
+    assert not now["look"]["taken"]  # two sizes have no line: nothing could be decided, so that nothing is spent
+    assert "no hypothesis can be answered" in now["look"]["why_not"]
     first = trained(tmp_path / "runs")
     assert len(first) == 2 * 3
     times = {name: (tmp_path / "runs" / "train" / name / "done.json").stat().st_mtime_ns for name in first}
@@ -92,8 +95,12 @@ def test_another_seed_backbone_or_target_runs_the_new_cells_only(made, tmp_path,
     assert left <= {"leaderboard.json", "study.json"}  # older requests are named, and this is another look
     now, whole = results(tmp_path / "runs"), results(root)
     assert now["lifts"] == whole["lifts"]
-    assert (now["look"]["number"], now["look"]["planned"], now["look"]["taken"]) == (2, 1, False)
-    assert "all of alpha is spent" in now["look"]["why_not"]
+    assert (now["look"]["number"], now["look"]["planned"], now["look"]["taken"]) == (1, 1, True)
+    grown.write(seeds=[1, 2, 3])
+    assert grown.command("--output_path", str(tmp_path / "runs")) == 0
+    again = results(tmp_path / "runs")
+    assert (again["look"]["number"], again["look"]["planned"], again["look"]["taken"]) == (2, 1, False)
+    assert "all of alpha is spent" in again["look"]["why_not"]
 
 
 def test_only_some_backbones_can_be_run_and_the_rest_is_named_as_missing(made, tmp_path, capsys):
@@ -104,7 +111,7 @@ def test_only_some_backbones_can_be_run_and_the_rest_is_named_as_missing(made, t
     assert found["missing"]["count"] == 40
     assert not found["look"]["taken"]
     assert not looks_path(tmp_path / "runs", "ladder").exists()
-    assert found["hypotheses"][0]["verdict"] == "not looked"
+    assert found["hypotheses"][0]["verdict"] == "undecided"  # one size has no line
     assert "40 scores are missing" in told.out
     assert study.command("--report_only", "--output_path", str(tmp_path / "runs")) == 1
     assert study.command("--backbones", "smal", "--output_path", str(tmp_path / "runs")) == 2
@@ -186,8 +193,9 @@ def test_retrieval_is_shown_at_other_layers_beside_the_scores(tmp_path, capsys):
         half, last = one["layers"]
         assert (half["fraction"], last["fraction"], half["missing"]) == (0.5, 1.0, 0)
         assert last["score"] == pytest.approx(whole[one["setting"]])  # the task's own layer is the last
-    assert any(one["layers"][0]["score"] != one["layers"][1]["score"] for one in found["layers"])
-    assert "half" not in capsys.readouterr().err
+    asked = [json.loads(path.read_text())["args"] for path in root.glob("predict/*/args.json")]
+    assert sorted(args["options"]["layer"] for args in asked if args["task"] == "far" and args["options"]) == [0.5] * 4
+    assert "far, small, tags: 0.5: " in capsys.readouterr().out
     assert len(board["rows"]) == 2 * (2 + 3)  # no row of the board is of another layer
     assert run_eval.main(["clean", str(root), "--older"]) == 0
     assert "0 stages, 0 bytes would be removed" in capsys.readouterr().out

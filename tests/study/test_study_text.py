@@ -26,7 +26,7 @@ def scores():
 
 def printed(scores, *, hypotheses=HYPOTHESES, looks=None, look=True, note="", **options):
     spec = study_spec(scores, hypotheses=hypotheses, note=note, looks=2)
-    return text(build_results(spec, scores, looks=looks or LookLog(2), look=look, **options).document)
+    return text(build_results(spec, scores, looks=looks or LookLog(2), look=look, **options).document, width=10_000)
 
 
 def paragraph(told, name):
@@ -109,7 +109,7 @@ def test_what_to_mind_stands_once_at_the_end(scores):
     more = [*HYPOTHESES, {"name": "helps", "asks": "helps", "settings": "mnli"}]
     told = printed(replace(scores, rates=(rate,), members=members, degenerate=degenerate), hypotheses=more)
     assert told.count("between families: method differs: full (X); lora (M)") == 1
-    assert "a better one may lie outside\n  mnli, X-1e+09, xnli: 1e-05 of 1e-05, 3e-05\n" in told
+    assert "a better one may lie outside\n  X-1e+09: 1 of 1 choices (1e-05 in 1)\n" in told
     assert "Trainings that learnt nothing\n  mnli, X-1e+09, xnli, seed 2\n" in told
 
 

@@ -1,38 +1,32 @@
-"""Retrieval at fractions of a backbone's depth, as entries of study.json; shown, never tested.
+"""Retrieval at fractions of a backbone's depth, read from its finished stages; shown, never tested.
 
-entry = layer_scores(runs, root)[0]
-entry["setting"], entry["target"], entry["layers"][0]      # 'mnli', 'tatoeba', {'fraction': 0.5, 'score': 61.2, ...}
+layer_scores(runs, root)[0].score
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.api.protocols import Json
 from harness.planning.plan import PlannedCell
-from harness.report.studies.tables import MemberRun
+from harness.report.studies.member_runs import MemberRun
 from harness.scoring.score_files import read_score
 from harness.scoring.sums import ordered_mean
+from harness.study.results.study_scores import LayerScore
 
 
-def layer_scores(runs: Sequence[MemberRun], root: Path) -> list[dict[str, Json]]:
-    """One entry a setting, backbone and target; a layer that lacks a cell has no score, and says how many it lacks."""
-    found: dict[tuple[str, str, str], list[Json]] = {}
+def layer_scores(runs: Sequence[MemberRun], root: Path) -> list[LayerScore]:
+    """One a setting, backbone, target and layer; a layer that lacks a cell has no score, and says how many it lacks."""
+    found: list[LayerScore] = []
     for run in runs:
         for layer in run.layers:
             cells: dict[tuple[str, str], list[PlannedCell]] = {}
             for cell in layer.plan.cells:
                 cells.setdefault((cell.intermediate, cell.task), []).append(cell)
             for (setting, task), own in cells.items():
-                entry = {"fraction": layer.fraction, **_mean(own, root)}
-                found.setdefault((setting, run.member.name, task), []).append(entry)
-    return [
-        {"setting": setting, "backbone": name, "target": task, "layers": layers}
-        for (setting, name, task), layers in found.items()
-    ]
+                found.append(_mean(setting, run.member.name, task, layer.fraction, own, root))
+    return found
 
 
-def _mean(cells: Sequence[PlannedCell], root: Path) -> dict[str, Json]:
-    """Mean over seeds, then over languages."""
+def _mean(setting: str, backbone: str, task: str, fraction: float, cells: Sequence[PlannedCell], root: Path) -> LayerScore:
     by_lang: dict[str, list[float]] = {}
     missing = 0
     for cell in cells:
@@ -41,4 +35,4 @@ def _mean(cells: Sequence[PlannedCell], root: Path) -> dict[str, Json]:
         else:
             missing += 1
     value = None if missing else ordered_mean([ordered_mean(own) for own in by_lang.values()])
-    return {"score": value, "languages": len(by_lang), "missing": missing}
+    return LayerScore(setting, backbone, task, fraction, score=value, languages=len(by_lang), missing=missing)

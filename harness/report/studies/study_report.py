@@ -11,9 +11,9 @@ from typing import NamedTuple
 from harness.api.errors import UserError
 from harness.report.board.board import build_board, write_board
 from harness.report.board.references import published
-from harness.report.studies.layer_scores import layer_scores
 from harness.report.studies.looks_file import read_looks, write_looks
-from harness.report.studies.tables import MemberRun, study_scores
+from harness.report.studies.member_runs import MemberRun
+from harness.report.studies.tables import study_scores
 from harness.runtime.machine import Machine
 from harness.runtime.stages import write_json
 from harness.study.design.design import StudyDesign
@@ -57,8 +57,6 @@ def write_report(
         look=look,
         registered_before=kept.registered,
         references=list(_reference_scores(references, design.tasks)),
-        layers=layer_scores(runs, root),
-        unchosen=[f"{run.member.name}: {text}" for run in runs for text in run.unchosen],
     )
     write_json(root / RESULTS, results.document)
     if results.looks.looks:

@@ -1,6 +1,6 @@
 """What lies finished on disk of a study, as the plain tables that its results are made of.
 
-    scores = study_scores(design, runs, root=Path("runs/scaling"))
+    scores = study_scores(design, runs, root=Path("runs/scaling"), machine=machine)
     scores.estimates, scores.missing, scores.development
 
 Cells are those of the request that each member's run wrote down, so that a study rests on exactly its own learning rates; their
@@ -18,38 +18,20 @@ from harness.planning.costs import num_test_rows
 from harness.planning.plan import Plan
 from harness.report.board.lifts import ScoredCell, score_cells
 from harness.report.record.gather import CellRecord, Material, gather
+from harness.report.studies.layer_scores import layer_scores
+from harness.report.studies.member_runs import MemberRun
 from harness.runtime.machine import Machine
 from harness.runtime.stages import canonical
 from harness.scoring.bootstrap import BootstrapEstimate
 from harness.scoring.sums import ordered_mean
 from harness.study.design.design import StudyDesign
-from harness.study.design.ladder import LadderMember
-from harness.study.design.retrieval_layers import LayerPlan
-from harness.study.results.study_scores import ChosenRate, Member, StudyScores, TrainingKey
+from harness.study.results.study_scores import Member, StudyScores, TrainingKey
 from harness.study.statistics.effects import ScoreKey
 from harness.study.statistics.evidence import Rung
 from harness.study.statistics.outcome_groups import StudyCell
 
 DRAWS = 500
 "Replicates of each cell that are kept: of a whole study there are many cells."
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemberRun:
-    """What is known of the run of one member."""
-
-    member: LadderMember
-    plan: Plan
-    "With the learning rates that were chosen."
-    request: str | None
-    "Name of its request file; None where it has not run."
-    rates: Sequence[ChosenRate] = ()
-    unchosen: Sequence[str] = ()
-    "Sentences on learning rates that no trial could choose."
-    layers: Sequence[LayerPlan] = ()
-    "Retrieval at other layers."
-    is_complete: bool = True
-    "Nothing of what was asked for failed or is left."
 
 
 @dataclass(kw_only=True)
@@ -85,6 +67,8 @@ def study_scores(design: StudyDesign, runs: Sequence[MemberRun], *, root: Path, 
         categories=design.categories,
         same_task=frozenset(found.same_task),
         rates=tuple(rate for run in runs for rate in run.rates),
+        not_chosen=tuple(f"{run.member.name}: {text}" for run in runs for text in run.unchosen),
+        layers=tuple(layer_scores(runs, root)),
         available=_available(design, runs, found, machine),
         synthetic=found.synthetic,
         partial=design.spec.limit is not None,

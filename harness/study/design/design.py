@@ -12,7 +12,7 @@ from harness.data.languages import language, languages
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.intermediate import Setting, parse_settings
 from harness.planning.request import GivenRate, RunRequest
-from harness.specs.study import Group, StudySpec
+from harness.specs.study import CellGroup, StudySpec
 from harness.specs.yaml_nodes import KeyPath
 from harness.study.design.ladder import LadderMember, ladder_of
 
@@ -150,7 +150,9 @@ def _wrong_names(
             )
 
 
-def _group_names(group: Group, tasks: Sequence[str], categories: set[str]) -> Iterator[tuple[str, str, Sequence[str] | set[str]]]:
+def _group_names(
+    group: CellGroup, tasks: Sequence[str], categories: set[str]
+) -> Iterator[tuple[str, str, Sequence[str] | set[str]]]:
     """(kind, name, what there is) of a group of cells."""
     table = languages().values()
     if group.target is not None:

@@ -49,7 +49,7 @@ class LadderMember:
         return "lora" in self.backbone.arguments.extra
 
 
-class _Place(NamedTuple):
+class _Listed(NamedTuple):
     """A backbone of a family, where it stands in the file, and the method it is to be trained by."""
 
     family: str
@@ -103,15 +103,15 @@ def _wrong_methods(entry: Entry[StudySpec], catalog: Catalog, errors: list[UserE
             errors.append(UserError("nothing to bridge: the study has one method", where=where, expected=expected))
 
 
-def _places(spec: StudySpec) -> Iterator[_Place]:
+def _places(spec: StudySpec) -> Iterator[_Listed]:
     for name, family in spec.families.items():
         for number, backbone in enumerate(family.backbones):
-            yield _Place(name, number, family.method, is_bridge=False)
+            yield _Listed(name, number, family.method, is_bridge=False)
             if backbone.model in spec.bridges:
-                yield from (_Place(name, number, other, is_bridge=True) for other in spec.methods if other != family.method)
+                yield from (_Listed(name, number, other, is_bridge=True) for other in spec.methods if other != family.method)
 
 
-def _member(entry: Entry[StudySpec], place: _Place, catalog: Catalog) -> LadderMember:
+def _member(entry: Entry[StudySpec], place: _Listed, catalog: Catalog) -> LadderMember:
     spec, where = entry.spec, entry.document.where(place.path)
     family = spec.families[place.family]
     asked = family.backbones[place.number]

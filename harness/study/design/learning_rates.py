@@ -28,7 +28,7 @@ from harness.study.design.ladder import LadderMember
 from harness.study.results.study_scores import ChosenRate
 
 
-class Trial(NamedTuple):
+class RateTrial(NamedTuple):
     """One training of the grid."""
 
     setting: str
@@ -71,40 +71,40 @@ def phase_trials(
     rates: Sequence[GivenRate],
     catalog: Catalog,
     place: DataPlace,
-) -> list[Trial]:
+) -> list[RateTrial]:
     """The trials of the phases number `depth` (1 = first) of all settings; `rates` are those of the phases before."""
     phases = [setting.phases[:depth] for setting in design.settings if len(setting.phases) >= depth]
     names = list(dict.fromkeys(":".join(phase.name for phase in found) for found in phases))
-    found: dict[tuple[str, float, int], Trial] = {}
+    found: dict[tuple[str, float, int], RateTrial] = {}
     for rate in member.grid.intermediate:
         given = [*rates, *(GivenRate(name, "", rate) for name in names)]
         for cell in _trial_cells(design, member, settings=names, rates=given, catalog=catalog, place=place):
             stage = next((one for one in reversed(cell.train) if one.phase == TrainingPhase.INTERMEDIATE), None)
             if stage is not None:
-                trial = Trial(cell.intermediate, "", rate, stage.args.seed, stage)
+                trial = RateTrial(cell.intermediate, "", rate, stage.args.seed, stage)
                 found.setdefault((trial.setting, rate, trial.seed), trial)
     return list(found.values())
 
 
 def target_trials(
     design: StudyDesign, member: LadderMember, *, rates: Sequence[GivenRate], catalog: Catalog, place: DataPlace
-) -> list[Trial]:
+) -> list[RateTrial]:
     """The trials of the targets after each setting, behind intermediate phases at their chosen rates."""
     names = [setting.name for setting in design.settings]
-    found: dict[tuple[str, str, float, int], Trial] = {}
+    found: dict[tuple[str, str, float, int], RateTrial] = {}
     for rate in member.grid.target:
         given = [*rates, *(GivenRate(name, task, rate) for name in names for task in design.tasks)]
         for cell in _trial_cells(design, member, settings=names, rates=given, catalog=catalog, place=place):
             stage = cell.train[-1] if cell.train and cell.train[-1].phase == TrainingPhase.TARGET else None
             if stage is not None:
-                trial = Trial(cell.intermediate, cell.task, rate, stage.args.seed, stage)
+                trial = RateTrial(cell.intermediate, cell.task, rate, stage.args.seed, stage)
                 found.setdefault((trial.setting, trial.target, rate, trial.seed), trial)
     return list(found.values())
 
 
-def all_trials(design: StudyDesign, member: LadderMember, *, catalog: Catalog, place: DataPlace) -> list[Trial]:
+def all_trials(design: StudyDesign, member: LadderMember, *, catalog: Catalog, place: DataPlace) -> list[RateTrial]:
     """The trials as far as they can be told before any is done: later ones stand behind phases at their recipe's rates."""
-    found: list[Trial] = []
+    found: list[RateTrial] = []
     for depth in range(1, num_phases(design) + 1):
         found += phase_trials(design, member, depth=depth, rates=(), catalog=catalog, place=place)
     return found + target_trials(design, member, rates=(), catalog=catalog, place=place)
@@ -128,12 +128,12 @@ def _trial_cells(
     return list(make_plan(trial, catalog=catalog, place=place).cells)
 
 
-def trial_stages(trials: Iterable[Trial]) -> list[AnyStage]:
+def trial_stages(trials: Iterable[RateTrial]) -> list[AnyStage]:
     """What is to be run, inputs first."""
     return in_order(trial.stage for trial in trials if trial.is_judged)
 
 
-def choose(trials: Sequence[Trial], backbone: str, *, root: Path) -> tuple[list[ChosenRate], list[Unchosen]]:
+def choose(trials: Sequence[RateTrial], backbone: str, *, root: Path) -> tuple[list[ChosenRate], list[Unchosen]]:
     """For each training the rate with the best mean development score, of equals the smallest; and what cannot be chosen.
 
     A training without development rows keeps its recipe's rate, which is said.

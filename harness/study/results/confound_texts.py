@@ -11,6 +11,8 @@ from harness.study.results.study_scores import ChosenRate, Member
 from harness.study.results.study_tables import StudyTables
 from harness.study.statistics.robustness import confounds
 
+AT_EDGE = "learning rate at the edge of its grid"
+
 
 def confound_texts(backbones: Sequence[str], hypothesis: Hypothesis, tables: StudyTables) -> list[str]:
     """Facts that change within a family, then those that differ between families, then rates at an edge of their grid."""
@@ -39,4 +41,4 @@ def edge_text(rate: ChosenRate) -> str:
     """A learning rate at the edge of its grid, in words."""
     grid = ", ".join(f"{one:g}" for one in sorted(rate.trials))
     where = f"{rate.arm}, {rate.task}" if rate.task else f"{rate.arm}, its intermediate phases"
-    return f"learning rate at the edge of its grid: {rate.backbone}, {where}: {rate.rate:g} of {grid}"
+    return f"{AT_EDGE}: {rate.backbone}, {where}: {rate.rate:g} of {grid}"

@@ -89,15 +89,30 @@ def build_results(
         "composites": [_composite(composite, scores) for composite in composites.values()],
         "missing": {"count": num_missing, "scores": missing},
         "learning_rates": [_rate(rate) for rate in scores.rates],
+        "not_chosen": list(scores.not_chosen),
         "degenerate": [key._asdict() for key in sorted(scores.degenerate)],
         "hypotheses": hypothesis_entries(asked, looking, tables, spec, candidates=candidates),
         "lifts": lift_entries(tables, spec),
         "bridges": bridge_entries(tables, spec),
         "scores": score_entries(tables),
+        "layers": _layers(scores),
         "references": [reference._asdict() for reference in references],
     }
     check_results(document)
     return StudyResults(document, looking.log)
+
+
+def _layers(scores: StudyScores) -> list[dict[str, Json]]:
+    """One entry a setting, backbone and target, with its layers from the first."""
+    found: dict[tuple[str, str, str], list[dict[str, Json]]] = {}
+    for one in scores.layers:
+        entry = one._asdict()
+        place = (entry.pop("setting"), entry.pop("backbone"), entry.pop("target"))
+        found.setdefault(place, []).append({**entry, "score": None if one.score is None else rounded(one.score)})
+    return [
+        {"setting": setting, "backbone": backbone, "target": target, "layers": layers}
+        for (setting, backbone, target), layers in found.items()
+    ]
 
 
 def check_results(document: Mapping[str, Json]) -> None:

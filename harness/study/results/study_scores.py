@@ -43,6 +43,21 @@ class ChosenRate:
         return len(self.trials) > 1 and self.rate in (min(self.trials), max(self.trials))
 
 
+class LayerScore(NamedTuple):
+    """Retrieval at one layer; the mean over seeds, then over languages."""
+
+    setting: str
+    backbone: str
+    target: str
+    fraction: float
+    "Of the depth; 1 = the last layer."
+    score: float | None
+    "None where a cell is missing."
+    languages: int
+    missing: int
+    "Cells without a score."
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
     """A backbone as a study trains it."""
@@ -86,6 +101,10 @@ class StudyScores:
     same_task: frozenset[tuple[str, str]] = frozenset()
     "(arm, target) where the intermediate phase trains on the target's own data."
     rates: tuple[ChosenRate, ...] = ()
+    not_chosen: tuple[str, ...] = ()
+    "Trainings whose learning rate no trial chose, and why."
+    layers: tuple[LayerScore, ...] = ()
+    "Retrieval at other layers."
     available: float = 1.0
     "How many times as many test examples there are (where a limit left some out)."
     synthetic: bool = False

@@ -5,13 +5,18 @@
 Everything that it says stands in the document, which is read alone: a document of an earlier run prints the same.
 """
 
+import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from harness.api.escaping import visible
 from harness.api.protocols import Json
+from harness.study.results.confound_texts import AT_EDGE
 from harness.study.results.text_numbers import NOTHING, amount, counted, number, parameters, span
 from harness.study.results.text_tables import lift_tables
 
+WIDTH = 100
+"Columns of prose."
 _NAMED = 5
 "Of a longer list so many are named."
 _DIFFER = 0.1
@@ -19,14 +24,16 @@ _DIFFER = 0.1
 _CORRECTIONS = {"holm": "by Holm's method", "fdr": "by the false discovery rate", "none": "not shared between them"}
 
 
-def text(document: Mapping[str, Json]) -> str:
-    """The whole text."""
+def text(document: Mapping[str, Json], *, width: int = WIDTH) -> str:
+    """The whole text, its prose in lines of so many columns."""
     parts = [
-        _head(document),
-        _verdicts(document),
+        _filled(_head(document), width),
+        _filled(_verdicts(document), width),
         *lift_tables(document),
         _section("Backbones trained by two methods", _bridges(document)),
         _section("Learning rates at the edge of their grid: a better one may lie outside", _edges(document)),
+        _section("Learning rates that no trial chose", document["not_chosen"]),
+        _section("Retrieval by layer, as a fraction of depth", _layers(document)),
         _section("Trainings that learnt nothing", _degenerate(document)),
         _section(f"Missing: {counted(document['missing']['count'], 'score')}", _missing(document)),
         _section("What differs between backbones beside their size", _confounds(document)),
@@ -75,6 +82,13 @@ def _head(document: Mapping[str, Json]) -> str:
             "results were seen was not fixed beforehand, and its error level does not hold."
         )
     return "\n".join(lines)
+
+
+def _filled(prose: str, width: int) -> str:
+    """Each line of some prose on lines that are no longer than the width."""
+    return "\n".join(
+        textwrap.fill(line, width=width, break_long_words=False, break_on_hyphens=False) for line in prose.split("\n")
+    )
 
 
 def _look(look: Mapping[str, Json]) -> str:
@@ -173,12 +187,28 @@ def _bridges(document: Mapping[str, Json]) -> list[str]:
 
 
 def _edges(document: Mapping[str, Json]) -> list[str]:
+    """A line a backbone: how many of its choices, and which rates."""
+    found: dict[str, list[Mapping[str, Json]]] = {}
+    for one in document["learning_rates"]:
+        found.setdefault(one["backbone"], []).append(one)
+    lines = []
+    for backbone, rates in found.items():
+        edges = [one for one in rates if one["at_edge"]]
+        at = ", ".join(f"{number(rate)} in {of}" for rate, of in Counter(one["rate"] for one in edges).items())
+        lines += [f"{backbone}: {len(edges)} of {len(rates)} choices ({at})"] if edges else []
+    return lines
+
+
+def _layers(document: Mapping[str, Json]) -> list[str]:
     return [
-        f"{one['setting']}, {one['backbone']}, {one['target'] or 'intermediate phases'}: {number(one['rate'])} of "
-        f"{', '.join(number(trial['rate']) for trial in one['trials'])}"
-        for one in document["learning_rates"]
-        if one["at_edge"]
+        f"{one['target']}, {one['backbone']}, {one['setting']}: "
+        + ", ".join(f"{layer['fraction']:g}: {_score(layer)}" for layer in one["layers"])
+        for one in document["layers"]
     ]
+
+
+def _score(layer: Mapping[str, Json]) -> str:
+    return f"{layer['score']:.1f}" if layer["score"] is not None else f"{counted(layer['missing'], 'cell')} missing"
 
 
 def _degenerate(document: Mapping[str, Json]) -> list[str]:
@@ -197,4 +227,6 @@ def _first(names: Sequence[str]) -> str:
 
 
 def _confounds(document: Mapping[str, Json]) -> list[str]:
-    return list(dict.fromkeys(line for one in document["hypotheses"] for line in one["confounds"]))
+    """Those of all hypotheses, each once; rates at an edge have a section of their own."""
+    lines = dict.fromkeys(line for one in document["hypotheses"] for line in one["confounds"])
+    return [line for line in lines if not line.startswith(AT_EDGE)]
