@@ -7,6 +7,7 @@ from small_runs import differences
 from study_projects import SIZES, SmallStudy, trained
 
 import run_eval
+from harness.api.registry import ROOT
 from harness.report.studies.looks_file import looks_path
 
 
@@ -229,6 +230,14 @@ def test_a_file_that_is_no_study_and_a_name_that_none_has_are_told(tmp_path, cap
     assert "unknown study 'scalling'\n  to do: did you mean 'scaling'?" in capsys.readouterr().err
     assert run_eval.main(["study", str(tmp_path / "none.yaml")]) == 2
     assert "there is no such file" in capsys.readouterr().err
+
+
+def test_the_study_of_the_readme_is_right(tmp_path, capsys):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (text,) = [block for block in readme.split("```yaml\n")[1:] if block.startswith("study: ")]
+    (tmp_path / "my_study.yaml").write_text(text.split("```")[0], encoding="utf-8")
+    assert run_eval.main(["study", str(tmp_path / "my_study.yaml"), "--dry_run", "--output_path", str(tmp_path / "runs")]) == 0
+    assert "my_study: Does MNLI keep helping retrieval?" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["scaling", "stilts_2020", "mini_scaling"])
