@@ -11,7 +11,13 @@ from small_models import CONFIGS, DECODERS, make_folder
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForPreTraining, AutoModelForSeq2SeqLM
 
 from harness.api.errors import UserError
+from harness.data.locations import DataPlace
+from harness.executors.local import execute
 from harness.planning.backbone.sizes import read_header, read_sizes
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.plan import make_plan
+from harness.planning.request import RunRequest
+from harness.runtime.machine import Machine
 from models import decoder, encoder
 
 MORE_DECODERS = {
@@ -145,3 +151,15 @@ def test_a_configuration_that_is_no_object(folder, content):
     (folder / "config.json").write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=r"config.json: cannot read this file of a model"):
         read_sizes(folder)
+
+
+@pytest.mark.parametrize("name", ["mini-16k", "mini-65k", "mini", "mini-1m"])
+def test_presets_of_the_miniature_world_say_the_sizes_that_are_made(tmp_path, name):
+    catalog, place = Catalog(), DataPlace(offline=True)
+    plan = make_plan(RunRequest(model=name, tasks="mini/tagging", recipe="mini"), catalog=catalog, place=place)
+    init = next(stage for stage in plan.stages if stage.verb == "init")
+    machine = Machine(place=place, device_name="cpu", progress=False, task_folders=catalog.task_folders())
+    execute([init], root=tmp_path, machine=machine)
+    made = read_sizes(init.folder(tmp_path) / "backbone")
+    spec = catalog.preset(name).spec
+    assert {key: getattr(spec, key) for key in made} == made
