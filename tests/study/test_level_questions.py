@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from harness.api.errors import UserError
+from harness.study.simulation.scenarios import SCENARIOS
+from harness.study.simulation.simulated_studies import draw_studies
 from harness.study.statistics.effects import GroupLifts
 from harness.study.statistics.evidence import Evidence, Rung, evidence, with_more_seeds
 from harness.study.statistics.hypotheses import SignClaim
@@ -104,3 +106,13 @@ def test_advice_of_examples_and_sizes():
 def test_with_one_seed_a_second_comes_first():
     (option,) = advise_levels([study(num_seeds=1)], LevelQuestion(size=None), claim_of, alpha=0.05, runs_per_seed=4)
     assert (option.verdict, option.runs) == ("undecided", 24)
+
+
+@pytest.mark.parametrize("name", ["one family, constant", "three families, scattered"])
+def test_the_interval_of_the_mean_holds_the_truth_as_often_as_it_says(name):
+    (scenario,) = [one for one in SCENARIOS if one.name == name]
+    drawn = draw_studies(scenario.world, 200, rng=np.random.default_rng(0), num_draws=300)
+    found = evidence(drawn.lifts, ladder=scenario.world.ladder)
+    low, high = mean_of_backbones(found).ends(0.95)
+    truth = np.broadcast_to(drawn.truth, found.lifts.shape).mean(axis=-1)
+    assert 0.90 <= ((low <= truth) & (truth <= high)).mean() <= 0.98

@@ -213,6 +213,15 @@ def test_one_seed_gives_values_without_intervals():
     assert entry(told, "zero_shot")["scales"]["points"]["families"][0]["line"]["slope"] is not None
 
 
+def test_one_seed_of_one_target_takes_no_interval_from_the_others(scores):
+    gone = without(scores, lambda key: key.backbone.startswith("X") and key.cell.task == "udpos" and key.seed != 1)
+    told = document(gone)
+    name = name_of("X", 1e9)
+    assert lift(told, name, "target", "udpos")["lift"]["low"] is None
+    assert lift(told, name, "target", "xnli")["lift"]["low"] is not None
+    assert lift(told, name_of("M", 1e9), "target", "udpos")["lift"]["low"] is not None
+
+
 def test_targets_that_are_not_trained_serve_every_seed():
     told = document(small_study(LIFTS, untrained=("udpos",)))
     assert told["missing"]["count"] == 0

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from small_studies import LADDER, development_of, name_of, small_study, study_spec, without
 
+from harness.api.errors import UserError
 from harness.scoring.bootstrap import BootstrapEstimate
 from harness.study.results.document import build_results
 from harness.study.results.looking import registered
@@ -410,6 +411,31 @@ def test_an_undecided_hypothesis_says_what_would_decide_it_and_what_it_costs(noi
     assert seeds["runs"] == seeds["amount"] * backbones * 5
     assert seeds["text"] == f"{seeds['amount']:g} more seeds on each of {backbones} backbones: {seeds['runs']} training runs"
     assert seeds["verdict"] in ("holds", "refuted")
+
+
+def test_the_advice_is_for_what_the_next_look_may_spend(noisy):
+    """The more looks are planned, the less the second may spend, and the more seeds it takes."""
+
+    def advice(planned):
+        own = results(noisy, *PERSISTS, looks=LookLog(planned)).document["hypotheses"][1]
+        seeds = next(one["amount"] for one in own["advice"]["options"] if one["what"] == "seeds")
+        # Of two hypotheses one is decided, so that all of the level is left to the other.
+        assert own["advice"]["alpha"] == own["advice"]["next_look"]["alpha"]
+        return seeds
+
+    assert advice(3) > advice(2)
+
+
+def test_a_name_stands_for_one_hypothesis(scores):
+    with pytest.raises(UserError, match="two hypotheses are named 'claim'"):
+        results(scores, asks("helps", "mnli"), asks("scale", "mnli"))
+
+
+def test_same_task_cells_that_a_hypothesis_asks_for_are_told(scores):
+    same = replace(scores, same_task=frozenset({("mnli", "xnli")}))
+    told = "mnli trains on xnli's own data: no transfer between tasks"
+    assert told in only(same, asks("helps", "mnli", over={"target": "xnli"}))["confounds"]
+    assert told not in only(same, asks("helps", "mnli"))["confounds"]
 
 
 def test_retrieval_without_training_costs_its_intermediate_phase_only():

@@ -15,7 +15,7 @@ AT_EDGE = "learning rate at the edge of its grid"
 
 
 def confound_texts(backbones: Sequence[str], hypothesis: Hypothesis, tables: StudyTables) -> list[str]:
-    """Facts that change within a family, then those that differ between families, then rates at an edge of their grid."""
+    """Facts that change within a family, those that differ between families, rates at an edge of their grid, same-task cells."""
     members = [member for member in tables.in_lines if member.rung.backbone in backbones]
     targets = targets_of(hypothesis, tables)
     langs = list(dict.fromkeys(cell.lang for cell in tables.study.cells if cell.task in targets))
@@ -28,7 +28,13 @@ def confound_texts(backbones: Sequence[str], hypothesis: Hypothesis, tables: Stu
     for rate in tables.study.rates:
         if rate.is_at_edge and rate.backbone in facts and rate.arm in settings and rate.task in ("", *targets):
             found.append(edge_text(rate))
-    return found
+    return found + [
+        f"{name} trains on {target}'s own data: no transfer between tasks"
+        for name in (*hypothesis.settings, *hypothesis.than)
+        if name in tables.names
+        for target in targets
+        if target in tables.same_task([name])
+    ]
 
 
 def _coverage(member: Member, langs: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.api.errors import UserError
 from harness.api.protocols import Json
 from harness.runtime.schema_check import check_schema
 from harness.scoring.bootstrap import LEVEL
@@ -53,11 +54,15 @@ def build_results(
     references: Sequence[ReferenceScore] = (),
     candidates: Sequence[Rung] = (),
 ) -> StudyResults:
-    """Everything that a study says; raises UserError where there is no score at all.
+    """Everything that a study says; raises UserError where there is no score at all, or one name for two hypotheses.
 
     look: whether hypotheses may be tested; registered_before: what `registered` gave at the first look, empty before it;
     candidates: backbones that could be added, of families of the study.
     """
+    names = [hypothesis.name for hypothesis in spec.hypotheses]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise UserError(f"two hypotheses are named '{twice[0]}'", where="hypotheses", todo="rename one")
     composites = choose(spec, scores)
     tables = study_tables(scores, composites)
     missing = missing_entries(tables)

@@ -14,6 +14,7 @@ from harness.api.protocols import Json
 from harness.study.results.confound_texts import AT_EDGE
 from harness.study.results.text_numbers import NOTHING, amount, counted, number, parameters, span
 from harness.study.results.text_tables import lift_tables
+from harness.study.statistics.scales import UNITS
 
 WIDTH = 100
 "Columns of prose."
@@ -71,7 +72,7 @@ def _head(document: Mapping[str, Json]) -> str:
         else f", from {parameters(fixed['reference'])} to {parameters(fixed['target'])} parameters"
     )
     lines.append(
-        f"Fixed beforehand: scale '{fixed['scale']}', smallest effect of interest {fixed['margin']:g}{sizes}; error level "
+        f"Fixed beforehand: smallest effect of interest {fixed['margin']:g} {UNITS[fixed['scale']]}{sizes}; error level "
         f"{fixed['alpha']:g} of {counted(len(document['hypotheses']), 'hypothesis', 'hypotheses')} together, "
         f"{_CORRECTIONS[fixed['correction']]}."
     )

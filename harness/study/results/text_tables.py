@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.api.protocols import Json
 from harness.study.results.text_numbers import NOTHING, parameters, plus_minus, span
+from harness.study.statistics.scales import UNITS
 
 _AT_ONCE = 7
 "Columns of one table; more are continued below."
@@ -24,7 +25,7 @@ def lift_tables(document: Mapping[str, Json]) -> list[str]:
     for setting, entries in by_setting.items():
         for start in range(0, len(entries), _AT_ONCE):
             shown = entries[start : start + _AT_ONCE]
-            title = f"Lifts of {setting} in {_unit(scale)}, ± half of the 95 % interval" + (" (continued)" if start else "")
+            title = f"Lifts of {setting} in {UNITS[scale]}, ± half of the 95 % interval" + (" (continued)" if start else "")
             refused = [f"  {_title(one)}: not on this scale: {one['refused'][scale]}" for one in shown if scale in one["refused"]]
             found.append("\n".join([title, _table(document, shown, scale), *refused, *_lines(shown, document["fixed"])]))
     return found
@@ -50,10 +51,6 @@ def _lines(entries: Sequence[Mapping[str, Json]], fixed: Mapping[str, Json]) -> 
             slope = f"{span(one['line']['slope'])} for ten times the size"
             found.append(f"  zero-shot, {one['family']}: {'; '.join([slope, *at])}")
     return found
-
-
-def _unit(scale: str) -> str:
-    return {"points": "points", "headroom": "% of headroom", "logit": "logits"}[scale]
 
 
 def _title(entry: Mapping[str, Json]) -> str:
