@@ -36,7 +36,7 @@ from harness.runtime.processes import is_first
 from harness.runtime.stages import sweep_stale
 from harness.specs.study import StudySpec
 from harness.study.design.design import StudyDesign, design_of
-from harness.study.design.ladder import LadderMember
+from harness.study.design.ladder import LadderMember, other_sizes
 
 HELP = "run a ladder of backbones and say what becomes of a lift with size"
 YAML = (".yaml", ".yml")
@@ -101,7 +101,15 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from harness.report.studies.study_report import write_report
 
-    report = write_report(design, runs, root=root, machine=machine, references=references, look=not args.no_look)
+    report = write_report(
+        design,
+        runs,
+        root=root,
+        machine=machine,
+        references=references,
+        candidates=other_sizes(design.members, catalog=catalog),
+        look=not args.no_look,
+    )
     out(report.text)
     for path in report.paths:
         say(f"written: {path}")

@@ -8,6 +8,7 @@ from harness.api.errors import UserError
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.request import GivenRate
 from harness.study.design.design import design_of
+from harness.study.design.ladder import other_sizes
 from harness.study.design.learning_rates import num_phases
 
 BASE = {
@@ -43,6 +44,13 @@ def test_members_come_by_size_with_the_sizes_of_their_presets(tmp_path):
     ]
     assert [setting.name for setting in found.settings] == ["none", "mnli"]
     assert found.categories == {"xnli": "classification", "tatoeba": "retrieval"}
+
+
+def test_presets_of_the_family_that_are_left_out_could_be_added(tmp_path):
+    found = design(tmp_path)
+    others = other_sizes(found.members, catalog=Catalog())
+    assert [(one.backbone, one.family) for one in others] == [("xlm-roberta-xl", "XLM-R"), ("xlm-roberta-xxl", "XLM-R")]
+    assert others[1].size == 9_666_240_512
 
 
 def test_arguments_are_laid_over_each_other_method_family_size_backbone(tmp_path):

@@ -1,6 +1,6 @@
 """What a study's command leaves: leaderboard.json of its cells, study.json with its verdicts, and the text that is printed.
 
-report = write_report(design, runs, root=Path("runs/scaling"), machine=machine, references=["mt5_small"], look=True)
+report = write_report(design, runs, root=Path("runs/scaling"), machine=machine, references=["mt5_small"], candidates=(), look=True)
 report.text, report.paths
 """
 
@@ -21,6 +21,7 @@ from harness.study.results.document import build_results
 from harness.study.results.looking import registered
 from harness.study.results.score_entries import ReferenceScore
 from harness.study.results.text import text
+from harness.study.statistics.evidence import Rung
 
 BOARD, RESULTS = "leaderboard.json", "study.json"
 
@@ -39,9 +40,13 @@ def write_report(
     root: Path,
     machine: Machine,
     references: Sequence[str],
+    candidates: Sequence[Rung],
     look: bool,
 ) -> StudyReport:
-    """Gather what is finished, judge it, and write both files; raises UserError where nothing has been run."""
+    """Gather what is finished, judge it, and write both files; raises UserError where nothing has been run.
+
+    `candidates` are backbones that could be added to the ladder where a question stays undecided.
+    """
     requests = [run.request for run in runs if run.request]
     if not requests:
         raise UserError("no backbone of this study has been run here", where=str(root), todo="run it without --report_only")
@@ -57,6 +62,7 @@ def write_report(
         look=look,
         registered_before=kept.registered,
         references=list(_reference_scores(references, design.tasks)),
+        candidates=candidates,
     )
     write_json(root / RESULTS, results.document)
     if results.looks.looks:

@@ -7,7 +7,7 @@ Model arguments, the later win: the method's, the family's, the overrides by siz
 that is trained by every method: it stands once more for each method that is not its family's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from harness.planning.catalog.catalog import Catalog, Entry
 from harness.specs.key_values import merged_key_values
 from harness.specs.study import LearningRates, StudyBackbone, StudySpec
 from harness.specs.yaml_nodes import KeyPath
+from harness.study.statistics.evidence import Rung
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,18 @@ def ladder_of(entry: Entry[StudySpec], *, catalog: Catalog) -> tuple[list[Ladder
     errors += _twice(entry, members)
     errors += _mixed_methods(entry, members)
     return members, errors
+
+
+def other_sizes(members: Sequence[LadderMember], *, catalog: Catalog) -> list[Rung]:
+    """The presets of the same families that the study leaves out: what could be added where a question stays undecided."""
+    own = {member.backbone.name for member in members}
+    families = {str(member.backbone.facts.get("family")): member.family for member in members}
+    found: list[Rung] = []
+    for name in catalog.names("preset"):
+        spec = catalog.preset(name).spec
+        if spec.family in families and spec.family and spec.non_embedding_parameters and name not in own:
+            found.append(Rung(name, family=families[spec.family], size=float(spec.non_embedding_parameters)))
+    return sorted(found, key=lambda rung: (rung.family, rung.size))
 
 
 def _wrong_methods(entry: Entry[StudySpec], catalog: Catalog, errors: list[UserError]) -> Iterator[str]:
