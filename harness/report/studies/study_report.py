@@ -1,6 +1,6 @@
 """What a study's command leaves: leaderboard.json of its cells, study.json with its verdicts, and the text that is printed.
 
-report = write_report(design, runs, root=Path("runs/scaling"), machine=machine, references=["mt5_small"], candidates=(), look=True)
+report = write_report(design, runs, root=Path("runs/x"), machine=machine, references=(), candidates=(), look=True)
 report.text, report.paths
 """
 
