@@ -20,12 +20,17 @@ MAX_REMARKS = 5
 "Remarks on names that two files have which are printed at most."
 
 
+def seeds_of(text: str) -> tuple[int, ...]:
+    """The seeds of --seeds, each once; raises UserError for what are no numbers."""
+    try:
+        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError as error:
+        raise UserError("seeds are whole numbers", where="--seeds", expected="e.g. 1,2,3", found=text) from error
+
+
 def requests_of(args: argparse.Namespace) -> list[RunRequest]:
     """What is asked for, a request a model; raises UserError for seeds that are no numbers."""
-    try:
-        seeds = tuple(dict.fromkeys(int(part) for part in args.seeds.split(",")))
-    except ValueError as error:
-        raise UserError("seeds are whole numbers", where="--seeds", expected="e.g. 1,2,3", found=args.seeds) from error
+    seeds = seeds_of(args.seeds)
     request = RunRequest(
         model=args.model,
         model_args=args.model_args,

@@ -4,6 +4,7 @@
     python run_eval.py study my_study.yaml --output_path runs/mine           # or its file
     python run_eval.py study scaling --dry_run                               # cells, stages, memory and disk by backbone
     python run_eval.py study scaling --backbones mt5-small,mt5-base          # only these now; the report is of all that is done
+    python run_eval.py study scaling --seeds 1,2,3,4,5                       # two seeds more than the file has: another look
     python run_eval.py study scaling --watch                                 # how far another process is
     python run_eval.py study scaling --report_only
 
@@ -12,6 +13,7 @@ Everything finished is kept below --output_path and never made again.  leaderboa
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.api.errors import UserError, collecting, did_you_mean, raise_all
@@ -25,7 +27,7 @@ from harness.commands._arguments import (
     place_of,
     say,
 )
-from harness.commands._requests import machine_of
+from harness.commands._requests import machine_of, seeds_of
 from harness.commands._study_plan import PlannedMember, study_page
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog, Entry
@@ -51,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output_path", metavar="DIR", help="folder of the stages, the board and study.json (default: runs/<study>)"
     )
     add_machine_arguments(parser)
+    parser.add_argument("--seeds", default="", metavar="N,...", help="these training seeds instead of the file's, e.g. some more")
     parser.add_argument("--backbones", default="", metavar="NAME,...", help="run only these; the report is of all")
     parser.add_argument("--dry_run", action="store_true", help="only print what it takes")
     parser.add_argument("--watch", action="store_true", help="show how far another process is with it, until it is done")
@@ -69,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the study; 1 if a cell has no score."""
     catalog, entry = _study_of(args)
+    if args.seeds:
+        entry = replace(entry, spec=entry.spec.model_copy(update={"seeds": seeds_of(args.seeds)}))
     design = design_of(entry, catalog=catalog)
     references = named_references(",".join(design.spec.references))
     args.output_path = args.output_path or str(Path("runs") / design.spec.study)

@@ -20,6 +20,11 @@ MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet", "-
 FLAGS = {
     "run": TRUST | REQUEST | MACHINE | {"--dry_run", "--references", "--replace_degenerate", "--verify"},
     "plan": TRUST | REQUEST | MACHINE,
+    "study": TRUST
+    | CATALOG
+    | MACHINE
+    | {"--output_path", "--dry_run", "--replace_degenerate", "--verify", "--seeds", "--backbones"}
+    | {"--watch", "--report_only", "--no_look"},
     "ls": CATALOG,
     "show": TRUST | CATALOG | {"--model", "--model_args", "--recipe", "--prompt_args", "--languages"},
     "validate": TRUST | CATALOG | {"--specs_only", "--languages", "--model", "--model_args"},

@@ -97,8 +97,7 @@ def test_another_seed_backbone_or_target_runs_the_new_cells_only(made, tmp_path,
     now, whole = results(tmp_path / "runs"), results(root)
     assert now["lifts"] == whole["lifts"]
     assert (now["look"]["number"], now["look"]["planned"], now["look"]["taken"]) == (1, 1, True)
-    grown.write(seeds=[1, 2, 3])
-    assert grown.command("--output_path", str(tmp_path / "runs")) == 0
+    assert grown.command("--output_path", str(tmp_path / "runs"), "--seeds", "1,2,3") == 0
     again = results(tmp_path / "runs")
     assert (again["look"]["number"], again["look"]["planned"], again["look"]["taken"]) == (2, 1, False)
     assert "all of alpha is spent" in again["look"]["why_not"]
