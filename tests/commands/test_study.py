@@ -201,6 +201,35 @@ def test_retrieval_is_shown_at_other_layers_beside_the_scores(tmp_path, capsys):
     assert "0 stages, 0 bytes would be removed" in capsys.readouterr().out
 
 
+def test_cells_whose_rows_are_not_here_are_left_out_and_hold_up_no_look(tmp_path, capsys):
+    study = SmallStudy.make(tmp_path)
+    (study.folder / "pairs-test-sw.jsonl").unlink()
+    (study.folder / "tags-train-en.jsonl").unlink()
+    study.write(
+        intermediate=["tags", "nearest"],
+        chosen={"best": ["none", "tags", "nearest"]},
+        seeds=[1],
+        hypotheses=[
+            {"name": "Nearest helps", "asks": "scale", "settings": "nearest"},
+            {"name": "Tags help", "asks": "scale", "settings": "tags"},
+            {"name": "The best helps", "asks": "helps", "settings": "best"},
+        ],
+    )
+    root = tmp_path / "runs"
+    assert study.command("--output_path", str(root)) == 1
+    found = results(root)
+    assert (found["missing"]["count"], found["look"]["taken"]) == (0, True)
+    assert [one["what"] for one in found["left_out"]] == ["pairs/sw", "setting tags"]
+    assert "sw" not in next(one for one in found["targets"] if one["target"] == "pairs")["languages"]
+    told = {one["name"]: one for one in found["hypotheses"]}
+    assert told["Tags help"]["verdict"] == "undecided"
+    assert told["Tags help"]["why"]
+    assert told["Nearest helps"]["numbers"]
+    assert told["The best helps"]["numbers"]
+    assert {choice["setting"] for one in found["composites"] for choice in one["choices"]} <= {"none", "nearest"}
+    assert "Left out, for their data are not here\n  pairs/sw: " in capsys.readouterr().out
+
+
 def test_all_mistakes_of_a_study_come_at_once_with_their_lines(tmp_path, capsys):
     study = SmallStudy.make(tmp_path)
     study.write(

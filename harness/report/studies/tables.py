@@ -50,12 +50,19 @@ class _Found:
 
 def study_scores(design: StudyDesign, runs: Sequence[MemberRun], *, root: Path, machine: Machine) -> StudyScores:
     """Read what is finished; the rest is named with its reason."""
+    absent = absent_data([run.plan for run in runs])
     found = _Found()
     for run in runs:
-        _add_run(run, root, found)
+        _add_run(run, root, found, absent)
     cells = list(dict.fromkeys(StudyCell(cell.task, cell.lang) for run in runs for cell in run.plan.cells))
+    settings = [setting.name for setting in design.settings]
+    absent_cells = [cell for cell in cells if all((setting, *cell) in absent for setting in settings)]
+    cells = [cell for cell in cells if cell not in absent_cells]
+    absent_settings = [setting for setting in settings if all((setting, *cell) in absent for cell in cells)]
+    left_out = {f"{cell.task}/{cell.lang}": absent[(settings[0], *cell)] for cell in absent_cells}
+    left_out |= {f"setting {setting}": absent[(setting, *cells[0])] for setting in absent_settings if cells}
     return StudyScores(
-        arms=tuple(setting.name for setting in design.settings),
+        arms=tuple(setting for setting in settings if setting not in absent_settings),
         members=tuple(_member(run) for run in runs),
         cells=tuple(cells),
         seeds=design.spec.seeds,
@@ -64,6 +71,7 @@ def study_scores(design: StudyDesign, runs: Sequence[MemberRun], *, root: Path, 
         development=found.development,
         degenerate=frozenset(found.degenerate),
         missing=found.missing,
+        left_out=left_out,
         categories=design.categories,
         same_task=frozenset(found.same_task),
         rates=tuple(rate for run in runs for rate in run.rates),
@@ -96,8 +104,21 @@ def _member(run: MemberRun) -> Member:
     )
 
 
-def _add_run(run: MemberRun, root: Path, found: _Found) -> None:
-    """The cells of one member."""
+def absent_data(plans: Sequence[Plan]) -> dict[tuple[str, str, str], str]:
+    """(setting, target, language) -> why, where rows are not here for any backbone: that says nothing of results."""
+    blocked = [
+        {
+            (cell.intermediate, cell.task, cell.lang): str(cell.missing[0].error).splitlines()[0]
+            for cell in plan.cells
+            if cell.missing
+        }
+        for plan in plans
+    ]
+    return {place: why for place, why in (blocked[0] if blocked else {}).items() if all(place in one for one in blocked)}
+
+
+def _add_run(run: MemberRun, root: Path, found: _Found, absent: Mapping[tuple[str, str, str], str]) -> None:
+    """The cells of one member but those whose data are not here."""
     name = run.member.name
     asked = {(cell.intermediate, cell.task, cell.lang, _asked_seed(run.plan, cell.task, cell.seed)) for cell in run.plan.cells}
     found.same_task |= set(run.plan.same_task)
@@ -113,10 +134,12 @@ def _add_run(run: MemberRun, root: Path, found: _Found) -> None:
             found.synthetic = found.synthetic or record.synthetic
             if key in scored:
                 _add_cell(own, scored[key], record, material, found)
-            else:
+            elif place[:3] not in absent:
                 found.missing[own] = record.reason
         _add_single_classes(name, list(scored.values()), run.plan, found)
     for intermediate, task, lang, seed in sorted(asked - done, key=repr):
+        if (intermediate, task, lang) in absent:
+            continue
         found.missing[ScoreKey(intermediate, name, StudyCell(task, lang), seed)] = "not run"
 
 

@@ -4,7 +4,8 @@
     composites["best"].choices["xlmr-base", "xnli"].setting      # 'mnli'
 
 A setting whose intermediate phase trains on the target's own data is no candidate for that target, unless all are.  A target
-without development scores takes the setting that is best on average over the targets that have them.
+without development scores takes the setting that is best on average over the targets that have them.  Settings that were left out,
+for their data are not here, are no candidates.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,7 +46,8 @@ def choose(spec: StudySpec, scores: StudyScores) -> dict[str, Composite]:
     if both:
         raise UserError(f"'{both[0]}' names a setting and a choice among settings", where="chosen", todo="rename the choice")
     means = _development_means(scores)
-    return {name: _composite(name, settings, scores, means) for name, settings in spec.chosen.items()}
+    here = {name: [one for one in settings if one in scores.arms] for name, settings in spec.chosen.items()}
+    return {name: _composite(name, settings, scores, means) for name, settings in here.items()}
 
 
 def _development_means(scores: StudyScores) -> dict[tuple[str, str, str], float]:

@@ -93,6 +93,7 @@ def build_results(
         "backbones": [_backbone(member) for member in scores.members],
         "composites": [_composite(composite, scores) for composite in composites.values()],
         "missing": {"count": num_missing, "scores": missing},
+        "left_out": [{"what": what, "why": why} for what, why in scores.left_out.items()],
         "learning_rates": [_rate(rate) for rate in scores.rates],
         "not_chosen": list(scores.not_chosen),
         "degenerate": [key._asdict() for key in sorted(scores.degenerate)],

@@ -96,6 +96,8 @@ class StudyScores:
     "Seeds that learnt nothing, in the target's training or before it."
     missing: Mapping[ScoreKey, str] = field(default_factory=dict)
     "Cells that were asked for and have no score -> why."
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    "A cell or setting whose data are not here for any backbone -> why; in no table, and not missing."
     categories: Mapping[str, str] = field(default_factory=dict)
     "Target -> category."
     same_task: frozenset[tuple[str, str]] = frozenset()

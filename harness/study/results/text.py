@@ -37,6 +37,7 @@ def text(document: Mapping[str, Json], *, width: int = WIDTH) -> str:
         _section("Retrieval by layer, as a fraction of depth", _layers(document)),
         _section("Trainings that learnt nothing", _degenerate(document)),
         _section(f"Missing: {counted(document['missing']['count'], 'score')}", _missing(document)),
+        _section("Left out, for their data are not here", [f"{one['what']}: {one['why']}" for one in document["left_out"]]),
         _section("What differs between backbones beside their size", _confounds(document)),
     ]
     return visible("\n\n".join(part for part in parts if part)) + "\n"
