@@ -208,7 +208,6 @@ def test_cells_whose_rows_are_not_here_are_left_out_and_hold_up_no_look(tmp_path
     study.write(
         intermediate=["tags", "nearest"],
         chosen={"best": ["none", "tags", "nearest"]},
-        seeds=[1],
         hypotheses=[
             {"name": "Nearest helps", "asks": "scale", "settings": "nearest"},
             {"name": "Tags help", "asks": "scale", "settings": "tags"},

@@ -4,8 +4,8 @@
     composites["best"].choices["xlmr-base", "xnli"].setting      # 'mnli'
 
 A setting whose intermediate phase trains on the target's own data is no candidate for that target, unless all are.  A target
-without development scores takes the setting that is best on average over the targets that have them.  Settings that were left out,
-for their data are not here, are no candidates.
+without development scores takes the setting that is best on average over the targets that have them.  Settings that were left
+out, for their data are not here, are no candidates.
 """
 
 from collections.abc import Mapping, Sequence
