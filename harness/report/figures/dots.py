@@ -24,8 +24,8 @@ from harness.report.figures.style import (
     ONE_COLUMN,
     PAGE,
     TWO_COLUMNS,
-    Drawn,
     DotLook,
+    Drawn,
     drawable,
     new_figure,
 )
