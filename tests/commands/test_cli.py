@@ -27,6 +27,7 @@ FLAGS = {
     "leaderboard": {"--output", "--by", "--references", "--older", "--csv", "--latex", "--figures"},
     "clean": {"--tasks", "--languages", "--older", "--yes"},
     "compare": {"--a", "--b", "--by", "--tasks", "--languages", "--samples", "--seed", "--output"},
+    "errors": TRUST | CATALOG | {"--task", "--languages", "--setting", "--model", "--seed", "-n", "--all", "--right", "--draw"},
     "submission": CATALOG | {"--output", "--gold", "--model", "--intermediate", "--recipe", "--seed", "--partial"},
 }
 
