@@ -23,7 +23,7 @@ from harness.commands._arguments import (
     place_of,
     say,
 )
-from harness.report.answers.answers import Choice, Which, cell_answers
+from harness.report.answers.answers import AnswerChoice, Which, cell_answers
 from harness.report.answers.asked_rows import RowPlace
 from harness.report.comparison.systems import Scope, cells_in_scope, chosen_cells
 from harness.report.record.gather import gather
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     paths = {name: model.path for name, model in material.models.items() if model.path}
     rows = RowPlace(place=place_of(args, runs=args.folders), task_folders=catalog.task_folders(), model_paths=paths)
     which: Which = "all" if args.all else "right" if args.right else "wrong"
-    choice = Choice(which=which, number=args.n or None, draw=args.draw)
+    choice = AnswerChoice(which=which, number=args.n or None, draw=args.draw)
     columns = shutil.get_terminal_size((100, 50)).columns
     lacking = 0
     for cell in cells:

@@ -10,12 +10,12 @@ from small_runs import Project
 import run_eval
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
-from harness.report.answers.answers import CONFIDENT, LOWEST, Choice, cell_answers
+from harness.report.answers.answers import CONFIDENT, LOWEST, AnswerChoice, cell_answers
 from harness.report.answers.asked_rows import CHANGED, RowPlace
 from harness.report.record.gather import gather
 from harness.task_types._label_scores import log_probabilities
 
-ALL = Choice(which="all", number=None)
+ALL = AnswerChoice(which="all", number=None)
 
 
 def answers(root, *, folders=(), choice=ALL, trusted=False, **wanted):
@@ -69,10 +69,10 @@ def test_rows_stand_beside_their_answers_and_the_most_confident_mistake_comes_fi
     sure = [entry.confidence for entry in found.entries]
     assert sure == sorted(sure, reverse=True)
     assert 1 / 3 < sure[-1] <= sure[0] < 1
-    (wrong,) = answers(folder / "heads", folders=[project.folder], task="pairs", choice=Choice(number=4))
+    (wrong,) = answers(folder / "heads", folders=[project.folder], task="pairs", choice=AnswerChoice(number=4))
     assert wrong.entries == tuple(entry for entry in found.entries if not entry.is_right)[:4]
     assert wrong.num_wrong == sum(not entry.is_right for entry in found.entries) > 4
-    (right,) = answers(folder / "heads", folders=[project.folder], task="pairs", choice=Choice(which="right", number=None))
+    (right,) = answers(folder / "heads", folders=[project.folder], task="pairs", choice=AnswerChoice(which="right", number=None))
     assert len(right.entries) == 30 - wrong.num_wrong
 
 
@@ -80,7 +80,7 @@ def test_answers_are_drawn_by_a_seed_the_same_ones_each_time(trained):
     project, folder = trained
     drawn = []
     for seed in (1, 1, 2):
-        (found,) = answers(folder / "heads", folders=[project.folder], task="pairs", choice=Choice("all", 5, seed))
+        (found,) = answers(folder / "heads", folders=[project.folder], task="pairs", choice=AnswerChoice("all", 5, seed))
         drawn.append([entry.id for entry in found.entries])
     assert drawn[0] == drawn[1] != drawn[2]
     assert len(drawn[0]) == 5
@@ -137,7 +137,7 @@ def test_rows_that_have_changed_are_not_shown_as_what_was_asked(tmp_path, traine
     before = path.read_bytes()
     try:
         path.write_bytes(before.replace(b"same", b"none", 1))
-        (found,) = answers(folder / "heads", folders=[project.folder], task="pairs", choice=Choice(number=2))
+        (found,) = answers(folder / "heads", folders=[project.folder], task="pairs", choice=AnswerChoice(number=2))
     finally:
         path.write_bytes(before)
     assert found.note == CHANGED
@@ -147,7 +147,7 @@ def test_rows_that_have_changed_are_not_shown_as_what_was_asked(tmp_path, traine
 
 def test_rows_that_are_nowhere_are_said_to_be(trained):
     _, folder = trained
-    (found,) = answers(folder / "heads", folders=[], task="pairs", choice=Choice(number=1))
+    (found,) = answers(folder / "heads", folders=[], task="pairs", choice=AnswerChoice(number=1))
     assert "the rows cannot be read" in found.note
     assert found.entries[0].fields == {}
 

@@ -1,6 +1,7 @@
 """The answers of a finished cell that a reader wants to see: wrong or right ones, most confident first, or drawn by a seed.
 
-    found = cell_answers(cell, task=material.tasks[cell.key.task], roots=[Path("runs/x")], rows=rows, choice=Choice(number=5))
+    task = material.tasks[cell.key.task]
+    found = cell_answers(cell, task=task, roots=[Path("runs/x")], rows=rows, choice=AnswerChoice(number=5))
     found.entries[0].fields["text"], found.entries[0].prediction, found.entries[0].confidence
     found.json()                       # the same as plain JSON
 
@@ -8,12 +9,14 @@
 `note` says why.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
+from pydantic import FiniteFloat, ValidationError
 
 from harness.api.errors import UserError
 from harness.api.json_text import parse_json
@@ -28,6 +31,7 @@ from harness.runtime.arguments import PredictArguments
 from harness.runtime.stages import AGAIN, read_begun, wrong_with
 from harness.scoring.score import score_table
 from harness.scoring.score_files import read_stats
+from harness.specs.model import Spec
 from harness.task_types.showing.answers import ShownAnswer, bare
 
 FILE = "predictions.jsonl"
@@ -39,7 +43,7 @@ CONFIDENT, LOWEST = "most confident first", "lowest score first"
 Which: TypeAlias = Literal["wrong", "right", "all"]
 
 
-class Choice(NamedTuple):
+class AnswerChoice(NamedTuple):
     """Which answers are wanted."""
 
     which: Which = "wrong"
@@ -95,7 +99,9 @@ class CellAnswers:
         return {**asdict(self), "key": dict(self.key._asdict())}
 
 
-def cell_answers(cell: CellRecord, *, task: RequestedTask, roots: Sequence[Path], rows: RowPlace, choice: Choice) -> CellAnswers:
+def cell_answers(
+    cell: CellRecord, *, task: RequestedTask, roots: Sequence[Path], rows: RowPlace, choice: AnswerChoice
+) -> CellAnswers:
     """The wanted answers of a finished cell; raises UserError where its predictions cannot be believed."""
     assert cell.folder is not None
     assert cell.predict is not None
@@ -105,7 +111,8 @@ def cell_answers(cell: CellRecord, *, task: RequestedTask, roots: Sequence[Path]
         raise UserError(reason, where=cell.predict, todo=AGAIN)
     begun = read_begun(folder)
     args = begun.args
-    assert isinstance(args, PredictArguments)
+    if not isinstance(args, PredictArguments):
+        raise UserError("not the folder of a prediction", where=str(folder), found=args.VERB, todo=AGAIN)
     lines = _lines(folder)
     judged = _judged(cell.folder, lines, task)
     chosen, order = _chosen(judged, choice)
@@ -116,19 +123,38 @@ def cell_answers(cell: CellRecord, *, task: RequestedTask, roots: Sequence[Path]
         num_wrong=sum(not one.is_right for one in judged),
         order=order,
         note=asked.why_not or asked.why_no_prompt,
-        entries=tuple(_entries(chosen, asked, args)),
+        entries=_fitting_entries(chosen, asked, folder),
     )
+
+
+class _Line(Spec):
+    """A line of predictions.jsonl."""
+
+    id: str
+    lang: str = ""
+    prediction: Any
+    gold: Any
+    num_truncated: int = 0
+    notes: tuple[str, ...] = ()
+    scores: tuple[FiniteFloat | None, ...] | None = None
+    answer: str | None = None
 
 
 def _lines(folder: Path) -> list[dict[str, Any]]:
     """The lines of predictions.jsonl; raises UserError for one that is no prediction."""
     found = []
     path = folder / FILE
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        line = parse_json(text, where=f"{path}:{number}")
-        if not isinstance(line, dict) or not {"id", "prediction", "gold"} <= line.keys():
-            raise UserError("not a prediction", where=f"{path}:{number}", found=text[:60], todo=AGAIN)
-        found.append(line)
+    try:
+        texts = path.read_bytes().decode("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError("cannot be read", where=str(path), found=str(error)[:120], todo=AGAIN) from error
+    for number, text in enumerate(texts, start=1):
+        try:
+            found.append(_Line.model_validate(parse_json(text, where=f"{path}:{number}")).model_dump())
+        except ValidationError as error:
+            told = error.errors()[0]
+            where = f"{path}:{number} {'.'.join(map(str, told['loc']))}"
+            raise UserError(f"not a prediction: {told['msg']}", where=where, todo=AGAIN) from error
     return found
 
 
@@ -164,22 +190,28 @@ def _judged(folder: Path, lines: Sequence[Mapping[str, Any]], task: RequestedTas
 
 def _confidence(line: Mapping[str, Any]) -> float | None:
     """The share of what was chosen: a softmax over what the labels or choices are worth."""
-    said = line.get("scores")
-    if said is None and isinstance(line["prediction"], dict):
-        said = line["prediction"].get("loglikelihoods")
-    values = [value for value in said or () if value is not None]
+    values = [value for value in _worth(line) if value is not None]
     if len(values) < 2:
         return None
     exponents = np.exp(np.array(values) - max(values))
     return float(exponents.max() / exponents.sum())
 
 
-def _chosen(judged: Sequence[_Judged], choice: Choice) -> tuple[list[_Judged], str]:
+def _worth(line: Mapping[str, Any]) -> Sequence[float | None]:
+    """What each label or choice was worth; empty where the line does not say."""
+    said = line["scores"]
+    if said is None and isinstance(line["prediction"], dict):  # of lm-eval's tasks
+        said = line["prediction"].get("loglikelihoods")
+    numbers = said if isinstance(said, list | tuple) else ()
+    return numbers if all(one is None or (isinstance(one, int | float) and math.isfinite(one)) for one in numbers) else ()
+
+
+def _chosen(judged: Sequence[_Judged], choice: AnswerChoice) -> tuple[list[_Judged], str]:
     """The wanted ones in their order, and that order in words."""
     wanted = [one for one in judged if choice.which == "all" or one.is_right == (choice.which == "right")]
     number = len(wanted) if choice.number is None else choice.number
     if choice.draw is not None:
-        places = sample_ids([str(one.line["id"]) for one in wanted], number, seed=choice.draw, key="answers")
+        places = sample_ids([one.line["id"] for one in wanted], number, seed=choice.draw, key="answers")
         return [wanted[place] for place in places], f"drawn by seed {choice.draw}"
     if any(one.confidence is not None for one in wanted):
         ordered = sorted(wanted, key=lambda one: (-(one.confidence or 0.0), one.place))
@@ -187,7 +219,16 @@ def _chosen(judged: Sequence[_Judged], choice: Choice) -> tuple[list[_Judged], s
     return sorted(wanted, key=lambda one: (one.score, one.place))[:number], LOWEST
 
 
-def _entries(chosen: Sequence[_Judged], asked: AskedRows, args: PredictArguments) -> list[AnswerEntry]:
+def _fitting_entries(chosen: Sequence[_Judged], asked: AskedRows, folder: Path) -> tuple[AnswerEntry, ...]:
+    """The entries; raises UserError where predictions are not of the shape that their task type gives them."""
+    try:
+        return tuple(_entries(chosen, asked))
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+        found = f"{type(error).__name__}: {error}"[:120]
+        raise UserError("predictions that do not fit their task", where=str(folder / FILE), found=found, todo=AGAIN) from error
+
+
+def _entries(chosen: Sequence[_Judged], asked: AskedRows) -> list[AnswerEntry]:
     """The chosen lines with their rows and prompts."""
     spec = asked.cell.spec
     lines = [one.line for one in chosen]
@@ -202,7 +243,7 @@ def _entries(chosen: Sequence[_Judged], asked: AskedRows, args: PredictArguments
         sent = asked.sent(by_id[line["id"]]) if prompted and line["id"] in by_id else []
         found.append(
             AnswerEntry(
-                id=str(line["id"]),
+                id=line["id"],
                 is_right=one.is_right,
                 score=one.score,
                 confidence=one.confidence,
@@ -211,11 +252,11 @@ def _entries(chosen: Sequence[_Judged], asked: AskedRows, args: PredictArguments
                 prediction=told.prediction,
                 differences=told.differences,
                 scores=_scores(line, spec.labels),
-                answer=line.get("answer"),
+                answer=line["answer"],
                 prompts=tuple(one.context for one in sent),
                 continuations=tuple(text for one in sent for text in one.continuations),
-                num_truncated=line.get("num_truncated", 0),
-                notes=tuple(line.get("notes", ())),
+                num_truncated=line["num_truncated"],
+                notes=line["notes"],
             )
         )
     return found
@@ -223,8 +264,6 @@ def _entries(chosen: Sequence[_Judged], asked: AskedRows, args: PredictArguments
 
 def _scores(line: Mapping[str, Any], labels: Sequence[str]) -> dict[str, float | None]:
     """What each label or choice was worth, by its name or number from 1."""
-    said = line.get("scores")
-    if said is None and isinstance(line["prediction"], dict):
-        said = line["prediction"].get("loglikelihoods")
-    names = labels or [str(number) for number in range(1, len(said or ()) + 1)]
-    return dict(zip(names, said or ()))
+    said = _worth(line)
+    names = labels or [str(number) for number in range(1, len(said) + 1)]
+    return dict(zip(names, said))
