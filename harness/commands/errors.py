@@ -24,7 +24,7 @@ from harness.commands._arguments import (
     say,
 )
 from harness.report.answers.answers import AnswerChoice, Which, cell_answers
-from harness.report.answers.asked_rows import RowPlace
+from harness.report.answers.asked_rows import RowPlace, model_files
 from harness.report.comparison.systems import Scope, cells_in_scope, chosen_cells
 from harness.report.record.gather import gather
 
@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
             where = "--setting" if field == "intermediate" else f"--{field}"
             cells = chosen_cells(cells, {field: tuple(comma_separated(text))}, where=where)
     catalog = catalog_of(args)
-    paths = {name: model.path for name, model in material.models.items() if model.path}
-    rows = RowPlace(place=place_of(args, runs=args.folders), task_folders=catalog.task_folders(), model_paths=paths)
+    place = place_of(args, runs=args.folders)
+    rows = RowPlace(place=place, task_folders=catalog.task_folders(), models=model_files(material))
     which: Which = "all" if args.all else "right" if args.right else "wrong"
     choice = AnswerChoice(which=which, number=args.n or None, draw=args.draw)
     columns = shutil.get_terminal_size((100, 50)).columns

@@ -2,16 +2,19 @@
 
 import json
 import math
+import shutil
 
 import pytest
 from small_lm_eval_tasks import write_folder
 from small_runs import Project
+from written_runs import seal_again
 
 import run_eval
+from harness.api.errors import UserError
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.report.answers.answers import CONFIDENT, LOWEST, AnswerChoice, cell_answers
-from harness.report.answers.asked_rows import CHANGED, RowPlace
+from harness.report.answers.asked_rows import CHANGED, RowPlace, model_files
 from harness.report.record.gather import gather
 from harness.task_types._label_scores import log_probabilities
 
@@ -24,7 +27,7 @@ def answers(root, *, folders=(), choice=ALL, trusted=False, **wanted):
     rows = RowPlace(
         place=DataPlace.resolve(None, trust_task_code=trusted, allowed=list(folders)),
         task_folders=Catalog(folders).task_folders(),
-        model_paths={name: model.path for name, model in material.models.items() if model.path},
+        models=model_files(material),
     )
     cells = [cell for cell in material.cells if all(getattr(cell.key, name) == value for name, value in wanted.items())]
     assert cells
@@ -209,3 +212,40 @@ def test_log_probabilities_add_up_and_say_nothing_of_what_is_no_number():
     assert sum(math.exp(value) for value in found) == pytest.approx(1, abs=1e-4)
     assert found[0] - found[1] == pytest.approx(2, abs=1e-4)
     assert log_probabilities([1.0, math.nan]) is None
+
+
+CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+
+
+def test_prompts_in_a_chat_template_are_shown_while_the_template_is_the_same(tmp_path):
+    project = Project.make(tmp_path / "project", tasks="pairs")
+    template = project.decoder / "chat_template.jinja"
+    template.write_text(CHAT)
+    asked = ["--model", str(project.decoder), "--tasks", "pairs", "--languages", "de", "--limit", "4", "--route", "prompt"]
+    words = ["--prompt_args", "chat_template=true", "--include_path", str(project.folder), "--device", "cpu", "--quiet"]
+    assert run_eval.main([*asked, *words, "--output_path", str(tmp_path / "runs")]) == 0
+    (found,) = answers(tmp_path / "runs", folders=[project.folder], task="pairs")
+    assert (len(found.entries), found.note) == (4, "")
+    for entry in found.entries:
+        assert entry.prompts == (f"<user>{entry.fields['text']}<assistant>",)
+    template.write_text(CHAT.replace("<{{", "[{{"))
+    (found,) = answers(tmp_path / "runs", folders=[project.folder], task="pairs")
+    assert "the chat template that the model was asked with is not here any more" in found.note
+    assert [(entry.prompts, "text" in entry.fields) for entry in found.entries] == [((), True)] * 4
+
+
+def test_predictions_that_do_not_fit_their_task_are_refused_in_words(trained, tmp_path):
+    project, folder = trained
+    root = tmp_path / "heads"
+    shutil.copytree(folder / "heads", root)
+    (predict,) = root.glob("predict/*-tags-de-*")
+    path = predict / "predictions.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({**line, "prediction": 5}) + "\n" for line in lines))
+    seal_again(predict)
+    with pytest.raises(UserError, match="predictions that do not fit their task"):
+        answers(root, folders=[project.folder], task="tags")
+    path.write_text("".join(json.dumps({**line, "notes": 5}) + "\n" for line in lines))
+    seal_again(predict)
+    with pytest.raises(UserError, match="not a prediction"):
+        answers(root, folders=[project.folder], task="tags")

@@ -8,7 +8,7 @@ asked.sent(example)                    # the prompts, where the model was asked 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
 from harness.api.protocols import SentPrompt
@@ -16,6 +16,7 @@ from harness.data.examples import data_fingerprint
 from harness.data.locations import DataPlace
 from harness.planning.backbone.file_identity import chat_fingerprint
 from harness.prediction.cell import Cell
+from harness.report.record.gather import Material
 from harness.runtime.arguments import PredictArguments, SplitRows, file_of
 from harness.runtime.machine import Machine
 from harness.runtime.stages import Stage
@@ -25,6 +26,24 @@ CHANGED = "the rows have changed since they were predicted"
 SHOTS_CHANGED = "the rows of the solved examples have changed since"
 
 
+class ModelFiles(NamedTuple):
+    """Where the tokenizer of a model lies."""
+
+    path: str
+    "Hub id or folder."
+    revision: str | None
+
+
+def model_files(material: Material) -> dict[str, ModelFiles]:
+    """Model -> its files: a hub id as the run wrote it down, or the folder that its command named, where that is still there."""
+    found = {name: ModelFiles(model.path, model.revision) for name, model in material.models.items() if model.path}
+    for request in material.requests:
+        folder = Path(str(request.get("model") or ""))
+        if folder.name in found and folder.is_dir():
+            found[folder.name] = ModelFiles(str(folder), None)
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class RowPlace:
     """Where rows, and the tokenizers of chat templates, are looked for."""
@@ -32,8 +51,8 @@ class RowPlace:
     place: DataPlace
     task_folders: Mapping[str, Path] = field(default_factory=dict)
     "Task -> folder of its YAML file, beside which local files are looked for."
-    model_paths: Mapping[str, str] = field(default_factory=dict)
-    "Model -> hub id or folder, as a run wrote it down."
+    models: Mapping[str, ModelFiles] = field(default_factory=dict)
+    "By name on the board: see `model_files`."
 
 
 @dataclass(kw_only=True)
@@ -93,7 +112,7 @@ def _prepare_prompts(cell: Cell, *, model: str, rows: RowPlace) -> str:
         if shots is not None and not _is_unchanged(shots, _split_of(shots), rows):
             return SHOTS_CHANGED
         if (cell.args.prompt or {}).get("chat_template"):
-            cell.tokenizer = _chat_tokenizer(cell.args, rows.model_paths.get(model))
+            cell.tokenizer = _chat_tokenizer(cell.args, rows.models.get(model))
         _ = cell.module
     except UserError as error:
         return _in_a_line(error)
@@ -106,16 +125,16 @@ def _split_of(shots: SplitRows) -> Split:
     return found
 
 
-def _chat_tokenizer(args: PredictArguments, path: str | None) -> Any:
+def _chat_tokenizer(args: PredictArguments, files: ModelFiles | None) -> Any:
     """The tokenizer whose chat template the model was asked with; raises UserError where it is not to be had."""
-    if path is None or chat_fingerprint(path) != args.chat_format:
-        raise UserError("the chat template that the model was asked with is not here any more", found=path or "no path")
+    if files is None or args.model.tokenizer is not None or chat_fingerprint(files.path) != args.chat_format:
+        raise UserError("the chat template that the model was asked with is not here any more")
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(path)
+        return AutoTokenizer.from_pretrained(files.path, revision=files.revision)
     except Exception as error:  # of whatever package reads the files
-        raise UserError("its tokenizer cannot be loaded", where=path, found=" ".join(str(error).split())[:120]) from error
+        raise UserError("its tokenizer cannot be loaded", where=files.path, found=" ".join(str(error).split())[:120]) from error
 
 
 def _in_a_line(error: UserError) -> str:
