@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 COLUMNS = 18
 "Columns (tasks of all panels) in one figure."
-ROW = 0.125
-"Inches of a language."
+ROW, BAR = 0.125, 0.07
+"Inches of a language, and of a bar of colours."
 _NARROW = 0.17  # inches of a column in which a number has no room
 SCORE_COLOURS, LIFT_COLOURS = "cividis", "PuOr"
 
@@ -61,15 +61,13 @@ def _languages(lines: Lines, arm: Mapping[str, Json], task: str) -> Mapping[str,
 def _draw(lines: Lines, arms: Sequence[Mapping[str, Json]], tasks: Sequence[str]) -> Figure:
     known = {lang for arm in arms for task in tasks for lang in _languages(lines, arm, task)}
     langs = sorted(known, key=lambda lang: (lang != "en", language(lang).family, lang))
-    columns = len(arms) * len(tasks)
-    width = ONE_COLUMN if columns <= 6 and len(arms) <= 2 else TWO_COLUMNS
+    width = ONE_COLUMN if len(arms) * len(tasks) <= 6 and len(arms) <= 2 else TWO_COLUMNS
     figure = new_figure(width, max(len(langs) * ROW, 0.6) + 1.25)
     panels = figure.subplots(1, len(arms), squeeze=False, sharey=True)[0]
-    roomy = (width - 1.3) / columns > _NARROW
     maps = [_map(lines, arm, tasks, langs) for arm in arms]
     most = max([1.0, *(float(np.nanmax(np.abs(one.values))) for one in maps if one.is_lift)])
     for place, (axes, one) in enumerate(zip(panels, maps)):
-        _panel(axes, one, tasks, langs, most=most, roomy=roomy)
+        _panel(axes, one, tasks, langs, most=most, inches=(width - 1.6) / len(arms))
         if place == 0:
             axes.set_yticks(range(len(langs)), [drawable(f"{language(lang).name} {lang}") for lang in langs])
         axes.tick_params(axis="y", length=0)
@@ -99,12 +97,12 @@ def _map(lines: Lines, arm: Mapping[str, Json], tasks: Sequence[str], langs: Seq
     return _Map(lines.label(arm), values, is_lift)
 
 
-def _panel(axes: Axes, one: _Map, tasks: Sequence[str], langs: Sequence[str], *, most: float, roomy: bool) -> None:
-    """One setting; all lifts of a figure have the same colours, up to `most`."""
+def _panel(axes: Axes, one: _Map, tasks: Sequence[str], langs: Sequence[str], *, most: float, inches: float) -> None:
+    """One setting, in a panel so wide; all lifts of a figure have the same colours, up to `most`."""
     axes.set_facecolor(LIGHT)
     low, high, colours = (-most, most, LIFT_COLOURS) if one.is_lift else (0.0, 100.0, SCORE_COLOURS)
     shown = axes.imshow(one.values, aspect="auto", cmap=colours, vmin=low, vmax=high, interpolation="nearest")
-    if roomy:
+    if inches / len(tasks) > _NARROW:
         _numbers(axes, one.values, shown, sign="+" if one.is_lift else "")
     titles = [drawable(task, most=22) for task in tasks]
     axes.set_xticks(range(len(tasks)), titles, rotation=60, ha="right", rotation_mode="anchor")
@@ -113,7 +111,8 @@ def _panel(axes: Axes, one: _Map, tasks: Sequence[str], langs: Sequence[str], *,
     axes.spines[:].set_visible(False)
     for border in _borders(langs):
         axes.axhline(border, color="white", linewidth=1.2)
-    bar = axes.figure.colorbar(shown, ax=axes, location="bottom", fraction=0.03, pad=0.01, aspect=18)
+    height = max(len(langs) * ROW, 0.6)
+    bar = axes.figure.colorbar(shown, ax=axes, location="bottom", fraction=BAR / height, pad=0.01, aspect=inches / BAR)
     bar.set_label("lift in points" if one.is_lift else "score")
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2)

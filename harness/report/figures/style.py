@@ -33,6 +33,8 @@ DOTS = 300
 GREY, LIGHT, DARK = "#6e6e6e", "#d9d9d9", "#222222"
 _RC: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],  # it comes with matplotlib: no other machine draws other letters
+    "figure.dpi": DOTS,  # what is laid out has the widths of what is written
+    "text.hinting": "none",
     "font.size": 7,
     "axes.titlesize": 7.5,
     "axes.labelsize": 7,
@@ -113,9 +115,10 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     paths = [folder / f"{name}.svg", folder / f"{name}.png"]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        figure.draw_without_rendering()
+        for _ in range(2):  # the first round does not know yet how wide the labels of the second are
+            figure.draw_without_rendering()
         figure.set_layout_engine("none")  # what is laid out stays so for both files
-        figure.savefig(paths[0], metadata={"Date": None, "Creator": None})
+        figure.savefig(paths[0], dpi=72, metadata={"Date": None, "Creator": None})
         figure.savefig(paths[1], dpi=DOTS, metadata={"Software": None})
     except OSError as error:
         raise failed_output(error, folder) from error

@@ -66,7 +66,7 @@ def answer_texts(value: Any) -> tuple[str, ...]:
     if isinstance(value, Mapping) and set(value) == {"lang", "texts"}:  # references in another language
         return tuple(value["texts"])
     if isinstance(value, list | tuple):
-        return tuple(text_of(item) or NO_ANSWER for item in value) or (NOTHING,)
+        return tuple(dict.fromkeys(text_of(item) or NO_ANSWER for item in value)) or (NOTHING,)
     return (text_of(value) or NO_ANSWER,)
 
 
