@@ -33,7 +33,19 @@ LOADS_MODELS = (
     "harness.executors",
     "harness.runtime.loading",
 )
-HEAVY = {"torch", "transformers", "datasets", "accelerate", "safetensors", "tokenizers", "peft", "vllm", "scipy"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "datasets",
+    "accelerate",
+    "safetensors",
+    "tokenizers",
+    "peft",
+    "vllm",
+    "scipy",
+    "matplotlib",
+    "pandas",
+}
 FILES = sorted([*(ROOT / "harness").rglob("*.py"), *(ROOT / "models").rglob("*.py"), ROOT / "run_eval.py"])
 
 

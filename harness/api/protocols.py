@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -103,10 +103,18 @@ class Prediction:
     notes: tuple[str, ...] = ()
     "Machine-readable remarks that the board counts, e.g. 'unparsed', 'answer_longer_than_limit'."
     scores: tuple[float | None, ...] | None = None
-    """Prompt route, where one of several continuations is chosen: the normalised log-likelihood of each (None without tokens).
-    Left out of the line where there are none."""
+    """Where one of several labels is chosen: the log-probability of each by a head; on the prompt route the normalised
+    log-likelihood of each continuation (None without tokens).  Left out of the line where there are none."""
     answer: str | None = None
     "Prompt route, where the answer is read out of what the model wrote: that text.  Left out of the line where there is none."
+
+
+class SentPrompt(NamedTuple):
+    """A request in words as a model got it, before anything was cut."""
+
+    context: str
+    continuations: tuple[str, ...]
+    "What was scored behind it; empty where the model wrote what follows."
 
 
 @dataclass(frozen=True, kw_only=True)

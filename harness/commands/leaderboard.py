@@ -3,18 +3,27 @@
 python run_eval.py leaderboard runs/x runs/y --output leaderboard.json
 python run_eval.py leaderboard runs/x --by family,covered --references xlmr_large_xtreme,mt5_base
 python run_eval.py leaderboard runs/x --older show        # with the scores of older requests that newer ones took the place of
+python run_eval.py leaderboard runs/x --csv tables/ --latex tables/ --figures figures/       # for papers: see docs/papers.md
 """
 
 import argparse
+from collections.abc import Mapping, Sequence
 
 from harness.api.errors import UserError, did_you_mean, raise_all
+from harness.api.protocols import Json
 from harness.commands._arguments import comma_separated, input_path, out, say
 from harness.data.languages import GROUPINGS
 from harness.report.board.board import build_board, write_board
 from harness.report.board.markdown import markdown
 from harness.report.board.references import named_references, unused_references
-from harness.runtime.outputs import check_output_file, output_path
+from harness.report.figures.figure_files import studies_of, write_figures
+from harness.report.figures.study_numbers import StudyNumbers
+from harness.report.papers.latex_tables import write_latex
+from harness.report.papers.table_files import write_tables
+from harness.runtime.outputs import check_output_file, check_output_folder, output_path
 
+FOLDERS = ("csv", "latex", "figures")
+"Flags that name a folder to write to."
 HELP = "merge run folders into one leaderboard.json and print it"
 
 
@@ -32,6 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--references", default="", metavar="NAME,...", help="published numbers to show beside the scores (see `ls references`)"
     )
     parser.add_argument(
+        "--csv", type=output_path, metavar="DIR", help="write the long table there, one row a cell: cells.csv and cells.parquet"
+    )
+    parser.add_argument("--latex", type=output_path, metavar="DIR", help="write LaTeX tables there (booktabs)")
+    parser.add_argument(
+        "--figures",
+        type=output_path,
+        metavar="DIR",
+        help="draw figures there, as SVG and PNG: scores, lifts, languages; of a folder with study.json also curves by size",
+    )
+    parser.add_argument(
         "--older",
         choices=("list", "show", "drop"),
         default="list",
@@ -42,6 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build, write and print the board."""
     check_output_file(args.output, where="--output")
+    for name in FOLDERS:
+        check_output_folder(getattr(args, name), where=f"--{name}")
     by = comma_separated(args.by)
     raise_all(
         [
@@ -54,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
         if not (folder / "requests").is_dir():
             raise UserError(f"{folder} is no run folder", expected="the --output_path of a run, which has a folder `requests`")
     references = named_references(args.references)
+    studies = studies_of(args.folders) if args.figures else []
     board = build_board(args.folders, references=references)
     if args.older == "drop":
         board["older"] = []
@@ -62,5 +84,18 @@ def run(args: argparse.Namespace) -> int:
     if args.output:
         write_board(board, args.output)
         say(f"board: {args.output}")
+    _write_for_papers(args, board, studies)
     out(markdown(board, by=by, older=args.older == "show"))
     return 0
+
+
+def _write_for_papers(args: argparse.Namespace, board: Mapping[str, Json], studies: Sequence[StudyNumbers]) -> None:
+    """Write the tables and figures that were asked for, and say where they are."""
+    written = {
+        "table": write_tables(board, args.csv) if args.csv else [],
+        "LaTeX": write_latex(board, args.latex) if args.latex else [],
+        "figures": write_figures(board, args.figures, studies=studies) if args.figures else [],
+    }
+    for what, paths in written.items():
+        if paths:
+            say(f"{what}: {', '.join(path.name for path in paths[:6])}{', ...' if len(paths) > 6 else ''} in {paths[0].parent}")

@@ -84,6 +84,16 @@ def check_output_file(path: Path | None, *, where: str) -> None:
     _check_writable(path, where=where)
 
 
+def check_output_folder(path: Path | None, *, where: str) -> None:
+    """Raise UserError where files cannot be written into a folder, there or not; None is a flag that was not given."""
+    if path is None:
+        return
+    path_named(str(path), where=where, below=BELOW)
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise UserError("this is a file", where=where, expected="a folder to write to", found=str(path))
+    _check_writable(path, where=where)
+
+
 def reason(error: OSError) -> str:
     """Why the system does not write, in words."""
     return DISK.get(error.errno or 0, error.strerror or str(error))

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.api.protocols import Example, RouteDefaults
+from harness.task_types.showing.answers import ShownAnswer, shown_by_id
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -76,6 +77,11 @@ class TypeDefaults(RouteDefaults):
         None where all are in the language of the example.
         """
         return None
+
+    @staticmethod
+    def shown(lines: Sequence[Mapping[str, Any]], examples: Sequence[Any], *, task: TaskSpec) -> list[ShownAnswer | None]:
+        """Lines of predictions.jsonl as a reader sees them, each with its row among the examples of the cell."""
+        return shown_by_id(lines, examples)
 
     @staticmethod
     def sample_key(task: TaskSpec) -> str:

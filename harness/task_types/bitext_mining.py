@@ -26,6 +26,7 @@ from harness.api.protocols import Feature, Output, Prediction
 from harness.api.randomness import generator
 from harness.specs.task import TaskSpec
 from harness.task_types._row_fields import example_id
+from harness.task_types.showing.answers import NOTHING, ShownAnswer
 from harness.task_types.tokens.sequences import fit_pairs
 from harness.task_types.vectors.corpora import Example as Example
 from harness.task_types.vectors.corpora import distinct, gold_numbers, gold_pairs, same_corpus, sentences
@@ -219,3 +220,23 @@ def english_from(example: Example) -> int:
 def texts(example: Example) -> tuple[str, ...]:
     """All sentences of both sides."""
     return ("\n".join(example.sources), "\n".join(example.targets))
+
+
+def shown(lines: Sequence[Mapping[str, Any]], examples: Sequence[Example], *, task: TaskSpec) -> list[ShownAnswer | None]:
+    """The pairs of sentences that are gold and those that were believed, of the run of foreign sentences that a line is."""
+    asked = [example for example in examples if not example.calibrates]
+    texts_of = {id_: text for one in asked for id_, text in zip((*one.source_ids, *one.target_ids), (*one.sources, *one.targets))}
+
+    def pairs(found: Sequence[str] | None) -> tuple[str, ...]:
+        ends = [line.split("\t") for line in found or ()]
+        return tuple(" = ".join(f"{id_}: {texts_of.get(id_, NOTHING)}" for id_ in both) for both in ends) or (NOTHING,)
+
+    def one(line: Mapping[str, Any]) -> ShownAnswer | None:
+        source = texts_of.get(str(line["id"]).rpartition(":")[2])
+        gold, said = frozenset(line["gold"]), frozenset(line["prediction"] or ())
+        parted = [("missed", gold - said), ("wrong", said - gold)]
+        differences = tuple(f"{what}: {pair}" for what, some in parted for pair in pairs(sorted(some)) if some)
+        fields = {} if source is None else {"last sentence": source}
+        return ShownAnswer(fields, pairs(line["gold"]), pairs(line["prediction"]), differences)
+
+    return [one(line) for line in lines]

@@ -20,6 +20,7 @@ from harness.api.protocols import Batch, Feature, HeadSpec, Output, Prediction
 from harness.data.label_names import label_name
 from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
+from harness.task_types._label_scores import log_probabilities
 from harness.task_types._row_fields import by_example, example_id, num_truncated, optional_text, text_field
 from harness.task_types.tokens.sequences import fit_pairs
 
@@ -118,20 +119,32 @@ def num_targets(features: Sequence[Feature]) -> int:
     return sum(feature.labels is not None for feature in features)
 
 
-def reduce(feature: Feature, output: Output, *, task: TaskSpec, options: Options) -> int:
-    """The class of the largest logit, the lowest index among equals."""
-    return int(np.argmax(output))
+def reduce(feature: Feature, output: Output, *, task: TaskSpec, options: Options) -> list[Any]:
+    """The class of the largest logit, the lowest index among equals, and the log-probability of each class."""
+    return [int(np.argmax(output)), log_probabilities(output)]
 
 
 def decode(
-    examples: Sequence[Example], features: Sequence[Feature], partials: Sequence[int], *, task: TaskSpec, options: Options
+    examples: Sequence[Example],
+    features: Sequence[Feature],
+    partials: Sequence[Sequence[Any]],
+    *,
+    task: TaskSpec,
+    options: Options,
 ) -> list[Prediction]:
     """A label name per example."""
     predictions = []
     for example, parts in zip(examples, by_example(features, partials, len(examples))):
-        label = task.labels[parts[0].partial]
+        number, scores = parts[0].partial
         predictions.append(
-            Prediction(id=example.id, lang=example.lang, prediction=label, gold=example.gold, num_truncated=num_truncated(parts))
+            Prediction(
+                id=example.id,
+                lang=example.lang,
+                prediction=task.labels[number],
+                gold=example.gold,
+                num_truncated=num_truncated(parts),
+                scores=None if scores is None else tuple(scores),
+            )
         )
     return predictions
 

@@ -25,6 +25,7 @@ from harness.task_types.lm_eval_harness.process_results import plain
 from harness.task_types.lm_eval_harness.route import LmEvalRoute
 from harness.task_types.lm_eval_harness.task_code import TaskCode
 from harness.task_types.lm_eval_harness.templates import RowRenderer
+from harness.task_types.showing.answers import NOTHING, ShownAnswer, answer_texts, text_of
 
 if TYPE_CHECKING:
     from harness.data.locations import DataPlace
@@ -132,3 +133,17 @@ def prompt_route(
 def texts(example: Example) -> tuple[str, ...]:
     """The row as it is."""
     return (json.dumps(example.row, ensure_ascii=False, sort_keys=True, default=str),)
+
+
+def shown(lines: Sequence[Mapping[str, Any]], examples: Sequence[Example], *, task: TaskSpec) -> list[ShownAnswer | None]:
+    """The columns of the row; what the model said, and what the task makes of it."""
+    by_id = {example.id: example for example in examples}
+    found = []
+    for line in lines:
+        said = line["prediction"] or {}
+        parts = [text_of(said["text"])] if "text" in said else []
+        parts += [f"{name} {text_of(value)}" for name, value in sorted(said.get("values", {}).items())]
+        row = by_id[line["id"]].row if line["id"] in by_id else None
+        fields = {} if row is None else {str(name): text_of(value) for name, value in row.items()}
+        found.append(None if row is None else ShownAnswer(fields, answer_texts(line["gold"]), tuple(parts) or (NOTHING,)))
+    return found

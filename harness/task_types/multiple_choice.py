@@ -23,7 +23,9 @@ from harness.api.protocols import Batch, Feature, HeadSpec, Output, Prediction
 from harness.data.label_names import label_name
 from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
+from harness.task_types._label_scores import log_probabilities
 from harness.task_types._row_fields import by_example, example_id, list_field, num_truncated, text_field
+from harness.task_types.showing.answers import NOTHING, ShownAnswer
 from harness.task_types.tokens.sequences import fit_pairs
 
 if TYPE_CHECKING:
@@ -152,9 +154,16 @@ def decode(
     """The label of the option with the largest logit, the first among equals."""
     predictions = []
     for example, parts in zip(examples, by_example(features, partials, len(examples))):
-        label = task.labels[int(np.argmax([part.partial for part in parts]))]
+        logits = [part.partial for part in parts]
         predictions.append(
-            Prediction(id=example.id, lang=example.lang, prediction=label, gold=example.gold, num_truncated=num_truncated(parts))
+            Prediction(
+                id=example.id,
+                lang=example.lang,
+                prediction=task.labels[int(np.argmax(logits))],
+                gold=example.gold,
+                num_truncated=num_truncated(parts),
+                scores=log_probabilities(logits),
+            )
         )
     return predictions
 
@@ -167,3 +176,18 @@ def oracle(feature: Feature, example: Example, *, task: TaskSpec, options: Optio
 def texts(example: Example) -> tuple[str, ...]:
     """The prompt and the options, sorted: in another order they are the same item."""
     return (example.prompt, *sorted(example.options))
+
+
+def shown(lines: Sequence[Mapping[str, Any]], examples: Sequence[Example], *, task: TaskSpec) -> list[ShownAnswer | None]:
+    """The prompt and each option with its label; gold and prediction with the text of their option."""
+    by_id = {example.id: example for example in examples}
+
+    def one(line: Mapping[str, Any]) -> ShownAnswer | None:
+        example = by_id.get(line["id"])
+        if example is None:
+            return None
+        options = {label: f"{label}. {text}" for label, text in zip(task.labels, example.options)}
+        gold, said = ((options.get(label, NOTHING),) for label in (line["gold"], line["prediction"]))
+        return ShownAnswer({"prompt": example.prompt, "options": "\n".join(options.values())}, gold, said)
+
+    return [one(line) for line in lines]

@@ -20,6 +20,7 @@ from harness.api.protocols import Batch, Feature, Output, Prediction
 from harness.api.randomness import generator
 from harness.specs.task import TaskSpec
 from harness.task_types._row_fields import by_example, example_id, num_truncated, text_field
+from harness.task_types.showing.answers import NOTHING, ShownAnswer
 from harness.task_types.tokens.sequences import fit_pairs
 from harness.task_types.vectors.nearest_neighbours import top_k
 from harness.task_types.vectors.pooling import VectorOptions
@@ -170,3 +171,18 @@ def english_from(example: Example) -> int:
 def texts(example: Example) -> tuple[str, ...]:
     """Both sentences."""
     return (example.source, example.target)
+
+
+def shown(lines: Sequence[Mapping[str, Any]], examples: Sequence[Example], *, task: TaskSpec) -> list[ShownAnswer | None]:
+    """The English sentence that asks, its translation, and the sentence that was found in its place."""
+    by_id = {example.id: example for example in examples}
+
+    def found(id_: str | None) -> tuple[str]:
+        return (f"{id_}: {by_id[id_].source}" if id_ in by_id else NOTHING,)
+
+    return [
+        ShownAnswer({"target": by_id[line["id"]].target}, found(line["gold"]), found(line["prediction"]))
+        if line["id"] in by_id
+        else None
+        for line in lines
+    ]

@@ -22,6 +22,7 @@ from harness.data.label_names import label_name
 from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
 from harness.task_types._row_fields import by_example, example_id, list_field, num_truncated
+from harness.task_types.showing.answers import NOTHING, ShownAnswer, numbered_differences
 from harness.task_types.tokens.sequences import Frame, room, special_frame, stand_in, token_ids
 
 if TYPE_CHECKING:
@@ -235,3 +236,18 @@ def oracle(feature: Feature, example: Example, *, task: TaskSpec, options: Optio
 def texts(example: Example) -> tuple[str, ...]:
     """The words, joined by spaces."""
     return (" ".join(example.tokens),)
+
+
+def shown(lines: Sequence[Mapping[str, Any]], examples: Sequence[Example], *, task: TaskSpec) -> list[ShownAnswer | None]:
+    """The sentence, and the words whose tags differ."""
+    by_id = {example.id: example for example in examples}
+
+    def one(line: Mapping[str, Any]) -> ShownAnswer | None:
+        example = by_id.get(line["id"])
+        if example is None:
+            return None
+        found = numbered_differences(example.tokens, line["gold"], line["prediction"])
+        gold, said = ((" ".join(tags or [NOTHING]),) for tags in (line["gold"], line["prediction"]))
+        return ShownAnswer({"tokens": " ".join(example.tokens)}, gold, said, found)
+
+    return [one(line) for line in lines]

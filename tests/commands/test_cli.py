@@ -29,9 +29,10 @@ FLAGS = {
     "show": TRUST | CATALOG | {"--model", "--model_args", "--recipe", "--prompt_args", "--languages"},
     "validate": TRUST | CATALOG | {"--specs_only", "--languages", "--model", "--model_args"},
     "fetch": CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--languages"},
-    "leaderboard": {"--output", "--by", "--references", "--older"},
+    "leaderboard": {"--output", "--by", "--references", "--older", "--csv", "--latex", "--figures"},
     "clean": {"--tasks", "--languages", "--older", "--yes"},
     "compare": {"--a", "--b", "--by", "--tasks", "--languages", "--samples", "--seed", "--output"},
+    "errors": TRUST | CATALOG | {"--task", "--languages", "--setting", "--model", "--seed", "-n", "--all", "--right", "--draw"},
     "submission": CATALOG | {"--output", "--gold", "--model", "--intermediate", "--recipe", "--seed", "--partial"},
 }
 

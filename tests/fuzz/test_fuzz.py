@@ -24,5 +24,5 @@ def test_what_once_ended_in_a_traceback_is_said_in_words(fuzzer, number):
 
 
 def test_the_same_number_is_the_same_case_everywhere():
-    first, again = (run_case(import_module("spec_files").make, seed=1, number=13) for _ in range(2))
-    assert first[0] == again[0] == "models/presets/mmbert-small.yaml: value of 'layers'; value of 0"
+    first, again, other = (run_case(import_module("spec_files").make, seed=1, number=number) for number in (13, 13, 14))
+    assert first[0] == again[0] != other[0]  # which one it is depends on the files that are shipped

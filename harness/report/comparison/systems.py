@@ -96,22 +96,22 @@ def find_systems(words: Sequence[str], *, a: str = "", b: str = "", scope: Scope
         chosen_a, chosen_b = _merged(runs[0][1], chosen_a), _merged(runs[1][1], chosen_b)
         same = runs[0][0].resolve() == runs[1][0].resolve()
         materials = [gather([runs[0][0]])] * 2 if same else [gather([run]) for run, _ in runs]
-        cells = [_in_scope(material, scope) for material in materials]
+        cells = [cells_in_scope(material, scope) for material in materials]
     else:
         materials = [gather([runs[0][0]])] * 2
-        common = _chosen(_in_scope(materials[0], scope), runs[0][1], where=words[0])
+        common = chosen_cells(cells_in_scope(materials[0], scope), runs[0][1], where=words[0])
         cells = [common, common]
         if not chosen_a and set(chosen_b) - {"intermediate"}:
             raise UserError("what is B set against?", where="--b", found=b, todo="say it with --a, e.g. --a model=...")
         chosen_a = chosen_a or {"intermediate": (NONE,)}
-    side_a = _chosen(cells[0], chosen_a, where=f"A, {words[0]}")
+    side_a = chosen_cells(cells[0], chosen_a, where=f"A, {words[0]}")
     if len(runs) == 1 and set(chosen_a) - set(chosen_b):
         # What A names and B leaves open is everything else of the run.
         taken = {cell.key for cell in side_a}
         cells[1] = [cell for cell in cells[1] if cell.key not in taken]
         if not cells[1]:
             raise UserError("there is nothing but A in this run", where=words[0], todo=_other_sides(common))
-    side_b = _chosen(cells[1], chosen_b, where=f"B, {words[-1]}")
+    side_b = chosen_cells(cells[1], chosen_b, where=f"B, {words[-1]}")
     narrowed = bool(scope and scope.languages)
     return (
         System(name="A", run=runs[0][0], material=materials[0], cells=side_a, selectors=chosen_a, narrowed=narrowed),
@@ -133,7 +133,7 @@ def _merged(first: Selectors, second: Selectors) -> Selectors:
     return {field: (*first.get(field, ()), *second.get(field, ())) for field in {**first, **second}}
 
 
-def _in_scope(material: Material, scope: Scope | None) -> Sequence[CellRecord]:
+def cells_in_scope(material: Material, scope: Scope | None) -> Sequence[CellRecord]:
     """The cells of the tasks (names, globs, groups of the run) and languages asked for; each name must fit something."""
     cells: Sequence[CellRecord] = material.cells
     for field, patterns in (("task", scope.tasks if scope else ()), ("lang", scope.languages if scope else ())):
@@ -151,7 +151,7 @@ def _in_scope(material: Material, scope: Scope | None) -> Sequence[CellRecord]:
     return cells
 
 
-def _chosen(cells: Sequence[CellRecord], selectors: Selectors, *, where: str) -> Sequence[CellRecord]:
+def chosen_cells(cells: Sequence[CellRecord], selectors: Selectors, *, where: str) -> Sequence[CellRecord]:
     """The cells that fit every selector; each must fit some cell."""
     for field, patterns in selectors.items():
         known = {_text(getattr(cell.key, field)) for cell in cells}

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.api.errors import UserError
-from harness.api.protocols import Feature, Output, Partial, Prediction, RouteDefaults
+from harness.api.protocols import Feature, Output, Partial, Prediction, RouteDefaults, SentPrompt
 from harness.specs.lm_eval import Function, LmEvalTask
 from harness.specs.model import Spec
 from harness.specs.prompt import USUAL_LENGTH, PromptArgs
@@ -96,6 +96,14 @@ class LmEvalRoute(RouteDefaults):
             )
         except UserError as error:
             raise error.at(error.where or f"task '{task}', row {int(example.id) + 1}") from error
+
+    def sent(self, example: Any, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast | None) -> list[SentPrompt]:
+        """The contexts of an example, each with what was scored behind it; a chat template needs the tokenizer."""
+        asked = self.requests(example, task=task.task, tokenizer=tokenizer)
+        return [
+            SentPrompt(context, tuple(one.continuation for one in own if one.continuation is not None))
+            for context, own in groupby(asked, key=lambda one: one.context)
+        ]
 
     def _shots(self, example: Any, task: str) -> Sequence[Mapping[str, Any]]:
         """The solved examples of a question."""

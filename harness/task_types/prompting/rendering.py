@@ -53,7 +53,12 @@ class RenderedPrompt(NamedTuple):
 
 
 def render_prompt(
-    question: Turn, shots: Sequence[Turn], *, prompt_args: PromptArgs, shot_delimiter: str, tokenizer: PreTrainedTokenizerFast
+    question: Turn,
+    shots: Sequence[Turn],
+    *,
+    prompt_args: PromptArgs,
+    shot_delimiter: str,
+    tokenizer: PreTrainedTokenizerFast | None,
 ) -> RenderedPrompt:
     """Put a question behind its solved examples; raises UserError where the tokenizer has no fitting chat template."""
     if not prompt_args.chat_template:
@@ -66,6 +71,7 @@ def render_prompt(
         turns.append({"role": "user", "content": shot_delimiter.join([*opening, turn.context])})
         turns.append({"role": "assistant", "content": turn.answer})
     turns.pop()
+    assert tokenizer is not None, "a chat template is the tokenizer's"
     return RenderedPrompt(render_chat(tokenizer, turns, answer=True), "", special=False, turns=tuple(turns))
 
 

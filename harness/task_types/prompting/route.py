@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from harness.api.errors import UserError
-from harness.api.protocols import Batch, Feature, HeadSpec, Output, Partial, Prediction, RouteDefaults
+from harness.api.protocols import Batch, Feature, HeadSpec, Output, Partial, Prediction, RouteDefaults, SentPrompt
 from harness.specs.prompt import USUAL_LENGTH, Generate, PromptArgs
 from harness.specs.task import TaskSpec
 from harness.task_types.prompting.answer_parsing import choose, read_answer
@@ -231,7 +231,9 @@ class PromptRoute(RouteDefaults):
         langs = dict.fromkeys(example.lang for example in examples)
         return {lang: wording_of(task, prompt_args=self.prompt_args, lang=lang) for lang in langs}
 
-    def rendered(self, example: Any, wording: Wording, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast) -> RenderedPrompt:
+    def rendered(
+        self, example: Any, wording: Wording, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast | None
+    ) -> RenderedPrompt:
         """The prompt of an example; its solved examples are worded as the question is, whatever their language."""
         if self.prompt_args.num_fewshot and not self.pool:
             raise UserError(
@@ -247,6 +249,12 @@ class PromptRoute(RouteDefaults):
             shot_delimiter=wording.shot_delimiter,
             tokenizer=tokenizer,
         )
+
+    def sent(self, example: Any, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast | None) -> list[SentPrompt]:
+        """The prompt of an example; the tokenizer is needed for a chat template only."""
+        wording = wording_of(task, prompt_args=self.prompt_args, lang=example.lang)
+        prompt = self.rendered(example, wording, task=task, tokenizer=tokenizer)
+        return [SentPrompt(prompt.text, tuple(prompt.delimiter + text for text in wording.continuations(example)))]
 
     def _turn(self, example: Any, wording: Wording, *, answered: bool) -> Turn:
         parts = wording.parts(example)

@@ -1,0 +1,1 @@
+"""Rows and answers as texts for a reader, whatever their type."""
