@@ -132,6 +132,18 @@ def test_points_have_intervals_where_there_are_some_and_lines_go_through_what_th
     assert list(line.get_ydata()) == pytest.approx([2.07058, 0.92082], abs=1e-4)
 
 
+def test_the_axis_of_scores_ends_where_scores_end_and_that_of_lifts_does_not():
+    made = study()
+    made["scores"][0]["means"]["all"] = number(60, 300.0)
+    for one in made["lifts"]:
+        for scale in (scale for scale in one["scales"].values() if scale):
+            scale["backbones"][0]["lift"] = number(1, 300.0)
+    with drawing():
+        scores, lifts = study_figures(StudyNumbers.model_validate(made), prefix="s")
+    assert scores.figure.axes[0].get_ylim() == (-2.0, 102.0)
+    assert lifts.figure.axes[0].get_ylim()[1] > 200
+
+
 def test_families_have_figures_of_their_own():
     several = study()
     for entry in several["backbones"]:

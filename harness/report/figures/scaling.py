@@ -54,6 +54,9 @@ LIFTS = (
     "margin."
 )
 
+BESIDE = 2.0
+"Points that the axis of scores has beyond 0 and 100, so that a mark there is whole."
+
 
 def study_figures(study: StudyNumbers, *, prefix: str) -> Iterator[Drawn]:
     """Score curves and lifts by size, of each family; of many targets several of each."""
@@ -165,6 +168,9 @@ def _scores(ladder: _Ladder, targets: Sequence[str]) -> tuple[Figure, str]:
         axes.set_title(drawable(target, most=32))
     sizes = [one.size for one in published if one.size is not None]
     _finish(figure, panels, ladder, label="score", settings=study.settings, also=sizes)
+    for axes in panels:  # an interval of two seeds may reach far beyond what a score can be
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -BESIDE), min(high, 100 + BESIDE))
     if notes:
         figure.supxlabel("\n".join(notes), x=0.01, ha="left", fontsize=5.8, color=DARK)
     return figure, (" Published: " + "; ".join(notes) + ".") if notes else ""
