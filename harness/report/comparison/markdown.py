@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from harness.api.escaping import markdown_texts
 from harness.api.protocols import Json
-from harness.report.board.markdown import SYNTHETIC
+from harness.data.languages import in_order
+from harness.report.board.legend import SYNTHETIC
 from harness.report.board.number_format import INCOMPLETE, NOTHING, PARTIAL, SAME, STAND_IN, bracketed, signed
+from harness.report.board.prose import wrapped
 from harness.report.board.tables import Column, in_blocks
 from harness.report.comparison.rows import LANGUAGE, TASK
 from harness.report.comparison.significance import EXACT_ITEMS
@@ -20,7 +22,7 @@ _FIELDS = ("model", "intermediate", "recipe", "limit", "route")
 
 
 def markdown(document: Mapping[str, Json]) -> str:
-    """The whole page; lines fit 160 columns."""
+    """The whole page; lines fit 100 columns."""
     document = markdown_texts(document)
     parts = ["# Comparison"]
     if document["synthetic"]:
@@ -34,7 +36,7 @@ def markdown(document: Mapping[str, Json]) -> str:
     parts += ["## How to read this", "\n".join(f"- {text}" for text in _legend(document, len(tables)))]
     if document["unpaired"]:
         parts += ["## Not compared", "\n".join(f"- {text}" for text in _unpaired(document))]
-    return "\n\n".join(parts) + "\n"
+    return wrapped("\n\n".join(parts) + "\n")
 
 
 def _system(system: Mapping[str, Json]) -> str:
@@ -68,12 +70,12 @@ def _table(rows: Sequence[Mapping[str, Json]], document: Mapping[str, Json]) -> 
         Column("n", [f"{row['num_examples']:,}" for row in rows]),
         Column("A", [signed(row["score_a"], "") for row in rows]),
         Column("B", [signed(row["score_b"], "") for row in rows]),
-        Column("B − A", [bracketed(row["difference"]) for row in rows]),
+        Column("B − A", [bracketed(row["difference"], sign="+") for row in rows]),
         Column("gain", [_percent(row["gain"]) for row in rows]),
         Column("p", [_p(row["randomisation"]["p"]) for row in rows]),
-        Column("Holm", [_p(row["randomisation"]["p_adjusted"]) for row in rows]),
+        Column("Holm", [_p(row["randomisation"]["p_adjusted"]) for row in rows], joined=True),
         Column("p boot", [_p(row["bootstrap"]["p"]) for row in rows]),
-        Column("Holm", [_p(row["bootstrap"]["p_adjusted"]) for row in rows]),
+        Column("Holm", [_p(row["bootstrap"]["p_adjusted"]) for row in rows], joined=True),
         Column("differ", ["yes" if row["significant"] else NOTHING for row in rows]),
     ]
     return in_blocks(keys, columns)
@@ -156,8 +158,8 @@ def _legend(document: Mapping[str, Json], num_tables: int) -> list[str]:
 
 def _lacking(missing: Mapping[str, Sequence[str]]) -> str:
     if len(missing) == 1:
-        return _listed(next(iter(missing.values())))
-    return "; ".join(f"{_listed(langs)} of {task}" for task, langs in missing.items())
+        return _listed(in_order(next(iter(missing.values()))))
+    return "; ".join(f"{_listed(in_order(langs))} of {task}" for task, langs in missing.items())
 
 
 def _unpaired(document: Mapping[str, Json]) -> list[str]:
@@ -167,7 +169,7 @@ def _unpaired(document: Mapping[str, Json]) -> list[str]:
         found.setdefault((entry["side"], entry["task"], entry["reason"]), []).append(entry)
     texts = []
     for (side, task, reason), entries in found.items():
-        langs = _listed(dict.fromkeys(entry["lang"] for entry in entries))
+        langs = _listed(in_order(entry["lang"] for entry in entries))
         seeds = _listed(sorted({entry["seed"] for entry in entries} - {None}))
         arms = dict.fromkeys(f"{entry['model']} + {entry['intermediate']}" for entry in entries)
         texts.append(f"{side}: {task} in {langs}{f', seed {seeds}' if seeds else ''} ({'; '.join(arms)}): {reason}.")

@@ -5,7 +5,6 @@
 Everything that it says stands in the document, which is read alone: a document of an earlier run prints the same.
 """
 
-import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -13,11 +12,9 @@ from harness.api.escaping import visible
 from harness.api.protocols import Json
 from harness.study.results.confound_texts import AT_EDGE
 from harness.study.results.text_numbers import NOTHING, amount, counted, number, parameters, span
-from harness.study.results.text_tables import lift_tables
+from harness.study.results.text_tables import WIDTH, filled, lift_tables
 from harness.study.statistics.scales import UNITS
 
-WIDTH = 100
-"Columns of prose."
 _NAMED = 5
 "Of a longer list so many are named."
 _DIFFER = 0.1
@@ -28,16 +25,16 @@ _CORRECTIONS = {"holm": "by Holm's method", "fdr": "by the false discovery rate"
 def text(document: Mapping[str, Json], *, width: int = WIDTH) -> str:
     """The whole text, its prose in lines of so many columns."""
     parts = [
-        _filled(_head(document), width),
-        _filled(_verdicts(document), width),
-        *lift_tables(document),
-        _section("Backbones trained by two methods", _bridges(document)),
-        _section("Learning rates at the edge of their grid: a better one may lie outside", _edges(document)),
-        _section("Learning rates that no trial chose", document["not_chosen"]),
-        _section("Retrieval by layer, as a fraction of depth", _layers(document)),
-        _section("Trainings that learnt nothing", _degenerate(document)),
-        _section(f"Missing: {counted(document['missing']['count'], 'score')}", _missing(document)),
-        _section("What differs between backbones beside their size", _confounds(document)),
+        filled(_head(document), width),
+        filled(_verdicts(document), width),
+        *lift_tables(document, width=width),
+        filled(_section("Backbones trained by two methods", _bridges(document)), width),
+        filled(_section("Learning rates at the edge of their grid: a better one may lie outside", _edges(document)), width),
+        filled(_section("Learning rates that no trial chose", document["not_chosen"]), width),
+        filled(_section("Retrieval by layer, as a fraction of depth", _layers(document)), width),
+        filled(_section("Trainings that learnt nothing", _degenerate(document)), width),
+        filled(_section(f"Missing: {counted(document['missing']['count'], 'score')}", _missing(document)), width),
+        filled(_section("What differs between backbones beside their size", _confounds(document)), width),
     ]
     return visible("\n\n".join(part for part in parts if part)) + "\n"
 
@@ -83,13 +80,6 @@ def _head(document: Mapping[str, Json]) -> str:
             "results were seen was not fixed beforehand, and its error level does not hold."
         )
     return "\n".join(lines)
-
-
-def _filled(prose: str, width: int) -> str:
-    """Each line of some prose on lines that are no longer than the width."""
-    return "\n".join(
-        textwrap.fill(line, width=width, break_long_words=False, break_on_hyphens=False) for line in prose.split("\n")
-    )
 
 
 def _look(look: Mapping[str, Json]) -> str:
