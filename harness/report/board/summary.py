@@ -43,7 +43,7 @@ def summary(board: Mapping[str, Json], root: Path, *, others: int = 0) -> str:
     """The page; `others` says how many requests in the folder are not on this board."""
     board = markdown_texts(board)
     lines = Lines(board)
-    parts = ["# Scores", SYNTHETIC if board["synthetic"] else "", _about(lines)]
+    parts = ["# Leaderboard, in short", SYNTHETIC if board["synthetic"] else "", _about(lines)]
     for model in lines.models:
         parts += [_heading(board, model), _table(lines, model)]
     ranks = rank_tables(lines)

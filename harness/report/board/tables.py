@@ -70,21 +70,25 @@ def _told(keys: Sequence[Column], columns: Sequence[Column], blank: str | None) 
 
 
 def _narrowed(columns: Sequence[Column], limit: int) -> list[Column]:
-    """The columns of a table that fits: where it does not, the widest column of text is broken into further rows."""
-    texts = [column for column in columns if column.left]
-    excess = total_width(columns) - limit
-    if excess <= 0 or not texts:
-        return list(columns)
-    widest = max(texts, key=lambda column: column.width)
-    room = max(_LEAST_TEXT, width(widest.title), widest.width - excess)
-    found: dict[int, list[str]] = {id(column): [] for column in columns}
-    for row in range(len(widest.cells)):
-        lines = lines_of(widest.cells[row], limit=room)
-        for column in columns:
-            rest = [""] * (len(lines) - 1)
-            found[id(column)] += lines if column is widest else [column.cells[row], *rest]
-    broken = [replace(column, cells=found[id(column)]) for column in columns]
-    return broken if total_width(broken) >= total_width(columns) else _narrowed(broken, limit)
+    """The columns of a table that fits: where it does not, columns of text are broken into further rows, the widest first."""
+    for text in sorted((column for column in columns if column.left), key=lambda column: -column.width):
+        excess = total_width(columns) - limit
+        if excess <= 0:
+            break
+        broken = _broken(columns, text, room=max(_LEAST_TEXT, width(text.title), text.width - excess))
+        if total_width(broken) < total_width(columns):
+            return _narrowed(broken, limit)
+    return list(columns)
+
+
+def _broken(columns: Sequence[Column], text: Column, *, room: int) -> list[Column]:
+    """The columns of a table in which the cells of one go on in further rows."""
+    cells: list[list[str]] = [[] for _ in columns]
+    for row, cell in enumerate(text.cells):
+        lines = lines_of(cell, limit=room)
+        for own, column in zip(cells, columns, strict=True):
+            own += lines if column is text else [column.cells[row], *[""] * (len(lines) - 1)]
+    return [replace(column, cells=own) for column, own in zip(columns, cells, strict=True)]
 
 
 def folded(columns: Sequence[Column], *, limit: int = WIDTH) -> str:
