@@ -58,6 +58,14 @@ def test_the_places_of_the_rest_are_named_the_page_only_where_it_is(tmp_path):
     assert str(run.root / PAGE_FILE) in summary(board, run.root)
 
 
+def test_published_numbers_that_were_asked_for_stand_on_the_page(tmp_path):
+    run = nli(tmp_path)
+    page = summary(build_board([run.write()], references=["mt5_small"]), run.root)
+    assert "| mT5-Small (text to text): mt5_small | test " in page
+    assert "[R] read in a repository" in unbroken(page)
+    assert too_wide(page) == []
+
+
 def test_the_number_format_and_device_that_were_used_are_told(tmp_path):
     """The request asked for `auto`: what that came to is what a reader compares."""
     run = WrittenRun(tmp_path, tasks={"xnli": task("de")}, sizes={"dtype": "auto"})

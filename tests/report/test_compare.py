@@ -236,8 +236,8 @@ def test_the_page_tells_how_to_read_it_and_fits_a_terminal(tmp_path):
         assert text in page
     tables = [line for line in page.splitlines() if line.startswith("|")]
     assert [" ".join(line.split()) for line in tables if line.startswith("| task")] == [
-        "| task | lang | n | A | B | B − A | gain | p | Holm |",
-        "| task | lang | p boot | Holm | differ |",
+        "| task | lang | n | A | B | B − A | p | Holm | differ |",
+        "| task | lang | gain | p boot | Holm |",
     ]
     assert too_wide(markdown(compared(run, by="language"))) == []
     assert "the least adjusted p is about 0.45" in unbroken(markdown(compared(run, by="language", samples=10)))

@@ -26,6 +26,7 @@ from harness.report.board.legend import (
 from harness.report.board.notes import missing_notes, note_list
 from harness.report.board.number_format import GUESSING, NONE, NOTHING, collected, listed, size
 from harness.report.board.prose import wrapped
+from harness.report.board.references import reference_sections
 from harness.report.board.seeds import degenerate_counts, degenerate_notes
 from harness.report.board.standings_section import rank_tables
 from harness.report.board.table_rows import Lines, arm_key
@@ -46,6 +47,7 @@ def summary(board: Mapping[str, Json], root: Path, *, others: int = 0) -> str:
     parts = ["# Leaderboard, in short", SYNTHETIC if board["synthetic"] else "", _about(lines)]
     for model in lines.models:
         parts += [_heading(board, model), _table(lines, model)]
+    parts += reference_sections(board)
     ranks = rank_tables(lines)
     parts += ["## Ranks among the models", *ranks] if ranks else []
     parts += _lacking(board)

@@ -58,6 +58,7 @@ def _contrast(a: Mapping[str, Json], b: Mapping[str, Json], document: Mapping[st
 
 
 def _table(rows: Sequence[Mapping[str, Json]], document: Mapping[str, Json]) -> str:
+    rows = _in_order(rows) if document["by"] == LANGUAGE else rows
     keys = [Column("task", [_task(row, document) for row in rows], left=True)]
     if document["by"] != TASK:
         keys.append(
@@ -71,14 +72,21 @@ def _table(rows: Sequence[Mapping[str, Json]], document: Mapping[str, Json]) -> 
         Column("A", [signed(row["score_a"], "") for row in rows]),
         Column("B", [signed(row["score_b"], "") for row in rows]),
         Column("B − A", [bracketed(row["difference"], sign="+") for row in rows]),
-        Column("gain", [_percent(row["gain"]) for row in rows]),
         Column("p", [_p(row["randomisation"]["p"]) for row in rows]),
         Column("Holm", [_p(row["randomisation"]["p_adjusted"]) for row in rows], joined=True),
+        Column("differ", ["yes" if row["significant"] else NOTHING for row in rows]),
+        Column("gain", [_percent(row["gain"]) for row in rows]),
         Column("p boot", [_p(row["bootstrap"]["p"]) for row in rows]),
         Column("Holm", [_p(row["bootstrap"]["p_adjusted"]) for row in rows], joined=True),
-        Column("differ", ["yes" if row["significant"] else NOTHING for row in rows]),
     ]
     return in_blocks(keys, columns)
+
+
+def _in_order(rows: Sequence[Mapping[str, Json]]) -> list[Mapping[str, Json]]:
+    """Rows of single languages: tasks as they are, the languages of each in the order of every list of them."""
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    langs = in_order(str(row["group"]) for row in rows)
+    return sorted(rows, key=lambda row: (tasks.index(row["task"]), langs.index(str(row["group"]))))
 
 
 def _task(row: Mapping[str, Json], document: Mapping[str, Json]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.api.escaping import visible
 from harness.api.protocols import Json
+from harness.data.languages import in_order
 from harness.study.results.confound_texts import AT_EDGE
 from harness.study.results.text_numbers import NOTHING, amount, counted, number, parameters, span
 from harness.study.results.text_tables import WIDTH, filled, lift_tables
@@ -207,10 +208,11 @@ def _degenerate(document: Mapping[str, Json]) -> list[str]:
 
 
 def _missing(document: Mapping[str, Json]) -> list[str]:
-    return [
-        f"{one['setting']}, {one['backbone']}, {one['target']}: {one['count']} ({_first(one['languages'])}): {one['why']}"
-        for one in document["missing"]["scores"]
-    ]
+    lines = []
+    for one in document["missing"]["scores"]:
+        langs = _first(in_order(one["languages"]))
+        lines.append(f"{one['setting']}, {one['backbone']}, {one['target']}: {one['count']} ({langs}): {one['why']}")
+    return lines
 
 
 def _first(names: Sequence[str]) -> str:
