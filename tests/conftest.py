@@ -13,6 +13,7 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.pop("COLUMNS", None)  # tables are as wide as their rows, unless a test says how wide the terminal is
 ROOT = Path(__file__).resolve().parent.parent
 
 

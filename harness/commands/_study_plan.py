@@ -51,7 +51,7 @@ def study_page(design: StudyDesign, members: Sequence[PlannedMember], *, root: P
     lines = [
         f"{design.spec.study}: {design.spec.description}",
         _title(design, totals),
-        table(header, rows, cut=False),
+        table(header, rows),
         *_sums(totals, compute, disk),
         *_trial_lines(design),
         *dict.fromkeys(note for planned in members for note in planned.plan.missing()),

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     free = [each for each in found if not each.in_use]
     if free:
         rows = [[str(each.path), f"{each.num_bytes:,}", each.why] for each in free]
-        out(table(["stage", "bytes", "of"], rows, cut=False))
+        out(table(["stage", "bytes", "of"], rows))
     if not args.yes:
         _say_kept([each for each in found if each.in_use])
         out(f"{_amount(free)} would be removed" + ("; --yes does it" if free else ""))

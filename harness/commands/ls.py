@@ -1,20 +1,27 @@
 """List what there is.
 
 python run_eval.py ls tasks | models | metrics | groups | recipes | studies | types | languages | references
+python run_eval.py ls tasks --languages sw,de --type tagging      # those that test one of these languages
+python run_eval.py ls models --family XLM-R --languages sw        # those whose pretraining held one of these languages
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
-from harness.api.errors import UserError, did_you_mean
+from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.api.registry import METRICS, TASK_TYPES
-from harness.commands._arguments import add_catalog_arguments, allowed_of, out, say
-from harness.commands._table import table
-from harness.data.languages import languages, xtreme_languages
+from harness.commands._arguments import add_catalog_arguments, allowed_of, comma_separated, out, say
+from harness.commands._table import first_sentence, paragraphs, table
+from harness.data.languages import in_order, language, languages, xtreme_languages
 from harness.data.pretraining_coverage import covered
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.catalog.lm_eval_files.conversion import PREFIX
+from harness.specs.evidence import explained
+from harness.specs.task import TaskSpec
 
+FILTERS = {"tasks": ("languages", "type"), "models": ("languages", "family"), "languages": ("languages", "family")}
+"Which lists can be narrowed, and by what."
 HELP = "list tasks, models, metrics, groups, recipes, studies, types, languages or references"
 
 
@@ -27,13 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WHAT",
         help="tasks, models, metrics, groups, recipes, studies, types, languages or references (published numbers)",
     )
+    parser.add_argument(
+        "--languages", default="", metavar="L,...", help="of tasks, models and languages: only those that have one of these"
+    )
+    parser.add_argument("--type", default="", help="of tasks: only those of this type (see `ls types`)")
+    parser.add_argument("--family", default="", help="of models and languages: only those of this family")
     add_catalog_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print one table; files in error come last, with exit code 2."""
     catalog = Catalog(args.include_path, allowed=allowed_of(args))
-    listings: dict[str, Callable[[Catalog], str]] = {
+    listings: dict[str, Callable[[Catalog, ListFilter], str]] = {
         "tasks": _tasks,
         "models": _models,
         "metrics": _metrics,
@@ -46,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.what not in listings:
         raise UserError(f"cannot list '{args.what}'", todo=did_you_mean(args.what, listings))
-    out(listings[args.what](catalog))
+    out(listings[args.what](catalog, _wanted(args)))
     for error in catalog.lm_eval.index.errors:
         say(f"note: {error}")
     errors = catalog.errors
@@ -55,19 +67,63 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tasks(catalog: Catalog) -> str:
+class ListFilter(NamedTuple):
+    """What a list is narrowed to; empty for all."""
+
+    languages: tuple[str, ...]
+    type: str
+    family: str
+
+    def of(self, codes: Iterable[str]) -> list[str]:
+        """Those of some languages that are asked for; all where none is."""
+        return in_order(code for code in codes if not self.languages or code in self.languages)
+
+
+def _wanted(args: argparse.Namespace) -> ListFilter:
+    """The filters of a command line; raises UserError for those that the list has not, and for what there is not."""
+    can = FILTERS.get(args.what, ())
+    given = [name for name in ("languages", "type", "family") if getattr(args, name)]
+    wrong = [
+        UserError(f"{args.what} are not narrowed by it", where=f"--{name}", todo=f"it narrows `ls {'`, `ls '.join(_with(name))}`")
+        for name in given
+        if name not in can
+    ]
+    if args.type and args.type not in TASK_TYPES.names():
+        wrong.append(UserError(f"no task type '{args.type}'", where="--type", todo=did_you_mean(args.type, TASK_TYPES.names())))
+    raise_all(wrong)
+    codes = tuple(language(code, where="--languages").code for code in comma_separated(args.languages))
+    return ListFilter(codes, args.type, args.family)
+
+
+def _with(filter_name: str) -> list[str]:
+    return [what for what, names in FILTERS.items() if filter_name in names]
+
+
+def _in_family(family: str, known: Iterable[str]) -> str:
+    """The family as it is spelled; raises UserError where there is none."""
+    names = sorted({name for name in known if name})
+    found = [name for name in names if name.lower() == family.lower()]
+    if family and not found:
+        raise UserError(f"no family '{family}'", where="--family", todo=did_you_mean(family, names, listed=len(names)))
+    return found[0] if found else ""
+
+
+def _tasks(catalog: Catalog, wanted: ListFilter) -> str:
     rows = []
     for name in (*catalog.names("task"), *catalog.lm_eval_names("task")):
         if name.startswith(PREFIX):
-            rows.append(_lm_eval_task(name, catalog))
+            rows += _lm_eval_task(name, catalog, wanted)
             continue
         spec = catalog.task(name).spec
+        tested = spec.languages if spec.data.test else ()
+        if not _is_wanted(spec, tested, wanted):
+            continue
         train = spec.train_on or (", ".join(spec.train_languages) if spec.data.train else "-")
         rows.append(
             [
                 name,
                 spec.type,
-                str(len(spec.languages) if spec.data.test else 0),
+                _number(tested, wanted),
                 train,
                 " ".join(use.metric for use in spec.metrics),
                 spec.description,
@@ -76,24 +132,41 @@ def _tasks(catalog: Catalog) -> str:
     return table(["task", "type", "test languages", "trained on", "metrics", "what"], rows)
 
 
-def _lm_eval_task(name: str, catalog: Catalog) -> list[str]:
-    """A task of lm-eval's files; one that cannot be had says why."""
+def _is_wanted(spec: TaskSpec, tested: Sequence[str], wanted: ListFilter) -> bool:
+    return wanted.type in ("", spec.type) and (not wanted.languages or bool(wanted.of(tested)))
+
+
+def _number(tested: Sequence[str], wanted: ListFilter) -> str:
+    """How many languages a task tests, and which of those that are asked for."""
+    return str(len(tested)) + (f" ({' '.join(wanted.of(tested))})" if wanted.languages else "")
+
+
+def _lm_eval_task(name: str, catalog: Catalog, wanted: ListFilter) -> list[list[str]]:
+    """A task of lm-eval's files, if it is wanted; one that cannot be had says why."""
     try:
         spec = catalog.task(name).spec
     except UserError as error:
-        return [name, "cannot be run", "0", "-", "-", str(error).splitlines()[0]]
-    return [name, spec.type, "1", "-", " ".join(use.metric for use in spec.metrics), spec.description]
+        row = [name, "cannot be run", "0", "-", "-", str(error).splitlines()[0]]
+        return [] if any(wanted) else [row]
+    metrics = " ".join(use.metric for use in spec.metrics)
+    row = [name, spec.type, _number(spec.languages, wanted), "-", metrics, spec.description]
+    return [row] if _is_wanted(spec, spec.languages, wanted) else []
 
 
-def _models(catalog: Catalog) -> str:
+def _models(catalog: Catalog, wanted: ListFilter) -> str:
     rows = []
+    family = _in_family(wanted.family, (catalog.preset(name).spec.family for name in catalog.names("preset")))
     for name in sorted(catalog.names("preset"), key=lambda n: (catalog.preset(n).spec.parameters or 0, n)):
         spec = catalog.preset(name).spec
-        sizes = [_size(spec.parameters), _size(spec.non_embedding_parameters)]
+        inner = f" ({_size(spec.non_embedding_parameters)})" if spec.non_embedding_parameters else ""
         held = covered(spec.languages)
+        if family not in ("", spec.family) or (wanted.languages and not (held and wanted.of(held.languages))):
+            continue
         langs = f"{len(set(held.languages) & set(xtreme_languages()))}/{len(xtreme_languages())}" if held else "-"
-        rows.append([name, *sizes, spec.architecture or spec.adapter, langs, spec.licence, spec.hub or "made here"])
-    return table(["model", "parameters", "non-embedding", "architecture", "XTREME's languages", "licence", "hub id"], rows)
+        langs += f" ({' '.join(wanted.of(held.languages))})" if held and wanted.languages else ""
+        rows.append([name, _size(spec.parameters) + inner, spec.family or "-", langs, spec.licence, spec.hub or "made here"])
+    header = ["model", "parameters", "family", "XTREME's languages", "licence", "hub id"]
+    return f"{table(header, rows)}\n\nIn brackets: parameters without embeddings.  `show MODEL` says all of one."
 
 
 def _size(number: int | None) -> str:
@@ -102,22 +175,23 @@ def _size(number: int | None) -> str:
     return f"{number / 1e9:.2f}B" if number >= 1e9 else f"{number / 1e6:.0f}M" if number >= 1e6 else f"{number / 1e3:.0f}k"
 
 
-def _metrics(catalog: Catalog) -> str:
-    rows = [[name, " ".join(METRICS.load(name).KEYS), METRICS.load(name).SIGNATURE] for name in METRICS.names()]
-    return table(["metric", "keys", "signature"], rows)
+def _metrics(_: Catalog, __: ListFilter) -> str:
+    modules = {name: METRICS.load(name) for name in METRICS.names()}
+    rows = [[name, first_sentence(module.__doc__ or ""), " ".join(module.KEYS)] for name, module in modules.items()]
+    return table(["metric", "what", "keys"], rows) + "\n\n`show METRIC` says all of one, with the signature that scores carry."
 
 
-def _groups(catalog: Catalog) -> str:
+def _groups(catalog: Catalog, _: ListFilter) -> str:
     names = [*catalog.names("group"), *catalog.lm_eval_names("group")]
     rows = [[name, catalog.group(name).spec.aggregate, " ".join(catalog.group_tasks(name))] for name in names]
     return table(["group", "number", "tasks"], rows)
 
 
-def _recipes(catalog: Catalog) -> str:
+def _recipes(catalog: Catalog, _: ListFilter) -> str:
     return table(["recipe", "what"], [[name, catalog.recipe(name).spec.description] for name in catalog.names("recipe")])
 
 
-def _studies(catalog: Catalog) -> str:
+def _studies(catalog: Catalog, _: ListFilter) -> str:
     rows = []
     for name in catalog.names("study"):
         spec = catalog.study(name).spec
@@ -127,29 +201,39 @@ def _studies(catalog: Catalog) -> str:
     return table(["study", "backbones", "settings", "seeds", "hypotheses", "what it asks"], rows)
 
 
-def _types(catalog: Catalog) -> str:
+def _types(_: Catalog, __: ListFilter) -> str:
     rows = []
     for name in TASK_TYPES.names():
         module = TASK_TYPES.load(name)
-        rows.append([name, " ".join(module.ROUTES), " ".join(module.FIELDS), (module.__doc__ or "").splitlines()[0]])
+        rows.append([name, " ".join(module.ROUTES), " ".join(module.FIELDS), first_sentence(module.__doc__ or "")])
     return table(["type", "routes", "fields", "what"], rows)
 
 
-def _languages(catalog: Catalog) -> str:
+def _languages(catalog: Catalog, wanted: ListFilter) -> str:
     """The language table, with the tasks that test each language (those of generated worlds are left out)."""
     specs = [catalog.task(name).spec for name in catalog.names("task")]
     real = [spec for spec in specs if spec.data.test and not any(source.world for source in spec.data.test)]
     rows = []
-    for row in languages().values():
+    family = _in_family(wanted.family, (row.family for row in languages().values()))
+    for row in (languages()[code] for code in wanted.of(languages())):
+        if family not in ("", row.family):
+            continue
         tasks = [spec.task for spec in real if row.code in spec.languages]
         known = [row.code, row.iso3, row.name, row.family, row.script, row.word_order or "-", row.benchmark or "-"]
         rows.append([*known, " ".join(tasks) or "-"])
     return table(["code", "iso3", "name", "family", "script", "order", "benchmark", "tasks"], rows)
 
 
-def _references(_: Catalog) -> str:
-    """Published numbers that a board can show."""
+def _references(_: Catalog, __: ListFilter) -> str:
+    """Published numbers that a board can show, and how they are known."""
     from harness.report.board.references import published
 
-    rows = [[name, row.model, row.intermediate, row.split, " ".join(row.tasks), row.paper] for name, row in published().items()]
-    return table(["reference", "model", "intermediate", "split", "tasks", "paper"], rows)
+    rows: list[list[str]] = []
+    used: set[str] = set()
+    for name, row in published().items():
+        tags = dict.fromkeys(task.evidence for task in row.tasks.values())
+        used.update(tags)
+        known = " ".join(f"[{tag}]" for tag in tags)
+        rows.append([name, row.model, row.intermediate, row.split, " ".join(row.tasks), known, row.paper])
+    listed = table(["reference", "model", "intermediate", "split", "tasks", "known", "paper"], rows)
+    return f"{listed}\n\n{paragraphs(explained(used))}"

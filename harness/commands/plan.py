@@ -18,7 +18,7 @@ from harness.commands._arguments import (
     say,
 )
 from harness.commands._requests import plans_of, print_remarks
-from harness.commands._table import table
+from harness.commands._table import paragraphs, table
 from harness.data.row_errors import num_wrong
 from harness.planning.choice_beginnings import beginnings_of_choices
 from harness.planning.costs import Estimate, estimate
@@ -64,13 +64,15 @@ def _page(plan: Plan, *, root: Path, machine: Machine, done: set[str]) -> str:
     """What is planned for one model."""
     numbers = estimate(plan, root=root, machine=machine)
     parts = [
-        _title(plan, root),
+        paragraphs(_title(plan, root)),
         _trainings(plan, numbers, done),
-        _hyper_parameters(plan),
+        paragraphs(_hyper_parameters(plan)),
         _predictions(plan, numbers, done),
         _stages(plan, done),
-        "\n".join([*_mixtures(plan, numbers), *_remarks(plan), *beginnings_of_choices(plan, machine=machine), *numbers.notes]),
-        "\n".join(plan.missing()),
+        paragraphs(
+            "\n".join([*_mixtures(plan, numbers), *_remarks(plan), *beginnings_of_choices(plan, machine=machine), *numbers.notes])
+        ),
+        paragraphs("\n".join(plan.missing())),
     ]
     return "\n\n".join(part for part in parts if part)
 

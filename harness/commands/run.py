@@ -1,4 +1,4 @@
-"""Train what is not trained yet, predict and score all languages, print the board.
+"""Train what is not trained yet, predict and score all languages, print the scores and the lifts.
 
     python run_eval.py --model xlm-roberta-base --tasks xnli,panx --intermediate none,mnli --output_path runs/x
 
@@ -24,7 +24,7 @@ from harness.runtime.outputs import make_output_folder, output_folder
 from harness.runtime.processes import is_first
 from harness.runtime.stages import sweep_stale
 
-HELP = "train, predict, score and print the board (the default)"
+HELP = "train, predict, score, print scores and lifts (the default); `leaderboard` prints all of it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,19 +65,17 @@ def run(args: argparse.Namespace) -> int:
     if not any(end.has_scores for end in ends):
         return 1
     from harness.report.board.board import build_board, write_board
-    from harness.report.board.markdown import markdown
     from harness.report.board.notes import stand_ins
+    from harness.report.board.summary import BOARD_FILE, summary
 
     board = build_board([root], requests=[end.request.name for end in ends], references=references)
-    write_board(board, root / "leaderboard.json")
-    out(markdown(board))
+    write_board(board, root / BOARD_FILE)
+    out(summary(board, root, others=_num_others(root, own=len(ends))))
     for text in stand_ins(board):
         say(f"note: {text}")
-    say(f"board: {root / 'leaderboard.json'}{_of_others(root, own=len(ends))}")
     return 0 if all(end.is_complete for end in ends) else 1
 
 
-def _of_others(root: Path, *, own: int) -> str:
-    """That the board is of this command's own requests, where the folder holds others."""
-    number = len(list((root / "requests").glob("*.json"))) - own
-    return f" (of this command; `leaderboard {root}` has those of {number} more)" if number else ""
+def _num_others(root: Path, *, own: int) -> int:
+    """How many requests the folder holds beside those of this command."""
+    return len(list((root / "requests").glob("*.json"))) - own

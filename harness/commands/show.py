@@ -13,12 +13,13 @@ from typing import Any
 from harness.api.errors import UserError, did_you_mean
 from harness.api.registry import METRICS, TASK_TYPES
 from harness.commands._arguments import add_catalog_arguments, add_trust_argument, allowed_of, out, place_of, say
-from harness.commands._table import table
+from harness.commands._table import fits, paragraphs, prose, table
 from harness.planning.backbone.resolve import resolve
 from harness.planning.catalog.catalog import KINDS, Catalog, Entry
 from harness.planning.catalog.lm_eval_files.conversion import PREFIX
 from harness.planning.precedence import SourcedValues, task_options, training
 from harness.planning.routes import parse_prompt_args
+from harness.specs.evidence import explained, tags_in
 from harness.specs.loader import Document
 from harness.specs.task import TaskSpec
 from harness.specs.yaml_nodes import KeyPath, dotted
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"note: lm-eval's '{args.name}' is {PREFIX}{args.name}")
     if not kinds and args.name in METRICS.names():
         module = METRICS.load(args.name)
-        out(f"{(module.__doc__ or '').strip()}\n\nkeys: {', '.join(module.KEYS)}\nsignature: {module.SIGNATURE}")
+        out(prose(module.__doc__ or "") + "\n\n" + paragraphs(f"keys: {', '.join(module.KEYS)}\nsignature: {module.SIGNATURE}"))
         return 0
     if not kinds:
         known = [name for kind in KINDS for name in (*catalog.names(kind), *catalog.lm_eval_names(kind))]
@@ -58,7 +59,12 @@ def run(args: argparse.Namespace) -> int:
     for kind in kinds:
         entry: Entry[Any] = getattr(catalog, kind)(args.name)
         out(f"{kind} {args.name}\n")
-        out(table(["key", "from", "value"], _lines(entry.document), cut=False))
+        lines = _lines(entry.document)
+        out(_values(lines))
+        tags = {tag for _, _, value in lines for tag in tags_in(value)}
+        tags |= {value for key, _, value in lines if key.endswith(".evidence")}
+        if tags:
+            out("\n" + paragraphs(f"how a value is known: {explained(tags)}"))
         if isinstance(entry.spec, TaskSpec) and entry.spec.lm_eval:
             _show_theirs(entry, catalog, args)
         elif isinstance(entry.spec, TaskSpec):
@@ -66,6 +72,24 @@ def run(args: argparse.Namespace) -> int:
             if entry.spec.prompt and (args.languages or args.prompt_args is not None):
                 _show_prompts(entry, catalog, args)
     return 0
+
+
+def _values(lines: list[list[str]]) -> str:
+    """The table of values; files are named once above it where their whole paths would leave the values no room."""
+    header = ["key", "from", "value"]
+    if fits(header, lines):
+        return table(header, lines)
+    paths = list(dict.fromkeys(place.rpartition(":")[0] for _, place, _ in lines))
+    names = {path: path.rpartition("/")[2] for path in paths}
+    told = ", ".join(paths)
+    if len(set(names.values())) < len(paths):
+        names = {path: str(number) for number, path in enumerate(paths, start=1)}
+        told = ", ".join(f"{number} {path}" for path, number in names.items())
+    short = []
+    for key, place, value in lines:
+        path, _, line = place.rpartition(":")
+        short.append([key, f"{names[path]}:{line}", value])
+    return paragraphs(f"from {told}") + "\n\n" + table(header, short)
 
 
 def _lines(document: Document) -> list[list[str]]:
@@ -123,7 +147,7 @@ def _show_prompts(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Names
 
         tokenizer = AutoTokenizer.from_pretrained(resolve(args.model, "", catalog=catalog, use_own_head=False).knobs.path)
     lines = own_prompts(entry, catalog=catalog, place=place_of(args), prompt_args=prompt_args, langs=langs, tokenizer=tokenizer)
-    out("\n" + "\n".join(lines))
+    out("\n" + paragraphs("\n".join(lines)))
 
 
 def _show_theirs(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Namespace) -> None:
@@ -133,11 +157,11 @@ def _show_theirs(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Namesp
     spec = entry.spec
     metrics = ", ".join(use.metric for use in spec.metrics)
     chance = f", chance {spec.chance:.1f}" if spec.chance else ""
-    out(f"\nrun as {spec.task}: {spec.description}; language {spec.languages[0]}; {metrics}{chance}")
-    out("\n" + "\n".join(line.text for line in first_prompts(entry, catalog=catalog, place=place_of(args))))
+    out("\n" + paragraphs(f"run as {spec.task}: {spec.description}; language {spec.languages[0]}; {metrics}{chance}"))
+    out("\n" + paragraphs("\n".join(line.text for line in first_prompts(entry, catalog=catalog, place=place_of(args)))))
     remarks = catalog.lm_eval.task(spec.task).remarks
     if remarks:
-        out("\n" + "\n".join(f"note: {remark}" for remark in remarks))
+        out("\n" + "\n".join(paragraphs(f"note: {remark}") for remark in remarks))
 
 
 def _settled(settled: SourcedValues, model: Any) -> list[list[str]]:

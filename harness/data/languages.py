@@ -3,6 +3,7 @@
 language("de").name                          # 'German'
 fill("udpos.{name}", "de")                   # 'udpos.German'; also {lang} {iso3} {name_lower}
 groups("script", ["de", "ru", "sw"])         # {'Cyrl': ['ru'], 'Latn': ['de', 'sw']}
+in_order(["sw", "en", "de"])                 # ['en', 'de', 'sw']: as they are printed everywhere
 """
 
 import re
@@ -95,6 +96,11 @@ def groups(by: str, codes: Iterable[str], *, covered: Collection[str] | None = N
             name = getattr(row, by) or NOT_RECORDED
         found.setdefault(name, []).append(code)
     return dict(sorted(found.items(), key=lambda item: (item[0] == NOT_RECORDED, item[0])))
+
+
+def in_order(codes: Iterable[str]) -> list[str]:
+    """Codes, each once, in the order in which languages are printed: English, of which there is training data, then by code."""
+    return sorted(dict.fromkeys(codes), key=lambda code: (code != "en", code))
 
 
 def mentions_language(text: str) -> bool:

@@ -1,15 +1,12 @@
 """A preset: a backbone by name, with its size, licence, pitfalls and the settings it needs."""
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from harness.specs.evidence import Evidence
 from harness.specs.model import LARGEST, Spec
 from harness.specs.model_args import ModelArgs
-
-Evidence = Literal["R", "C", "D", "I", "M+"]
-"""How a fact is known: R read in a repository, C computed from its files, D read in documentation or on a model card, I read in
-a thread of the authors, M+ recalled and confirmed by a sum that is known."""
 
 
 class Coverage(Spec):

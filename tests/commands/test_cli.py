@@ -17,19 +17,26 @@ TRUST = {"--trust_task_code"}
 REQUEST = CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--recipe", "--seeds", "--languages", "--limit"}
 REQUEST |= {"--no_train", "--remove_overlap", "--output_path", "--route", "--prompt_args"}
 MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet", "--unrepeatable"}
+STUDY = {
+    "--output_path",
+    "--backbones",
+    "--seeds",
+    "--dry_run",
+    "--watch",
+    "--report_only",
+    "--no_look",
+    "--replace_degenerate",
+    "--verify",
+}
 FLAGS = {
     "run": TRUST | REQUEST | MACHINE | {"--dry_run", "--references", "--replace_degenerate", "--verify"},
     "plan": TRUST | REQUEST | MACHINE,
-    "study": TRUST
-    | CATALOG
-    | MACHINE
-    | {"--output_path", "--dry_run", "--replace_degenerate", "--verify", "--seeds", "--backbones"}
-    | {"--watch", "--report_only", "--no_look"},
-    "ls": CATALOG,
+    "ls": CATALOG | {"--languages", "--type", "--family"},
     "show": TRUST | CATALOG | {"--model", "--model_args", "--recipe", "--prompt_args", "--languages"},
     "validate": TRUST | CATALOG | {"--specs_only", "--languages", "--model", "--model_args"},
     "fetch": CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--languages"},
     "leaderboard": {"--output", "--by", "--references", "--older", "--csv", "--latex", "--figures"},
+    "study": TRUST | CATALOG | MACHINE | STUDY,
     "clean": {"--tasks", "--languages", "--older", "--yes"},
     "compare": {"--a", "--b", "--by", "--tasks", "--languages", "--samples", "--seed", "--output"},
     "errors": TRUST | CATALOG | {"--task", "--languages", "--setting", "--model", "--seed", "-n", "--all", "--right", "--draw"},
@@ -152,8 +159,7 @@ def test_validate_says_every_mistake_and_renders_rows(tmp_path, capsys):
         assert text in err
 
 
-def test_show_says_where_each_value_stands_and_who_set_each_option(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")  # lines are cut to the terminal's width
+def test_show_says_where_each_value_stands_and_who_set_each_option(capsys):
     code, out, _ = call(
         capsys, "show", "xquad", "--model", "multilingual-e5-small", "--recipe", "xtreme_2020", "--model_args", "max_length=99"
     )

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import yaml
+from printed_pages import unbroken
 from small_runs import contents
 from small_tasks import RECIPE, pairs, rows, write
 from test_cli import call
@@ -48,14 +49,15 @@ def test_after_a_row_and_a_prompt_are_edited_leaderboard_and_compare_still_work(
     assert call(capsys, *words(folder, root))[0] == 0
     assert contents(root) == before, "the same command again changes no byte"
     edit(folder)
-    code, _, err = call(capsys, *words(folder, root))
+    code, out, _ = call(capsys, *words(folder, root))
     assert code == 0
-    assert f"(of this command; `leaderboard {root}` has those of 1 more)" in err
+    assert f"`run_eval.py leaderboard {root}` (with those of another request in this folder)" in unbroken(out)
     spec = yaml.safe_load((folder / "more.yaml").read_text())
     write(folder, {**spec, "prompt": {**spec["prompt"], "context": "{{ text }}!"}})
     assert call(capsys, *words(folder, root))[0] == 0
     code, out, err = call(capsys, "leaderboard", str(root), "--output", str(tmp_path / "board.json"))
     assert (code, err) == (0, f"board: {tmp_path / 'board.json'}\n")
+    out = unbroken(out)
     assert "good in de: differs in test rows." in out
     assert "more in en, de, sw: differs in prompt." in out
     board = json.loads((tmp_path / "board.json").read_text())

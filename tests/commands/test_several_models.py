@@ -1,6 +1,7 @@
 """Several models in one command: one after another, all mistakes first, one board."""
 
 import json
+import re
 
 from small_runs import CONFIG, FOREIGN, Project
 
@@ -22,7 +23,8 @@ def test_two_models_in_one_command_are_two_commands_with_one_board(tmp_path, cap
     capsys.readouterr()
     assert len(keys(tmp_path / "one")) == 8
     assert keys(tmp_path / "one") == keys(tmp_path / "two")
-    scores = {model: line for line in page.splitlines() for model in ("oracle", "constant") if line.startswith(f"| {model} ")}
+    scores = {model: page.split(f"## {model}\n")[1].split("\n## ")[0] for model in ("oracle", "constant")}
+    assert all(re.search(r"^\| mini/nli \|  40 \| ", table, re.MULTILINE) for table in scores.values())
     assert "100.0" in scores["oracle"]
     assert "100.0" not in scores["constant"]
     board = json.loads((tmp_path / "one" / "leaderboard.json").read_text())
@@ -60,6 +62,10 @@ def test_models_are_ranked_on_the_board_of_one_command_and_of_several(tmp_path, 
     asked = ["--include_path", str(project.folder), "--tasks", "pairs,nearest", "--recipe", "tiny", "--seeds", "1,2", "--quiet"]
     assert run_eval.main(["--model", ",".join(reversed(names)), *asked, "--output_path", str(tmp_path / "one")]) == 0
     page = capsys.readouterr().out
+    ranks = page.split("## Ranks among the models\n")[1].split("\n## ")[0]
+    assert [ranks.count(f"| {name} ") for name in ("random", "model", "wide")] == [1, 2, 1]  # `model` heads a column too
+    assert run_eval.main(["leaderboard", str(tmp_path / "one")]) == 0
+    page = capsys.readouterr().out
     for number, name in enumerate(names):
         assert run_eval.main(["--model", name, *asked, "--output_path", str(tmp_path / f"{number}")]) == 0
     folders = [str(tmp_path / f"{number}") for number in range(3)]
@@ -81,5 +87,7 @@ def test_models_are_ranked_on_the_board_of_one_command_and_of_several(tmp_path, 
 
 def test_made_up_answers_are_compared_with_nobody(tmp_path, capsys):
     assert run_eval.main(["--model", "oracle,random,constant", *TASKS, "--output_path", str(tmp_path)]) == 0
+    assert "Ranks" not in capsys.readouterr().out
+    assert run_eval.main(["leaderboard", str(tmp_path)]) == 0
     assert "Models compared" not in capsys.readouterr().out
     assert json.loads((tmp_path / "leaderboard.json").read_text())["standings"] == []

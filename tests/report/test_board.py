@@ -180,7 +180,7 @@ def test_what_was_asked_for_and_is_not_there_is_listed_with_its_reason(tmp_path)
     page = markdown(board)
     assert "Missing: tiny + none (quick), xnli, 1 cell: fr (seed 1): not finished." in page
     assert "*50.0" in page
-    assert "* xnli: mean over 1 of its 4 languages [tiny + none (quick)]." in page
+    assert "xnli: mean over 1 of its 4 languages (*) [tiny + none (quick)]." in page
 
 
 def test_a_run_without_any_score_still_has_a_board(tmp_path):

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from printed_pages import too_wide, unbroken
 from written_runs import WrittenRun, nli, task
 
 from harness.api.errors import UserError
@@ -31,7 +32,7 @@ def test_partial_degenerate_truncated_missing_and_overlapping_are_told(tmp_path)
         {"stage": chain[0].name, "why": "final loss 1.0986 is that of guessing", "cells": 2},
         {"stage": one_class.name, "why": "one class is predicted throughout", "cells": 1},
     ]
-    page = markdown(board)
+    page = unbroken(markdown(board))
     for text in (
         "**Synthetic world.**",
         "‡",
@@ -60,13 +61,13 @@ def test_languages_that_the_tokenizer_does_not_know_are_marked(tmp_path):
     rows = {row["lang"]: row.get("tokens") for row in board["rows"]}
     assert rows["th"] == {"inputs": 200, "empty_inputs": 0, "tokens": 1000, "unknown": 432}
     assert rows["el"] is None
-    page = markdown(board)
+    page = unbroken(markdown(board))
     scores = dict(re.findall(r"^\| (de|el|sw|th) +\| +(\S+) ", page, flags=re.MULTILINE))
     assert {lang for lang, score in scores.items() if score.startswith("°")} == {"th", "sw"}
     assert len(scores) == 4
     assert "- ° tatoeba: sw 10 % empty inputs; th 43 % unknown tokens [tiny + none]." in page
     assert "° over 10 % of a language's text did not reach the model" in page
-    assert re.search(r"\| none +\| +°5", page)
+    assert re.search(r"\| none +\|[^|]+\| +°5", page)
 
 
 def test_a_copy_of_a_stage_that_recorded_less_is_the_same_stage(tmp_path):
@@ -94,7 +95,7 @@ def test_arms_that_were_computed_differently_are_told_apart(tmp_path):
         run.cell("none", name, "de", seed=1, facts=computed())
         run.cell("mnli", name, "de", seed=1, facts=computed(threads=2 if name == "pawsx" else 1))
     board = build_board([run.write()])
-    page = markdown(board)
+    page = unbroken(markdown(board))
     told = "some of a difference may be rounding: tiny + none (quick) [cpu, float32, 1 thread]; tiny + mnli (quick)"
     assert f"pawsx: computed in different ways, so that {told} [cpu, float32, 2 threads]." in page
     assert "xnli: computed" not in page
@@ -106,7 +107,9 @@ def test_the_same_model_on_other_hardware_is_told_by_device_and_precision(tmp_pa
     run = WrittenRun(tmp_path, tasks={"xnli": task("de")})
     run.cell("none", "xnli", "de", seed=1, facts=computed())
     run.cell("mnli", "xnli", "de", seed=1, facts=computed(device="NVIDIA H100", dtype="bfloat16", threads=None))
-    assert "[cpu, float32, 1 thread]; tiny + mnli (quick) [NVIDIA H100, bfloat16]." in markdown(build_board([run.write()]))
+    assert "[cpu, float32, 1 thread]; tiny + mnli (quick) [NVIDIA H100, bfloat16]." in unbroken(
+        markdown(build_board([run.write()]))
+    )
 
 
 def test_the_page_names_the_pooling_of_embeddings(tmp_path):
@@ -114,7 +117,7 @@ def test_the_page_names_the_pooling_of_embeddings(tmp_path):
     run.cell("none", "tatoeba", "de", route="embedding")
     board = build_board([run.write()])
     assert board["task_scores"][0]["options"]["pooling"] == "mean"
-    assert re.search(r"tatoeba of tiny: .*layer .*pooling 'mean'", markdown(board))
+    assert re.search(r"tatoeba of tiny: .*layer .*pooling 'mean'", unbroken(markdown(board)))
 
 
 def test_golden_page(tmp_path):
@@ -124,7 +127,7 @@ def test_golden_page(tmp_path):
     assert page == GOLDEN.read_text(encoding="utf-8")
 
 
-def test_forty_languages_and_many_columns_stay_within_160_characters(tmp_path):
+def test_forty_languages_and_many_columns_stay_within_100_columns(tmp_path):
     tasks = {"panx": task(*XTREME_40, chance=0), **{f"a_long_task_name_{k}": task("en", "de") for k in range(9)}}
     run = WrittenRun(tmp_path, tasks=tasks, model="a-model-with-a-long-name")
     for intermediate in ("none", "mnli", "squad_v1", "qqp", "hellaswag", "masked_lm", "translated_qqp"):
@@ -133,30 +136,35 @@ def test_forty_languages_and_many_columns_stay_within_160_characters(tmp_path):
                 run.cell(intermediate, name, lang, seed=1, total=20, right=10, chain=[run.train_stage(f"{intermediate}+{name}")])
     page = markdown(build_board([run.write()]))
     tables = [line for line in page.splitlines() if line.startswith("|")]
-    assert max(map(len, tables)) <= WIDTH
+    assert max(map(len, tables)) <= WIDTH == 100
+    assert too_wide(page) == []
     languages = page.split("### panx")[1].split("###")[0]
     for lang in XTREME_40:
         assert re.search(rf"\| {lang}  ", languages)
 
 
-def test_two_columns_of_forty_languages_are_folded(tmp_path):
+def test_a_column_of_forty_languages_is_folded(tmp_path):
     run = WrittenRun(tmp_path, tasks={"panx": task(*XTREME_40, chance=0)})
-    for intermediate in ("none", "mnli"):
-        chain = [run.train_stage(intermediate)]
-        for lang in XTREME_40:
-            run.cell(intermediate, "panx", lang, seed=1, total=20, right=10, chain=chain)
+    chain = [run.train_stage("none")]
+    for lang in XTREME_40:
+        run.cell("none", "panx", lang, seed=1, total=20, right=10, chain=chain)
     section = markdown(build_board([run.write()])).split("### panx")[1].split("##")[0]
     rows = [line for line in section.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 14  # title, rule and 40 languages three abreast
     assert max(map(len, rows)) <= WIDTH
-    assert [row.split("|")[1].strip() for row in rows[2:6]] == ["en", "ar", "he", "vi"]  # English first, then read downwards
+    assert [row.split("|")[1].strip() for row in rows[2:6]] == [
+        "en",
+        "af",
+        "ar",
+        "bg",
+    ]  # downwards
 
 
 def test_tables_are_folded_downwards_split_in_blocks_and_escaped():
     lang, score = Column("lang", [f"l{k}" for k in range(20)], left=True), Column("none", [str(k) for k in range(20)])
-    lines = folded([lang, score], width=40).splitlines()
+    lines = folded([lang, score], limit=40).splitlines()
     assert lines[0] == "| lang | none | lang | none |"
     assert lines[2] == "| l0   |    0 | l10  |   10 |"
     assert len(lines) == 12
-    assert in_blocks([lang], [score, score], width=20).count("| lang | none |") == 2
+    assert in_blocks([lang], [score, score], limit=20).count("| lang | none |") == 2
     assert in_blocks([Column("a", ["x|y"], left=True)], [Column("b", ["1"])]).splitlines()[2] == "| x\\|y |   1 |"

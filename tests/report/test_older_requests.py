@@ -1,6 +1,7 @@
 """A run folder survives a change of mind: the newest request of a cell counts, older ones are listed with what differs."""
 
 import pytest
+from printed_pages import unbroken
 from written_runs import WrittenRun, task
 
 from harness.api.errors import UserError
@@ -35,7 +36,7 @@ def test_the_newest_request_of_a_cell_counts_whatever_its_file_is_called(tmp_pat
         (older,) = board["older"]
         assert (older["date"], older["languages"], older["cells"], older["is_replaced"]) == (MONDAY, ["de", "sw"], 2, True)
         assert older["differs"] == ["test rows"]
-        page = markdown(board)
+        page = unbroken(markdown(board))
         assert "- Older: of 2026-11-23 09:00:00 UTC: tiny + none (quick), xnli in de, sw, seed 1: differs in test rows." in page
         assert "## Older results" not in page
         assert "| 2026-11-23 09:00:00 UTC | tiny + none (quick) | xnli | de, sw    |" in markdown(board, older=True)
@@ -83,9 +84,8 @@ def test_cells_of_a_model_that_is_another_one_now_stand_on_no_board_and_are_list
         ("xnli", True): ["model tiny: dtype float32 → bfloat16", "test rows"],
         ("pairs", False): ["model tiny: dtype float32 → bfloat16"],
     }
-    assert "pairs in de, sw, seed 1: differs in model tiny: dtype float32 → bfloat16; nothing stands in its place." in markdown(
-        board
-    )
+    page = unbroken(markdown(board))
+    assert "pairs in de, sw, seed 1: differs in model tiny: dtype float32 → bfloat16; nothing stands in its place." in page
     assert board["models"]["tiny"]["dtype"] == "bfloat16"
 
 

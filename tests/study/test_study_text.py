@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from printed_pages import too_wide
 from small_studies import name_of, small_study, study_spec, without
 
 from harness.study.results.document import build_results
@@ -81,7 +82,7 @@ def test_what_it_is_is_said_plainly(scores):
 
 def test_lifts_stand_by_size_in_a_table_of_each_setting(scores):
     told = printed(scores).split("\n")
-    start = told.index("Lifts of mnli in points, ± half of the 95 % interval")
+    start = told.index("Lifts of mnli in points, with their 95 % intervals")
     header, _, *rows = told[start + 1 : start + 10]
     assert header.split()[:4] == ["backbone", "size", "seeds", "zero-shot"]
     assert "English" in header
@@ -141,3 +142,14 @@ def test_numbers():
         "2,000 rows",
     ]
     assert span({"value": 1.0, "low": None, "high": None}) == "1.0 [no interval]"
+
+
+def test_no_line_is_wider_than_a_hundred_columns_and_columns_without_room_are_continued(scores):
+    spec = study_spec(scores, hypotheses=HYPOTHESES, looks=2)
+    told = text(build_results(spec, scores, looks=LookLog(2), look=True).document)
+    assert too_wide(told) == []
+    tables = told.split("Lifts of mnli in points")[1].split("Lifts of noisy")[0]
+    headers = [line.split() for line in tables.splitlines() if line.split()[:1] == ["backbone"]]
+    assert len(headers) > 1
+    assert {tuple(header[:3]) for header in headers} == {("backbone", "size", "seeds")}
+    assert "±" not in told

@@ -84,7 +84,8 @@ class WrittenRun:
         }
         told |= {"best_score": 81.25, "selection": "English validation", "degenerate": None, "seconds": 12.5, **facts}
         write_json(stage.folder(self.root) / "train.json", told)
-        mark_done(stage, self.root, {"versions": {"torch": "2.13.0"}, "commit": "c0ffee"})
+        computed = {"arithmetic": facts["arithmetic"]} if "arithmetic" in facts else {}
+        mark_done(stage, self.root, {**computed, "versions": {"torch": "2.13.0"}, "commit": "c0ffee"})
         return stage
 
     def cell(

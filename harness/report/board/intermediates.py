@@ -1,4 +1,4 @@
-"""The table of intermediate settings: which text of test languages each sees, and which targets' own training data.
+"""The intermediate settings: which text of test languages each sees, and which targets' own training data.
 
 parts = intermediate_section(Lines(board))
 """
@@ -7,9 +7,8 @@ import re
 from collections.abc import Mapping
 
 from harness.api.protocols import Json
-from harness.report.board.number_format import NOTHING, SAME
+from harness.report.board.number_format import SAME
 from harness.report.board.table_rows import Lines
-from harness.report.board.tables import Column, in_blocks
 
 ABOUT = (
     "A setting that sees unlabelled, parallel or translated text of test languages is not zero-shot in the strict sense; "
@@ -18,15 +17,14 @@ ABOUT = (
 
 
 def intermediate_section(lines: Lines) -> list[str]:
-    """A line for each intermediate setting of the board."""
+    """An item for each intermediate setting of the board."""
     board = lines.board
-    names = list(dict.fromkeys(arm["intermediate"] for arm in lines.lifted))
-    columns = [
-        Column("text of test languages it sees", [board["declared"].get(name) or "not declared" for name in names], left=True),
-        Column("own training data of", [_targets(board, name) for name in names], left=True),
-    ]
-    table = in_blocks([Column("intermediate", names, left=True)], columns)
-    return ["## Intermediate settings", ABOUT, table]
+    items = []
+    for name in dict.fromkeys(arm["intermediate"] for arm in lines.lifted):
+        own = _targets(board, name)
+        seen = f"text of test languages it sees: {board['declared'].get(name) or 'not declared'}"
+        items.append(f"- {name}: {seen}" + (f"; it trains on the own data of {own}" if own else "") + ".")
+    return ["## Intermediate settings", ABOUT, "\n".join(items)]
 
 
 def _targets(board: Mapping[str, Json], intermediate: str) -> str:
@@ -37,4 +35,4 @@ def _targets(board: Mapping[str, Json], intermediate: str) -> str:
         if any(e["same_task"] for e in board["task_scores"] if (e["intermediate"], e["task"]) == (intermediate, task)):
             own = sorted(parts & set(board["tasks"][task]["same_task"]))
             found.append(f"{SAME}{task}" + (f" (by {', '.join(own)})" if own and own != [intermediate] else ""))
-    return ", ".join(found) or NOTHING
+    return ", ".join(found)

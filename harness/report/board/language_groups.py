@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from harness.api.protocols import Json
 from harness.data.languages import GROUPINGS, groups
 from harness.report.board.means import ENGLISH, TaskNumbers
-from harness.report.board.number_format import GUESSING, INCOMPLETE, NONE, NOTHING, marks, plus_minus
+from harness.report.board.number_format import GUESSING, INCOMPLETE, NONE, NOTHING, bracketed, language_list, marks
 from harness.report.board.table_rows import Lines, arm_key
 from harness.report.board.tables import Column, in_blocks
 from harness.report.record.schema import RequestedTask
@@ -88,7 +88,6 @@ def _table(lines: Lines, by: str, task: str, model: str) -> list[str]:
     keys = [
         Column(by.replace("_", " "), list(by_group), left=True),
         Column("n", [str(entry["n"]) for entry in widest]),
-        Column("languages", [" ".join(entry["languages"]) for entry in widest], left=True),
     ]
     columns = []
     for entry in lines.of(model, task):
@@ -98,18 +97,17 @@ def _table(lines: Lines, by: str, task: str, model: str) -> list[str]:
         if entry["intermediate"] != NONE:
             lift_mark = mark + (GUESSING if entry["lift_at_guessing"] else "")
             columns.append(Column("lift", [_lift_text(group, lift_mark) for group in found], joined=True))
-    return [f"### {task}: {model}, by {by.replace('_', ' ')}", in_blocks(keys, columns)]
+    members = [f"{name}: {language_list(entry['languages'])}" for name, entry in zip(by_group, widest, strict=True)]
+    return [f"### {task}: {model}, by {by.replace('_', ' ')}", in_blocks(keys, columns), "; ".join(members) + "."]
 
 
 def _score_text(group: Mapping[str, Json] | None, mark: str) -> str:
     if group is None:
         return NOTHING
-    return mark + (INCOMPLETE if group["missing_languages"] else "") + plus_minus(group["score"])
+    return mark + (INCOMPLETE if group["missing_languages"] else "") + bracketed(group["score"])
 
 
 def _lift_text(group: Mapping[str, Json] | None, mark: str) -> str:
     if group is None or group["lift"] is None:
         return NOTHING
-    return (
-        mark + (INCOMPLETE if group["missing_languages"] or group["lift_missing"] else "") + plus_minus(group["lift"], sign="+")
-    )
+    return mark + (INCOMPLETE if group["missing_languages"] or group["lift_missing"] else "") + bracketed(group["lift"], sign="+")

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.api.protocols import Json
+from harness.data.languages import in_order
 from harness.report.board.ceilings import ceiling_notes
-from harness.report.board.number_format import STAND_IN, UNREAD, arm_text, collected, listed, unread
+from harness.report.board.computing import adapter_notes, uneven_computing, versions
+from harness.report.board.number_format import INCOMPLETE, STAND_IN, UNREAD, arm_text, collected, language_list, listed, unread
 from harness.report.board.older_results import older_notes
 from harness.report.board.table_rows import arm_key
 from harness.report.board.tables import Column, in_blocks
@@ -46,7 +48,7 @@ def note_list(board: Mapping[str, Json]) -> list[str]:
         *(f"{STAND_IN} {text}." for text in stand_ins(board)),
         *_partial(board),
         *_incomplete(board),
-        *_missing(board),
+        *(f"Missing: {text}" for text in missing_notes(board)),
         *_groups(board),
         *_without_lift(board),
         *_counts(board),
@@ -56,15 +58,15 @@ def note_list(board: Mapping[str, Json]) -> list[str]:
         *ceiling_notes(board),
         *_overlaps(board),
         *_unread_tests(board),
-        *_arithmetic(board),
+        *uneven_computing(board),
         *_embeddings(board),
         *_scaling(board),
-        *_adapters(board),
-        *(f"{task}: {note}" for task in board["task_order"] for note in board["tasks"][task]["notes"]),
-        *(f"{name}: {pitfall}" for name, model in board["models"].items() for pitfall in model["pitfalls"]),
+        *adapter_notes(board),
+        *_of_tasks(board),
+        *_pitfalls(board),
         *older_notes(board),
         *(f"Failed: {entry['stage']}: {_first_line(entry['error'])}" for entry in board["failures"]),
-        *_environments(board),
+        *versions(board),
     ]
     return ["## Notes", "\n".join(f"- {text}" for text in found)] if found else []
 
@@ -100,17 +102,17 @@ def _incomplete(board: Mapping[str, Json]) -> list[str]:
         if entry["missing_languages"]:
             text = f"{entry['task']}: mean over {total - len(entry['missing_languages'])} of its {total} languages"
             pairs.append((text, arm_text(entry)))
-    return [f"* {text} [{'; '.join(arms)}]." for text, arms in collected(pairs).items()]
+    return [f"{text} ({INCOMPLETE}) [{'; '.join(arms)}]." for text, arms in collected(pairs).items()]
 
 
-def _missing(board: Mapping[str, Json]) -> list[str]:
+def missing_notes(board: Mapping[str, Json]) -> list[str]:
     """What was asked for and is not there, by line, task and reason."""
     pairs = []
     for entry in board["missing"]:
         seed = "" if entry["seed"] is None else f" (seed {entry['seed']})"
         pairs.append(((arm_text(entry), entry["task"], entry["reason"]), entry["lang"] + seed))
     return [
-        f"Missing: {arm}, {task}, {_cells(len(langs))}: {listed(langs)}: {reason}."
+        f"{arm}, {task}, {_cells(len(langs))}: {language_list(langs)}: {reason}."
         for (arm, task, reason), langs in collected(pairs).items()
     ]
 
@@ -137,12 +139,12 @@ def _lacking(board: Mapping[str, Json], task: str, langs: Sequence[str]) -> str:
         return task
     if not langs:
         return f"{task} (some seeds)"
-    return task if len(langs) == len(board["tasks"][task]["languages"]) else f"{task} ({listed(langs)})"
+    return task if len(langs) == len(board["tasks"][task]["languages"]) else f"{task} ({language_list(langs)})"
 
 
 def _without_lift(board: Mapping[str, Json]) -> list[str]:
     pairs = [((arm_text(row), row["task"], row["no_lift"]), row["lang"]) for row in board["rows"] if row["no_lift"]]
-    return [f"No lift: {arm}, {task} in {listed(langs)}: {why}." for (arm, task, why), langs in collected(pairs).items()]
+    return [f"No lift: {arm}, {task} in {language_list(langs)}: {why}." for (arm, task, why), langs in collected(pairs).items()]
 
 
 def _counts(board: Mapping[str, Json]) -> list[str]:
@@ -165,7 +167,7 @@ def _unread(board: Mapping[str, Json]) -> list[str]:
     pairs = []
     for entry in board["task_scores"]:
         found = {lang: unread(numbers) for lang, numbers in entry["languages"].items()}
-        texts = [f"{lang} {text}" for lang, text in found.items() if text]
+        texts = [f"{lang} {found[lang]}" for lang in in_order(found) if found[lang]]
         if texts:
             pairs.append(((entry["task"], "; ".join(texts)), arm_text(entry)))
     return [f"{UNREAD} {task}: {text} [{'; '.join(arms)}]." for (task, text), arms in collected(pairs).items()]
@@ -178,7 +180,7 @@ def _never_chosen(board: Mapping[str, Json]) -> list[str]:
         for found in board["stages"].get(row["stages"]["predict"], {}).get("facts", {}).get("never_chosen", ()):
             key = (row["task"], found["longer"], found["shorter"], arm_text(row))
             langs.setdefault(key, {})[row["lang"]] = found["examples"]
-    pairs = [((*key, sum(found.values()), listed(list(found))), arm) for (*key, arm), found in langs.items()]
+    pairs = [((*key, sum(found.values()), language_list(found)), arm) for (*key, arm), found in langs.items()]
     return [
         f"{task}: {longer} can never be chosen in {number:,} examples ({names}), for {shorter} is how it begins, and a sum of "
         f"log-probabilities only falls with each token; `--prompt_args normalise=per_token` divides it [{'; '.join(arms)}]."
@@ -199,7 +201,7 @@ def _degenerate(board: Mapping[str, Json]) -> list[str]:
 def _overlaps(board: Mapping[str, Json]) -> list[str]:
     pairs = [((entry["train"], entry["test"]), f"{entry['lang']} {entry['n']:,}") for entry in board["overlaps"]]
     return [
-        f"Overlap: rows of {train} occur in {_overlapped(test)}: {listed(langs)}."
+        f"Overlap: rows of {train} occur in {_overlapped(test)}: {language_list(langs)}."
         for (train, test), langs in collected(pairs).items()
     ]
 
@@ -223,51 +225,21 @@ def _embeddings(board: Mapping[str, Json]) -> list[str]:
     return [f"{task} of {', '.join(models)}: {options}." for (task, options), models in collected(pairs).items()]
 
 
-def _arithmetic(board: Mapping[str, Json]) -> list[str]:
-    """Tasks whose arms of one backbone were computed on other devices, in another precision or with other threads."""
-    ways: dict[tuple[str, str], dict[str, set[str]]] = {}
-    for row in board["rows"]:
-        stages = [board["stages"].get(name or "", {}) for name in (*row["stages"]["train"], row["stages"]["predict"])]
-        own = ways.setdefault((row["model"], row["task"]), {}).setdefault(arm_text(row), set())
-        own |= {_way(how) for stage in stages for how in stage.get("arithmetic", ())}
-    pairs = []
-    for (_, task), arms in ways.items():
-        if len({frozenset(found) for found in arms.values() if found}) > 1:
-            pairs.append(("; ".join(f"{arm} [{' and '.join(sorted(found))}]" for arm, found in arms.items()), task))
-    return [
-        f"{', '.join(tasks)}: computed in different ways, so that some of a difference may be rounding: {text}."
-        for text, tasks in collected(pairs).items()
-    ]
-
-
-def _way(how: Mapping[str, Json]) -> str:
-    parts = [how["device"], how["dtype"]]
-    parts += [f"{how['threads']} thread" + ("s" if how["threads"] > 1 else "")] if how["threads"] else []
-    parts += [f"{how['processes']} processes"] if how["processes"] > 1 else []
-    return ", ".join([*parts, *([] if how.get("repeatable", True) else ["sums in any order"])])
-
-
-def _environments(board: Mapping[str, Json]) -> list[str]:
-    """Commits and versions that made the scores."""
-    used = sorted({name for stage in board["stages"].values() for name in stage["environments"]})
-    texts = []
-    for name in used:
-        made = board["environments"][name]
-        versions = ", ".join(f"{package} {version}" for package, version in made["versions"].items())
-        texts.append(f"Made by commit {made['commit'] or 'unknown'}" + (f" with {versions}." if versions else "."))
-    return sorted(texts)
-
-
 def _overlapped(name: str) -> str:
     """What shares rows with training data: a task's test rows, or the rows that choose a checkpoint."""
     return f"{name}, which chooses the checkpoint" if name.endswith(" validation") else f"the test rows of {name}"
 
 
-def _adapters(board: Mapping[str, Json]) -> list[str]:
-    """What loads the backbones, and in which number format where that was asked for."""
-    models = ((name, model) for name, model in board["models"].items() if model["adapter"] != "fake")
-    ways = [(model["adapter"] + (f", {model['dtype']}" if model["dtype"] else ""), name) for name, model in models]
-    return [f"Loaded by the adapter {way}: {listed(names)}." for way, names in collected(ways).items()]
+def _of_tasks(board: Mapping[str, Json]) -> list[str]:
+    """Each note of the tasks' files once, with the tasks that have it."""
+    found = collected((note, task) for task in board["task_order"] for note in board["tasks"][task]["notes"])
+    return [f"{', '.join(tasks)}: {note}" for note, tasks in found.items()]
+
+
+def _pitfalls(board: Mapping[str, Json]) -> list[str]:
+    """Each pitfall once, with the backbones that have it."""
+    found = collected((pitfall, name) for name, model in board["models"].items() for pitfall in model["pitfalls"])
+    return [f"{', '.join(names)}: {pitfall}" for pitfall, names in found.items()]
 
 
 def _scaling(board: Mapping[str, Json]) -> list[str]:
@@ -284,7 +256,7 @@ def _scaling(board: Mapping[str, Json]) -> list[str]:
     known = {name: model["coverage"]["languages"] for name, model in models.items() if model["coverage"]}
     lacking = {name: [lang for lang in langs if lang not in covered] for name, covered in known.items()}
     if len({tuple(names) for names in lacking.values()}) > 1:
-        named = "; ".join(f"{name} not {listed(names)}" if names else f"{name} all" for name, names in lacking.items())
+        named = "; ".join(f"{name} not {language_list(names)}" if names else f"{name} all" for name, names in lacking.items())
         found.append(
             f"Pretraining of the backbones held different languages of this board ({named}): means over all languages mix that "
             "with size; `leaderboard --by covered` takes them apart."

@@ -1,12 +1,17 @@
 """Formats numbers and marks of the printed board.
 
-plus_minus({"value": 71.0, "low": 66.5, "high": 75.5})     # '71.0 ±4.5'
+bracketed({"value": 71.0, "low": 66.5, "high": 75.5})               # '71.0 [66.5, 75.5]'
+bracketed({"value": 3.2, "low": -3.5, "high": 9.7}, sign="+")       # '+3.2 [-3.5, +9.7]'
+
+Intervals are printed by both their ends wherever they are printed: those of the bootstrap are lopsided near 0 and 100, and the
+two signs of a lift's say whether it is one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.api.protocols import Json
+from harness.data.languages import in_order
 
 NOTHING = "–"
 NONE = "none"
@@ -41,14 +46,9 @@ def unread(numbers: Mapping[str, Json]) -> str:
     return ", ".join(f"{share * 100:.0f} % {what}" for what, share in shares.items() if share > UNREAD_SHARE)
 
 
-def plus_minus(interval: Mapping[str, float], *, sign: str = "") -> str:
-    """A number with half of its interval."""
-    return f"{signed(interval['value'], sign)} ±{(interval['high'] - interval['low']) / 2:.1f}"
-
-
-def bracketed(interval: Mapping[str, float]) -> str:
-    """A difference with its interval in brackets."""
-    return f"{signed(interval['value'])} [{signed(interval['low'])}, {signed(interval['high'])}]"
+def bracketed(interval: Mapping[str, float], *, sign: str = "") -> str:
+    """A number with both ends of its interval in brackets; differences with sign="+"."""
+    return f"{signed(interval['value'], sign)} [{signed(interval['low'], sign)}, {signed(interval['high'], sign)}]"
 
 
 def signed(value: float, sign: str = "+") -> str:
@@ -73,6 +73,14 @@ def _short(count: int) -> str:
 def listed(names: Sequence[str]) -> str:
     """Names with commas; a long list is shortened."""
     return ", ".join(names) if len(names) <= _MANY else f"{', '.join(names[:_MANY])} and {len(names) - _MANY} more"
+
+
+def language_list(texts: Iterable[str]) -> str:
+    """All of some languages in the order of every list of them; what is said of one follows its code ('de (seed 1)')."""
+    by_code: dict[str, list[str]] = {}
+    for text in dict.fromkeys(texts):
+        by_code.setdefault(text.partition(" ")[0], []).append(text)
+    return ", ".join(text for code in in_order(by_code) for text in by_code[code])
 
 
 def arm_text(entry: Mapping[str, Json]) -> str:

@@ -7,7 +7,7 @@ parts = older_section(board)
 from collections.abc import Mapping
 
 from harness.api.protocols import Json
-from harness.report.board.number_format import NOTHING, arm_text, listed
+from harness.report.board.number_format import NOTHING, arm_text, language_list, listed
 from harness.report.board.tables import Column, in_blocks
 
 ABOUT = "Of requests that a newer one of the same folder has taken the place of; in no mean and no lift of this board."
@@ -22,7 +22,9 @@ def older_notes(board: Mapping[str, Json]) -> list[str]:
 def older_text(entry: Mapping[str, Json]) -> str:
     """An older result in words: its date, what it is of, and how it differs from what stands in its place."""
     seeds = [str(seed) for seed in entry["seeds"] if seed is not None]
-    what = f"{arm_text(entry)}, {entry['task']} in {listed(entry['languages'])}" + (f", seed {listed(seeds)}" if seeds else "")
+    what = f"{arm_text(entry)}, {entry['task']} in {language_list(entry['languages'])}" + (
+        f", seed {listed(seeds)}" if seeds else ""
+    )
     return f"of {_date(entry)}: {what}: differs in {_differences(entry)}"
 
 
@@ -35,7 +37,7 @@ def older_section(board: Mapping[str, Json]) -> list[str]:
     columns = [
         Column("line", [arm_text(entry) for entry in entries], left=True),
         Column("task", [entry["task"] for entry in entries], left=True),
-        Column("languages", [listed(entry["languages"]) for entry in entries], left=True),
+        Column("languages", [language_list(entry["languages"]) for entry in entries], left=True),
         Column("score", [NOTHING if entry["score"] is None else f"{entry['score']:.1f}" for entry in entries]),
         Column("differs in", [_differences(entry) for entry in entries], left=True),
     ]

@@ -17,18 +17,18 @@ from typing import Literal
 
 from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.api.protocols import Json
+from harness.data.languages import in_order
 from harness.report.board.number_format import NOTHING, collected
 from harness.report.board.tables import Column, folded, in_blocks
 from harness.report.record.schema import RequestedTask
+from harness.specs.evidence import Evidence, explained
 from harness.specs.loader import parse, read_document
 from harness.specs.model import Spec
-from harness.specs.preset import Evidence
 
 FILE = Path(__file__).with_name("published.yaml")
 ABOUT = (
     "Not made here: what papers print of whole sets, in no mean and no lift of this board. Letters say how a number is known: "
-    "R read in a repository, C computed, D read in documentation, I read in a thread of the authors, M+ recalled and confirmed "
-    "by a sum. Where several metrics make a task's score, it comes first, if all of them are known."
+    "{tags}. Where several metrics make a task's score, it comes first, if all of them are known."
 )
 
 
@@ -151,7 +151,9 @@ def reference_sections(board: Mapping[str, Json]) -> list[str]:
     tasks = [task for task in board["task_order"] if any(entry["task"] == task for entry in entries)]
     columns = [Column(task, [_text(cells.get((name, task))) for name in rows]) for task in tasks]
     fewer = any(entry["here"] for entry in entries)
-    about = ABOUT + (" After `here`: over the languages of this board alone." if fewer else "")
+    about = ABOUT.format(tags=explained({entry["evidence"] for entry in entries})) + (
+        " After `here`: over the languages of this board alone." if fewer else ""
+    )
     return ["## Published numbers", about, in_blocks(keys, columns), _sources(entries)]
 
 
@@ -191,7 +193,7 @@ def published_languages(board: Mapping[str, Json], task: str) -> list[str]:
         return []
     known = {lang for entry in entries for by_lang in entry["languages"].values() for lang in by_lang}
     here = {lang for entry in board["task_scores"] if entry["task"] == task for lang in entry["languages"]}
-    langs = [lang for lang in board["tasks"][task]["languages"] if lang in known & here]
+    langs = in_order(known & here)
     if not langs:
         return []
     columns = [Column("lang", langs, left=True)]

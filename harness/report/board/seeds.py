@@ -17,8 +17,8 @@ from harness.report.record.newest import CellKey
 from harness.scoring.sums import ordered_mean
 
 SEEDS = (
-    "Median over training seeds; mean ± standard deviation; number of seeds. Degenerate seeds (training that learnt nothing, or "
-    "one class predicted in every language) stay in all means; the median bears one of three."
+    "Median over training seeds; mean with their standard deviation (sd); number of seeds. Degenerate seeds (training that "
+    "learnt nothing, or one class predicted in every language) stay in all means; the median bears one of three."
 )
 
 
@@ -83,22 +83,33 @@ def has_many_seeds(board: Mapping[str, Json]) -> bool:
 
 
 def seed_section(lines: Lines) -> list[str]:
-    """Seeds of every task, and how many were degenerate; empty where there is one seed and nothing is wrong with it."""
+    """Seeds of every task where there are several, and how many were degenerate; empty if there is one and nothing is wrong."""
     board = lines.board
-    kept = [entry for entry in board["task_scores"] if entry["degenerate_seeds"]]
-    if not (has_many_seeds(board) or kept or board["replaced"]):
+    notes = degenerate_notes(board)
+    if not (has_many_seeds(board) or notes):
         return []
-    names = ("model", "intermediate", "recipe", "task")
-    found = {(*(entry[name] for name in names), seed) for entry in kept for seed in entry["degenerate_seeds"]}
-    found |= {(*(entry[name] for name in names), entry["seed"]) for entry in board["replaced"]}
-    notes = [f"Degenerate seeds: {len(found)}, replaced: {sum(entry['by'] is not None for entry in board['replaced'])}."]
-    notes += [
+    notes = [degenerate_counts(board), *notes]
+    table = [SEEDS, lines.table(_seed_text, groups=True)] if has_many_seeds(board) else []
+    return ["## Seeds", *table, "\n".join(f"- {note}" for note in notes)]
+
+
+def degenerate_notes(board: Mapping[str, Json]) -> list[str]:
+    """The lines of the board in which seeds learnt nothing, and the seeds that stand for others."""
+    notes = [
         f"Degenerate: {arm_text(entry)}, {entry['task']}: {_seeds(entry['degenerate_seeds'])} of {entry['over_seeds']['n']}"
         f"{_before(entry)}."
-        for entry in kept
+        for entry in board["task_scores"]
+        if entry["degenerate_seeds"]
     ]
-    notes += [_replacement(entry) for entry in board["replaced"]]
-    return ["## Seeds", SEEDS, lines.table(_seed_text, groups=True), "\n".join(f"- {note}" for note in notes)]
+    return notes + [_replacement(entry) for entry in board["replaced"]]
+
+
+def degenerate_counts(board: Mapping[str, Json]) -> str:
+    """How many seeds were degenerate and how many were replaced."""
+    names = ("model", "intermediate", "recipe", "task")
+    found = {(*(e[name] for name in names), seed) for e in board["task_scores"] for seed in e["degenerate_seeds"]}
+    found |= {(*(entry[name] for name in names), entry["seed"]) for entry in board["replaced"]}
+    return f"Degenerate seeds: {len(found)}, replaced: {sum(entry['by'] is not None for entry in board['replaced'])}."
 
 
 def _seeds(seeds: list[int]) -> str:
@@ -125,6 +136,6 @@ def _seed_text(entry: Mapping[str, Json] | None) -> str:
     if entry is None or not entry["over_seeds"]:
         return NOTHING
     found = entry["over_seeds"]
-    spread = "" if found["sd"] is None else f" ±{found['sd']:.1f}"
+    spread = "" if found["sd"] is None else f" sd {found['sd']:.1f}"
     mark = "" if entry.get("complete", True) else INCOMPLETE
     return f"{mark}{found['median']:.1f}; {mark}{found['mean']:.1f}{spread} ({found['n']})"

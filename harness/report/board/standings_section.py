@@ -6,15 +6,16 @@ parts = standings_section(Lines(board))
 from collections.abc import Mapping
 
 from harness.api.protocols import Json
-from harness.report.board.number_format import NOTHING, collected, listed, marks, plus_minus, size
+from harness.report.board.number_format import NOTHING, bracketed, collected, language_list, listed, marks, size
 from harness.report.board.table_rows import Lines, arm_key
 from harness.report.board.tables import Column, in_blocks
 
 ABOUT = (
-    "Score ± half of its {level} % interval, and the rank among the models: 1 is best, in brackets all ranks that remain "
+    "Score with its {level} % interval, and the rank among the models: 1 is best, after it in brackets all ranks that remain "
     "possible. Ranks come from paired differences over the same test examples, tested over all pairs of a column at once "
     "(Holm, {alpha:g} %)."
 )
+RANKS = "Intermediate setting {line}: 1 is best, in brackets all ranks that remain possible."
 OVER_SEEDS = (
     "Several training seeds: the variance between them is in both, pooled over the models of a family, or over all models "
     "where a family has no two seeds."
@@ -44,6 +45,18 @@ def standings_section(lines: Lines) -> list[str]:
     return [*parts, COMPARED_WITH_NOBODY.format(lines=listed(alone))] if alone else parts
 
 
+def rank_tables(lines: Lines) -> list[str]:
+    """The ranks alone, a line a model, for a page that has the scores elsewhere; empty on a board of one model."""
+    parts = []
+    for entry in lines.board["standings"]:
+        shown = _shown(entry)
+        if shown:
+            models = Column("model", [line["model"] for line in entry["lines"]], left=True)
+            columns = [Column(column["name"], [_rank(own["rank"]) for own in column["entries"]], left=True) for column in shown]
+            parts += [RANKS.format(line=lines.label(entry)), in_blocks([models], columns)]
+    return parts
+
+
 def _about(lines: Lines) -> list[str]:
     """What the numbers of the tables mean; empty where there is no table."""
     entries = lines.board["standings"]
@@ -66,10 +79,7 @@ def _table(lines: Lines, entry: Mapping[str, Json]) -> str:
     if not shown:
         return ""
     models = [line["model"] for line in entry["lines"]]
-    keys = [
-        Column("model", models, left=True),
-        Column("parameters", [size(lines.board["models"].get(model)) for model in models]),
-    ]
+    sizes = Column("parameters", [size(lines.board["models"].get(model)) for model in models])
     pairs: list[tuple[Column, Column]] = []
     for column in shown:
         scores = Column(column["name"], [_score(lines, entry, column, place) for place in range(len(models))])
@@ -77,14 +87,14 @@ def _table(lines: Lines, entry: Mapping[str, Json]) -> str:
         # The mean over all tasks often is that of a group, and is not told twice.
         if column["kind"] != "all" or not any((scores.cells, ranks.cells) == (one.cells, other.cells) for one, other in pairs):
             pairs.append((scores, ranks))
-    return in_blocks(keys, [column for pair in pairs for column in pair])
+    return in_blocks([Column("model", models, left=True)], [sizes, *(column for pair in pairs for column in pair)])
 
 
 def _score(lines: Lines, entry: Mapping[str, Json], column: Mapping[str, Json], place: int) -> str:
     own = column["entries"][place]
     if own["score"] is None:
         return NOTHING
-    return _marks(lines, {**entry, **entry["lines"][place]}, column) + plus_minus(own["score"])
+    return _marks(lines, {**entry, **entry["lines"][place]}, column) + bracketed(own["score"])
 
 
 def _marks(lines: Lines, arm: Mapping[str, Json], column: Mapping[str, Json]) -> str:
@@ -120,7 +130,7 @@ def _notes(entry: Mapping[str, Json]) -> list[str]:
             langs = collected((why, lang) for lang, why in left_out.items())
             kept = column["languages"][task]
             if 0 < len(kept) < len(left_out) and len(langs) == 1:
-                found += [f"{task} over {listed(kept)} alone, without {len(left_out)} others: {why}." for why in langs]
+                found += [f"{task} over {language_list(kept)} alone, without {len(left_out)} others: {why}." for why in langs]
             else:
-                found += [f"{task} without {listed(names)}: {why}." for why, names in langs.items()]
+                found += [f"{task} without {language_list(names)}: {why}." for why, names in langs.items()]
     return found

@@ -53,9 +53,9 @@ class Lines:
         shown = [model if i == 0 or models[i - 1] != model else "" for i, model in enumerate(models)]
         keys = [
             Column("model", shown, left=True),
-            Column("parameters", [size(self.board["models"].get(model)) if model else "" for model in shown]),
             Column("intermediate", [self.label(arm) for arm in arms], left=True),
         ]
+        sizes = Column("parameters", [size(self.board["models"].get(model)) if model else "" for model in shown])
         columns = [
             Column(task, [text(self.tasks.get((*arm_key(arm), task))) for arm in arms]) for task in self.board["task_order"]
         ]
@@ -66,4 +66,4 @@ class Lines:
                 if any(e["group"] == name and e["score"] for e in self.board["group_scores"])
             ]
             columns += [Column(name, [text(self.groups.get((*arm_key(arm), name))) for arm in arms]) for name in names]
-        return in_blocks(keys, [column for column in columns if set(column.cells) != {NOTHING}])
+        return in_blocks(keys, [sizes, *(column for column in columns if set(column.cells) != {NOTHING})])

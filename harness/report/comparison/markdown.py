@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from harness.api.escaping import markdown_texts
 from harness.api.protocols import Json
-from harness.report.board.markdown import SYNTHETIC
+from harness.data.languages import in_order
+from harness.report.board.legend import SYNTHETIC
 from harness.report.board.number_format import INCOMPLETE, NOTHING, PARTIAL, SAME, STAND_IN, bracketed, signed
+from harness.report.board.prose import wrapped
 from harness.report.board.tables import Column, in_blocks
 from harness.report.comparison.rows import LANGUAGE, TASK
 from harness.report.comparison.significance import EXACT_ITEMS
@@ -20,7 +22,7 @@ _FIELDS = ("model", "intermediate", "recipe", "limit", "route")
 
 
 def markdown(document: Mapping[str, Json]) -> str:
-    """The whole page; lines fit 160 columns."""
+    """The whole page; lines fit 100 columns."""
     document = markdown_texts(document)
     parts = ["# Comparison"]
     if document["synthetic"]:
@@ -34,7 +36,7 @@ def markdown(document: Mapping[str, Json]) -> str:
     parts += ["## How to read this", "\n".join(f"- {text}" for text in _legend(document, len(tables)))]
     if document["unpaired"]:
         parts += ["## Not compared", "\n".join(f"- {text}" for text in _unpaired(document))]
-    return "\n\n".join(parts) + "\n"
+    return wrapped("\n\n".join(parts) + "\n")
 
 
 def _system(system: Mapping[str, Json]) -> str:
@@ -56,6 +58,7 @@ def _contrast(a: Mapping[str, Json], b: Mapping[str, Json], document: Mapping[st
 
 
 def _table(rows: Sequence[Mapping[str, Json]], document: Mapping[str, Json]) -> str:
+    rows = _in_order(rows) if document["by"] == LANGUAGE else rows
     keys = [Column("task", [_task(row, document) for row in rows], left=True)]
     if document["by"] != TASK:
         keys.append(
@@ -68,15 +71,22 @@ def _table(rows: Sequence[Mapping[str, Json]], document: Mapping[str, Json]) -> 
         Column("n", [f"{row['num_examples']:,}" for row in rows]),
         Column("A", [signed(row["score_a"], "") for row in rows]),
         Column("B", [signed(row["score_b"], "") for row in rows]),
-        Column("B − A", [bracketed(row["difference"]) for row in rows]),
-        Column("gain", [_percent(row["gain"]) for row in rows]),
+        Column("B − A", [bracketed(row["difference"], sign="+") for row in rows]),
         Column("p", [_p(row["randomisation"]["p"]) for row in rows]),
-        Column("Holm", [_p(row["randomisation"]["p_adjusted"]) for row in rows]),
-        Column("p boot", [_p(row["bootstrap"]["p"]) for row in rows]),
-        Column("Holm", [_p(row["bootstrap"]["p_adjusted"]) for row in rows]),
+        Column("Holm", [_p(row["randomisation"]["p_adjusted"]) for row in rows], joined=True),
         Column("differ", ["yes" if row["significant"] else NOTHING for row in rows]),
+        Column("gain", [_percent(row["gain"]) for row in rows]),
+        Column("p boot", [_p(row["bootstrap"]["p"]) for row in rows]),
+        Column("Holm", [_p(row["bootstrap"]["p_adjusted"]) for row in rows], joined=True),
     ]
     return in_blocks(keys, columns)
+
+
+def _in_order(rows: Sequence[Mapping[str, Json]]) -> list[Mapping[str, Json]]:
+    """Rows of single languages: tasks as they are, the languages of each in the order of every list of them."""
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    langs = in_order(str(row["group"]) for row in rows)
+    return sorted(rows, key=lambda row: (tasks.index(row["task"]), langs.index(str(row["group"]))))
 
 
 def _task(row: Mapping[str, Json], document: Mapping[str, Json]) -> str:
@@ -156,8 +166,8 @@ def _legend(document: Mapping[str, Json], num_tables: int) -> list[str]:
 
 def _lacking(missing: Mapping[str, Sequence[str]]) -> str:
     if len(missing) == 1:
-        return _listed(next(iter(missing.values())))
-    return "; ".join(f"{_listed(langs)} of {task}" for task, langs in missing.items())
+        return _listed(in_order(next(iter(missing.values()))))
+    return "; ".join(f"{_listed(in_order(langs))} of {task}" for task, langs in missing.items())
 
 
 def _unpaired(document: Mapping[str, Json]) -> list[str]:
@@ -167,7 +177,7 @@ def _unpaired(document: Mapping[str, Json]) -> list[str]:
         found.setdefault((entry["side"], entry["task"], entry["reason"]), []).append(entry)
     texts = []
     for (side, task, reason), entries in found.items():
-        langs = _listed(dict.fromkeys(entry["lang"] for entry in entries))
+        langs = _listed(in_order(entry["lang"] for entry in entries))
         seeds = _listed(sorted({entry["seed"] for entry in entries} - {None}))
         arms = dict.fromkeys(f"{entry['model']} + {entry['intermediate']}" for entry in entries)
         texts.append(f"{side}: {task} in {langs}{f', seed {seeds}' if seeds else ''} ({'; '.join(arms)}): {reason}.")

@@ -5,19 +5,17 @@
 Everything that it says stands in the document, which is read alone: a document of an earlier run prints the same.
 """
 
-import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from harness.api.escaping import visible
 from harness.api.protocols import Json
+from harness.data.languages import in_order
 from harness.study.results.confound_texts import AT_EDGE
 from harness.study.results.text_numbers import NOTHING, amount, counted, number, parameters, span
-from harness.study.results.text_tables import lift_tables
+from harness.study.results.text_tables import WIDTH, filled, lift_tables
 from harness.study.statistics.scales import UNITS
 
-WIDTH = 100
-"Columns of prose."
 _NAMED = 5
 "Of a longer list so many are named."
 _DIFFER = 0.1
@@ -28,17 +26,17 @@ _CORRECTIONS = {"holm": "by Holm's method", "fdr": "by the false discovery rate"
 def text(document: Mapping[str, Json], *, width: int = WIDTH) -> str:
     """The whole text, its prose in lines of so many columns."""
     parts = [
-        _filled(_head(document), width),
-        _filled(_verdicts(document), width),
-        *lift_tables(document),
-        _section("Backbones trained by two methods", _bridges(document)),
-        _section("Learning rates at the edge of their grid: a better one may lie outside", _edges(document)),
-        _section("Learning rates that no trial chose", document["not_chosen"]),
-        _section("Retrieval by layer, as a fraction of depth", _layers(document)),
-        _section("Trainings that learnt nothing", _degenerate(document)),
-        _section(f"Missing: {counted(document['missing']['count'], 'score')}", _missing(document)),
-        _section("Left out, for their data are not here", [f"{one['what']}: {one['why']}" for one in document["left_out"]]),
-        _section("What differs between backbones beside their size", _confounds(document)),
+        filled(_head(document), width),
+        filled(_verdicts(document), width),
+        *lift_tables(document, width=width),
+        filled(_section("Backbones trained by two methods", _bridges(document)), width),
+        filled(_section("Learning rates at the edge of their grid: a better one may lie outside", _edges(document)), width),
+        filled(_section("Learning rates that no trial chose", document["not_chosen"]), width),
+        filled(_section("Retrieval by layer, as a fraction of depth", _layers(document)), width),
+        filled(_section("Trainings that learnt nothing", _degenerate(document)), width),
+        filled(_section(f"Missing: {counted(document['missing']['count'], 'score')}", _missing(document)), width),
+        filled(_section("Left out, for their data are not here", _left_out(document)), width),
+        filled(_section("What differs between backbones beside their size", _confounds(document)), width),
     ]
     return visible("\n\n".join(part for part in parts if part)) + "\n"
 
@@ -84,13 +82,6 @@ def _head(document: Mapping[str, Json]) -> str:
             "results were seen was not fixed beforehand, and its error level does not hold."
         )
     return "\n".join(lines)
-
-
-def _filled(prose: str, width: int) -> str:
-    """Each line of some prose on lines that are no longer than the width."""
-    return "\n".join(
-        textwrap.fill(line, width=width, break_long_words=False, break_on_hyphens=False) for line in prose.split("\n")
-    )
 
 
 def _look(look: Mapping[str, Json]) -> str:
@@ -217,11 +208,16 @@ def _degenerate(document: Mapping[str, Json]) -> list[str]:
     return [f"{one['arm']}, {one['backbone']}, {one['task']}, seed {one['seed']}" for one in document["degenerate"]]
 
 
+def _left_out(document: Mapping[str, Json]) -> list[str]:
+    return [f"{one['what']}: {one['why']}" for one in document["left_out"]]
+
+
 def _missing(document: Mapping[str, Json]) -> list[str]:
-    return [
-        f"{one['setting']}, {one['backbone']}, {one['target']}: {one['count']} ({_first(one['languages'])}): {one['why']}"
-        for one in document["missing"]["scores"]
-    ]
+    lines = []
+    for one in document["missing"]["scores"]:
+        langs = _first(in_order(one["languages"]))
+        lines.append(f"{one['setting']}, {one['backbone']}, {one['target']}: {one['count']} ({langs}): {one['why']}")
+    return lines
 
 
 def _first(names: Sequence[str]) -> str:

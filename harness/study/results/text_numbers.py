@@ -18,13 +18,6 @@ def span(entry: Mapping[str, Json]) -> str:
     return f"{number(entry['value'])} [{number(entry['low'])}, {number(entry['high'])}]"
 
 
-def plus_minus(entry: Mapping[str, Json]) -> str:
-    """A number with half of its interval, where it has one."""
-    if entry["low"] is None:
-        return number(entry["value"])
-    return f"{number(entry['value'])} ±{number((entry['high'] - entry['low']) / 2)}"
-
-
 def number(value: float) -> str:
     """One decimal; two significant digits of what is smaller; never a negative zero."""
     if abs(value) >= 1 or value == 0:
