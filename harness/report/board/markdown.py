@@ -57,7 +57,7 @@ def markdown(board: Mapping[str, Json], *, by: Sequence[str] = (), older: bool =
     parts = ["# Leaderboard"]
     if board["synthetic"]:
         parts.append(SYNTHETIC)
-    parts += ["## Scores", _legend(board), lines.table(_score_text, groups=True)]
+    parts += ["## Scores", board_legend(board), lines.table(_score_text, groups=True)]
     parts += reference_sections(board)
     parts += standings_section(lines)
     if lines.lifted:
@@ -81,7 +81,7 @@ def markdown(board: Mapping[str, Json], *, by: Sequence[str] = (), older: bool =
     return "\n\n".join(parts) + "\n"
 
 
-def _legend(board: Mapping[str, Json]) -> str:
+def board_legend(board: Mapping[str, Json]) -> str:
     """The legend: the meaning of the numbers and of the marks that are used."""
     level = round(board["bootstrap"]["level"] * 100)
     chances = ", ".join(

@@ -1,0 +1,166 @@
+"""What a board says, in short: did each intermediate setting help, where most and least, is it sure, and how with size.
+
+in_short(Lines(board))["settings"]        # of each setting: pairs of a question and its answer
+notices(board)                            # what must be said before any number
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.api.protocols import Json
+from harness.report.board.number_format import NOTHING, size
+from harness.report.board.table_rows import Lines, arm_key
+from harness.report.page.language_names import language_name
+from harness.report.page.study_words import signed, span
+from harness.runtime.stages import AGAIN
+
+ENGLISH = "en"
+_FEW = 3
+
+
+def notices(board: Mapping[str, Json]) -> list[dict[str, str]]:
+    """`kind` and `text` of what weakens the numbers, the worst first."""
+    found = []
+    if board["synthetic"]:
+        found.append(
+            ("synthetic", "Synthetic. Some scores are of a miniature world made up by this project: for learning the tool, not for "
+             "claims about languages or models.")
+        )  # fmt: skip
+    damaged = [entry for entry in board["missing"] if AGAIN in entry["reason"]]
+    if damaged:
+        found.append(
+            ("damaged", f"Damaged. {_scores(len(damaged))} not believed, because files behind them are not as they were written; "
+             f"{AGAIN}.")
+        )  # fmt: skip
+    limits = sorted({entry["limit"] for entry in board["task_scores"] if entry["partial"]})
+    if limits:
+        said = ", ".join(map(str, limits))
+        found.append(("partial", f"Partial. Some test sets are samples of their rows (at most {said} a language)."))
+    others = len(board["missing"]) - len(damaged)
+    if others:
+        found.append(("missing", f"Incomplete. {_scores(others)} missing that were asked for; see below for which, and why."))
+    if board["failures"]:
+        found.append(("failed", f"{len(board['failures'])} stages failed; see the notes."))
+    cells = sum(entry["cells"] for entry in board["degenerate"])
+    if board["degenerate"]:
+        found.append(("degenerate", f"{len(board['degenerate'])} trainings or cells learnt nothing ({_scores(cells, be=False)})."))
+    return [{"kind": kind, "text": text} for kind, text in found]
+
+
+def _scores(number: int, *, be: bool = True) -> str:
+    words = f"{number:,} score" + ("" if number == 1 else "s")
+    return words + (" is" if number == 1 else " are") * be
+
+
+def in_short(lines: Lines) -> dict[str, Any]:
+    """`rows`, one for each line of the board that has lifts, and `settings`, what each says over all models."""
+    found = {number: row for number, arm in enumerate(lines.lifted) if (row := _arm_row(lines, arm))}
+    by_setting: dict[str, list[dict[str, Any]]] = {}
+    for row in found.values():
+        by_setting.setdefault(row["setting"], []).append(row)
+    settings = [{"setting": setting, "lines": _setting_lines(rows)} for setting, rows in by_setting.items()]
+    return {"rows": list(found.values()), "settings": settings}
+
+
+def _setting_lines(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Pairs of a short question and its answer, over the models of a setting."""
+    above, below, total = (sum(row[key] for row in rows) for key in ("above", "below", "total"))
+    if above and not below:
+        verdict = "Yes, where it can be told."
+    elif below and not above:
+        verdict = "No: it does harm, where it can be told."
+    else:
+        verdict = "Not clearly either way." if not above else "Both: it helps here and harms there."
+    means = [row["value"] for row in rows]
+    spread = f"{signed(means[0])} points" if len(rows) == 1 else f"{signed(min(means))} to {signed(max(means))} points, by model"
+    each = [(entry["lift"]["value"], f"{entry['task']} {span(entry['lift'])}{_with(row, rows)}") for row in rows for entry in row["lifts"]]
+    each.sort(key=lambda pair: -pair[0])
+    lines = [
+        ("Did it help?", f"{verdict} Mean lift {spread}."),
+        ("Is it sure?", f"Of {total} lifts {above} are sure gains, {below} sure losses, and {total - above - below} are open."),
+        ("Where most and least?", f"Most {each[0][1]}; least {each[-1][1]}." if len(each) > 1 else f"{each[0][1]}."),
+    ]
+    if len(rows) == 1 and rows[0]["languages"]:
+        lines.append(("In which languages?", f"{rows[0]['languages']}."))
+    if len(rows) > 1:
+        known = [row for row in rows if row["size"] != NOTHING]
+        same = len({tuple(entry["task"] for entry in row["lifts"]) for row in known}) == 1
+        of = [f"{signed(row['value'])} ({row['model']}, {row['size']}{'' if same else ', ' + _tasks(row['total'])})" for row in known]
+        lines += [("With size, smallest first?", f"{', '.join(of)}.")] if len(known) > 1 else []
+    return lines
+
+
+def _tasks(number: int) -> str:
+    return f"{number} task" + ("" if number == 1 else "s")
+
+
+def _with(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    return f" with {row['model']}" if len(rows) > 1 else ""
+
+
+def _arm_row(lines: Lines, arm: Mapping[str, Json]) -> dict[str, Any] | None:
+    entries = [entry for task in lines.board["task_order"] if (entry := lines.tasks.get((*arm_key(arm), task))) and entry["lift"]]
+    if not entries:
+        return None
+    groups = [lines.groups.get((*arm_key(arm), name)) for name in lines.board["groups"]]
+    overall = next((entry for entry in groups if entry and entry["lift"]), None)
+    mean = sum(entry["lift"]["value"] for entry in entries) / len(entries)
+    told = f"{span(overall['lift'])} ({overall['group']})" if overall else f"{signed(mean)} (mean of {_tasks(len(entries))})"
+    value = overall["lift"]["value"] if overall else mean
+    above = sum(entry["lift"]["low"] > 0 for entry in entries)
+    below = sum(entry["lift"]["high"] < 0 for entry in entries)
+    by_task = list(entries)
+    entries.sort(key=lambda entry: -entry["lift"]["value"])
+    guessing = sum(entry["lift_at_guessing"] for entry in entries)
+    return {
+        "model": arm["model"],
+        "size": size(lines.board["models"].get(arm["model"])),
+        "setting": lines.label(arm),
+        "value": value,
+        "helped": told,
+        "above": above,
+        "below": below,
+        "total": len(entries),
+        "lifts": by_task,
+        "sure": f"of {_tasks(len(entries))} {above} gain, {below} lose, {len(entries) - above - below} open"
+        + (f"; {guessing} with a side at guessing" if guessing else ""),
+        "most": f"{entries[0]['task']} {span(entries[0]['lift'])}",
+        "least": f"{entries[-1]['task']} {span(entries[-1]['lift'])}",
+        "languages": _languages(entries),
+    }
+
+
+def _languages(entries: Sequence[Mapping[str, Json]]) -> str:
+    """The languages in which the mean lift over tasks is largest and smallest."""
+    lifts: dict[str, list[float]] = {}
+    for entry in entries:
+        for lang, numbers in entry["languages"].items():
+            if lang != ENGLISH and numbers["lift"]:
+                lifts.setdefault(lang, []).append(numbers["lift"]["value"])
+    means = sorted(((sum(own) / len(own), lang) for lang, own in lifts.items()), reverse=True)
+    if len(means) < 2:
+        return ""
+    most = ", ".join(f"{language_name(lang)} {signed(value)}" for value, lang in means[:_FEW])
+    least = ", ".join(f"{language_name(lang)} {signed(value)}" for value, lang in means[::-1][:_FEW])
+    return f"most {most}; least {least}" if len(means) >= 2 * _FEW else f"most {most.split(', ')[0]}; least {least.split(', ')[0]}"
+
+
+def missing_languages(lines: Lines) -> list[dict[str, str]]:
+    """Task, languages, models and reason of what is not on the board: asked for and missing, or not asked for."""
+    found: dict[tuple[str, str, str], dict[str, None]] = {}
+    for entry in lines.board["missing"]:
+        seed = "" if entry["seed"] is None else f", seed {entry['seed']}"
+        arm = f"{entry['model']} + {entry['intermediate']}{seed}"
+        found.setdefault((entry["task"], arm, entry["reason"]), {})[entry["lang"]] = None
+    asked = {(entry["model"], entry["intermediate"], entry["task"], entry["lang"]) for entry in lines.board["missing"]}
+    for entry in lines.board["task_scores"]:
+        for lang in entry["missing_languages"]:
+            if (entry["model"], entry["intermediate"], entry["task"], lang) not in asked:
+                arm = f"{entry['model']} + {lines.label(entry)}"
+                found.setdefault((entry["task"], arm, "was not asked for"), {})[lang] = None
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for (task, arm, reason), langs in found.items():
+        rows.setdefault((task, ", ".join(language_name(lang) for lang in langs), reason), []).append(arm)
+    return [
+        {"task": task, "languages": langs, "reason": reason, "arms": "; ".join(arms)} for (task, langs, reason), arms in rows.items()
+    ]
