@@ -3,16 +3,21 @@
 python run_eval.py leaderboard runs/x runs/y --output leaderboard.json
 python run_eval.py leaderboard runs/x --by family,covered --references xlmr_large_xtreme,mt5_base
 python run_eval.py leaderboard runs/x --older show        # with the scores of older requests that newer ones took the place of
+python run_eval.py leaderboard runs/x --html report.html --examples 3      # a page to look at, with some predictions of each cell
 """
 
 import argparse
+from collections.abc import Mapping
 
 from harness.api.errors import UserError, did_you_mean, raise_all
-from harness.commands._arguments import comma_separated, input_path, out, say
+from harness.api.protocols import Json
+from harness.commands._arguments import add_catalog_arguments, catalog_of, comma_separated, input_path, out, place_of, say
 from harness.data.languages import GROUPINGS
 from harness.report.board.board import build_board, write_board
 from harness.report.board.markdown import markdown
 from harness.report.board.references import named_references, unused_references
+from harness.report.page.examples import ShownExamples, prediction_examples
+from harness.report.page.page import page, write_page
 from harness.runtime.outputs import check_output_file, output_path
 
 HELP = "merge run folders into one leaderboard.json and print it"
@@ -37,11 +42,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="list",
         help="what older requests had in the place of newer ones: list what differs, show their scores too, or drop them",
     )
+    parser.add_argument(
+        "--html", type=output_path, metavar="FILE", help="also write a page to look at: one file that needs no network"
+    )
+    parser.add_argument(
+        "--examples",
+        type=int,
+        default=0,
+        metavar="N",
+        help="show N predictions of each cell on the page, with texts and gold (default: 0; many test sets may not be passed on)",
+    )
+    add_catalog_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Build, write and print the board."""
     check_output_file(args.output, where="--output")
+    check_output_file(args.html, where="--html")
+    if args.examples < 0 or (args.examples and not args.html):
+        raise UserError("predictions are shown on a page", where="--examples", expected="a number above 0, and --html FILE")
     by = comma_separated(args.by)
     raise_all(
         [
@@ -62,5 +81,17 @@ def run(args: argparse.Namespace) -> int:
     if args.output:
         write_board(board, args.output)
         say(f"board: {args.output}")
+    if args.html:
+        write_page(page(board, args.folders, examples=_examples(args, board)), args.html)
+        say(f"page: {args.html}")
     out(markdown(board, by=by, older=args.older == "show"))
     return 0
+
+
+def _examples(args: argparse.Namespace, board: Mapping[str, Json]) -> ShownExamples:
+    """The predictions that the page shows, where some were asked for."""
+    if not args.examples:
+        return ShownExamples()
+    folders = catalog_of(args).task_folders()
+    place = place_of(args, runs=args.folders)
+    return prediction_examples(board, args.folders, count=args.examples, place=place, task_folders=folders)

@@ -24,7 +24,7 @@ FLAGS = {
     "show": TRUST | CATALOG | {"--model", "--model_args", "--recipe", "--prompt_args", "--languages"},
     "validate": TRUST | CATALOG | {"--specs_only", "--languages", "--model", "--model_args"},
     "fetch": CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--languages"},
-    "leaderboard": {"--output", "--by", "--references", "--older"},
+    "leaderboard": CATALOG | {"--output", "--by", "--references", "--older", "--html", "--examples"},
     "clean": {"--tasks", "--languages", "--older", "--yes"},
     "compare": {"--a", "--b", "--by", "--tasks", "--languages", "--samples", "--seed", "--output"},
     "submission": CATALOG | {"--output", "--gold", "--model", "--intermediate", "--recipe", "--seed", "--partial"},

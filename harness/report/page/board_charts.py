@@ -32,10 +32,10 @@ def lift_forest(lines: Lines) -> dict[str, Any] | None:
     if not rows:
         return None
     marked = any(entry["lift"] and entry["lift_at_guessing"] for entry in entries)
-    about = "Score with the intermediate phase minus score without it: same backbone, target, languages and seeds; paired intervals."
+    about = "Score with the intermediate phase minus score without it: same backbone, target, languages, seeds; paired intervals."
     about += f" {GUESSING} a side of it cannot be told from guessing." if marked else ""
     return forest(
-        rows, id_="board-lifts", title="Lifts", about=about, axis="lift in points", selects=[_fullest("model", rows)]
+        rows, id_="board-lifts", title="Lift of each task", about=about, axis="lift in points", selects=[_fullest("model", rows)]
     )
 
 
@@ -67,8 +67,6 @@ def size_chart(lines: Lines) -> dict[str, Any] | None:
         title="By size of the model",
         about="Each point is a model, with its interval; models of several families differ in more than size.",
         axis="score or lift",
-        series="setting",
-        series_title="Intermediate setting",
         selects=[select("measure", "Show", rows), select("what", "Of", rows)],
     )
 

@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.api.protocols import Json
-from harness.report.board.number_format import NOTHING, size
+from harness.report.board.number_format import size
 from harness.report.board.table_rows import Lines, arm_key
 from harness.report.page.language_names import language_name
-from harness.report.page.study_words import signed, span
+from harness.report.page.study_words import parameters, signed, span
 from harness.runtime.stages import AGAIN
 
 ENGLISH = "en"
 _FEW = 3
+_MOSTLY = 3
+"So many times as many gains as losses, or the other way round, are called most."
 
 
 def notices(board: Mapping[str, Json]) -> list[dict[str, str]]:
@@ -23,8 +25,8 @@ def notices(board: Mapping[str, Json]) -> list[dict[str, str]]:
     found = []
     if board["synthetic"]:
         found.append(
-            ("synthetic", "Synthetic. Some scores are of a miniature world made up by this project: for learning the tool, not for "
-             "claims about languages or models.")
+            ("synthetic", "Synthetic. Some scores are of a miniature world made up by this project: for learning the tool, not "
+             "for claims about languages or models.")
         )  # fmt: skip
     damaged = [entry for entry in board["missing"] if AGAIN in entry["reason"]]
     if damaged:
@@ -41,9 +43,9 @@ def notices(board: Mapping[str, Json]) -> list[dict[str, str]]:
         found.append(("missing", f"Incomplete. {_scores(others)} missing that were asked for; see below for which, and why."))
     if board["failures"]:
         found.append(("failed", f"{len(board['failures'])} stages failed; see the notes."))
-    cells = sum(entry["cells"] for entry in board["degenerate"])
     if board["degenerate"]:
-        found.append(("degenerate", f"{len(board['degenerate'])} trainings or cells learnt nothing ({_scores(cells, be=False)})."))
+        number, cells = len(board["degenerate"]), sum(entry["cells"] for entry in board["degenerate"])
+        found.append(("degenerate", f"{number} trainings or cells learnt nothing ({_scores(cells, be=False)})."))
     return [{"kind": kind, "text": text} for kind, text in found]
 
 
@@ -65,15 +67,19 @@ def in_short(lines: Lines) -> dict[str, Any]:
 def _setting_lines(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Pairs of a short question and its answer, over the models of a setting."""
     above, below, total = (sum(row[key] for row in rows) for key in ("above", "below", "total"))
-    if above and not below:
-        verdict = "Yes, where it can be told."
-    elif below and not above:
-        verdict = "No: it does harm, where it can be told."
+    if 2 * (above + below) < total:
+        verdict = "It cannot be told: most lifts could as well be 0."
+    elif above >= _MOSTLY * below:
+        verdict = "Mostly yes."
+    elif below >= _MOSTLY * above:
+        verdict = "Mostly no: it does harm."
     else:
-        verdict = "Not clearly either way." if not above else "Both: it helps here and harms there."
+        verdict = "It helps here and harms there."
     means = [row["value"] for row in rows]
     spread = f"{signed(means[0])} points" if len(rows) == 1 else f"{signed(min(means))} to {signed(max(means))} points, by model"
-    each = [(entry["lift"]["value"], f"{entry['task']} {span(entry['lift'])}{_with(row, rows)}") for row in rows for entry in row["lifts"]]
+    each = [
+        (one["lift"]["value"], f"{one['task']} {span(one['lift'])}{_with(row, rows)}") for row in rows for one in row["lifts"]
+    ]
     each.sort(key=lambda pair: -pair[0])
     lines = [
         ("Did it help?", f"{verdict} Mean lift {spread}."),
@@ -83,10 +89,13 @@ def _setting_lines(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     if len(rows) == 1 and rows[0]["languages"]:
         lines.append(("In which languages?", f"{rows[0]['languages']}."))
     if len(rows) > 1:
-        known = [row for row in rows if row["size"] != NOTHING]
+        known = [row for row in rows if row["inner"]]
         same = len({tuple(entry["task"] for entry in row["lifts"]) for row in known}) == 1
-        of = [f"{signed(row['value'])} ({row['model']}, {row['size']}{'' if same else ', ' + _tasks(row['total'])})" for row in known]
-        lines += [("With size, smallest first?", f"{', '.join(of)}.")] if len(known) > 1 else []
+        of = [
+            f"{row['model']} ({parameters(row['inner'])}{'' if same else ', ' + _tasks(row['total'])}) {signed(row['value'])}"
+            for row in known
+        ]
+        lines += [("With size, smallest first?", f"{'; '.join(of)}.")] if len(known) > 1 else []
     return lines
 
 
@@ -115,6 +124,7 @@ def _arm_row(lines: Lines, arm: Mapping[str, Json]) -> dict[str, Any] | None:
     return {
         "model": arm["model"],
         "size": size(lines.board["models"].get(arm["model"])),
+        "inner": (lines.board["models"].get(arm["model"]) or {}).get("non_embedding_parameters"),
         "setting": lines.label(arm),
         "value": value,
         "helped": told,
@@ -140,9 +150,9 @@ def _languages(entries: Sequence[Mapping[str, Json]]) -> str:
     means = sorted(((sum(own) / len(own), lang) for lang, own in lifts.items()), reverse=True)
     if len(means) < 2:
         return ""
-    most = ", ".join(f"{language_name(lang)} {signed(value)}" for value, lang in means[:_FEW])
-    least = ", ".join(f"{language_name(lang)} {signed(value)}" for value, lang in means[::-1][:_FEW])
-    return f"most {most}; least {least}" if len(means) >= 2 * _FEW else f"most {most.split(', ')[0]}; least {least.split(', ')[0]}"
+    texts = [f"{language_name(lang)} {signed(value)}" for value, lang in means]
+    few = _FEW if len(texts) >= 2 * _FEW else 1
+    return f"most {', '.join(texts[:few])}; least {', '.join(texts[::-1][:few])}"
 
 
 def missing_languages(lines: Lines) -> list[dict[str, str]]:
@@ -162,5 +172,6 @@ def missing_languages(lines: Lines) -> list[dict[str, str]]:
     for (task, arm, reason), langs in found.items():
         rows.setdefault((task, ", ".join(language_name(lang) for lang in langs), reason), []).append(arm)
     return [
-        {"task": task, "languages": langs, "reason": reason, "arms": "; ".join(arms)} for (task, langs, reason), arms in rows.items()
+        {"task": task, "languages": langs, "reason": reason, "arms": "; ".join(arms)}
+        for (task, langs, reason), arms in rows.items()
     ]

@@ -24,8 +24,8 @@ function chartConfig(width) {
     background: null,
     font,
     view: { stroke: null },
-    axis: { labelColor: text, titleColor: faint, gridColor: line, domainColor: faint, tickColor: faint, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 400, labelLimit: width < 500 ? 150 : 280 },
-    legend: { labelColor: text, titleColor: faint, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 400, columns: width < 500 ? 2 : 6 },
+    axis: { labelColor: text, titleColor: faint, gridColor: line, domainColor: faint, tickColor: faint, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 400, labelOverlap: "greedy", labelSeparation: 6, labelLimit: width < 500 ? 150 : 280 },
+    legend: { labelColor: text, titleColor: faint, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 400, columns: width < 500 ? 1 : 6 },
     rule: { color: faint },
   };
 }
@@ -48,6 +48,7 @@ async function draw(figure, chart) {
   const rows = wantedRows(figure, chart);
   const width = place.clientWidth;
   const spec = { ...themed(chart.spec), datasets: { rows }, autosize: { type: "fit-x", contains: "padding" } };
+  if (chart.rowHeight) spec.height = chart.rowHeight * unique(rows.map((row) => row.label)).length;
   figure.view?.finalize();
   const { view } = await vegaEmbed(place, spec, { actions: false, renderer: "svg", logLevel: 1, config: chartConfig(width) });
   figure.view = view;

@@ -1,4 +1,4 @@
-"""Charts of the page as Vega-Lite specifications, drawn in the reader's browser; rows come beside, so that selects can filter them.
+"""Charts of the page as Vega-Lite specifications, drawn in the reader's browser; rows stand beside, for selects to filter.
 
 chart = forest(rows, id_="lifts", title="Lifts", about="...", selects=[select("model", "Model", rows)])
 chart["spec"], chart["rows"], chart["selects"]
@@ -7,6 +7,7 @@ Colours are Okabe and Ito's (https://jfly.uni-koeln.de/color/), which colour-bli
 Rows have `value`, `low`, `high` (None where there is no interval) and the fields that the chart names.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,8 +46,8 @@ def by_series(field: str, values: Sequence[str], *, title: str) -> dict[str, Any
     others = [value for value in values if value != NONE]
     colours = [GREY if value == NONE else COLOURS[others.index(value) % len(COLOURS)] for value in values]
     shapes = [SHAPES[number % len(SHAPES)] for number in range(len(values))]
-    legend = {"title": title, "orient": "top", "symbolSize": 90, "labelLimit": 260, "symbolOpacity": 1} if len(values) > 1 else None
-    both = {"field": field, "type": "nominal", "legend": legend}
+    legend = {"title": title, "orient": "top", "symbolSize": 90, "labelLimit": 260, "symbolOpacity": 1}
+    both = {"field": field, "type": "nominal", "legend": legend if len(values) > 1 else None}
     return {
         "color": {**both, "scale": {"domain": list(values), "range": colours}},
         "shape": {**both, "scale": {"domain": list(values), "range": shapes}},
@@ -60,8 +61,12 @@ def apart(rows: Rows, field: str) -> list[dict[str, Any]]:
     return [{**row, "x": row["size"] * 10 ** (_APART * (values.index(row[field]) - middle))} for row in rows]
 
 
-def by_size(rows: Rows, *, id_: str, title: str, about: str, axis: str, series: str, series_title: str, **more: Any) -> dict[str, Any]:
-    """Numbers with intervals by the size of the model, on a log axis; rows of `part` 'line' are a fitted line, 'at' what it says."""
+def by_size(rows: Rows, *, id_: str, title: str, about: str, axis: str, **more: Any) -> dict[str, Any]:
+    """Numbers with intervals by the size of the model, on a log axis, a colour a setting.
+
+    Rows of `part` 'line' are a fitted line, of 'at' what it says at some sizes.
+    """
+    series, series_title = "setting", "Intermediate setting"
     values = list(dict.fromkeys(str(row[series]) for row in rows))
     colours = by_series(series, values, title=series_title)
     x = {
@@ -69,7 +74,13 @@ def by_size(rows: Rows, *, id_: str, title: str, about: str, axis: str, series: 
         "type": "quantitative",
         "scale": {"type": "log", "nice": False, "padding": 24},
         "title": "parameters without embeddings",
-        "axis": {"grid": False, "labelExpr": "replace(format(datum.value, '~s'), 'G', 'B')", "tickCount": 5, "labelOverlap": True},
+        "axis": {
+            "grid": False,
+            "values": _round_sizes(rows),
+            "labelExpr": "replace(format(datum.value, '~s'), 'G', 'B')",
+            "labelOverlap": "greedy",
+            "labelSeparation": 8,
+        },
     }
     y = {"field": "value", "type": "quantitative", "title": axis, "scale": {"zero": False, "nice": True}}
     detail = [{"field": series}, {"field": "family"}]
@@ -119,6 +130,13 @@ def by_size(rows: Rows, *, id_: str, title: str, about: str, axis: str, series: 
 _NUMBERS = ("value", "low", "high")
 
 
+def _round_sizes(rows: Rows) -> list[float]:
+    """Ticks of a log axis: 1, 2 and 5 of each power of ten that the sizes span."""
+    sizes = [row["size"] for row in rows] or [1]
+    powers = range(math.floor(math.log10(min(sizes))), math.ceil(math.log10(max(sizes))) + 1)
+    return [float(first * 10**power) for power in powers for first in (1, 2, 5)]
+
+
 def forest(rows: Rows, *, id_: str, title: str, about: str, axis: str, **more: Any) -> dict[str, Any]:
     """Numbers with intervals below each other, a line a `label`, settings side by side in their colours; 0 is marked."""
     values = list(dict.fromkeys(str(row["setting"]) for row in rows))
@@ -136,7 +154,10 @@ def forest(rows: Rows, *, id_: str, title: str, about: str, axis: str, **more: A
     tooltip = [
         {"field": "label", "title": "where"},
         {"field": "setting"},
-        *({"field": name, "title": shown, "format": "+.2f"} for name, shown in (("value", "lift"), ("low", "from"), ("high", "to"))),
+        *(
+            {"field": name, "title": shown, "format": "+.2f"}
+            for name, shown in zip(_NUMBERS, ("lift", "from", "to"), strict=True)
+        ),
     ]
     layer = [
         {"mark": {"type": "rule", "strokeWidth": 1.2}, "encoding": {"x": {"datum": 0}}},
@@ -150,15 +171,18 @@ def forest(rows: Rows, *, id_: str, title: str, about: str, axis: str, **more: A
             "encoding": {**place, "x": x, **colours, "tooltip": tooltip},
         },
     ]
-    step = {"step": 18 if len(values) > 1 else 26, "for": "offset" if len(values) > 1 else "position"}
-    return chart(id_, title, about, {"height": step, "layer": layer}, rows, columns=["label", "setting", *_NUMBERS], **more)
+    more |= {"rowHeight": 26 if len(values) == 1 else 12 + 15 * len(values)}  # pixels; selects change the number of rows
+    return chart(id_, title, about, {"layer": layer}, rows, columns=["label", "setting", *_NUMBERS], **more)
 
 
 def courses(rows: Rows, *, id_: str, title: str, about: str, axis: str, settings: Sequence[str], **more: Any) -> dict[str, Any]:
     """Curves by step, a colour a setting of `settings`; where several models or seeds are shown, each has its own line."""
     colours = by_series("setting", settings, title="Intermediate setting")
     encoding = {
-        "x": {"field": "step", "type": "quantitative", "title": "step", "axis": {"tickCount": 8, "grid": False}},
+        "x": {
+            **{"field": "step", "type": "quantitative", "title": "step", "scale": {"zero": True}},
+            "axis": {"tickCount": 8, "grid": False},
+        },
         "y": {"field": "value", "type": "quantitative", "title": axis, "scale": {"zero": False}},
         "color": colours["color"],
         "detail": [{"field": "stage"}],

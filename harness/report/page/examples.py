@@ -118,12 +118,16 @@ class _Texts:
 def _fields(example: Any) -> dict[str, str]:
     """The fields of an example that hold text."""
     values = {one.name: getattr(example, one.name) for one in dataclasses.fields(example) if one.name not in _NO_TEXTS}
-    return {name: _shown(value) for name, value in values.items() if isinstance(value, str | list | tuple | Mapping) and value}
+    return {name: _shown(value) for name, value in values.items() if value and _is_text(value)}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str | Mapping) or (isinstance(value, tuple | list) and all(isinstance(each, str) for each in value))
 
 
 def _shown(value: Any) -> str:
     """A value as text: words of a list side by side, anything else as it is written."""
-    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+    if isinstance(value, list | tuple) and _is_text(value):
         text = " · ".join(value)
     else:
         text = value if isinstance(value, str) else canonical(value) if isinstance(value, dict | list) else str(value)

@@ -47,7 +47,7 @@ function firstChoice() {
   const cells = new Map();
   for (const { arm } of page.cells) cells.set(page.arms[arm].model, (cells.get(page.arms[arm].model) ?? 0) + 1);
   const fullest = [...cells].reduce((best, one) => (one[1] >= best[1] ? one : best), ["", 0])[0];
-  if (page.arms.length * page.tasks.length > 24 && cells.size > 1) wanted.model = fullest;
+  if (page.arms.length * page.tasks.length > 12 && cells.size > 1) wanted.model = fullest;
 }
 
 function makeFilters() {

@@ -63,8 +63,6 @@ function heatHead(columns, names) {
 /** One cell of the map; what it shows, and in which colour. */
 function heatCell(cell, gap, isAsked, range, isFirst) {
   const made = document.createElement("td");
-  made.tabIndex = -1;
-  made.setAttribute("role", "gridcell");
   const value = cell ? measured(cell, wanted.measure) : null;
   const classes = isFirst ? ["first"] : [];
   if (value === null) {
@@ -114,7 +112,7 @@ function showHeatMap(cells, missing) {
     }
     const mean = own.length ? own.reduce((a, b) => a + b, 0) / own.length : null;
     const shown = mean === null ? "–" : wanted.measure === "lift" ? signed(mean) : fixed(mean);
-    row.append(element("td", { role: "gridcell", class: "empty first", tabindex: -1 }, shown));
+    row.append(element("td", { class: "empty first" }, shown));
     body.append(row);
   }
   const names = armNames(columns);
@@ -168,7 +166,7 @@ heat.addEventListener("keydown", (event) => {
     event.preventDefault();
     const next = to();
     if (!next) return;
-    cell.tabIndex = -1;
+    cell.removeAttribute("tabindex");
     next.tabIndex = 0;
     next.focus();
   } else if ((event.key === "Enter" || event.key === " ") && cell.dataset.key) {

@@ -11,7 +11,7 @@ spelling out whatever could end a script.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def page(board: Mapping[str, Json], folders: Sequence[Path], *, examples: ShownE
         damaged_studies=[visible(wrong) for _, wrong in parts if wrong],
         notices=notices(board),
         studies=studies,
-        short=in_short(lines),
+        short=None if studies else in_short(lines),
         legend=board_legend(board),
         scores=score_table(lines),
         standings=standing_tables(lines),
@@ -115,12 +115,15 @@ def script_text(value: Any) -> str:
 def spelled_out(document: Any) -> Any:
     """A document whose texts, keys included, hold nothing that acts on a page without being seen."""
     if isinstance(document, str):
-        return visible(document, tabs=True)
+        return _visible(document)
     if isinstance(document, Mapping):
         return {spelled_out(key): spelled_out(value) for key, value in document.items()}
     if isinstance(document, list | tuple):
         return [spelled_out(value) for value in document]
     return document
+
+
+_visible = lru_cache(maxsize=1 << 16)(partial(visible, tabs=True))
 
 
 @cache

@@ -54,7 +54,7 @@ def _lifts_by_size(document: Mapping[str, Json], id_: str) -> dict[str, Any]:
             for one in found["families"]:
                 rows += [{**shared, "family": one["family"], **row} for row in _fitted(one["line"], document["fixed"])]
     fitted = any(row["part"] == "line" for row in rows)
-    about = "Score with the intermediate phase minus score without it, for each backbone, with its interval. Above the line at 0 it helps."
+    about = "Score with the intermediate phase minus score without it, with its interval, a point a backbone. Above 0 it helps."
     about += " Dashed: the fitted line, with hollow marks at the sizes that the verdicts compare." if fitted else ""
     return by_size(
         rows,
@@ -62,8 +62,6 @@ def _lifts_by_size(document: Mapping[str, Json], id_: str) -> dict[str, Any]:
         title="How the lift changes with size",
         about=about,
         axis="lift",
-        series="setting",
-        series_title="Intermediate setting",
         selects=[select("over", "Over", rows), select("setting", "Setting", rows, everything="all"),
                  select("family", "Family of models", rows, everything="all"), select("scale", "In", rows)],
     )  # fmt: skip
@@ -111,13 +109,15 @@ def _forest(document: Mapping[str, Json], id_: str) -> dict[str, Any]:
             if found["mean"]:
                 mean = {key: found["mean"][key] for key in ("value", "low", "high")}
                 rows.append({**shared, "of": MEAN, **mean})
-            for one in found["backbones"]:
-                rows.append({**shared, "of": one["backbone"], **{key: one["lift"][key] for key in ("value", "low", "high")}})
+            rows += [
+                {**shared, "of": one["backbone"], **{key: one["lift"][key] for key in ("value", "low", "high")}}
+                for one in found["backbones"]
+            ]
     return forest(
         rows,
         id_=f"{id_}-forest",
         title="Where it helps most and least",
-        about="Lift of each target, or group of languages or tasks, with its interval. An interval that does not touch 0 is sure.",
+        about="Lift of each target, or group of languages or tasks, with its interval; one that does not touch 0 is sure.",
         axis="lift",
         selects=[select("rows", "Rows", rows), select("of", "Of", rows, default=MEAN), select("scale", "In", rows)],
     )
@@ -146,8 +146,6 @@ def _scores_by_size(document: Mapping[str, Json], id_: str) -> dict[str, Any]:
         title="How scores change with size",
         about="Scores (0 to 100) of each backbone with each intermediate setting; grey is without an intermediate phase.",
         axis="score",
-        series="setting",
-        series_title="Intermediate setting",
         selects=[select("target", "Target", rows), select("mean", "Mean over", rows),
                  select("family", "Family of models", rows, everything="all")],
     )  # fmt: skip

@@ -29,6 +29,7 @@ from harness.report.page.study_words import (
 )
 
 STUDY_FILE = "study.json"
+_NO_ADVICE = "Nothing that was tried would decide it (up to 20 more seeds, more test examples, other sizes)."
 VERSION = 1
 "Of the shape of study.json that is read here."
 
@@ -62,12 +63,20 @@ def _part(document: Mapping[str, Json]) -> dict[str, Any]:
         "charts": study_charts(document),
         "remarks": _remarks(document),
         "missing": [
-            {**one, "languages": listed_first(one["languages"]), "seeds": ", ".join(map(str, one["seeds"]))}
+            {
+                **{key: one[key] for key in ("setting", "backbone", "target", "count", "why")},
+                "languages": listed_first(one["languages"]),
+                "seeds": ", ".join(map(str, one["seeds"])),
+            }
             for one in document["missing"]["scores"]
         ],
         "num_missing": document["missing"]["count"],
         "backbones": [
-            {**one, "size": parameters(one["size"]), "facts": "; ".join(f"{key}: {text}" for key, text in one["facts"].items())}
+            {
+                **{key: one[key] for key in ("backbone", "family", "method", "contamination")},
+                "size": parameters(one["size"]),
+                "facts": "; ".join(f"{key}: {text}" for key, text in one["facts"].items()),
+            }
             for one in document["backbones"]
         ],
     }
@@ -111,9 +120,9 @@ def _design(document: Mapping[str, Json]) -> str:
              for number, what in counts]  # fmt: skip
     fixed = document["fixed"]
     return (
-        f"{', '.join(words)}. Lifts in {UNITS[fixed['scale']]}; fixed beforehand: the smallest effect of interest {fixed['margin']:g}, "
-        f"error level {fixed['alpha']:g} of all questions together. Intervals are of {document['intervals']['level'] * 100:.0f} %, "
-        "over test items and training seeds."
+        f"{', '.join(words)}. Lifts in {UNITS[fixed['scale']]}; fixed beforehand: the smallest effect of interest "
+        f"{fixed['margin']:g}, error level {fixed['alpha']:g} of all questions together. Intervals are of "
+        f"{document['intervals']['level'] * 100:.0f} %, over test items and training seeds."
     )
 
 
@@ -149,7 +158,9 @@ def _rests_on(entry: Mapping[str, Json]) -> list[str]:
         f"{entry['examples']:,} test examples."
     ]
     if entry["p"] is not None:
-        found.append(f"p {entry['p']:.2g}; {entry['adjusted_p']:.2g} as one of several questions, tested at {entry['alpha']:.2g}.")
+        found.append(
+            f"p {entry['p']:.2g}; as one of several questions {entry['adjusted_p']:.2g}, tested at {entry['alpha']:.2g}."
+        )
     if entry["kept"]:
         found.append(f"Decided at look {entry['kept']['look']}, which stands; these data say: {entry['now'] or 'nothing new'}.")
     return found
@@ -157,7 +168,7 @@ def _rests_on(entry: Mapping[str, Json]) -> list[str]:
 
 def _advice(advice: Mapping[str, Json]) -> str:
     options = [one["text"] for one in advice["options"]]
-    would = f"What would decide it: {'; or '.join(options)}." if options else "Nothing that was tried would decide it."
+    would = f"What would decide it: {'; or '.join(options)}." if options else _NO_ADVICE
     return would if advice["next_look"] else f"{would} But {advice['said']}."
 
 
@@ -168,7 +179,8 @@ def _settings(document: Mapping[str, Json]) -> list[dict[str, Any]]:
     for entry in document["lifts"]:
         by_setting.setdefault(entry["setting"], []).append(entry)
     return [
-        {"setting": setting, "lines": _setting_lines(entries, scale, document["fixed"])} for setting, entries in by_setting.items()
+        {"setting": setting, "lines": _setting_lines(entries, scale, document["fixed"])}
+        for setting, entries in by_setting.items()
     ]
 
 
@@ -204,14 +216,14 @@ def _setting_lines(entries: Sequence[Mapping[str, Json]], scale: str, fixed: Map
 
 def _extremes(entries: Sequence[Mapping[str, Json]], scale: str, unit: str, what: str) -> list[tuple[str, str]]:
     """Where the lift is largest and where smallest, of several."""
-    means = [(one["scales"][scale]["mean"], label(one)) for one in entries if one["scales"][scale] and one["scales"][scale]["mean"]]
+    found = [(one["scales"][scale], label(one)) for one in entries]
+    means = [(scaled["mean"], name) for scaled, name in found if scaled and scaled["mean"]]
     if len(means) < 2:
         return []
     means.sort(key=lambda pair: -pair[0]["value"])
     most, least = means[0], means[-1]
-    return [
-        (f"Most and least ({what})", f"most {most[1]} {span(most[0])}, least {least[1]} {span(least[0])} {unit}, of {len(means)}.")
-    ]
+    said = f"most {most[1]} {span(most[0])}, least {least[1]} {span(least[0])} {unit}, of {len(means)}."
+    return [(f"Most and least ({what})", said)]
 
 
 def _remarks(document: Mapping[str, Json]) -> list[str]:

@@ -68,7 +68,7 @@ def answer(entry: Mapping[str, Json], fixed: Mapping[str, Json]) -> str:
         return f"Not decided: {entry['why'] or 'nobody has looked at the results yet'}."
     if verdict == "undecided":
         shown = f" Shown so far: {entry['settled']}." if entry["settled"] else ""
-        return f"It cannot be said yet{': ' + entry['why'] if entry['why'] else ''}.{shown}"
+        return f"It cannot be said yet: {entry['why'] or 'the intervals are too wide for an answer'}.{shown}"
     if asked["asks"] == "scale":
         return _SCALE_ANSWERS[verdict].format(margin=margin)
     return "Yes, this is shown." if verdict == "holds" else "No, the opposite is shown."
@@ -127,7 +127,9 @@ def sureness(low: float | None, high: float | None) -> str:
     """Whether an interval leaves open on which side of nothing a lift is."""
     if low is None or high is None:
         return "how sure cannot be said (one seed)"
-    return "sure: the interval is above 0" if low > 0 else "sure: the interval is below 0" if high < 0 else "not sure: 0 is inside"
+    if low <= 0 <= high:
+        return "not sure: 0 is inside"
+    return f"sure: the interval is {'above' if low > 0 else 'below'} 0"
 
 
 def signed(value: float) -> str:

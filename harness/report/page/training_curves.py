@@ -69,7 +69,8 @@ def _log(name: str, folders: Sequence[Path]) -> dict[str, Any] | None:
     for folder in folders:
         path = folder / name / LOG_FILE
         try:
-            entries = [parse_json(line, where=str(path)) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+            lines = path.read_text(encoding="utf-8").splitlines()
+            entries = [parse_json(line, where=str(path)) for line in lines if line.strip()]
             return {"loss": _thinned(_points(entries, "loss")), "english": _points(entries, "english_score")}
         except (OSError, UnicodeDecodeError, UserError):
             continue
