@@ -1,6 +1,6 @@
 """The cells of a board as the page holds them: one for each line, task and language, with every run behind it.
 
-    table = cell_table(Lines(board), stages=StageTable(board["stages"]), texts=Once())
+    table = cell_table(Lines(board), stages=StageTable(board["stages"], once=Once()), texts=Once())
     table["cells"][0]       # {'arm': 0, 'task': 2, 'lang': 'de', 'score': [71.0, 66.5, 75.5], 'runs': [{'seed': 1, ...}]}
 
 A cell is a mean over training seeds, as on the board; a run is one of them.  What is missing stands beside, with the reason.

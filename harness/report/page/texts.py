@@ -44,9 +44,5 @@ def short(value: float | None) -> float | None:
 
 
 def without_empty(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry without what says nothing: None, empty texts and lists, zeros and False."""
-    return {key: value for key, value in entry.items() if value or (value == 0 and key in _TOLD_AT_ZERO)}
-
-
-_TOLD_AT_ZERO = ("arm", "task", "predict", "scoring", "examples", "why", "noLift")
-"Numbers of things, of which the first is 0."
+    """An entry without what says nothing: None, False, empty texts and collections; numbers stay, 0 included."""
+    return {key: value for key, value in entry.items() if value or (value == 0 and value is not False)}

@@ -54,9 +54,9 @@ def _uses(board: Mapping[str, Json]) -> dict[str, dict[str, Any]]:
         below = row["stages"]["train"][0] if row["stages"]["train"] else row["stages"]["predict"]
         for name in board["stages"].get(below, {}).get("inputs", ()):
             models.setdefault(name, set()).add(row["model"])
-    for name, own in models.items():
-        if name not in found and len(own) == 1:
-            found[name] = {**_BACKBONE, "model": next(iter(own))}
+    for name, names in models.items():
+        if name not in found and len(names) == 1:
+            found[name] = {**_BACKBONE, "model": next(iter(names))}
     return found
 
 
