@@ -363,3 +363,29 @@ def test_the_scripts_are_short_and_none_is_forgotten():
     assert sorted(files) == sorted(SCRIPTS)
     lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in Path(HERE).iterdir() if path.is_file()}
     assert max(lengths.values()) <= 300, lengths
+
+
+def lifted(*, low, high, models=("small",)):
+    """A board with one lift of every model, between two ends."""
+    board = made_up_board(models=models, settings=["none", "mnli"], tasks={"xnli": ["en", "de"]})
+    for entry in board["task_scores"]:
+        if entry["lift"]:
+            entry["lift"] = {"value": (low + high) / 2, "low": low, "high": high}
+    return board
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (1, 3, "Yes. Mean lift +2.0 points. Is it sure? Of 1 lift of single tasks: 1 sure gain, 0 sure losses, 0 open."),
+        (-3, -1, "No: it does harm. Mean lift -2.0 points. Is it sure? Of 1 lift of single tasks: 0 sure gains, 1 sure loss"),
+        (-1, 3, "It cannot be told: the interval holds 0. Mean lift +1.0 points."),
+    ],
+)
+def test_a_board_says_in_words_whether_it_helped(low, high, said):
+    assert said in Reader(page(lifted(low=low, high=high), [])).text
+
+
+def test_a_board_says_how_lifts_change_with_size():
+    text = Reader(page(lifted(low=1, high=3, models=["small", "middle", "large"]), [])).text
+    assert "With size, smallest first? small (1M) +2.0; middle (4M) +2.0; large (16M) +2.0." in text

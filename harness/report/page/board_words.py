@@ -67,23 +67,24 @@ def in_short(lines: Lines) -> dict[str, Any]:
 def _setting_lines(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Pairs of a short question and its answer, over the models of a setting."""
     above, below, total = (sum(row[key] for row in rows) for key in ("above", "below", "total"))
-    if 2 * (above + below) < total:
-        verdict = "It cannot be told: most lifts could as well be 0."
-    elif above >= _MOSTLY * below:
-        verdict = "Mostly yes."
-    elif below >= _MOSTLY * above:
-        verdict = "Mostly no: it does harm."
-    else:
-        verdict = "It helps here and harms there."
     means = [row["value"] for row in rows]
-    spread = f"{signed(means[0])} points" if len(rows) == 1 else f"{signed(min(means))} to {signed(max(means))} points, by model"
+    one = rows[0]["interval"] if len(rows) == 1 else None
+    if one:
+        verdict = _verdict(int(one["low"] > 0), int(one["high"] < 0), 1)
+        said = f"{verdict} Lift {span(one)} points over {rows[0]['over']}."
+    else:
+        spread = (
+            f"{signed(means[0])} points" if len(rows) == 1 else f"{signed(min(means))} to {signed(max(means))} points, by model"
+        )
+        said = f"{_verdict(above, below, total)} Mean lift {spread}."
+    sure = f"{_counted(above, 'sure gain')}, {_counted(below, 'sure loss', 'sure losses')}, {total - above - below} open"
     each = [
         (one["lift"]["value"], f"{one['task']} {span(one['lift'])}{_with(row, rows)}") for row in rows for one in row["lifts"]
     ]
     each.sort(key=lambda pair: -pair[0])
     lines = [
-        ("Did it help?", f"{verdict} Mean lift {spread}."),
-        ("Is it sure?", f"Of {total} lifts {above} are sure gains, {below} sure losses, and {total - above - below} are open."),
+        ("Did it help?", said),
+        ("Is it sure?", f"Of {_counted(total, 'lift')} of single tasks: {sure}."),
         ("Where most and least?", f"Most {each[0][1]}; least {each[-1][1]}." if len(each) > 1 else f"{each[0][1]}."),
     ]
     if len(rows) == 1 and rows[0]["languages"]:
@@ -99,8 +100,23 @@ def _setting_lines(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return lines
 
 
+def _verdict(above: int, below: int, total: int) -> str:
+    """Words for so many sure gains and losses among some lifts."""
+    if 2 * (above + below) < total:
+        return "It cannot be told: most intervals hold 0." if total > 1 else "It cannot be told: the interval holds 0."
+    if above >= _MOSTLY * below:
+        return "Yes." if above == total else "Mostly yes."
+    if below >= _MOSTLY * above:
+        return "No: it does harm." if below == total else "Mostly no: it does harm."
+    return "It helps here and harms there."
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def _tasks(number: int) -> str:
-    return f"{number} task" + ("" if number == 1 else "s")
+    return _counted(number, "task")
 
 
 def _with(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -127,12 +143,14 @@ def _arm_row(lines: Lines, arm: Mapping[str, Json]) -> dict[str, Any] | None:
         "inner": (lines.board["models"].get(arm["model"]) or {}).get("non_embedding_parameters"),
         "setting": lines.label(arm),
         "value": value,
+        "interval": overall["lift"] if overall else None,
+        "over": f"the group {overall['group']}" if overall else "",
         "helped": told,
         "above": above,
         "below": below,
         "total": len(entries),
         "lifts": by_task,
-        "sure": f"of {_tasks(len(entries))} {above} gain, {below} lose, {len(entries) - above - below} open"
+        "sure": f"of {_tasks(len(entries))}: {above} gained, {below} lost, {len(entries) - above - below} open"
         + (f"; {guessing} with a side at guessing" if guessing else ""),
         "most": f"{entries[0]['task']} {span(entries[0]['lift'])}",
         "least": f"{entries[-1]['task']} {span(entries[-1]['lift'])}",

@@ -183,7 +183,7 @@ def courses(rows: Rows, *, id_: str, title: str, about: str, axis: str, settings
             **{"field": "step", "type": "quantitative", "title": "step", "scale": {"zero": True}},
             "axis": {"tickCount": 8, "grid": False},
         },
-        "y": {"field": "value", "type": "quantitative", "title": axis, "scale": {"zero": False}},
+        "y": {"field": "value", "type": "quantitative", "title": axis, "scale": {"zero": False, "padding": 8}},
         "color": colours["color"],
         "detail": [{"field": "stage"}],
         "tooltip": [{"field": "stage"}, {"field": "step", "format": ",d"}, {"field": "value", "format": ".4g"}],

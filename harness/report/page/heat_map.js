@@ -90,7 +90,8 @@ function showHeatMap(cells, missing) {
     const value = cell ? measured(cell, wanted.measure) : null;
     if (value !== null) values.set(key, value);
   }
-  const columns = heatColumns([...cells, ...missing]);
+  const isShown = ({ arm, task, lang }) => wanted.measure !== "lift" || values.has(keyOf(arm, task, lang));
+  const columns = heatColumns([...cells.filter(isShown), ...missing]);
   const range = rangeOf(wanted.measure, [...values.values()]);
   const langs = sortedLanguages(unique([...cells, ...missing].map((one) => one.lang)), columns, values);
   const body = document.createElement("tbody");

@@ -35,9 +35,10 @@ def training_curves(board: Mapping[str, Json], folders: Sequence[Path]) -> tuple
         facts = stage["facts"]
         kept = facts.get("best_step") or facts.get("steps")
         curves.append({"stage": name, "task": _task(board, name), **uses.get(name, _BACKBONE), "kept": kept, **log})
-    return curves, without
+    return sorted(curves, key=lambda curve: _PHASES.index(curve["phase"])), without
 
 
+_PHASES = ("target", "intermediate", "pretraining")
 _BACKBONE = {"model": "several models", "setting": "pretraining", "phase": "pretraining", "seed": None}
 
 
