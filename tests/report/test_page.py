@@ -129,7 +129,8 @@ def test_the_study_comes_first_and_in_words(tmp_path):
     assert "It cannot be said yet" in text
     assert "+2.1 [+1.2, +3.0] points over all targets, zero-shot; sure: the interval is above 0." in text
     assert "the files are not here" in text
-    assert "Synthetic: the data are made up." in text
+    assert "Synthetic. Some scores are of a miniature world" in text
+    assert "Synthetic: the data are made up." not in text  # the board has said it
     assert "In short: did the intermediate task help?" not in text  # the study's answer holds more than a board knows
 
 

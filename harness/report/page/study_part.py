@@ -82,27 +82,28 @@ def _part(document: Mapping[str, Json]) -> dict[str, Any]:
     }
 
 
-def _warnings(document: Mapping[str, Json]) -> list[str]:
-    """What must be said before any number."""
-    found = []
-    if document["synthetic"]:
-        found.append("Synthetic: the data are made up. This shows how the tool works, and says nothing of languages or models.")
-    if document["partial"]:
-        found.append("Partial: some test sets are samples of their rows; every number is for these.")
-    if document["note"]:
-        found.append(document["note"])
-    if document["missing"]["count"]:
-        found.append(f"{document['missing']['count']:,} scores are missing; what rests on them is missing too (listed below).")
-    if document["degenerate"]:
-        found.append(f"{len(document['degenerate'])} trainings have learnt nothing; their scores are those of guessing.")
-    if not document["look"]["taken"]:
-        found.append(f"Nothing is decided: {document['look']['why_not']}. Estimates are shown all the same.")
-    if document["fixed"]["changed_since_first_look"]:
-        found.append(
-            "Verdicts or hypotheses were changed after the first look at results: they were not fixed beforehand, and their "
-            "error level does not hold."
-        )
-    return found
+def _warnings(document: Mapping[str, Json]) -> list[dict[str, str]]:
+    """`kind` and `text` of what must be said before any number."""
+    missing, degenerate = document["missing"]["count"], len(document["degenerate"])
+    found = {
+        "synthetic": "Synthetic: the data are made up. This shows how the tool works, and says nothing of languages or models."
+        if document["synthetic"]
+        else "",
+        "partial": "Partial: some test sets are samples of their rows; every number is for these." if document["partial"] else "",
+        "note": document["note"],
+        "missing": f"{missing:,} scores are missing; what rests on them is missing too (listed below)." if missing else "",
+        "degenerate": f"{degenerate} results (seeds of a setting, backbone and target) rest on trainings that learnt nothing."
+        if degenerate
+        else "",
+        "not looked": ""
+        if document["look"]["taken"]
+        else f"Nothing is decided: {document['look']['why_not']}. Estimates are shown all the same.",
+        "changed": "Verdicts or hypotheses were changed after the first look at results: they were not fixed beforehand, and "
+        "their error level does not hold."
+        if document["fixed"]["changed_since_first_look"]
+        else "",
+    }
+    return [{"kind": kind, "text": text} for kind, text in found.items() if text]
 
 
 def _design(document: Mapping[str, Json]) -> str:
