@@ -21,6 +21,21 @@ function inkOn(colour) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000" : "#fff";
 }
 
+const STEPS = 64;
+const styles = new Map();
+document.addEventListener("theme", () => styles.clear());
+
+/** The style of a cell at a place between 0 and 1: one of a few texts, each made once, for a map has thousands of cells. */
+function styleAt(measure, place) {
+  const step = Math.round(Math.min(1, Math.max(0, place)) * STEPS);
+  const key = `${measure}|${step}`;
+  if (!styles.has(key)) {
+    const colour = colourAt(measure, step / STEPS);
+    styles.set(key, `--own:rgb(${colour});background:rgb(${colour});color:${inkOn(colour)}`);
+  }
+  return styles.get(key);
+}
+
 /** The ends of a scale: of the scores that are shown, or of lifts the same on both sides of 0. */
 function rangeOf(measure, values) {
   if (!values.length) return [0, 1];

@@ -70,12 +70,11 @@ function heatCell(cell, gap, isAsked, range, isFirst) {
     made.textContent = gap && !cell ? "missing" : "–";
     made.title = gap && !cell ? page.texts[gap.why] : cell ? "no such number" : isAsked ? "not asked for" : "no language of this task";
   } else {
-    const colour = colourAt(wanted.measure, (value - range[0]) / (range[1] - range[0]));
-    made.style.cssText = `--own:rgb(${colour});background:rgb(${colour});color:${inkOn(colour)}`;
+    made.setAttribute("style", styleAt(wanted.measure, (value - range[0]) / (range[1] - range[0])));
     made.textContent = wanted.measure === "lift" ? signed(value) : fixed(value);
     if (wanted.measure === "lift" && (cell.lift[1] > 0 || cell.lift[2] < 0)) classes.push("sure");
   }
-  made.className = classes.join(" ");
+  if (classes.length) made.className = classes.join(" ");
   return made;
 }
 

@@ -32,10 +32,10 @@ _SCALE_ANSWERS = {
 }
 _CLAIMS = {
     "helps": "Does {settings} help{where}?",
-    "no_effect": "Does {settings} make no difference of {margin} or more{where}?",
-    "better": "Is {settings} better than {than}{where}?",
-    "no_better": "Is {settings} no better than {than}{where}, by {margin} or more?",
-    "ranking": "Are the settings in this order{where}, the best first: {settings}?",
+    "no_effect": "Is what {settings} does less than {margin}, up or down,{where}?",
+    "better": "Does {settings} help more{where} than {than}?",
+    "no_better": "Does {settings} help{where} no more than {than}, to within {margin}?",
+    "ranking": "Do they help in this order{where}, the best first: {settings}?",
 }
 
 
@@ -53,11 +53,19 @@ def question(entry: Mapping[str, Json], fixed: Mapping[str, Json]) -> str:
     where = f" {place(asked['over'])}"
     if asked["asks"] == "scale":
         sizes = f"from {parameters(fixed['reference'])} to {parameters(fixed['target'])} parameters"
-        return f"Does the benefit of {' and '.join(settings)} persist as models grow, {sizes},{where}?"
+        return f"Does the benefit of {_together(settings)} persist as models grow, {sizes},{where}?"
     at = "" if asked["at"] == "mean" else f" at {parameters(fixed[asked['at']])} parameters"
-    named = ", ".join(settings) if asked["asks"] == "ranking" else " and ".join(settings)
-    than = " and ".join([*asked["than"], *(place(one) for one in asked["than_over"])]) or "none"
+    named = ", ".join(settings) if asked["asks"] == "ranking" else _together(settings, each=asked["each"])
+    others = [*asked["than"], *(place(one) for one in asked["than_over"])]
+    than = "" if not others else others[0] if len(others) == 1 else f"each of {', '.join(others)}"
     return _CLAIMS[asked["asks"]].format(settings=named, than=than, margin=margin, where=where + at)
+
+
+def _together(settings: Sequence[str], *, each: bool = False) -> str:
+    """Several settings are averaged, or meant one by one."""
+    if len(settings) == 1:
+        return settings[0]
+    return f"{'each of' if each else 'the mean of'} {' and '.join(settings)}"
 
 
 def answer(entry: Mapping[str, Json], fixed: Mapping[str, Json]) -> str:
@@ -71,7 +79,7 @@ def answer(entry: Mapping[str, Json], fixed: Mapping[str, Json]) -> str:
         return f"It cannot be said yet: {entry['why'] or 'the intervals are too wide for an answer'}.{shown}"
     if asked["asks"] == "scale":
         return _SCALE_ANSWERS[verdict].format(margin=margin)
-    return "Yes, this is shown." if verdict == "holds" else "No, the opposite is shown."
+    return "Yes, this is shown." if verdict == "holds" else "No: the results speak against it."
 
 
 def margin_of(asked: Mapping[str, Json]) -> str:
