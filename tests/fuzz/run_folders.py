@@ -54,7 +54,7 @@ def _changed(text: str, rng: random.Random) -> str:
     return json.dumps(whole)
 
 
-def _spoil(path: Path, rng: random.Random) -> str:
+def spoil(path: Path, rng: random.Random) -> str:
     """One thing wrong with a file."""
     pick = rng.random()
     if pick < 0.05:
@@ -82,19 +82,19 @@ def make(rng: random.Random, folder: Path) -> FuzzCase:
             shutil.copytree(original / side, folder / side)
         found = sorted(path for path in folder.rglob("*") if path.is_file())
         path = rng.choice(found)
-        what = f"{path.relative_to(folder)}: {_spoil(path, rng)}"
+        what = f"{path.relative_to(folder)}: {spoil(path, rng)}"
         return FuzzCase(what, (("submission", "score", str(folder / "predictions"), str(folder / "labels")),))
     shutil.copytree(original / "run", folder / "run")
     name = rng.choice([file for file in files if "/requests/" in file] * 20 + files)
     path = folder / name
-    what = f"{name}: {_spoil(path, rng)}"
+    what = f"{name}: {spoil(path, rng)}"
     done = path.parent / "done.json"
     if path.name not in ("done.json", "0123456789.json") and path.is_file() and done.is_file() and rng.random() < 0.7:
         seal_again(path.parent)
         what += ", sealed again"
     run = str(folder / "run")
     commands = [
-        ("leaderboard", run),
+        ("leaderboard", run, "--html", str(folder / "report.html")),
         ("compare", run),
         ("submission", "export", run, "--output", str(folder / "out"), "--partial"),
     ]

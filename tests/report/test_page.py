@@ -76,6 +76,7 @@ def _missing(text):
 
 
 def test_text_for_a_script_is_the_same_value_and_ends_no_script():
+    assert json.loads(script_text([{"loss": float("nan")}, float("inf"), 1.5])) == [{"loss": "nan"}, "inf", 1.5]
     value = {"</script>": ["<!--", "&amp;", "a\u2028b", "é漢", 1.5, None]}
     text = script_text(value)
     assert json.loads(text) == value

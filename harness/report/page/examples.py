@@ -72,8 +72,8 @@ def _records(path: Path) -> Iterator[Mapping[str, Any]]:
         raise UserError("cannot be read", where=str(path), found=str(error)) from error
     for line in lines:
         record = parse_json(line, where=str(path))
-        if not isinstance(record, dict) or "id" not in record:
-            raise UserError("not a prediction", where=str(path), expected="an object with an id")
+        if not isinstance(record, dict) or "id" not in record or not isinstance(record.get("notes", []), list):
+            raise UserError("not a prediction", where=str(path), expected="an object with an id, and a list of notes")
         yield record
 
 
@@ -86,7 +86,7 @@ def _item(record: Mapping[str, Any], texts: Mapping[str, Mapping[str, str]]) -> 
         "gold": _shown(gold),
         "prediction": _shown(prediction),
         "right": bool(is_right),
-        "notes": [str(note) for note in record.get("notes") or ()],
+        "notes": [str(note) for note in record.get("notes", ())],
     }
 
 

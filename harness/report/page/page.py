@@ -9,6 +9,7 @@ spelling out whatever could end a script.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache, partial
@@ -109,8 +110,20 @@ def _cells(lines: Lines, shown: ShownExamples) -> dict[str, Any]:
 
 def script_text(value: Any) -> str:
     r"""JSON for a script element: no text in it, `</script>` or `<!--` included, can end the element."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:  # a loss that ran away, or a number that somebody wrote
+        text = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return _ACTING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _finite(value: Any) -> Any:
+    """The same with NaN and infinities as text, for which JSON has no number."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def spelled_out(document: Any) -> Any:

@@ -17,6 +17,8 @@ from harness.api.protocols import Json
 from harness.report.page.texts import short
 
 LOG_FILE = "log.jsonl"
+_RAN_AWAY = 1e300
+"A loss beyond this, or that is no number, is not drawn."
 _POINTS = 60
 "Of a curve; each is the mean over the steps since the one before."
 
@@ -79,12 +81,12 @@ def _log(name: str, folders: Sequence[Path]) -> dict[str, Any] | None:
 
 
 def _points(entries: Sequence[Any], key: str) -> list[tuple[int, float]]:
-    """Step and value of the entries that have one; raises UserError for what no training wrote."""
+    """Step and value of the entries that have one, without losses that ran away; raises UserError for what no training wrote."""
     found = []
     for entry in entries:
         if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
             raise UserError("not the log of a training", expected="a step in every line")
-        if isinstance(entry.get(key), int | float):
+        if isinstance(entry.get(key), int | float) and abs(entry[key]) < _RAN_AWAY:
             found.append((entry["step"], float(entry[key])))
     return found
 
