@@ -1,4 +1,4 @@
-"""Fuzzer of what the page alone reads of a run folder: study.json, logs of trainings, predictions; one of them as nobody wrote it.
+"""Fuzzer of what only the page reads of a run folder: study.json, logs of trainings, predictions; one of them is spoilt.
 
 case = make(random.Random("1 7"), folder)       # case.commands: leaderboard --html
 """
