@@ -20,6 +20,7 @@ def test_the_study_comes_first_and_in_words(tmp_path):
     assert "Yes. It helps at both sizes, and by the same amount to within 1 point." in text
     assert "It cannot be said yet" in text
     assert "+2.1 [+1.2, +3.0] points over all targets, zero-shot; sure: the interval is above 0." in text
+    assert "lift at 10M +2.1 [+1.2, +3.0] points [+0.10, +4.1] as tested" in text
     assert "the files are not here" in text
     assert "Synthetic. Some scores are of a miniature world" in text
     assert "Synthetic: the data are made up." not in text  # the board has said it

@@ -180,7 +180,7 @@ def _mean(size):
 
 
 def _hypothesis(setting, backbones, number, at):
-    level = {"low_at_level": number["low"], "high_at_level": number["high"], "level": 0.95}
+    level = {"low_at_level": number["low"] - 1.1, "high_at_level": number["high"] + 1.1, "level": 0.99}
     zero_shot = {"kind": "zero_shot", "group": "all targets"}
     asked = {"asks": "scale", "settings": [setting], "than": [], "over": zero_shot, "than_over": [], "each": False, "at": "mean"}
     return {

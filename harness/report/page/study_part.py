@@ -136,7 +136,7 @@ def _verdict(entry: Mapping[str, Json], fixed: Mapping[str, Json]) -> dict[str, 
         "tone": TONES.get(entry["verdict"], OPEN),
         "question": question(entry, fixed),
         "answer": answer(entry, fixed),
-        "numbers": [{**one, "text": span(one)} for one in numbers(entry, fixed)],
+        "numbers": numbers(entry, fixed),
         "unit": entry["question"]["unit"],
         "families": [f"{one['family']}: {one['verdict']}" for one in families] if len(families) > 1 else [],
         "details": [

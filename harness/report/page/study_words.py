@@ -119,16 +119,19 @@ def label(over: Mapping[str, Json]) -> str:
 
 
 def numbers(entry: Mapping[str, Json], fixed: Mapping[str, Json]) -> list[dict[str, Json]]:
-    """Each number of a hypothesis: what it is, the number, its interval."""
+    """Each number of a hypothesis: what it is, the number with its interval, and the interval at the level of the test."""
     names = {
         "reference": f"lift at {parameters(fixed['reference'])}" if fixed["reference"] else "reference",
         "target": f"lift at {parameters(fixed['target'])}" if fixed["target"] else "target",
         "change": "change between them",
     }
-    return [
-        {"name": names.get(one["name"], one["name"]), **{key: one[key] for key in ("value", "low", "high")}}
-        for one in entry["numbers"]
-    ]
+    return [{"name": names.get(one["name"], one["name"]), "text": span(one), "tested": _tested(one)} for one in entry["numbers"]]
+
+
+def _tested(number: Mapping[str, Json]) -> str:
+    """The interval at the level of the test, which several questions share; empty where it is the one that is shown."""
+    ends = number.get("low_at_level"), number.get("high_at_level")
+    return "" if None in ends or ends == (number["low"], number["high"]) else f"[{signed(ends[0])}, {signed(ends[1])}] as tested"
 
 
 def sureness(low: float | None, high: float | None) -> str:
