@@ -130,8 +130,10 @@ def numbers(entry: Mapping[str, Json], fixed: Mapping[str, Json]) -> list[dict[s
 
 def _tested(number: Mapping[str, Json]) -> str:
     """The interval at the level of the test, which several questions share; empty where it is the one that is shown."""
-    ends = number.get("low_at_level"), number.get("high_at_level")
-    return "" if None in ends or ends == (number["low"], number["high"]) else f"[{signed(ends[0])}, {signed(ends[1])}] as tested"
+    low, high = number.get("low_at_level"), number.get("high_at_level")
+    if low is None or high is None or (low, high) == (number["low"], number["high"]):
+        return ""
+    return f"[{signed(low)}, {signed(high)}] as tested"
 
 
 def sureness(low: float | None, high: float | None) -> str:
