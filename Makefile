@@ -14,7 +14,7 @@ ONE_THREAD = OMP_NUM_THREADS=1
 LM_EVAL = .venv-lm-eval
 RUN = HF_HUB_OFFLINE=1 $(BIN)/python run_eval.py
 
-.PHONY: demo test test-versions fuzz check test-real vllm lm-eval clean
+.PHONY: demo test test-browser test-versions fuzz check test-real vllm lm-eval clean
 
 define check_python
 	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON); say make PYTHON=/path/to/python3.11 (3.11 or newer)"; exit 2; }
@@ -28,15 +28,20 @@ $(STAMP): setup.cfg constraints.txt pyproject.toml
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	touch $(STAMP)
 
-demo: $(STAMP)  ## the main job on the embedded miniature world
+demo: $(STAMP)  ## the main job on the embedded miniature world, and the page of its board
 	$(ONE_THREAD) $(RUN) --model mini --tasks mini --intermediate none,mini/paraphrase --recipe mini --output_path runs/demo
+	@$(ONE_THREAD) $(RUN) leaderboard runs/demo --html runs/demo/report.html > /dev/null
 
 test: $(STAMP)  ## the tests that need nothing beside the project
-	$(ONE_THREAD) $(BIN)/python -m pytest -m "not real" -n 2
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "not real and not browser" -n 2
 
 FUZZ ?= 1000
 fuzz: $(STAMP)  ## hostile files and flags, FUZZ of each kind (default: 1000); `$(BIN)/python tests/fuzz --help` for one kind or one case
 	$(ONE_THREAD) $(BIN)/python tests/fuzz --count $(FUZZ)
+
+test-browser: $(STAMP)  ## the tests of the page in Debian's chromium, which must be there (or $$XLIFT_CHROMIUM)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[browser]'
+	$(ONE_THREAD) XLIFT_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -m browser -rs
 
 test-versions:  ## the tests that need no torch under Python 3.12 and 3.13, where these are found
 	$(ONE_THREAD) bash .ci/test_versions

@@ -4,6 +4,7 @@ python run_eval.py leaderboard runs/x runs/y --output leaderboard.json
 python run_eval.py leaderboard runs/x --by family,covered --references xlmr_large_xtreme,mt5_base
 python run_eval.py leaderboard runs/x --older show        # with the scores of older requests that newer ones took the place of
 python run_eval.py leaderboard runs/x --csv tables/ --latex tables/ --figures figures/       # for papers: see docs/papers.md
+python run_eval.py leaderboard runs/x --html report.html --examples 3      # a page to look at, with some predictions of each cell
 """
 
 import argparse
@@ -11,13 +12,15 @@ from collections.abc import Mapping, Sequence
 
 from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.api.protocols import Json
-from harness.commands._arguments import comma_separated, input_path, out, say
+from harness.commands._arguments import add_catalog_arguments, catalog_of, comma_separated, input_path, out, place_of, say
 from harness.data.languages import GROUPINGS
 from harness.report.board.board import build_board, write_board
 from harness.report.board.markdown import markdown
 from harness.report.board.references import named_references, unused_references
 from harness.report.figures.figure_files import studies_of, write_figures
 from harness.report.figures.study_numbers import StudyNumbers
+from harness.report.page.examples import ShownExamples, prediction_examples
+from harness.report.page.page import page, write_page
 from harness.report.papers.latex_tables import write_latex
 from harness.report.papers.table_files import write_tables
 from harness.runtime.outputs import check_output_file, check_output_folder, output_path
@@ -56,6 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="list",
         help="what older requests had in the place of newer ones: list what differs, show their scores too, or drop them",
     )
+    parser.add_argument(
+        "--html", type=output_path, metavar="FILE", help="also write a page to look at: one file that needs no network"
+    )
+    parser.add_argument(
+        "--examples",
+        type=int,
+        default=0,
+        metavar="N",
+        help="show N predictions of each cell on the page, with texts and gold (default: 0; many test sets may not be passed on)",
+    )
+    add_catalog_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,6 +77,9 @@ def run(args: argparse.Namespace) -> int:
     check_output_file(args.output, where="--output")
     for name in FOLDERS:
         check_output_folder(getattr(args, name), where=f"--{name}")
+    check_output_file(args.html, where="--html")
+    if args.examples < 0 or (args.examples and not args.html):
+        raise UserError("predictions are shown on a page", where="--examples", expected="a number above 0, and --html FILE")
     by = comma_separated(args.by)
     raise_all(
         [
@@ -85,6 +102,9 @@ def run(args: argparse.Namespace) -> int:
         write_board(board, args.output)
         say(f"board: {args.output}")
     _write_for_papers(args, board, studies)
+    if args.html:
+        write_page(page(board, args.folders, examples=_examples(args, board)), args.html)
+        say(f"page: {args.html}")
     out(markdown(board, by=by, older=args.older == "show"))
     return 0
 
@@ -99,3 +119,12 @@ def _write_for_papers(args: argparse.Namespace, board: Mapping[str, Json], studi
     for what, paths in written.items():
         if paths:
             say(f"{what}: {', '.join(path.name for path in paths[:6])}{', ...' if len(paths) > 6 else ''} in {paths[0].parent}")
+
+
+def _examples(args: argparse.Namespace, board: Mapping[str, Json]) -> ShownExamples:
+    """The predictions that the page shows, where some were asked for."""
+    if not args.examples:
+        return ShownExamples()
+    folders = catalog_of(args).task_folders()
+    place = place_of(args, runs=args.folders)
+    return prediction_examples(board, args.folders, count=args.examples, place=place, task_folders=folders)

@@ -25,11 +25,13 @@ def read_score(folder: Path) -> dict[str, Any]:
     is_right = (
         _is_interval(score)
         and isinstance(metrics, dict)
-        and all(_is_interval(metric) for metric in metrics.values())
+        and all(_is_metric(metric) for metric in metrics.values())
         and isinstance(counts, dict)
         and all(_is_number(counts.get(name)) for name in _COUNTS)
         and isinstance(counts.get("notes"), dict)
         and all(map(_is_number, counts["notes"].values()))
+        and found.get("single_class") in (None, True, False)
+        and (found.get("prediction_entropy") is None or _is_number(found["prediction_entropy"]))
     )
     if not is_right:
         raise UserError("not a score as the score stage writes it", where=str(folder / SCORE_FILE), todo=_TODO)
@@ -38,6 +40,10 @@ def read_score(folder: Path) -> dict[str, Any]:
 
 def _is_interval(value: Any) -> bool:
     return isinstance(value, dict) and all(_is_number(value.get(name)) for name in _INTERVAL)
+
+
+def _is_metric(value: Any) -> bool:
+    return _is_interval(value) and _is_number(value.get("n")) and isinstance(value.get("signature"), str)
 
 
 def _is_number(value: Any) -> bool:

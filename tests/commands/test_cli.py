@@ -35,7 +35,8 @@ FLAGS = {
     "show": TRUST | CATALOG | {"--model", "--model_args", "--recipe", "--prompt_args", "--languages"},
     "validate": TRUST | CATALOG | {"--specs_only", "--languages", "--model", "--model_args"},
     "fetch": CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--languages"},
-    "leaderboard": {"--output", "--by", "--references", "--older", "--csv", "--latex", "--figures"},
+    "leaderboard": CATALOG
+    | {"--output", "--by", "--references", "--older", "--csv", "--latex", "--figures", "--html", "--examples"},
     "study": TRUST | CATALOG | MACHINE | STUDY,
     "clean": {"--tasks", "--languages", "--older", "--yes"},
     "compare": {"--a", "--b", "--by", "--tasks", "--languages", "--samples", "--seed", "--output"},

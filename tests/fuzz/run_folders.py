@@ -94,7 +94,7 @@ def make(rng: random.Random, folder: Path) -> FuzzCase:
         what += ", sealed again"
     run = str(folder / "run")
     commands = [
-        ("leaderboard", run),
+        ("leaderboard", run, "--html", str(folder / "report.html")),
         ("compare", run),
         ("submission", "export", run, "--output", str(folder / "out"), "--partial"),
     ]

@@ -44,7 +44,13 @@ def _number(value: Any) -> str:
 
 def note_list(board: Mapping[str, Json]) -> list[str]:
     """The section of notes; empty if there is nothing to note."""
-    found = [
+    found = notes(board)
+    return ["## Notes", "\n".join(f"- {text}" for text in found)] if found else []
+
+
+def notes(board: Mapping[str, Json]) -> list[str]:
+    """What a reader must know about the scores, a sentence or two each."""
+    return [
         *(f"{STAND_IN} {text}." for text in stand_ins(board)),
         *_partial(board),
         *_incomplete(board),
@@ -68,7 +74,6 @@ def note_list(board: Mapping[str, Json]) -> list[str]:
         *(f"Failed: {entry['stage']}: {_first_line(entry['error'])}" for entry in board["failures"]),
         *versions(board),
     ]
-    return ["## Notes", "\n".join(f"- {text}" for text in found)] if found else []
 
 
 def stand_ins(board: Mapping[str, Json]) -> list[str]:

@@ -32,10 +32,10 @@ def standings_section(lines: Lines) -> list[str]:
     real = [name for name in lines.models if lines.board["models"].get(name, {}).get("adapter") != "fake"]
     if len(real) < 2:
         return []
-    parts = ["## Models compared", *_about(lines)]
+    parts = ["## Models compared", *about_standings(lines)]
     for entry in entries:
         parts += [f"### {lines.label(entry)}"] if len(entries) > 1 else []
-        table, notes = _table(lines, entry), _notes(entry)
+        table, notes = _table(lines, entry), standing_notes(entry)
         parts += [table] if table else []
         parts += ["\n".join(f"- {note}" for note in notes)] if notes else []
     compared = {arm_key({**entry, **line}) for entry in entries for line in entry["lines"]}
@@ -49,18 +49,18 @@ def rank_tables(lines: Lines) -> list[str]:
     """The ranks alone, a line a model, for a page that has the scores elsewhere; empty on a board of one model."""
     parts = []
     for entry in lines.board["standings"]:
-        shown = _shown(entry)
+        shown = ranked_columns(entry)
         if shown:
             models = Column("model", [line["model"] for line in entry["lines"]], left=True)
-            columns = [Column(column["name"], [_rank(own["rank"]) for own in column["entries"]], left=True) for column in shown]
+            columns = [Column(column["name"], [rank_text(own["rank"]) for own in column["entries"]], left=True) for column in shown]
             parts += [RANKS.format(line=lines.label(entry)), in_blocks([models], columns)]
     return parts
 
 
-def _about(lines: Lines) -> list[str]:
+def about_standings(lines: Lines) -> list[str]:
     """What the numbers of the tables mean; empty where there is no table."""
     entries = lines.board["standings"]
-    columns = [column for entry in entries for column in _shown(entry)]
+    columns = [column for entry in entries for column in ranked_columns(entry)]
     if not columns:
         return []
     about = ABOUT.format(level=round(lines.board["bootstrap"]["level"] * 100), alpha=entries[0]["alpha"] * 100)
@@ -69,13 +69,13 @@ def _about(lines: Lines) -> list[str]:
     return [about + (f" {listed(fakes)}: made-up answers, which take no rank." if fakes else "")]
 
 
-def _shown(entry: Mapping[str, Json]) -> list[Mapping[str, Json]]:
+def ranked_columns(entry: Mapping[str, Json]) -> list[Mapping[str, Json]]:
     """The columns in which at least two models have a rank."""
     return [column for column in entry["columns"] if any(own["rank"] for own in column["entries"])]
 
 
 def _table(lines: Lines, entry: Mapping[str, Json]) -> str:
-    shown = _shown(entry)
+    shown = ranked_columns(entry)
     if not shown:
         return ""
     models = [line["model"] for line in entry["lines"]]
@@ -83,7 +83,7 @@ def _table(lines: Lines, entry: Mapping[str, Json]) -> str:
     pairs: list[tuple[Column, Column]] = []
     for column in shown:
         scores = Column(column["name"], [_score(lines, entry, column, place) for place in range(len(models))])
-        ranks = Column("rank", [_rank(own["rank"]) for own in column["entries"]], left=True, joined=True)
+        ranks = Column("rank", [rank_text(own["rank"]) for own in column["entries"]], left=True, joined=True)
         # The mean over all tasks often is that of a group, and is not told twice.
         if column["kind"] != "all" or not any((scores.cells, ranks.cells) == (one.cells, other.cells) for one, other in pairs):
             pairs.append((scores, ranks))
@@ -108,14 +108,14 @@ def _marks(lines: Lines, arm: Mapping[str, Json], column: Mapping[str, Json]) ->
     return "".join(dict.fromkeys("".join(found)))
 
 
-def _rank(rank: Mapping[str, int] | None) -> str:
+def rank_text(rank: Mapping[str, int] | None) -> str:
     """A rank, and the ranks from best to worst that cannot be excluded where those are several."""
     if rank is None:
         return NOTHING
     return f"{rank['value']}" + (f" ({rank['best']}-{rank['worst']})" if rank["best"] < rank["worst"] else "")
 
 
-def _notes(entry: Mapping[str, Json]) -> list[str]:
+def standing_notes(entry: Mapping[str, Json]) -> list[str]:
     """Who takes no rank where, and which languages do not count."""
     fakes = [line["model"] for line in entry["lines"] if line["fake"]]
     reasons = collected(
