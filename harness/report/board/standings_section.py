@@ -52,7 +52,8 @@ def rank_tables(lines: Lines) -> list[str]:
         shown = ranked_columns(entry)
         if shown:
             models = Column("model", [line["model"] for line in entry["lines"]], left=True)
-            columns = [Column(column["name"], [rank_text(own["rank"]) for own in column["entries"]], left=True) for column in shown]
+            ranks = {column["name"]: [rank_text(own["rank"]) for own in column["entries"]] for column in shown}
+            columns = [Column(name, own, left=True) for name, own in ranks.items()]
             parts += [RANKS.format(line=lines.label(entry)), in_blocks([models], columns)]
     return parts
 
