@@ -118,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
     out(report.text)
     for path in report.paths:
         say(f"written: {path}")
+    say(f"a page to look at: run_eval.py leaderboard {root} --html {root / 'report.html'}")
     return 0 if all(run.is_complete for run in runs) else 1
 
 

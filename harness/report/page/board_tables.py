@@ -43,14 +43,14 @@ def _model_cells(board: Mapping[str, Json], name: str) -> list[Cell]:
 
 
 def _score(entry: Mapping[str, Json] | None) -> Cell:
-    """A mean with half of its interval below it, and the standard deviation over seeds."""
+    """A mean with its interval below it, and the standard deviation over seeds."""
     if entry is None or entry["score"] is None:
         return {"text": NOTHING}
     found = entry["score"]
     sd = entry["over_seeds"]["sd"] if entry["over_seeds"] else None
     return {
         "text": f"{marks(entry)}{signed(found['value'], '')}",
-        "more": f"±{(found['high'] - found['low']) / 2:.1f}" + (f", sd {sd:.1f}" if sd is not None else ""),
+        "more": f"[{found['low']:.1f}, {found['high']:.1f}]" + (f", sd {sd:.1f}" if sd is not None else ""),
         "value": found["value"],
     }
 
@@ -75,9 +75,12 @@ def standing_tables(lines: Lines) -> dict[str, Any] | None:
 def _standing(own: Mapping[str, Json]) -> Cell:
     if own["score"] is None:
         return {"text": NOTHING}
-    half = (own["score"]["high"] - own["score"]["low"]) / 2
     rank = f"rank {rank_text(own['rank'])}" if own["rank"] else "no rank"
-    return {"text": f"{signed(own['score']['value'], '')} ±{half:.1f}", "more": rank, "value": own["score"]["value"]}
+    return {
+        "text": f"{signed(own['score']['value'], '')} [{own['score']['low']:.1f}, {own['score']['high']:.1f}]",
+        "more": rank,
+        "value": own["score"]["value"],
+    }
 
 
 def _column(title: str, *, text: bool = False, hint: str = "") -> dict[str, Any]:
