@@ -14,6 +14,7 @@ from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.api.protocols import Json
 from harness.commands._arguments import add_catalog_arguments, catalog_of, comma_separated, input_path, out, place_of, say
 from harness.data.languages import GROUPINGS
+from harness.report.answers.asked_rows import RowPlace, model_files
 from harness.report.board.board import build_board, write_board
 from harness.report.board.markdown import markdown
 from harness.report.board.references import named_references, unused_references
@@ -23,6 +24,7 @@ from harness.report.page.examples import ShownExamples, prediction_examples
 from harness.report.page.page import page, write_page
 from harness.report.papers.latex_tables import write_latex
 from harness.report.papers.table_files import write_tables
+from harness.report.record.gather import gather
 from harness.runtime.outputs import check_output_file, check_output_folder, output_path
 
 FOLDERS = ("csv", "latex", "figures")
@@ -122,9 +124,10 @@ def _write_for_papers(args: argparse.Namespace, board: Mapping[str, Json], studi
 
 
 def _examples(args: argparse.Namespace, board: Mapping[str, Json]) -> ShownExamples:
-    """The predictions that the page shows, where some were asked for."""
+    """The answers that the page shows, where some were asked for."""
     if not args.examples:
         return ShownExamples()
-    folders = catalog_of(args).task_folders()
+    material = gather(args.folders)
     place = place_of(args, runs=args.folders)
-    return prediction_examples(board, args.folders, count=args.examples, place=place, task_folders=folders)
+    rows = RowPlace(place=place, task_folders=catalog_of(args).task_folders(), models=model_files(material))
+    return prediction_examples(board, material, args.folders, count=args.examples, rows=rows)

@@ -105,6 +105,7 @@ function examplesPart(run) {
   return element("details", { open: true }, element("summary", {}, "Some predictions"), why ? element("p", { class: "small" }, why) : null,
     items.map((item) => element("div", { class: "example" }, element("dl", {},
       Object.entries(item.texts).map(([name, text]) => [element("dt", {}, name), element("dd", {}, text)]),
+      item.prompts.map((text) => [element("dt", {}, "prompt as sent"), element("dd", { class: "prompt" }, text)]),
       element("dt", {}, "gold"), element("dd", {}, item.gold),
       element("dt", {}, "predicted"), element("dd", {}, `${item.prediction}${item.right ? " ✓" : " ✗"}`),
       item.notes.length ? [element("dt", {}, "notes"), element("dd", {}, item.notes.join("; "))] : null))));
