@@ -103,6 +103,8 @@ def test_a_run_says_it_too_and_the_board_counts_the_rows_with_a_null(tmp_path, c
     )
     words = ["--include_path", str(tmp_path / "tasks"), "--tasks", "theirs", "--model", "constant", "--quiet"]
     assert run_eval.main([*words, "--output_path", str(tmp_path / "runs")]) == 0
+    capsys.readouterr()
+    assert run_eval.main(["leaderboard", str(tmp_path / "runs")]) == 0
     said = capsys.readouterr()
     assert re.search(r"lm_eval/theirs, of 3 examples: .*null 1", said.out)
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import yaml
+from printed_pages import unbroken
 from small_runs import Project
 from small_tasks import RECIPE, pairs, rows, write
 from test_cli import call
@@ -46,9 +47,11 @@ def test_a_bad_row_costs_its_cell_and_the_board_says_where_it_stands(folder, tmp
     board = json.loads((root / "leaderboard.json").read_text())
     assert [(entry["task"], entry["lang"]) for entry in board["missing"]] == [("hurt", "de")]
     assert "hurt-de.jsonl, row 3: 'jein' is no label" in board["missing"][0]["reason"]
-    assert "* hurt: mean over 2 of its 3 languages" in out
-    assert "hurt-de.jsonl, row 3: 'jein' is no label" in out
+    assert "hurt-de.jsonl, row 3: 'jein' is no label" in unbroken(out)
     assert "*100.0" in out
+    page = unbroken(call(capsys, "leaderboard", str(root))[1])
+    assert "hurt: mean over 2 of its 3 languages (*)" in page
+    assert "hurt-de.jsonl, row 3: 'jein' is no label" in page
     code, _, err = call(capsys, *words(folder, root))
     assert (code, "0 done now, 10 done before, 1 failed, 1 not run" in err) == (1, True)
 
@@ -224,13 +227,16 @@ def test_a_wrong_test_row_costs_its_cell_and_not_the_training_that_leaves_it_out
     common = ["--include_path", str(project.folder), "--model", str(project.model), "--recipe", "tiny", "--device", "cpu"]
     root = tmp_path / "runs"
     asked = ["--tasks", "pairs", "--languages", "de,sw", "--remove_overlap", "--output_path", str(root), "--quiet"]
-    code, out, err = call(capsys, *common, *asked)
+    code, _, err = call(capsys, *common, *asked)
     assert (code, "3 done now, 0 done before, 1 failed, 1 not run" in err) == (1, True), err
     board = json.loads((root / "leaderboard.json").read_text())
     assert [row["lang"] for row in board["rows"]] == ["sw"]
     assert [entry["lang"] for entry in board["missing"]] == ["de"]
     assert "pairs-test-de.jsonl, row 6: 'jein' is no label" in board["missing"][0]["reason"]
-    assert "Overlap: test rows of pairs in de (1 wrong) could not be read, so that their texts were not kept out of train/" in out
+    page = unbroken(call(capsys, "leaderboard", str(root))[1])
+    assert (
+        "Overlap: test rows of pairs in de (1 wrong) could not be read, so that their texts were not kept out of train/" in page
+    )
     (stage,) = (stage for name, stage in board["stages"].items() if name.startswith("train/"))
     assert stage["facts"]["unread_tests"] == ["pairs in de (1 wrong)"]
     assert stage["facts"]["removed_overlaps"] == trained.count(trained[3])

@@ -13,7 +13,8 @@ from harness.report.board.number_format import arm_text, collected, listed
 def ways_of_computing(board: Mapping[str, Json]) -> dict[str, str]:
     """Backbone -> the number formats and devices that its scores were computed in, where runs have written that down."""
     trained, predicted = [], []
-    for row in board["rows"]:
+    models = board["models"]
+    for row in (row for row in board["rows"] if models.get(row["model"], {}).get("adapter") != "fake"):
         trained += [(row["model"], way) for name in row["stages"]["train"] for way in _used(board, name)]
         predicted += [(row["model"], way) for way in _used(board, row["stages"]["predict"])]
     before, after = collected(trained), collected(predicted)

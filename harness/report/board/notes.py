@@ -54,7 +54,7 @@ def notes(board: Mapping[str, Json]) -> list[str]:
         *(f"{STAND_IN} {text}." for text in stand_ins(board)),
         *_partial(board),
         *_incomplete(board),
-        *(f"Missing: {text}" for text in missing_notes(board)),
+        *_missing(board),
         *_groups(board),
         *_without_lift(board),
         *_counts(board),
@@ -110,14 +110,14 @@ def _incomplete(board: Mapping[str, Json]) -> list[str]:
     return [f"{text} ({INCOMPLETE}) [{'; '.join(arms)}]." for text, arms in collected(pairs).items()]
 
 
-def missing_notes(board: Mapping[str, Json]) -> list[str]:
+def _missing(board: Mapping[str, Json]) -> list[str]:
     """What was asked for and is not there, by line, task and reason."""
     pairs = []
     for entry in board["missing"]:
         seed = "" if entry["seed"] is None else f" (seed {entry['seed']})"
         pairs.append(((arm_text(entry), entry["task"], entry["reason"]), entry["lang"] + seed))
     return [
-        f"{arm}, {task}, {_cells(len(langs))}: {language_list(langs)}: {reason}."
+        f"Missing: {arm}, {task}, {_cells(len(langs))}: {language_list(langs)}: {reason}."
         for (arm, task, reason), langs in collected(pairs).items()
     ]
 

@@ -23,8 +23,8 @@ from harness.report.board.legend import (
     score_text,
     total_examples,
 )
-from harness.report.board.notes import missing_notes, note_list
-from harness.report.board.number_format import GUESSING, NONE, NOTHING, collected, listed, size
+from harness.report.board.notes import note_list
+from harness.report.board.number_format import GUESSING, NONE, NOTHING, arm_text, collected, language_list, listed, size
 from harness.report.board.prose import wrapped
 from harness.report.board.references import reference_sections
 from harness.report.board.seeds import degenerate_counts, degenerate_notes
@@ -103,15 +103,28 @@ def _test_examples(board: Mapping[str, Json], model: str, tasks: Sequence[str], 
 def _lacking(board: Mapping[str, Json]) -> list[str]:
     """What has no score, what failed, and seeds that learnt nothing: how many, and the first of them."""
     missing, failed = len(board["missing"]), [f"{e['stage']}: {(e['error'].splitlines() or [''])[0]}" for e in board["failures"]]
-    items = _first(f"{missing} of {missing + len(board['rows'])} cells have no score", missing_notes(board))
+    items = _first(f"{missing} of {missing + len(board['rows'])} cells have no score", _missing(board))
     items += _first(f"{len(failed)} stages failed" if len(failed) > 1 else "1 stage failed", failed)
     items += _first(degenerate_counts(board).rstrip("."), [note.removeprefix("Degenerate: ") for note in degenerate_notes(board)])
     return ["## Missing, failed or degenerate", "\n".join(items)] if items else []
 
 
+def _missing(board: Mapping[str, Json]) -> list[str]:
+    """The cells without a score by line and task, each with the first reason."""
+    found: dict[tuple[str, str], list[Mapping[str, Json]]] = {}
+    for entry in board["missing"]:
+        found.setdefault((arm_text(entry), entry["task"]), []).append(entry)
+    texts = []
+    for (arm, task), entries in found.items():
+        reasons = len({entry["reason"] for entry in entries})
+        more = f" (the first of {reasons} reasons)" if reasons > 1 else ""
+        texts.append(f"{arm}, {task} in {language_list(entry['lang'] for entry in entries)}: {entries[0]['reason']}{more}.")
+    return texts
+
+
 def _first(what: str, items: Sequence[str]) -> list[str]:
     """A count with the first of its items; nothing where there are none."""
-    more = [f"  - and {len(items) - SHOWN} more such lines"] if len(items) > SHOWN else []
+    more = [f"  - and {len(items) - SHOWN} more"] if len(items) > SHOWN else []
     return [f"- {what}:", *(f"  - {item}" for item in items[:SHOWN]), *more] if items else []
 
 
