@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import yaml
 
 from harness.api.errors import UserError
 from harness.api.registry import ROOT
 from harness.data.languages import languages
 from harness.data.pretraining_coverage import corpora, covered
+from harness.specs.loader import read_document
 from harness.specs.preset import Coverage, Evidence, PresetSpec
 from models.encoder import read_sizes
 
@@ -67,8 +67,8 @@ CONFIGS = {
 
 @cache
 def presets() -> dict[str, PresetSpec]:
-    files = sorted(FOLDER.glob("*.yaml"))
-    return {file.stem: PresetSpec.model_validate(yaml.safe_load(file.read_text(encoding="utf-8"))) for file in files}
+    files = sorted(FOLDER.glob("[!_]*.yaml"))
+    return {file.stem: PresetSpec.model_validate(read_document(file).values) for file in files}
 
 
 def test_every_encoder_preset_has_a_configuration_here_and_the_name_of_its_file():
@@ -132,6 +132,7 @@ def test_ladders_of_sizes_share_their_pretraining():
         "Gemma 3": {None},
         "EuroLLM": {"eurollm_35"},
         "SmolLM2": {("en",)},
+        "mini": {presets()["mini"].languages.codes},
     }
 
 

@@ -148,7 +148,7 @@ def test_what_a_recipe_says(tmp_path, change, words):
         ({"adapter": "encodr", "hub": "a/b"}, ["unknown adapter 'encodr'", "did you mean 'encoder'"]),
         ({}, ["exactly one of 'hub' and 'scratch'"]),
         ({"hub": "a/b", "task_options": {"retrieval": {"layr": 1}}}, ["'layer'"]),
-        ({"hub": "a/b", "parameters": 1e300, "layers": 0, "hidden_size": 2**53}, ["parameters", "layers", "hidden_size"]),
+        ({"hub": "a/b", "parameters": "9" * 400, "layers": 0, "hidden_size": 2**53}, ["parameters", "layers", "hidden_size"]),
         (
             {
                 "scratch": {

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from printed_pages import unbroken
 from small_lm_eval_parts import CODE
 from small_runs import Project
 from small_tokenizers import byte_bpe, word_level
@@ -100,7 +101,7 @@ def page(project, root, **request):
     check_board(board)
     told = [json.loads(path.read_text(encoding="utf-8")).get("never_chosen") for path in root.glob("predict/*/done.json")]
     assert len(told) == 2
-    return markdown(board), told
+    return unbroken(markdown(board)), told
 
 
 def test_a_run_says_which_choice_cannot_win(project, tmp_path, capsys):
