@@ -22,7 +22,7 @@ def _sources() -> list[Path]:
     tasks = sorted((ROOT / "tasks").rglob("*.yaml"))
     own = [path for path in tasks if not path.name.startswith("_")]
     mini = [path for path in own if "mini" in path.parts or path.parent.name in ("recipes", "groups", "studies")]
-    return [*own, *mini, *mini, *sorted((ROOT / "models" / "presets").glob("*.yaml"))]
+    return [*own, *mini, *mini, *sorted((ROOT / "models" / "presets").glob("[!_]*.yaml"))]
 
 
 SOURCES = _sources()
