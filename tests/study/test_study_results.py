@@ -10,12 +10,14 @@ from small_studies import LADDER, development_of, name_of, small_study, study_sp
 from harness.api.errors import UserError
 from harness.scoring.bootstrap import BootstrapEstimate
 from harness.study.results.document import build_results, check_results
+from harness.study.results.estimate_entries import estimate_entry, rounded
 from harness.study.results.score_entries import ReferenceScore
 from harness.study.results.study_scores import Member
 from harness.study.statistics.effects import ScoreKey
 from harness.study.statistics.evidence import Rung
 from harness.study.statistics.looks import LookLog
 from harness.study.statistics.outcome_groups import StudyCell
+from harness.study.statistics.student import StudentEstimate
 
 LIFTS = {"none": 0.0, "mnli": lambda family, size, cell: 3.0 if cell.lang != "en" else 9.0}
 
@@ -303,3 +305,10 @@ def test_composites_are_settings_chosen_by_target():
     assert chosen[name_of("X", 1e9), "xnli"] == "mnli"
     assert chosen[name_of("X", 1e9), "udpos"] == "squad"
     assert lift(told, name_of("X", 1e9), "zero_shot", setting="best")["lift"]["value"] == pytest.approx(3.5, abs=0.3)
+
+
+def test_what_is_zero_but_for_rounding_is_zero():
+    entry = estimate_entry(StudentEstimate(value=-2e-15, variance=1e-30, df=4.0), alpha=1e-11)
+    assert [entry[name] for name in ("value", "low", "high", "low_at_level")] == [0.0] * 4
+    assert entry["level"] == 1.0  # six digits; a p-value of 1e-11 is not taken for zero
+    assert rounded(1e-11) == 1e-11

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from harness.api.protocols import Json
-from harness.scoring.bootstrap import LEVEL
+from harness.scoring.bootstrap import LEVEL, ROUNDING
 from harness.study.statistics.student import StudentEstimate
 
 DIGITS = 6
@@ -22,6 +22,11 @@ def rounded(value: Any) -> float | None:
     """A number with six significant digits, never a negative zero; None for what is no finite number."""
     number = float(value)
     return float(f"{number:.{DIGITS}g}") + 0.0 if math.isfinite(number) else None
+
+
+def _clean(value: Any) -> float | None:
+    """A lift or one of its ends; what is 0 but for rounding is 0."""
+    return 0.0 if abs(float(value)) < ROUNDING else rounded(value)
 
 
 def at_place(estimate: StudentEstimate, place: int | tuple[int, ...] | None) -> StudentEstimate:
@@ -39,8 +44,8 @@ def estimate_entry(
     """Value, interval of 95 % and degrees of freedom (null where the variance is known); with alpha the interval at its level."""
     one = at_place(estimate, place)
     low, high = one.ends(LEVEL)
-    entry = {"value": rounded(one.value), "low": rounded(low), "high": rounded(high), "df": rounded(one.df)}
+    entry = {"value": _clean(one.value), "low": _clean(low), "high": _clean(high), "df": rounded(one.df)}
     if alpha is not None:
         low, high = one.ends(1 - alpha)
-        entry |= {"low_at_level": rounded(low), "high_at_level": rounded(high), "level": rounded(1 - alpha)}
+        entry |= {"low_at_level": _clean(low), "high_at_level": _clean(high), "level": rounded(1 - alpha)}
     return entry
