@@ -58,6 +58,7 @@ def report(tmp_path_factory):
     item = {
         "id": "7",
         "texts": {"text": "</script><b>bold</b>"},
+        "prompts": ["Is it </script><i>so</i>?"],
         "gold": "yes",
         "prediction": "no",
         "right": False,
