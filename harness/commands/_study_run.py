@@ -106,7 +106,7 @@ def run_member(
     plan = make_plan(design.request(member, rates=given_rates(rates.chosen)), catalog=catalog, place=place)
     if rates.is_open:
         return _member_run(member, plan, None, rates, is_complete=False)
-    layers = layer_plans(design, member, rates=given_rates(rates.chosen), catalog=catalog, place=place)
+    layers = layer_plans(design, plan, catalog=catalog, place=place)
     beside = [stage for layer in layers for stage in layer.plan.stages]
     rests_on = [stage.name for stage in trial_stages(rates.trials)] + [stage.name for stage in beside]
     end = run_model(plan, args, catalog=catalog, place=place, machine=machine, rests_on=sorted(set(rests_on)))
@@ -135,7 +135,7 @@ def recall_member(
         return _member_run(member, plan, None, rates, is_complete=False)
     settled = _settled(plan, args, catalog, place)
     path = request_path(settled, root)
-    layers = layer_plans(design, member, rates=given_rates(rates.chosen), catalog=catalog, place=place)
+    layers = layer_plans(design, plan, catalog=catalog, place=place)
     found = _member_run(member, settled, path.name if path.is_file() else None, rates, is_complete=path.is_file())
     return replace(found, layers=layers)
 
@@ -150,7 +150,7 @@ def stages_of_study(
         _settle_rates(design, member, rates, catalog, place)
         given = given_rates(rates.chosen)
         plan = make_plan(design.request(member, rates=given), catalog=catalog, place=place)
-        layers = layer_plans(design, member, rates=given, catalog=catalog, place=place)
+        layers = layer_plans(design, plan, catalog=catalog, place=place)
         scores = [cell.score for made in (plan, *(layer.plan for layer in layers)) for cell in made.cells if cell.score]
         found[member.name] = in_order([*trial_stages(rates.trials), *scores])
     return found

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.api.errors import UserError, collecting, did_you_mean, raise_all
+from harness.api.errors import UserError, collecting, did_you_mean, distinct, raise_all
 from harness.commands._arguments import (
     add_catalog_arguments,
     add_machine_arguments,
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     place = place_of(args, runs=[root])
     machine = machine_of(args, catalog, place)
     chosen = _chosen(design.members, args.backbones)
-    planned = _planned(design, catalog, place)  # every mistake of every backbone, before the first is loaded
+    planned = _planned(design, catalog, place, with_trials=args.dry_run)  # every mistake, before a backbone is loaded
     if args.dry_run:
         out(study_page(design, planned, root=root, machine=machine))
         return 0
@@ -152,8 +152,8 @@ def _chosen(members: Sequence[LadderMember], text: str) -> list[LadderMember]:
     return [member for member in members if not names or member.name in names]
 
 
-def _planned(design: StudyDesign, catalog: Catalog, place: DataPlace) -> list[PlannedMember]:
-    """The plan of every member at its recipe's learning rates, and its trials."""
+def _planned(design: StudyDesign, catalog: Catalog, place: DataPlace, *, with_trials: bool) -> list[PlannedMember]:
+    """The plan of every member at its recipe's learning rates, and its trials where they are asked for."""
     from harness.study.design.learning_rates import all_trials
 
     errors: list[UserError] = []
@@ -161,6 +161,7 @@ def _planned(design: StudyDesign, catalog: Catalog, place: DataPlace) -> list[Pl
     for member in design.members:
         with collecting(errors):
             plan = make_plan(design.request(member), catalog=catalog, place=place)
-            planned.append(PlannedMember(member, plan, all_trials(design, member, catalog=catalog, place=place)))
-    raise_all(list({str(error): error for error in errors}.values()))
+            trials = all_trials(design, member, catalog=catalog, place=place) if with_trials else []
+            planned.append(PlannedMember(member, plan, trials))
+    raise_all(distinct(errors))
     return planned

@@ -81,15 +81,10 @@ def design_of(entry: Entry[StudySpec], *, catalog: Catalog) -> StudyDesign:
 
 def _settings(entry: Entry[StudySpec], catalog: Catalog) -> list[Setting]:
     """The settings, groups expanded; mistakes are said to be in the file."""
-    errors: list[UserError] = []
-    settings: list[Setting] = []
     try:
-        settings = parse_settings(",".join(entry.spec.settings), catalog=catalog)
+        return parse_settings(",".join(entry.spec.settings), catalog=catalog)
     except UserError as error:
-        each = getattr(error, "errors", (error,))
-        errors += [one.at(entry.document.where(("intermediate",))) for one in each]
-    raise_all(errors)
-    return settings
+        raise error.at(entry.document.where(("intermediate",))) from error
 
 
 def _tasks(entry: Entry[StudySpec], catalog: Catalog) -> list[str]:

@@ -1,22 +1,19 @@
 """Retrieval at other layers of a backbone, as fractions of its depth: shown beside the study's scores, never tested.
 
-    for layer in layer_plans(design, member, rates=rates, catalog=catalog, place=place):
+    for layer in layer_plans(design, plan, catalog=catalog, place=place):
         layer.fraction, layer.plan.cells
 
 Only targets that are asked for vectors have layers to choose from; what trains before them is the study's own.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.plan import Plan, make_plan
-from harness.planning.request import GivenRate
 from harness.specs.key_values import merged_key_values
 from harness.study.design.design import StudyDesign
-from harness.study.design.ladder import LadderMember
 
 EMBEDDING = "embedding"
 LAST = -1
@@ -30,21 +27,17 @@ class LayerPlan(NamedTuple):
     plan: Plan
 
 
-def layer_plans(
-    design: StudyDesign, member: LadderMember, *, rates: Sequence[GivenRate], catalog: Catalog, place: DataPlace
-) -> list[LayerPlan]:
-    """A plan for each fraction of depth; none where no target is asked for vectors."""
+def layer_plans(design: StudyDesign, whole: Plan, *, catalog: Catalog, place: DataPlace) -> list[LayerPlan]:
+    """A plan for each fraction of depth, from that of all cells of a member; none where no target is asked for vectors."""
     if not design.spec.retrieval_layers:
         return []
-    request = design.request(member, rates=rates)
-    whole = make_plan(request, catalog=catalog, place=place)
     tasks = [name for name, task in whole.tasks.items() if task.route.name == EMBEDDING]
     if not tasks:
         return []
     found: list[LayerPlan] = []
     for fraction in design.spec.retrieval_layers:
         layer = LAST if fraction == 1 else fraction
-        args = merged_key_values(request.model_args, f"layer={layer:g}")
-        asked = replace(request, tasks=",".join(tasks), model_args=args)
+        args = merged_key_values(whole.request.model_args, f"layer={layer:g}")
+        asked = replace(whole.request, tasks=",".join(tasks), model_args=args)
         found.append(LayerPlan(fraction, make_plan(asked, catalog=catalog, place=place)))
     return found
