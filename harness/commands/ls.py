@@ -16,7 +16,7 @@ from harness.commands._table import first_sentence, paragraphs, table
 from harness.data.languages import in_order, language, languages, xtreme_languages
 from harness.data.pretraining_coverage import covered
 from harness.planning.catalog.catalog import Catalog
-from harness.planning.catalog.lm_eval_files.conversion import PREFIX
+from harness.planning.catalog.lm_eval_files.index import PREFIX
 from harness.specs.evidence import explained
 from harness.specs.task import TaskSpec
 

@@ -16,11 +16,12 @@ from harness.commands._arguments import add_catalog_arguments, add_trust_argumen
 from harness.commands._table import fits, paragraphs, prose, table
 from harness.planning.backbone.resolve import resolve
 from harness.planning.catalog.catalog import KINDS, Catalog, Entry
-from harness.planning.catalog.lm_eval_files.conversion import PREFIX
+from harness.planning.catalog.lm_eval_files.index import PREFIX
 from harness.planning.precedence import SourcedValues, task_options, training
 from harness.planning.routes import parse_prompt_args
 from harness.specs.evidence import explained, tags_in
 from harness.specs.loader import Document
+from harness.specs.model import field_docs
 from harness.specs.task import TaskSpec
 from harness.specs.yaml_nodes import KeyPath, dotted
 
@@ -165,7 +166,8 @@ def _show_theirs(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Namesp
 
 
 def _settled(settled: SourcedValues, model: Any) -> list[list[str]]:
+    docs = field_docs(model)
     return [
-        [name, str(getattr(settled.values, name)), settled.origin[name], (field.description or "").split("\n")[0]]
-        for name, field in model.model_fields.items()
+        [name, str(getattr(settled.values, name)), settled.origin[name], docs.get(name, "").split("\n")[0]]
+        for name in model.model_fields
     ]

@@ -30,7 +30,7 @@ from harness.data.languages import language
 from harness.data.locations import DataPlace
 from harness.data.rows import load_rows
 from harness.planning.catalog.catalog import KINDS, Catalog, Entry
-from harness.planning.catalog.lm_eval_files.conversion import PREFIX
+from harness.planning.catalog.lm_eval_files.index import PREFIX
 from harness.specs.portable import Split
 from harness.specs.task import TaskSpec
 from harness.study.design.design import design_of

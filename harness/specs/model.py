@@ -1,4 +1,11 @@
-"""The parent of every spec: frozen, unknown keys refused, each field's docstring is its documentation."""
+"""The parent of every spec: frozen, unknown keys refused, each field's docstring is its documentation.
+
+field_docs(Training)["learning_rate"]       # the string under the field, read from the source when it is asked for
+"""
+
+import ast
+import inspect
+import textwrap
 
 from pydantic import BaseModel, ConfigDict
 
@@ -9,4 +16,22 @@ LARGEST = 2**53
 class Spec(BaseModel):
     """A part of a YAML file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+def field_docs(model: type[BaseModel]) -> dict[str, str]:
+    """The string under each field of a spec and of its parents; a field without one is not in it.
+
+    pydantic's `use_attribute_docstrings` reads the sources of all specs when they are imported, which costs every command.
+    """
+    docs: dict[str, str] = {}
+    for owner in reversed(model.__mro__):
+        if not issubclass(owner, Spec) or owner is Spec:
+            continue
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+        assert isinstance(definition, ast.ClassDef)
+        for field, text in zip(definition.body, definition.body[1:]):
+            is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+            if is_text and isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                docs[field.target.id] = inspect.cleandoc(text.value.value)
+    return docs

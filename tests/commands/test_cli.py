@@ -213,6 +213,16 @@ def test_what_reads_only_specs_imports_neither_torch_nor_datasets(words):
         assert "pyarrow" not in names
 
 
+def test_a_list_of_tasks_loads_neither_templates_nor_arrays_once_the_files_are_known_to_be_good(tmp_path, monkeypatch):
+    monkeypatch.setenv("XLIFT_CACHE_DIR", str(tmp_path))
+    code, names = modules_of("ls", "tasks")
+    assert code == 0
+    assert names >= {"jinja2", "numpy"}  # to check them
+    code, names = modules_of("ls", "tasks")
+    assert code == 0
+    assert names & {"jinja2", "numpy", "scipy", "pandas", "yaml"} == {"yaml"}
+
+
 def test_plan_imports_no_torch(tmp_path):
     folder = write_tasks(tmp_path)
     words = ["--include_path", str(folder), "--data_dir", str(folder), "--recipe", "short", "--model", str(folder / "model")]

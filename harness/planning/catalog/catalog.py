@@ -21,10 +21,9 @@ from pydantic import BaseModel
 
 from harness.api.errors import UserError, collecting, did_you_mean, distinct, raise_all
 from harness.api.registry import ROOT
-from harness.planning.catalog.file_checks import check_document
-from harness.planning.catalog.lm_eval_files.conversion import PREFIX
+from harness.planning.catalog.known_good import KnownGood
 from harness.planning.catalog.lm_eval_files.groups import LmEvalNames
-from harness.planning.catalog.lm_eval_files.index import Index, is_lm_eval_file, yaml_files
+from harness.planning.catalog.lm_eval_files.index import PREFIX, Index, is_lm_eval_file, yaml_files
 from harness.specs.loader import Document, read_document, shown
 from harness.specs.preset import PresetSpec
 from harness.specs.recipe import RecipeSpec
@@ -69,6 +68,7 @@ class Catalog:
         "Tasks, groups and tags of lm-eval's files."
         self._documents: dict[tuple[str, str], Document] = {}
         self._checked: dict[tuple[str, str], Entry[Any]] = {}
+        self._known_good = KnownGood()
         shipped = (ROOT / "tasks", ROOT / "models" / "presets")
         self._within = [root for place in (*shipped, *allowed, *include) for root in _roots(place)]
         self.lm_eval.index.within += self._within
@@ -233,7 +233,7 @@ class Catalog:
         if (kind, name) not in self._documents:
             return self._check_lm_eval(kind, name)
         document = self._documents[kind, name]
-        spec, errors = check_document(document, KINDS[kind], tasks=self.names("task"))
+        spec, errors = self._known_good.check(document, kind, KINDS[kind], tasks=self.names("task"))
         return (Entry(spec=spec, document=document) if spec else None), errors
 
     def _check_lm_eval(self, kind: str, name: str) -> tuple[Entry[Any] | None, list[UserError]]:

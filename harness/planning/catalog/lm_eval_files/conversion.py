@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from harness.api.errors import UserError, did_you_mean
 from harness.planning.catalog.lm_eval_files.caveats import remarks_on, remarks_on_shots
 from harness.planning.catalog.lm_eval_files.filters_and_metrics import filters_of, metrics_of
+from harness.planning.catalog.lm_eval_files.index import PREFIX
 from harness.planning.catalog.lm_eval_files.known_aggregations import FUNCTIONS
 from harness.planning.catalog.lm_eval_files.known_keys import (
     AGGREGATIONS,
@@ -37,8 +38,6 @@ from harness.specs.yaml_nodes import KeyPath
 from harness.task_types.lm_eval_harness.process_results import value_name
 from harness.task_types.lm_eval_harness.templates import num_listed
 
-PREFIX = "lm_eval/"
-"Of the names of all tasks and groups that come from lm-eval's files."
 TEMPLATES = ("doc_to_text", "doc_to_target", "doc_to_choice", "description", "gen_prefix")
 MAX_LOST = 5
 "Metrics without a number that are named at most."

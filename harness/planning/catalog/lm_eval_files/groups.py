@@ -9,19 +9,23 @@ A group's own keys are set for all of its tasks, those of an entry for that task
 of its name, and is called group::task, as is one that stands nowhere else.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from harness.api.errors import UserError, did_you_mean
-from harness.planning.catalog.lm_eval_files.conversion import PREFIX, Converted, convert
-from harness.planning.catalog.lm_eval_files.index import Index
+from harness.planning.catalog.lm_eval_files.index import PREFIX, Index
 from harness.planning.catalog.lm_eval_files.known_keys import GROUP_KEYS
 from harness.planning.catalog.lm_eval_files.yaml_reader import LoadedFile, read_file
 from harness.specs.loader import Document
 from harness.specs.task import GroupSpec
+
+if TYPE_CHECKING:
+    from harness.planning.catalog.lm_eval_files.conversion import Converted
 
 WITHIN = "::"
 "Between a group and a task that exists in it only."
@@ -85,6 +89,8 @@ class LmEvalNames:
 
     def task(self, name: str) -> Converted:
         """A task; raises UserError for a file that cannot be read, all its mistakes are in what it gives."""
+        from harness.planning.catalog.lm_eval_files.conversion import convert  # what only such tasks need
+
         bare = name.removeprefix(PREFIX)
         if bare not in self._tasks:
             if self._is_inline(bare):

@@ -22,6 +22,8 @@ from harness.planning.catalog.lm_eval_files.known_keys import LM_EVAL_KEYS, OWN_
 from harness.planning.catalog.lm_eval_files.yaml_reader import own_values
 from harness.specs.loader import shown
 
+PREFIX = "lm_eval/"
+"Of the names of all tasks and groups that come from lm-eval's files."
 LONGEST_NAME = 200
 "Bytes of a name: it becomes part of the names of folders, of which file systems take 255."
 SKIPPED = ("__pycache__", ".ipynb_checkpoints")

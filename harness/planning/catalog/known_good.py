@@ -1,0 +1,84 @@
+"""Which documents were found without a mistake before, so that a list of tasks need not check the templates of all again.
+
+spec, errors = KnownGood().check(document, "task", TaskSpec, tasks=names)     # (spec, []), or (None, every mistake)
+
+A document is known by what it says, by the names of all tasks, and by the state of this project's own files: its checks ask which
+task types, metrics, readers and languages there are.  What is new is written when the process ends.
+"""
+
+import atexit
+import json
+import os
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import xxhash
+from pydantic import BaseModel
+
+from harness.api.cache import cache_folder, recall, remember
+from harness.api.errors import UserError
+from harness.api.file_states import FileState
+from harness.api.registry import ROOT
+from harness.specs.loader import Document, parse
+
+MOST = 5_000
+"Documents that are remembered, the newest ones: those of the shipped folders many times over."
+
+
+class KnownGood:
+    """The documents that were found good, by this user in any process."""
+
+    def __init__(self) -> None:
+        """Nothing is read before the first question."""
+        self._found: dict[str, int] | None = None
+        self._new: list[str] = []
+
+    def check(
+        self, document: Document, kind: str, model: type[BaseModel], *, tasks: Sequence[str]
+    ) -> tuple[Any, list[UserError]]:
+        """What `check_document` gives; for a document that was good before, for the very same project, it is parsed only."""
+        if self._found is None:
+            self._found = recall(_store())
+        digest = _digest(document, kind, tasks)
+        if digest in self._found:
+            return parse(document, model)
+        from harness.planning.catalog.file_checks import check_document  # it loads all that templates and metrics need
+
+        spec, errors = check_document(document, model, tasks=tasks)
+        if not errors:
+            if not self._new:
+                atexit.register(self.write)
+            self._new.append(digest)
+        return spec, errors
+
+    def write(self) -> None:
+        """Write what is new beside what other processes have written since."""
+        known = {**recall(_store()), **dict.fromkeys(self._new, 1)}
+        remember(_store(), dict(list(known.items())[-MOST:]))
+        self._new.clear()
+
+
+def _store() -> Path:
+    return cache_folder() / "checked_documents.json"
+
+
+def _digest(document: Document, kind: str, tasks: Sequence[str]) -> str:
+    said = [project_state(), kind, document.path.name, document.values, list(tasks)]
+    return xxhash.xxh3_128(json.dumps(said, sort_keys=True, default=repr).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@cache
+def project_state() -> str:
+    """The states of the files that checks are made of: code, and the tables of languages and corpora."""
+    states = [(path, *FileState.of(Path(path))) for path in sorted(_files(ROOT / "harness"))]
+    return xxhash.xxh3_128(repr(states).encode()).hexdigest()
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for entry in os.scandir(folder):
+        if entry.is_dir():
+            yield from _files(Path(entry.path))
+        elif entry.name.endswith((".py", ".yaml", ".json")):
+            yield entry.path
