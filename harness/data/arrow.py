@@ -141,8 +141,10 @@ def to_values(array: pa.Array) -> list[Any]:
     """Same as `array.to_pylist()` but column by column, which is about ten times as fast for lists of tokens."""
     kind = array.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        flat = to_values(array.values)
-        lists: list[Any] = [flat[start:end] for start, end in pairwise(array.offsets.to_pylist())]
+        offsets = array.offsets.to_pylist()
+        begin = offsets[0] if offsets else 0
+        flat = to_values(array.values.slice(begin, offsets[-1] - begin if offsets else 0))  # of a slice, no more than its own
+        lists: list[Any] = [flat[start - begin : end - begin] for start, end in pairwise(offsets)]
         return _with_nulls(array, lists)
     if pa.types.is_struct(kind):
         names = [kind.field(i).name for i in range(kind.num_fields)]

@@ -3,41 +3,36 @@
     found = load_examples(task, split="test", langs=["de"], place=DataPlace.resolve(None), limit=200)
     found.examples, found.num_rows, found.num_dropped, found.fingerprint
 
-A class number that the data name becomes its name; names and numbers become labels in the task type's `build` (`label_names.py`).
+What becomes of each row is in `building.py`.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from harness.api.errors import MissingData, UserError, collecting
+from harness.api.packed import gathered
 from harness.api.progress import progress_over
 from harness.api.protocols import Example
 from harness.api.registry import TASK_TYPES
-from harness.data.field_mapping import column_of, compile_fields
+from harness.data.building import build_rows
 from harness.data.file_hashes import combined_fingerprint
-from harness.data.label_names import class_name
 from harness.data.locations import DataPlace
 from harness.data.row_errors import SHOWN, RowErrors
 from harness.data.rows import Rows, fingerprint, load_rows, mentions_languages
-from harness.data.template_lines import written_at
-from harness.data.text_checks import check_texts
 from harness.specs.portable import Split
 from harness.specs.task import Source, TaskSpec
 
-LABEL_FIELDS = ("label", "tags")
-"Fields that hold a class of the task's `labels`, or a list of them."
 Places: TypeAlias = Callable[[Sequence[int]], list[str]]
 "Positions of examples -> where their rows stand."
+MOST_PLAIN = 20_000
+"Examples that are held as objects; more are packed."
 _SAMPLE_KEY = "xlift sample"
-
-
-class _Dropped(Exception):
-    """A row without a label."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,39 +70,61 @@ def load_examples(
     """
     module = TASK_TYPES.load(task.type)
     key = module.sample_key(task)
-    examples: list[Example] = []
-    fingerprints, origins, num_rows, num_dropped = [], [], 0, 0
+    examples: list[Sequence[Example]] = []
+    tally = _Tally()
     _sources(task, split, langs)
     for lang in progress_over(langs, f"load {task.task} {split}", unit="language", shown=progress):
-        errors, own = RowErrors(), []
-        for part in _parts(task, split=split, lang=lang, place=place, task_folder=task_folder, errors=errors):
-            own += [example for example in part.built if example is not None]
-            num_rows += len(part.built)
-            num_dropped += sum(example is None for example in part.built)
-            fingerprints.append(part.rows.fingerprint)
-            origins.append(part.rows.origin)
+        errors = RowErrors()
+        own = gathered(
+            tally.kept(_parts(task, split=split, lang=lang, place=place, task_folder=task_folder, errors=errors)), most=MOST_PLAIN
+        )
         errors.raise_any()
         found = partial(places_of, task, split=split, lang=lang, place=place, task_folder=task_folder)
-        _check_some_left(own, task=task, split=split, lang=lang, origin=origins[-1], places=found)
-        _check_ids(own, task=task.task, lang=lang, places=found)
-        chosen: Sequence[int] = range(len(own)) if limit is None else sample_ids([example.id for example in own], limit, key=key)
-        examples += _only_asking(own, chosen) if module.WHOLE_POOL else [own[position] for position in chosen]
+        _check_some_left(own, task=task, split=split, lang=lang, origin=tally.origins[-1], places=found)
+        ids = [example.id for example in own]
+        _check_ids(ids, task=task.task, lang=lang, places=found)
+        if limit is not None:
+            chosen = sample_ids(ids, limit, key=key)
+            own = _only_asking(own, chosen) if module.WHOLE_POOL else [own[position] for position in chosen]
+        examples.append(own)
     return ExampleSet(
         task=task.task,
         split=split,
-        examples=examples,
-        fingerprint=combined_fingerprint("all", list(dict.fromkeys(fingerprints))),
-        num_rows=num_rows,
-        num_dropped=num_dropped,
-        origin=", ".join(dict.fromkeys(origins)),
+        examples=examples[0] if len(examples) == 1 else gathered(chain.from_iterable(examples), most=MOST_PLAIN),
+        fingerprint=combined_fingerprint("all", list(dict.fromkeys(tally.fingerprints))),
+        num_rows=tally.num_rows,
+        num_dropped=tally.num_dropped,
+        origin=", ".join(dict.fromkeys(tally.origins)),
     )
 
 
 class _SourcePart(NamedTuple):
-    """The rows of one source in one language, and what they became: None for rows that are left out or wrong."""
+    """The rows of one source in one language, and what they become: None for rows that are left out or wrong."""
 
     rows: Rows
-    built: Sequence[Example | None]
+    built: Iterable[Example | None]
+
+
+@dataclass(kw_only=True)
+class _Tally:
+    """What is known of the parts that were read."""
+
+    fingerprints: list[str] = field(default_factory=list)
+    origins: list[str] = field(default_factory=list)
+    num_rows: int = 0
+    num_dropped: int = 0
+
+    def kept(self, parts: Iterable[_SourcePart]) -> Iterator[Example]:
+        """The examples of some parts, which are counted while they are built."""
+        for part in parts:
+            self.fingerprints.append(part.rows.fingerprint)
+            self.origins.append(part.rows.origin)
+            for example in part.built:
+                self.num_rows += 1
+                if example is None:
+                    self.num_dropped += 1
+                else:
+                    yield example
 
 
 def _parts(
@@ -129,7 +146,7 @@ def _parts(
             built = module.documents(rows, task=task, lang=lang, errors=errors, **how)
         else:
             prefix = f"{number}." if len(sources) > 1 else ""
-            built = _build(task, rows, lang=lang, build=module.build, id_prefix=prefix, folder=task_folder, errors=errors)
+            built = build_rows(task, rows, lang=lang, build=module.build, id_prefix=prefix, folder=task_folder, errors=errors)
         yield _SourcePart(rows, built)
 
 
@@ -171,7 +188,7 @@ def data_fingerprint(
     return combined_fingerprint("all", list(found))
 
 
-@contextmanager
+@contextlib.contextmanager
 def _advice(task: TaskSpec) -> Iterator[None]:
     """Missing data say how this task's are got, where it knows."""
     try:
@@ -204,58 +221,6 @@ def _sources(task: TaskSpec, split: Split, langs: Sequence[str]) -> Sequence[Sou
     return sources
 
 
-def _build(
-    task: TaskSpec,
-    rows: Rows,
-    *,
-    lang: str,
-    build: Callable[..., Example | None],
-    id_prefix: str,
-    folder: str | Path | None,
-    errors: RowErrors,
-) -> list[Example | None]:
-    """An Example per row, None for dropped ones and those that are wrong."""
-    mapped = compile_fields(task.fields)
-    named = {name: _named_classes(task, rows, name) for name in LABEL_FIELDS if name in task.fields}
-    built: list[Example | None] = []
-    where = f"task '{task.task}', language {lang}"
-    for number, row in enumerate(rows.rows):
-        example = None
-        try:
-            fields = mapped(row)
-            check_texts(fields)
-            for name, names in named.items():
-                fields[name] = names(fields[name]) if names else fields[name]
-            if "id" in fields and fields["id"] not in (None, ""):
-                fields["id"] = f"{id_prefix}{fields['id']}"
-            example = build(fields, task=task, lang=lang, row_id=f"{id_prefix}{number}")
-        except _Dropped:
-            pass
-        except UserError as error:
-            errors.add(error, place=rows.place_of(number), where=written_at(error, task, folder, below="fields") + where)
-        built.append(example)
-    return built
-
-
-def _named_classes(task: TaskSpec, rows: Rows, field: str) -> Callable[[Any], Any] | None:
-    """A function from raw classes (one, or a list) to the names that the data give them; None where they give none."""
-    names = rows.class_names.get(column_of(task.fields[field]) or "", ())
-    if not names:
-        return None
-    known: dict[Any, Any] = {}
-
-    def one(value: Any) -> Any:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return value
-        if value not in known:
-            known[value] = class_name(value, names, task)
-        if known[value] is None:
-            raise _Dropped
-        return known[value]
-
-    return lambda value: [one(item) for item in value] if isinstance(value, list) else one(value)
-
-
 def _only_asking(examples: Sequence[Any], chosen: Sequence[int]) -> list[Example]:
     """The whole pool, of which only the chosen examples are queries: searching fewer sentences would be an easier task."""
     asking = set(chosen)
@@ -282,15 +247,17 @@ def _check_some_left(
         )
 
 
-def _check_ids(examples: Sequence[Example], *, task: str, lang: str, places: Places) -> None:
+def _check_ids(ids: Sequence[str], *, task: str, lang: str, places: Places) -> None:
+    if len(set(ids)) == len(ids):
+        return
     seen: dict[str, int] = {}
-    for position, example in enumerate(examples):
-        if example.id in seen:
+    for position, id_ in enumerate(ids):
+        if id_ in seen:
             raise UserError(
-                f"two examples with the id '{example.id}'",
+                f"two examples with the id '{id_}'",
                 where=f"task '{task}', language {lang}",
                 expected="ids that are unique within a split and language",
-                found=" and ".join(places([seen[example.id], position])),
+                found=" and ".join(places([seen[id_], position])),
                 todo="leave `id` out of the task's fields: rows are then numbered",
             )
-        seen[example.id] = position
+        seen[id_] = position

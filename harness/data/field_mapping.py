@@ -3,19 +3,26 @@
     mapping = compile_fields({"text": "premise", "answer_texts": "answers.text", "source": Template(template="{{ s | trim }}")})
     mapping({"premise": "...", "answers": {"text": [...]}, "s": "..."})     # {'text': ..., 'answer_texts': ..., 'source': ...}
 
+    columns = compile_columns({"text": "premise", "source": Template(template="{{ s | trim }}")})
+    columns(block)                                      # {'text': [...], 'source': [...]}, of many rows at once
+
     compile_fields({"options": ("answer0", "answer1")})                                          # several columns, one list
     compile_fields({"options": Template(template="{{ start }} {{ item }}", each="endings")})     # a text per item of a list
 
-Templates are sandboxed, limited and compiled once; a name that is no column is an error, never an empty text, and so is a null
-that a template writes.
+What is written of columns alone (`{{ a }}`, `{{ a | trim }}: {{ b }}`) is put together column by column; Jinja2 renders the
+rest row by row.  Templates are sandboxed, limited and compiled once; a name that is no column is an error, never an empty text,
+and so is a null that a template writes.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from harness.api.errors import UserError, did_you_mean
+from harness.data.columns import Block, NotColumnar
 from harness.data.templates.compiled import OWN, CompiledTemplate, braces_doubt, check_template, compile_template, single_braces
 from harness.data.templates.compiled import names_in as template_names
+from harness.data.templates.limits import MAX_CHARACTERS
+from harness.data.templates.plain import WrittenName, plain_parts
 from harness.specs.task import FieldSource, Template
 
 Row = Mapping[str, Any]
@@ -31,6 +38,51 @@ def compile_fields(fields: Mapping[str, FieldSource]) -> Callable[[Row], dict[st
         return {name: get(row) for name, get in getters.items()}
 
     return mapped
+
+
+def compile_columns(fields: Mapping[str, FieldSource]) -> Callable[[Block], dict[str, list[Any]]]:
+    """A function from a block of rows to the values of each field; it raises NotColumnar where rows must be mapped one by one."""
+    getters = {name: _column_getter(name, value) for name, value in fields.items()}
+
+    def mapped(block: Block) -> dict[str, list[Any]]:
+        return {name: get(block) for name, get in getters.items()}
+
+    return mapped
+
+
+def _column_getter(field: str, value: FieldSource) -> Callable[[Block], list[Any]]:
+    if isinstance(value, str):
+        return lambda block: block.column(value)
+    if isinstance(value, tuple):
+        getters = [_column_getter(field, one) for one in value]
+        return lambda block: _side_by_side([get(block) for get in getters], len(block))
+    written = None if value.each else plain_parts(value.template, OWN)
+    if written is None:
+        render = _getter(field, value)
+        return lambda block: [render(row) for row in block.rows()]
+    return lambda block: _written(block, written)
+
+
+def _side_by_side(columns: Sequence[Sequence[Any]], num_rows: int) -> list[list[Any]]:
+    """A list of the values of some columns for each row."""
+    return list(map(list, zip(*columns))) if columns else [[] for _ in range(num_rows)]
+
+
+def _written(block: Block, parts: Sequence[str | WrittenName]) -> list[str]:
+    """What templates that write columns alone give, where these hold texts: anything else is asked of the template itself."""
+    found: list[list[str]] = []
+    for part in parts:
+        if isinstance(part, str):
+            found.append([part] * len(block))
+            continue
+        values = block.column(part.name)
+        if not all(type(value) is str for value in values):
+            raise NotColumnar
+        found.append([value.strip() for value in values] if part.trimmed else values)
+    texts = found[0] if len(found) == 1 else list(map("".join, zip(*found)))
+    if max(map(len, texts), default=0) > MAX_CHARACTERS:
+        raise NotColumnar
+    return texts
 
 
 def names_in(template: str, field: str) -> set[str]:

@@ -5,7 +5,7 @@ rows.rows[0], rows.fingerprint, rows.origin
 fingerprint(source, lang="de", place=place, task="xnli")     # the same fingerprint; the rows are not read
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from typing import Any
 import pyarrow as pa
 
 from harness.api.errors import UserError
+from harness.api.packed import gathered
 from harness.api.registry import READERS, WORLDS
-from harness.data.arrow import class_names, missing_column, passes, passing, readable, rename, rows_of_files, to_rows
+from harness.data.arrow import class_names, missing_column, passes, passing, readable, rename, rows_of_files
+from harness.data.columns import TableRows
 from harness.data.file_hashes import combined_fingerprint, files_fingerprint
 from harness.data.hub import NotOnHub, find_revision, load_split
 from harness.data.languages import fill, mentions_language
@@ -22,6 +24,9 @@ from harness.data.locations import DataPlace, Found, missing_hub_data
 from harness.data.mirror_splits import rows_of, split_parts, together
 from harness.data.parallel_rows import side_by_side
 from harness.specs.task import Source, Where
+
+MOST_PLAIN = 10_000
+"Rows of files that are held as Python values; more are packed."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +115,10 @@ def _load(source: Source, lang: str, *, place: DataPlace, task: str, task_folder
         return _plain(rows, source, fingerprint=_world_fingerprint(source, lang), origin=origin)
     if source.files is not None:
         paths = place.local_files(source.files, task=task, lang=lang, task_folder=task_folder)
-        calls = _one_by_one(paths)
-        read = [list(_read(source, files, lang)) for files in calls]
-        files = [("+".join(map(str, call.values())), len(rows)) for call, rows in zip(calls, read, strict=True)]
+        files: list[tuple[str, int]] = []
+        rows = gathered(_of_files(source, _one_by_one(paths), lang, files), most=MOST_PLAIN)
         origin = "files:" + ",".join(file_names(source))
-        return _plain([row for rows in read for row in rows], source, fingerprint=_files(paths), origin=origin, files=files)
+        return _plain(rows, source, fingerprint=_files(paths), origin=origin, files=files)
     assert source.hub is not None
     parts = split_parts(source, place=place)
     found = together(parts)
@@ -148,7 +152,7 @@ def _of_table(source: Source, table: pa.Table, *, fingerprint: str, where: str, 
         ".".join([back.get(head, head), *rest]): values for key, values in names.items() for head, *rest in [key.split(".")]
     }
     return Rows(
-        rows=to_rows(table),
+        rows=TableRows(table, where=where),
         fingerprint=fingerprint,
         origin=where,
         class_names=renamed,
@@ -206,6 +210,18 @@ def _read(source: Source, files: Mapping[str, Path], lang: str) -> Iterable[Mapp
     return found
 
 
+def _of_files(
+    source: Source, calls: Sequence[Mapping[str, Path]], lang: str, counts: list[tuple[str, int]]
+) -> Iterator[Mapping[str, Any]]:
+    """The rows of files, each of which is added to `counts` with the number of its rows when they are read."""
+    for call in calls:
+        number = 0
+        for row in _read(source, call, lang):
+            yield row
+            number += 1
+        counts.append(("+".join(map(str, call.values())), number))
+
+
 def _files(paths: Mapping[str, tuple[Path, ...]]) -> str:
     return files_fingerprint([path for role in sorted(paths) for path in paths[role]])
 
@@ -222,16 +238,16 @@ def _plain(
         for column, known in columns.items():
             if not known:
                 raise missing_column(column, list(rows[0]), where=where)
-        numbers = [number for number in range(len(rows)) if _passes_all(all_rows, number, source.where)]
+        numbers = [number for number, row in enumerate(rows) if _passes_all(all_rows, row, number, source.where)]
         _check_some_pass(source, num_rows=len(rows), num_passed=len(numbers), where=where)
-        rows = [rows[number] for number in numbers]
+        chosen = set(numbers)
+        rows = gathered((row for number, row in enumerate(rows) if number in chosen), most=MOST_PLAIN)
     if source.rename:
-        rows = [_renamed(row, source.rename, where=where) for row in rows]
+        rows = gathered((_renamed(row, source.rename, where=where) for row in rows), most=MOST_PLAIN)
     return replace(all_rows, rows=rows, numbers=numbers)
 
 
-def _passes_all(rows: Rows, number: int, tests: Sequence[Where]) -> bool:
-    row = rows.rows[number]
+def _passes_all(rows: Rows, row: Mapping[str, Any], number: int, tests: Sequence[Where]) -> bool:
     for test in tests:
         try:
             if not passes(row.get(test.column), test):

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from harness.api.errors import UserError
 from harness.api.protocols import Feature
@@ -27,6 +28,8 @@ MOST_UNKNOWN = 0.5
 "Share of English words from which on a tokenizer is refused."
 EXAMPLES = 1000
 "Of so many examples words are looked up."
+_KNOWN: WeakKeyDictionary[Any, dict[str, bool]] = WeakKeyDictionary()
+"By tokenizer, whether it knows a word that was looked up before: parallel rows say the same in English in every language."
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -76,8 +79,10 @@ def check_english(examples: Sequence[Any], *, kind: Any, tokenizer: PreTrainedTo
     counts = Counter(word for example in examples[:EXAMPLES] for text in _english(example, kind) for word in _WORD.findall(text))
     if not counts:
         return
-    words, unknown = list(counts), unknown_id(tokenizer)
-    lost = [word for word, ids in zip(words, token_ids(tokenizer, words), strict=True) if not ids or unknown in ids]
+    known = _KNOWN.setdefault(tokenizer, {})
+    fresh, unknown = [word for word in counts if word not in known], unknown_id(tokenizer)
+    known |= {word: bool(ids) and unknown not in ids for word, ids in zip(fresh, token_ids(tokenizer, fresh), strict=True)}
+    lost = [word for word in counts if not known[word]]
     total, num_lost = counts.total(), sum(counts[word] for word in lost)
     if num_lost > MOST_UNKNOWN * total:
         raise UserError(

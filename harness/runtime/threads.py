@@ -1,6 +1,6 @@
 """How many threads compute and how they wait for each other: settled before torch is loaded, which reads it once.
 
-settle_threads(os.environ)      # sets OMP_NUM_THREADS and OMP_WAIT_POLICY, unless the user has set such a variable
+settle_threads(os.environ)      # sets OMP_NUM_THREADS, OMP_WAIT_POLICY and RAYON_NUM_THREADS, where the user has not
 usable_cores()                  # physical cores that this process may use; never what happens to be idle just now
 
 The number of threads rounds results, so it hangs on the machine alone and not on its load.  Threads that wait in a loop for the
@@ -14,6 +14,8 @@ from pathlib import Path
 
 NUMBERS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 "Variables by which a user says how many threads compute."
+TOKENIZERS = "RAYON_NUM_THREADS"
+"Variable by which a user says how many threads cut texts into tokens; they do so while no model computes."
 WAITS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 "Variables by which a user says how threads wait."
 
@@ -25,6 +27,9 @@ def settle_threads(environment: MutableMapping[str, str]) -> None:
     if not any(environment.get(name) for name in NUMBERS):
         beside = environment.get("LOCAL_WORLD_SIZE", "1")  # processes of this job on this machine
         environment["OMP_NUM_THREADS"] = str(max(1, usable_cores() // (int(beside) if beside.isdigit() and int(beside) else 1)))
+    chosen = next((environment[name] for name in NUMBERS if environment.get(name, "").isdigit()), None)
+    if chosen and not environment.get(TOKENIZERS):
+        environment[TOKENIZERS] = chosen
 
 
 def usable_cores(*, system: Path = Path("/"), allowed: Collection[int] | None = None) -> int:

@@ -67,13 +67,20 @@ def test_the_quota_of_a_container_counts(tmp_path, files, quota):
 @pytest.mark.parametrize(
     ("given", "added"),
     [
-        ({}, {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(usable_cores())}),
-        ({"OMP_NUM_THREADS": "3"}, {"OMP_WAIT_POLICY": "PASSIVE"}),
-        ({"MKL_NUM_THREADS": "3"}, {"OMP_WAIT_POLICY": "PASSIVE"}),
-        ({"OMP_WAIT_POLICY": "ACTIVE", "OMP_NUM_THREADS": "1"}, {}),
-        ({"GOMP_SPINCOUNT": "100", "OMP_NUM_THREADS": "1"}, {}),
-        ({"KMP_BLOCKTIME": "0", "OMP_NUM_THREADS": "1"}, {}),
-        ({"LOCAL_WORLD_SIZE": "1000", "OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_NUM_THREADS": "1"}),
+        (
+            {},
+            {
+                "OMP_WAIT_POLICY": "PASSIVE",
+                "OMP_NUM_THREADS": str(usable_cores()),
+                "RAYON_NUM_THREADS": str(usable_cores()),
+            },
+        ),
+        ({"OMP_NUM_THREADS": "3"}, {"OMP_WAIT_POLICY": "PASSIVE", "RAYON_NUM_THREADS": "3"}),
+        ({"MKL_NUM_THREADS": "3"}, {"OMP_WAIT_POLICY": "PASSIVE", "RAYON_NUM_THREADS": "3"}),
+        ({"OMP_WAIT_POLICY": "ACTIVE", "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "8"}, {}),
+        ({"GOMP_SPINCOUNT": "100", "OMP_NUM_THREADS": "1"}, {"RAYON_NUM_THREADS": "1"}),
+        ({"KMP_BLOCKTIME": "0", "OMP_NUM_THREADS": "1"}, {"RAYON_NUM_THREADS": "1"}),
+        ({"LOCAL_WORLD_SIZE": "1000", "OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}),
     ],
 )
 def test_what_the_user_says_stands(given, added):

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.api.errors import UserError
+from harness.task_types.tokens.backend import ids_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -79,9 +80,9 @@ class Frame:
 def token_ids(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:
     """Token ids of each text without special tokens, in one batched call; equal texts are tokenized once."""
     distinct = list(dict.fromkeys(texts))
-    if not distinct:
-        return []
-    found = tokenizer(distinct, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+    found = ids_of(tokenizer, distinct)
+    if len(distinct) == len(texts):
+        return found
     by_text = dict(zip(distinct, found))
     return [by_text[text] for text in texts]
 
