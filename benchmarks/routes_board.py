@@ -77,7 +77,7 @@ def run(arm: Arm, args: argparse.Namespace) -> float:
 
 def answers(root: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, dict[str, Any]]]]:
     """(engine, what was asked, predictions by id) of each finished cell that was asked in words."""
-    from harness.prediction.loop import read_predictions
+    from harness.prediction.finishing import read_predictions
     from harness.runtime.stages import read_json
 
     for done in sorted(root.glob("predict/*/done.json")):

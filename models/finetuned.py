@@ -28,7 +28,7 @@ from transformers import (
 
 from harness.api.errors import UserError, did_you_mean
 from harness.api.model_source import ModelSource
-from harness.api.protocols import Adapter, Batch, HeadSpec, Output, Pooling
+from harness.api.protocols import Adapter, Batch, HeadSpec, Output, PendingOutputs, Pooling
 from models.headed.network import bytes_of_weights
 from models.loading.files import locate
 from models.loading.pretrained import (
@@ -38,6 +38,7 @@ from models.loading.pretrained import (
     load_config,
     load_model,
     model_inputs,
+    pending_outputs,
     position_limit,
     split_outputs,
 )
@@ -100,6 +101,14 @@ class Finetuned(Adapter):
         with torch.no_grad():
             outputs = self.module(batch, head=head)
         return split_outputs(outputs, batch, kind=self.heads[head].kind, where=f"head '{head}'")
+
+    def begin(self, batch: Batch, *, head: str | None = None, pooling: Pooling | None = None) -> PendingOutputs:
+        """Outputs of a head that a GPU need not have computed yet."""
+        if batch.input_ids.device.type != "cuda" or head is None:
+            return super().begin(batch, head=head, pooling=pooling)
+        with torch.no_grad():
+            outputs = self.module(batch, head=head)
+        return pending_outputs(outputs, batch, kind=self.heads[head].kind, where=f"head '{head}'")
 
 
 def load(

@@ -7,7 +7,7 @@ No module-level import of torch here: commands that need no model stay fast.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -139,6 +139,15 @@ class Pooling:
     if strictly between 0 and 1: layer round(fraction * num_layers), so 14/24 = 0.583 is hidden_states[14] of 24."""
 
 
+class PendingOutputs(NamedTuple):
+    """Outputs of a batch that a device may still be computing."""
+
+    take: Callable[[], list[Output]]
+    "Waits for them where need be; called once."
+    is_there: bool
+    "Nobody has to wait."
+
+
 class Asks(Protocol):
     """How a model is asked and its answers are read: a task type with a head or vectors, and every prompt route."""
 
@@ -186,6 +195,8 @@ class RouteDefaults:
     "Its training hides words: a causal model has to attend in both directions for it."
     CALIBRATES = False
     "`decode` chooses a threshold on the task's validation rows of the language, which come first: see with_calibration."
+    DECODES_TOGETHER = False
+    "`decode` needs all examples of a cell at once; otherwise it gets some thousands that stand one behind the other at a time."
     augment = None
     "augment(feature, *, rng: np.random.Generator, tokenizer, options) -> Feature: what is random anew in each epoch (masking)."
 
@@ -226,6 +237,15 @@ class Adapter(Protocol):
     "Where its batches are made; None = the device that the model runs on."
     versions: Mapping[str, str] = {}
     "Of packages in another environment that it computes with: package -> version."
+
+    def begin(self, batch: Batch, *, head: str | None = None, pooling: Pooling | None = None) -> PendingOutputs:
+        """Have a batch computed: what `forward_head` (or with `pooling` what `embed`) gives of it, perhaps only later.
+
+        A device that computes by itself is not waited for, so that the next batch reaches it in time.
+        """
+        adapter: Any = self
+        found: list[Output] = adapter.forward_head(batch, head) if pooling is None else adapter.embed(batch, pooling)
+        return PendingOutputs(lambda: found, is_there=True)
 
     def close(self) -> None:
         """End what was started for it."""

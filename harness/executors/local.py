@@ -18,7 +18,8 @@ from harness.api.errors import OutputFailed
 from harness.api.progress import is_terminal, tell
 from harness.executors.verbs import done_line, make_backbone, score_predictions
 from harness.prediction.failures import CellFailure, message_of
-from harness.prediction.loop import clean, predict_bundle
+from harness.prediction.finishing import clean
+from harness.prediction.loop import predict_bundle
 from harness.runtime.arguments import InitArguments, PredictArguments, ScoreArguments, TrainArguments
 from harness.runtime.folders import sweep
 from harness.runtime.integrity import TEMPORARY

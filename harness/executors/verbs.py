@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.api.progress import duration
-from harness.prediction.loop import read_predictions
+from harness.prediction.finishing import read_predictions
 from harness.runtime.arguments import InitArguments, ScoreArguments
 from harness.runtime.machine import Machine
 from harness.runtime.stages import AnyStage, Stage, read_done

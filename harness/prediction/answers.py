@@ -2,18 +2,20 @@
 
 answers = load_answers(stages, root=root, machine=machine)
 plans = planned_batches(lengths, question, tokens=4096)
-outputs = answers.ask([(cell, number), ...], Ceiling(4096))       # one batch
+asked = answers.make_ready([(cell, number), ...])                 # one batch, in whatever thread
+outputs = answers.begin(asked, Ceiling(4096)).take()
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.api.protocols import Feature, HeadSpec, Output
+from harness.api.protocols import Batch, Feature, HeadSpec, Output, PendingOutputs
 from harness.api.registry import TASK_TYPES
-from harness.prediction.batching import collate, num_tokens, plan_batches
+from harness.prediction.batching import collate, made_ready, num_tokens, on_device, plan_batches
 from harness.prediction.cell import Cell, PredictStage
 from harness.prediction.fakes import Fake, load_fake
 from harness.prediction.questions import Question
@@ -23,12 +25,25 @@ from harness.runtime.machine import Machine
 from harness.task_types.prompting.encoding import plan_requests
 
 
+class AskedBatch(NamedTuple):
+    """Features that are asked together."""
+
+    places: Sequence[tuple[Cell, int]]
+    "Each with its cell, and its number there."
+    features: Sequence[Feature]
+    batch: Batch | None = None
+    "In the memory of the host; None for requests in words, whose passes are made otherwise, and for fakes."
+
+
 class Answers(NamedTuple):
     """Where outputs come from: a model, or a fake in its place."""
 
     tokenizer: Any
     max_positions: int | None
-    ask: Callable[[Sequence[tuple[Cell, int]], Ceiling], list[Any]]
+    make_ready: Callable[[Sequence[tuple[Cell, int]]], AskedBatch]
+    "What can be done of a batch before the device wants it: features, padded tensors."
+    begin: Callable[[AskedBatch, Ceiling], PendingOutputs]
+    "Has it computed."
     tokens: int
     "Padded tokens of a batch: what it wants at a time, or what the machine takes in a forward pass."
     has_own_passes: bool = False
@@ -38,6 +53,8 @@ class Answers(NamedTuple):
     close: Callable[[], None] = lambda: None
     num_embeddings: int | None = None
     "Rows of the model's table of words."
+    computes: bool = False
+    "A model does, so that other work fits in beside it."
 
 
 def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine) -> Answers:
@@ -46,7 +63,7 @@ def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine
     if model.adapter == "fake":
         fake = load_fake(model.extra["kind"], tokenizer=stages[0].knobs.tokenizer)
         tokens = machine.tokens(train=False)
-        return Answers(fake.tokenizer, None, lambda chosen, _: [_fake_answer(fake, cell, n) for cell, n in chosen], tokens)
+        return Answers(fake.tokenizer, None, _features_of, partial(_fake_answers, fake), tokens)
     heads: dict[str, HeadSpec] = {}
     labels: dict[str, Sequence[str]] = {}
     for args in (stage.args for stage in stages):
@@ -58,25 +75,62 @@ def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine
     kept = {name: name for name in heads}
     adapter: Any = load_adapter(stages[0], root=root, machine=machine, heads=heads, labels=labels, keep_heads=kept)
 
-    def ask(chosen: Sequence[tuple[Cell, int]], ceiling: Ceiling) -> list[Any]:
-        features = [cell.features[n] for cell, n in chosen]
-        return ask_batch(adapter, features, chosen[0][0].question, device=machine.device, ceiling=ceiling)
+    where = adapter.batch_device or machine.device
+
+    def make_ready(chosen: Sequence[tuple[Cell, int]]) -> AskedBatch:
+        asked = _features_of(chosen)
+        if chosen[0][0].question.asks:
+            return asked
+        return asked._replace(batch=made_ready(asked.features, pad_id=adapter.tokenizer.pad_token_id, device=where))
+
+    def begin(asked: AskedBatch, ceiling: Ceiling) -> PendingOutputs:
+        question = asked.places[0][0].question
+        if asked.batch is not None and _is_tried_whole(adapter, asked.features, ceiling):
+            try:
+                batch = on_device(asked.batch, where)
+                return adapter.begin(batch, head=question.head, pooling=question.pooling)
+            except RuntimeError as error:
+                if len(asked.features) == 1 or not ran_out_of_memory(error):
+                    raise
+                ceiling.too_much(_cost(asked.features))
+        outputs = ask_batch(adapter, asked.features, question, device=machine.device, ceiling=ceiling)
+        return PendingOutputs(lambda: outputs, is_there=True)
 
     return Answers(
         adapter.tokenizer,
         adapter.max_positions,
-        ask,
+        make_ready,
+        begin,
         adapter.budget or machine.tokens(train=False, weights=adapter.weight_bytes),
         adapter.budget is not None,
         adapter.versions,
         adapter.close,
         num_embeddings=adapter.num_embeddings,
+        computes=True,
     )
 
 
-def _fake_answer(fake: Fake, cell: Cell, number: int) -> Output:
-    feature = cell.features[number]
+def _features_of(chosen: Sequence[tuple[Cell, int]]) -> AskedBatch:
+    return AskedBatch(chosen, [cell.features[n] for cell, n in chosen])
+
+
+def _fake_answers(fake: Fake, asked: AskedBatch, ceiling: Ceiling) -> PendingOutputs:
+    found = [_fake_answer(fake, cell, feature) for (cell, _), feature in zip(asked.places, asked.features, strict=True)]
+    return PendingOutputs(lambda: found, is_there=True)
+
+
+def _fake_answer(fake: Fake, cell: Cell, feature: Feature) -> Output:
     return fake.answer(feature, cell.examples[feature.example], module=cell.module, task=cell.spec, options=cell.options)
+
+
+def _cost(features: Sequence[Feature]) -> int:
+    """Padded tokens of a batch."""
+    return len(features) * max(num_tokens(feature) for feature in features)
+
+
+def _is_tried_whole(adapter: Any, features: Sequence[Feature], ceiling: Ceiling) -> bool:
+    """Batches are planned with the budget there was at first: only what turned out not to fit is cut."""
+    return len(features) == 1 or adapter.budget is not None or ceiling.fits(_cost(features))
 
 
 def ask_batch(adapter: Any, features: Sequence[Feature], question: Question, *, device: str, ceiling: Ceiling) -> list[Any]:
@@ -85,15 +139,13 @@ def ask_batch(adapter: Any, features: Sequence[Feature], question: Question, *, 
 
     if question.asks:
         return _answers_in_words(adapter, features, question, ceiling=ceiling)
-    cost = len(features) * max(num_tokens(feature) for feature in features)
-    # Batches are planned with the budget there was at first: only what turned out not to fit is cut here.
-    if len(features) == 1 or adapter.budget is not None or ceiling.fits(cost):
+    if _is_tried_whole(adapter, features, ceiling):
         try:
             return _outputs(adapter, features, question, device=device)
         except RuntimeError as error:
             if len(features) == 1 or not ran_out_of_memory(error):
                 raise
-            ceiling.too_much(cost)
+            ceiling.too_much(_cost(features))
     torch.cuda.empty_cache()
     half = len(features) // 2
     parts = (features[:half], features[half:])

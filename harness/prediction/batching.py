@@ -7,8 +7,11 @@ check_lengths(features, longest=512, where="task 'xnli' in de")      # UserError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from harness.api.errors import UserError
 from harness.api.protocols import Batch, Feature
@@ -26,13 +29,13 @@ def plan_batches(lengths: Sequence[int], *, max_tokens: int, max_features: int |
     """
     assert max_tokens >= 1
     assert max_features is None or max_features >= 1
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
     batches: list[list[int]] = []
-    most = 0
-    for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
-        if not batches or len(batches[-1]) >= most:
-            batches.append([])
-            most = max(1, min(max_features or len(lengths), max_tokens // max(1, lengths[index])))
-        batches[-1].append(index)
+    begin = 0
+    while begin < len(order):
+        most = max(1, min(max_features or len(lengths), max_tokens // max(1, int(lengths[order[begin]]))))
+        batches.append(order[begin : begin + most].tolist())
+        begin += most
     return batches
 
 
@@ -45,6 +48,11 @@ def num_tokens(feature: Feature) -> int:
 def check_lengths(features: Sequence[Feature], *, longest: int | None, where: str) -> None:
     """Raise UserError if a feature has more tokens than the model takes: it would fail inside, or count positions wrongly."""
     most = max((len(feature.input_ids) for feature in features), default=0)
+    check_longest(most, longest=longest, where=where)
+
+
+def check_longest(most: int, *, longest: int | None, where: str) -> None:
+    """The same where the longest input has `most` tokens."""
     if longest is not None and most > longest:
         raise UserError(
             f"an input of {most} tokens is too long for the model",
@@ -61,27 +69,66 @@ def collate(
 
     pad_to_multiple: lengths are rounded up to it; by default 8 on accelerators (tensor cores) and 1 on the CPU.
     """
+    return on_device(made_ready(features, pad_id=pad_id, device=device, pad_to_multiple=pad_to_multiple), device)
+
+
+def made_ready(
+    features: Sequence[Feature], *, pad_id: int, device: torch.device | str, pad_to_multiple: int | None = None
+) -> Batch:
+    """The batch that `collate` makes, still in the memory of the host: what a thread can do before the device wants it.
+
+    For a GPU in memory that is pinned, from where it is copied while the device computes.
+    """
     import torch
 
     place = torch.device(device)
     multiple = pad_to_multiple or (1 if place.type == "cpu" else 8)
-    longest = max(len(feature.input_ids) for feature in features)
-    width = -(-longest // multiple) * multiple
+    lengths = np.array([len(feature.input_ids) for feature in features])
+    width = -(-int(lengths.max()) // multiple) * multiple
+    is_token = np.arange(width) < lengths[:, None]
 
-    def padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
-        filled = [[*row, *[value] * (width - len(row))] for row in rows]
-        return torch.tensor(filled, dtype=torch.int64, device=place)
+    def padded(rows: Iterable[Sequence[int]], value: int) -> np.ndarray:
+        filled = np.full(is_token.shape, value, dtype=np.int64)
+        filled[is_token] = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=int(lengths.sum()))
+        return filled
 
     type_ids = None
     if any(feature.type_ids is not None for feature in features):
-        type_ids = padded([feature.type_ids or [] for feature in features], 0)
+        type_ids = padded((feature.type_ids or [0] * len(feature.input_ids) for feature in features), 0)
+    arrays = (
+        padded((feature.input_ids for feature in features), pad_id),
+        is_token.astype(np.int64),
+        type_ids,
+        _labels(features, width),
+        np.array(_groups(features), dtype=np.int64),
+    )
+    is_pinned = place.type == "cuda"
+    tensors = [None if one is None else torch.from_numpy(one) for one in arrays]
+    ids, mask, types, labels, groups = (one.pin_memory() if is_pinned and one is not None else one for one in tensors)
+    assert ids is not None
+    assert mask is not None
+    assert groups is not None
+    return Batch(features=features, input_ids=ids, attention_mask=mask, type_ids=types, labels=labels, groups=groups)
+
+
+def on_device(batch: Batch, device: torch.device | str) -> Batch:
+    """The batch where a model computes; the copy to a GPU is in line with what it computes, and nobody waits for it."""
+    import torch
+
+    place = torch.device(device)
+    if place.type == "cpu":
+        return batch
+
+    def moved(tensor: torch.Tensor | None) -> Any:
+        return None if tensor is None else tensor.to(place, non_blocking=place.type == "cuda")
+
     return Batch(
-        features=features,
-        input_ids=padded([feature.input_ids for feature in features], pad_id),
-        attention_mask=padded([[1] * len(feature.input_ids) for feature in features], 0),
-        type_ids=type_ids,
-        labels=_labels(features, width, place),
-        groups=torch.tensor(_groups(features), dtype=torch.int64, device=place),
+        features=batch.features,
+        input_ids=moved(batch.input_ids),
+        attention_mask=moved(batch.attention_mask),
+        type_ids=moved(batch.type_ids),
+        labels=moved(batch.labels),
+        groups=moved(batch.groups),
     )
 
 
@@ -91,18 +138,15 @@ def _groups(features: Sequence[Feature]) -> list[int]:
     return [numbers.setdefault(feature.example, len(numbers)) for feature in features]
 
 
-def _labels(features: Sequence[Feature], width: int, device: torch.device) -> torch.Tensor | None:
+def _labels(features: Sequence[Feature], width: int) -> np.ndarray | None:
     """[B], [B, 2] or [B, T] after the kind of the labels; features without labels get -100, which the losses skip."""
-    import torch
-
     sample = next((feature.labels for feature in features if feature.labels is not None), None)
     if sample is None:
         return None
     size = 1 if isinstance(sample, int) else 2 if isinstance(sample, tuple) else width
-    rows = []
-    for feature in features:
-        own = feature.labels if feature.labels is not None else []
-        row = [own] if isinstance(own, int) else list(own)
-        rows.append([*row, *[NO_LABEL] * (size - len(row))])
-    labels = torch.tensor(rows, dtype=torch.int64, device=device)
-    return labels[:, 0] if isinstance(sample, int) else labels
+    labels = np.full((len(features), size), NO_LABEL, dtype=np.int64)
+    for row, feature in zip(labels, features):
+        if feature.labels is not None:
+            own = [feature.labels] if isinstance(feature.labels, int) else feature.labels
+            row[: len(own)] = own
+    return labels[:, 0].copy() if isinstance(sample, int) else labels

@@ -13,16 +13,21 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
+import numpy as np
+
+from harness.api.packed import Packed
 from harness.api.progress import tell
 from harness.api.protocols import Feature
 from harness.api.registry import TASK_TYPES
 from harness.data.examples import Split, load_examples
-from harness.prediction.batching import check_lengths, num_tokens
+from harness.prediction.batching import check_longest
+from harness.prediction.features import PackedFeatures
 from harness.prediction.partials import Partials, open_partials
-from harness.prediction.questions import Question, encode_all, question_of, route_module
-from harness.prediction.vocabulary import check_english, check_ids, count_tokens
+from harness.prediction.questions import Question, encoded_chunks, question_of, route_module
+from harness.prediction.token_cache import kept_place, recall_features, remember_features
+from harness.prediction.vocabulary import check_english, check_largest_id, count_tokens
 from harness.runtime.arguments import PredictArguments
 from harness.runtime.machine import Machine
 from harness.runtime.processes import rank
@@ -54,6 +59,8 @@ class Cell:
     versions: Mapping[str, str] = field(default_factory=dict)
     "Of packages in another environment that compute its answers."
     _lengths: list[int] | None = None
+    _read: set[str] = field(default_factory=set)
+    "Fingerprints of the rows that were read: not those of the stage where a file has changed since it was planned."
     _partials: Partials | None = None
 
     @property
@@ -102,6 +109,10 @@ class Cell:
     @cached_property
     def examples(self) -> Sequence[Any]:
         """The test rows, or the seeded sample of them; before them those on which the type chooses a threshold."""
+        found = self._examples()
+        return found if isinstance(found, Packed) else Packed(found)
+
+    def _examples(self) -> Sequence[Any]:
         asked = self._rows(self.spec, "test", limit=self.args.limit)
         if not self.module.CALIBRATES:
             return asked
@@ -116,19 +127,22 @@ class Cell:
         loaded = load_examples(
             spec, split=split, langs=[self.args.lang], place=self.machine.place, task_folder=folder, limit=limit
         )
+        self._read.add(loaded.fingerprint)
         return loaded.examples
 
     @cached_property
-    def features(self) -> list[Feature]:
+    def features(self) -> PackedFeatures:
         """The encoded rows; raises UserError for what the model cannot take, or a tokenizer that does not know English."""
-        found = encode_all(
-            self.module, self.examples, spec=self.spec, tokenizer=self.tokenizer, options=self.options, train=False
-        )
+        place = kept_place(self.args, self.tokenizer) if self.reads_words else None
+        known = recall_features(place) if place else None
+        found = self._encoded() if known is None else known
         where = f"task '{self.spec.task}' in {self.args.lang}"
-        check_lengths(found, longest=self.max_positions, where=where)
-        check_ids(found, num_embeddings=self.num_embeddings, tokenizer=self.tokenizer, where=where)
-        if self.reads_words:
+        check_longest(found.most_tokens, longest=self.max_positions, where=where)
+        check_largest_id(found.largest_id, num_embeddings=self.num_embeddings, tokenizer=self.tokenizer, where=where)
+        if self.reads_words and known is None:
             check_english(self.examples, kind=self.kind, tokenizer=self.tokenizer, where=where)
+            if place and self._read <= {self.args.data, getattr(self.args.calibration, "data", self.args.data)}:
+                remember_features(place, found)
         if self.args.prompt is not None:
             for doubt in self.module.doubts(self.examples, task=self.spec):
                 warn(f"task '{self.spec.task}', {doubt}")
@@ -136,6 +150,14 @@ class Cell:
             share = "" if pair.examples == len(self.examples) else f" in {pair.examples:,} examples"
             text = f"{pair.longer} can never be chosen{share}, for {pair.shorter} is how it begins"
             warn(f"task '{self.spec.task}': {text}", TO_COMPARE)
+        return found
+
+    def _encoded(self) -> PackedFeatures:
+        found = PackedFeatures()
+        for first, chunk in encoded_chunks(
+            self.module, self.examples, spec=self.spec, tokenizer=self.tokenizer, options=self.options, train=False
+        ):
+            found.extend(chunk, first=first)
         return found
 
     def _beginnings(self, features: Sequence[Feature]) -> list[Beginning]:
@@ -167,7 +189,7 @@ class Cell:
         if self._lengths is None:
             path = self.folder / LENGTHS_FILE
             if not path.is_file():
-                write_text(path, json.dumps([num_tokens(feature) for feature in self.features]))
+                write_text(path, json.dumps(self.features.lengths()))
             self._lengths = json.loads(path.read_text(encoding="utf-8"))
         return self._lengths or []
 
@@ -189,6 +211,12 @@ class Cell:
             self._partials.close()
             self._partials = None
 
+    def release(self) -> None:
+        """Forget rows and features, which a finished cell needs no more; they are made again when they are asked for."""
+        self.close()
+        for name in ("examples", "features"):
+            self.__dict__.pop(name, None)
+
 
 @cache
 def warn(*lines: str) -> None:
@@ -197,14 +225,48 @@ def warn(*lines: str) -> None:
         tell("warning: " + "\n  ".join(lines))
 
 
-def asked_in_order(cells: Sequence[Cell]) -> list[tuple[Cell, int]]:
+class AskedOrder(Sequence[tuple[Cell, int]]):
+    """Features of some cells in an order, each with its number in its cell."""
+
+    def __init__(self, cells: Sequence[Cell], *, which: np.ndarray, numbers: np.ndarray) -> None:
+        """Takes for each place the place of its cell among the cells, and the feature's number."""
+        self._cells, self._which, self._numbers = cells, which, numbers
+
+    def __len__(self) -> int:
+        return len(self._which)
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[Cell, int]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[tuple[Cell, int]]: ...
+
+    def __getitem__(self, place: int | slice) -> tuple[Cell, int] | list[tuple[Cell, int]]:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        return self._cells[self._which[place]], int(self._numbers[place])
+
+    def lengths(self) -> list[int]:
+        """Tokens that each feature costs."""
+        own = [np.asarray(cell.lengths, dtype=np.int64) for cell in self._cells]
+        begins = np.cumsum([0, *map(len, own)])[:-1]
+        everything = np.concatenate([np.zeros(0, dtype=np.int64), *own])
+        found: list[int] = everything[begins[self._which] + self._numbers].tolist() if len(self) else []
+        return found
+
+
+def asked_in_order(cells: Sequence[Cell]) -> AskedOrder:
     """All features of some cells, each with its number, in the order in which the model is asked.
 
     One language after the other, where neighbouring rows are questions on one text.  With solved examples before each question
     one row after the other in all languages of a task: parallel data have the same examples there, which are most of a prompt.
     """
-    found: list[tuple[Cell, int]] = []
-    for (_, shots), same in groupby(cells, key=lambda cell: (cell.args.task, cell.args.shots)):
-        own = [(cell, n) for cell in same for n in range(len(cell.lengths))]
-        found += sorted(own, key=lambda place: place[1]) if shots else own
-    return found
+    which, numbers = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.int32)]
+    for (_, shots), same in groupby(enumerate(cells), key=lambda place: (place[1].args.task, place[1].args.shots)):
+        own = [(place, len(cell.lengths)) for place, cell in same]
+        places = np.concatenate([np.full(number, place, dtype=np.int32) for place, number in own])
+        rows = np.concatenate([np.arange(number, dtype=np.int32) for _, number in own])
+        order = np.argsort(rows, kind="stable") if shots else slice(None)
+        which.append(places[order])
+        numbers.append(rows[order])
+    return AskedOrder(cells, which=np.concatenate(which), numbers=np.concatenate(numbers))

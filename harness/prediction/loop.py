@@ -9,39 +9,42 @@ one and gives the same bytes.
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.api.progress import ProgressBar, progress_bar, progress_over
-from harness.api.protocols import Feature, Prediction
-from harness.prediction.answers import Answers, ask_batch, load_answers, planned_batches
+from harness.api.protocols import Feature, PendingOutputs, Prediction
+from harness.prediction.answers import Answers, AskedBatch, ask_batch, load_answers, planned_batches
 from harness.prediction.batching import num_tokens
-from harness.prediction.bundles import SharedBatches, forget_cells, recorded_ceiling, remove_bundle_files, shared_batches
-from harness.prediction.cell import Cell, PredictStage, asked_in_order
+from harness.prediction.bundles import SharedBatches, forget_cells, recorded_ceiling, shared_batches
+from harness.prediction.cell import AskedOrder, Cell, PredictStage, asked_in_order
 from harness.prediction.failures import CellFailure, failure_of, merged
-from harness.prediction.partials import remove_partials
+from harness.prediction.finishing import finish_cell
+from harness.prediction.pipeline import Background, ahead
 from harness.prediction.questions import Question
 from harness.runtime.budget import TRAINING, Ceiling
 from harness.runtime.machine import Machine
 from harness.runtime.processes import from_first, gather, num_ranks, rank, together
-from harness.runtime.provenance import provenance
-from harness.runtime.stages import mark_done, write_text
 from harness.scoring.score import score_value
 from harness.specs.task import TaskSpec
 
 
 def predict_bundle(
-    stages: Sequence[PredictStage], *, todo: Sequence[PredictStage], root: Path, machine: Machine
+    stages: Sequence[PredictStage],
+    *,
+    todo: Sequence[PredictStage],
+    root: Path,
+    machine: Machine,
+    on_done: Callable[[PredictStage], None] = lambda _: None,
 ) -> dict[str, CellFailure]:
     """Predict the cells `todo` of a bundle whose stages all start from one checkpoint; raises what loading raises.
 
     `stages` is the whole bundle: finished cells of an interrupted run still decide which sequences share a batch.  Returns by
     stage key what failed: a cell whose rows cannot be read or encoded is left out, and the others get the batches of a bundle
-    without it.
+    without it.  `on_done` is told of each cell once it is done, while others are computed, in a thread beside them.
     """
     with together():
         answers = load_answers(todo, root=root, machine=machine)
@@ -61,7 +64,7 @@ def predict_bundle(
             for group in groups:
                 unfinished = [cell for cell in group.cells if cell.stage.key in keys]
                 if unfinished:
-                    failures |= _group_failures(answers, group, unfinished, bar=bar, root=root)
+                    failures |= _group_failures(answers, group, unfinished, bar=bar, on_done=on_done)
     return {key: failure for key, failure in failures.items() if key in keys}
 
 
@@ -76,11 +79,12 @@ class _Group(NamedTuple):
 
 
 def _group_failures(
-    answers: Answers, group: _Group, unfinished: Sequence[Cell], *, bar: ProgressBar, root: Path
+    answers: Answers, group: _Group, unfinished: Sequence[Cell], *, bar: ProgressBar, on_done: Callable[[PredictStage], None]
 ) -> dict[str, CellFailure]:
     """Run the cells that ask the model the same; what failed of them, the same in every process."""
+    root = unfinished[0].folder.parent.parent
     try:
-        return _run_group(answers, group, unfinished, bar=bar)
+        return _run_group(answers, group, unfinished, bar=bar, on_done=on_done)
     except Exception as error:
         failure = failure_of(error, folder=root)
         return {cell.stage.key: failure for cell in unfinished if not cell.stage.is_done(root)}
@@ -116,101 +120,109 @@ def _encoded(
     return sorted(groups.values(), key=lambda group: group.cells[0].question.pooling is not None), failures
 
 
-def _run_group(answers: Answers, group: _Group, unfinished: Sequence[Cell], *, bar: ProgressBar) -> dict[str, CellFailure]:
+class _Work(NamedTuple):
+    """A batch of a group."""
+
+    number: int
+    places: list[tuple[Cell, int]]
+    "Cell and number of each feature."
+    missing: list[int]
+    "Those among them whose answers are not on disk."
+
+
+def _run_group(
+    answers: Answers, group: _Group, unfinished: Sequence[Cell], *, bar: ProgressBar, on_done: Callable[[PredictStage], None]
+) -> dict[str, CellFailure]:
     """Run the batches of cells that ask the same question, and finish each cell as soon as it is complete; what cannot be."""
     failures: dict[str, CellFailure] = {}
     alone = num_ranks() == 1
     left: dict[str, int] = {}
-    with together():
-        index = asked_in_order(group.cells)
-        lengths = [cell.lengths[n] for cell, n in index]
+    beside = answers.computes and unfinished[0].machine.lookahead
+    with together(), Background(beside=beside) as background:
         waiting = {cell.stage.key: cell for cell in unfinished}
-        left |= {key: sum(n not in cell.partials for n in range(len(cell.lengths))) for key, cell in waiting.items()}
-        question, own_passes = group.cells[0].question, answers.has_own_passes
+        left |= {key: cell.partials.num_missing(len(cell.lengths)) for key, cell in waiting.items()}
+        index = asked_in_order(group.cells)
         ceiling = recorded_ceiling(unfinished, tokens=group.tokens, rank=rank())
-        for number, batch in enumerate(planned_batches(lengths, question, tokens=group.tokens, has_own_passes=own_passes)):
-            chosen = [index[i] for i in batch]
-            missing = [
-                at for at, (c, n) in enumerate(chosen) if c.stage.key in waiting and n not in waiting[c.stage.key].partials
-            ]
-            bar.update(sum(lengths[i] for i, (cell, _) in zip(batch, chosen, strict=True) if cell.stage.key in waiting))
-            if not missing or number % num_ranks() != rank():
-                continue
-            ceiling.begin(number)
-            outputs = answers.ask(chosen, ceiling)
-            found: dict[str, list[tuple[int, Any]]] = {}
-            for at in missing:
-                cell, n = chosen[at]
-                partial = cell.module.reduce(cell.features[n], outputs[at], task=cell.spec, options=cell.options)
-                found.setdefault(cell.stage.key, []).append((n, partial))
-            for key, partials in found.items():
-                waiting[key].partials.write(partials)
-                left[key] -= len(partials)
+        works = _works(index, group, waiting, has_own_passes=answers.has_own_passes, bar=bar)
+        for work, asked, outputs in _computed(answers, works, ceiling, beside=beside):
+            found: dict[str, list[int]] = {}
+            for at in work.missing:
+                found.setdefault(work.places[at][0].stage.key, []).append(at)
+            for key, places in found.items():
+                background.do(_keep, waiting[key], asked, outputs, places)
+                left[key] -= len(places)
                 if not left[key] and alone:
-                    failures |= _finish([waiting[key]])
+                    background.do(lambda cell: failures.update(_finish([cell], on_done=on_done)), waiting[key])
                     left.pop(key)
-        for cell in unfinished:
-            if cell.stage.key in left:
-                cell.partials.close()
+    for cell in unfinished:
+        if cell.stage.key in left:
+            cell.partials.close()
     # All of them where several processes have worked, and those without a batch.
-    return failures | from_first(lambda: _finish([cell for cell in unfinished if cell.stage.key in left], again=True))
+    rest = [cell for cell in unfinished if cell.stage.key in left]
+    return failures | from_first(lambda: _finish(rest, again=True, on_done=on_done))
 
 
-def _finish(cells: Sequence[Cell], *, again: bool = False) -> dict[str, CellFailure]:
+def _works(
+    index: AskedOrder, group: _Group, waiting: Mapping[str, Cell], *, has_own_passes: bool, bar: ProgressBar
+) -> Iterator[_Work]:
+    """The batches of a group that this process computes; all are planned, whatever is on disk."""
+    lengths = index.lengths()
+    question = group.cells[0].question
+    for number, batch in enumerate(planned_batches(lengths, question, tokens=group.tokens, has_own_passes=has_own_passes)):
+        places = [index[i] for i in batch]
+        missing = [at for at, (c, n) in enumerate(places) if c.stage.key in waiting and n not in waiting[c.stage.key].partials]
+        bar.update(sum(lengths[i] for i, (cell, _) in zip(batch, places, strict=True) if cell.stage.key in waiting))
+        if missing and number % num_ranks() == rank():
+            yield _Work(number, places, missing)
+
+
+def _computed(
+    answers: Answers, works: Iterator[_Work], ceiling: Ceiling, *, beside: bool
+) -> Iterator[tuple[_Work, AskedBatch, Sequence[Any]]]:
+    """Batches with their outputs, in order: where a device computes by itself, the next one is begun before they are taken."""
+    before: tuple[_Work, AskedBatch, PendingOutputs] | None = None
+    try:
+        for work, asked in ahead(works, lambda work: answers.make_ready(work.places), beside=beside):
+            ceiling.begin(work.number)
+            pending = answers.begin(asked, ceiling)
+            last, before = before, (work, asked, pending)
+            if last is not None:
+                yield last[0], last[1], last[2].take()
+            if pending.is_there or not beside:
+                before = None
+                yield work, asked, pending.take()
+    except Exception:
+        if before is not None:  # what was computed before an error counts
+            yield before[0], before[1], before[2].take()
+        raise
+    if before is not None:
+        yield before[0], before[1], before[2].take()
+
+
+def _keep(cell: Cell, asked: AskedBatch, outputs: Sequence[Any], places: Sequence[int]) -> None:
+    """Write down what a cell needs of the outputs of a batch."""
+    kept = []
+    for at in places:
+        partial = cell.module.reduce(asked.features[at], outputs[at], task=cell.spec, options=cell.options)
+        kept.append((asked.places[at][1], partial))
+    cell.partials.write(kept)
+
+
+def _finish(
+    cells: Sequence[Cell], *, again: bool = False, on_done: Callable[[PredictStage], None] = lambda _: None
+) -> dict[str, CellFailure]:
     """Finish complete cells, `again` = after reading what other processes have written; what cannot be decoded."""
     failures: dict[str, CellFailure] = {}
     for cell in cells:
         if again:
             cell.close()
         try:
-            _finish_cell(cell)
+            finish_cell(cell)
         except Exception as error:
             failures[cell.stage.key] = failure_of(error, folder=cell.folder)
+        else:
+            on_done(cell.stage)
     return failures
-
-
-def _finish_cell(cell: Cell) -> None:
-    """Decode a complete cell into predictions.jsonl and mark its stage done."""
-    partials = cell.partials.read(len(cell.features))
-    assert partials is not None, f"{cell.stage.name}: features are missing"
-    predictions = cell.module.decode(cell.examples, cell.features, partials, task=cell.spec, options=cell.options)
-    write_text(cell.folder / "predictions.jsonl", "".join(_line(prediction) for prediction in predictions))
-
-    facts = {
-        "examples": len(predictions),
-        "features": len(cell.features),
-        "tokens": sum(cell.lengths),
-        **cell.token_facts(),
-        "truncated_examples": sum(prediction.num_truncated > 0 for prediction in predictions),
-        "dtype": cell.machine.dtype(cell.args.model.dtype),
-        "arithmetic": cell.machine.arithmetic(cell.args.model.dtype),
-        **provenance(),
-    }
-    facts["versions"] = {**facts["versions"], **cell.versions}
-    mark_done(cell.stage, cell.folder.parent.parent, facts)
-    cell.partials.close()
-    clean(cell.folder)
-
-
-def clean(folder: Path) -> None:
-    """Remove what only an unfinished prediction needs; called when done.json stands."""
-    remove_partials(folder)
-    remove_bundle_files(folder)
-
-
-def _line(prediction: Prediction) -> str:
-    record = {name: getattr(prediction, name) for name in Prediction.__slots__}
-    for name in ("scores", "answer"):
-        if record[name] is None:
-            del record[name]
-    return json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n"
-
-
-def read_predictions(folder: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a finished cell's predictions.jsonl."""
-    with (folder / "predictions.jsonl").open(encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)
 
 
 class AskedTask(NamedTuple):

@@ -2,18 +2,20 @@
 
     store = open_partials(folder, vectors=False)
     store.write([(17, {"start": 3}), (18, {"start": 9})])     # on disk when the call returns
-    17 in store, store.read(num_features)
+    17 in store, store.num_missing(100), store.read(num_features)
 
 JSON partials are lines `[number, partial]`; a torn last line is dropped when the file is opened again.  Vectors are rows of a
 float32 file, each in its own place, so that they are read as they lie; places not yet written take no room.  A row counts once
-its number stands in a journal beside the file, which is written afterwards.
+its number stands in a journal beside the file, which is written afterwards.  Memory holds where things stand, no more.
 """
 
 import json
+import mmap
 import os
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, overload
 
 import numpy as np
 
@@ -22,38 +24,129 @@ from harness.api.protocols import Partial
 VECTORS_FILE = "vectors.f32"
 
 
+class _There:
+    """Which numbers are there."""
+
+    def __init__(self) -> None:
+        self._marks = bytearray()
+
+    def __contains__(self, number: int) -> bool:
+        return number < len(self._marks) and bool(self._marks[number])
+
+    def note(self, number: int) -> None:
+        """From now on it is there."""
+        if number >= len(self._marks):
+            self._marks.extend(bytes(max(number + 1, 2 * len(self._marks)) - len(self._marks)))
+        self._marks[number] = 1
+
+    def count(self) -> int:
+        """How many are there."""
+        return self._marks.count(1)
+
+    def num_missing(self, num_features: int) -> int:
+        """How many of the first so many numbers are not there."""
+        return num_features - self._marks.count(1, 0, num_features)
+
+
 class JsonPartials:
     """Partials as JSON lines."""
 
     def __init__(self, folder: Path, rank: int) -> None:
-        """Open for appending; what other processes wrote is read as well."""
+        """Open for appending; what other processes wrote counts as well."""
         self._path = folder / f"partials-{rank}.jsonl"
-        self._found: dict[int, Partial] = {}
-        for path in sorted(folder.glob("partials-*.jsonl")):
-            for line in _whole_lines(path, mine=path == self._path):
-                number, partial = json.loads(line)
-                self._found[number] = partial
-        self._file = self._path.open("a", encoding="utf-8")
+        self._there = _There()
+        self._paths = sorted({*folder.glob("partials-*.jsonl"), self._path})
+        self._own = self._paths.index(self._path)
+        self._begins, self._ends, self._files = array("q"), array("q"), array("i")
+        self._size = 0
+        for file, path in enumerate(self._paths):
+            if path.exists():
+                size = 0
+                for line in _whole_lines(path, mine=path == self._path):
+                    self._note(int(line[1 : line.index(b",")]), file, size, size + len(line))
+                    size += len(line)
+                self._size = size if file == self._own else self._size
+        self._file = self._path.open("ab")
 
     def __contains__(self, number: int) -> bool:
-        return number in self._found
+        return number in self._there
+
+    def _note(self, number: int, file: int, begin: int, end: int) -> None:
+        if number >= len(self._begins):
+            more = max(number + 1, 2 * len(self._begins)) - len(self._begins)
+            for places in (self._begins, self._ends, self._files):
+                places.extend([0] * more)
+        self._begins[number], self._ends[number], self._files[number] = begin, end, file
+        self._there.note(number)
+
+    def num_missing(self, num_features: int) -> int:
+        """How many of so many features are not there."""
+        return self._there.num_missing(num_features)
 
     def write(self, answers: Iterable[tuple[int, Partial]]) -> None:
         """Append the partials of some features."""
-        lines = []
+        lines, places = [], []
+        size = self._size
         for number, partial in answers:
-            lines.append(json.dumps([number, partial], ensure_ascii=False, separators=(",", ":")) + "\n")
-            self._found[number] = partial
-        self._file.write("".join(lines))
+            line = (json.dumps([number, partial], ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+            lines.append(line)
+            places.append((number, size, size + len(line)))
+            size += len(line)
+        self._file.write(b"".join(lines))
         self._file.flush()
+        self._size = size
+        for number, begin, end in places:
+            self._note(number, self._own, begin, end)
 
-    def read(self, num_features: int) -> list[Partial] | None:
-        """All partials in the order of the features; None while some are missing."""
-        return [self._found[n] for n in range(num_features)] if len(self._found) == num_features else None
+    def read(self, num_features: int) -> Sequence[Partial] | None:
+        """All partials in the order of the features, each read when it is asked for; None while some are missing."""
+        if self._there.count() != num_features:
+            return None
+        return _JsonLines(self._paths, files=self._files, begins=self._begins, ends=self._ends, number=num_features)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+class _JsonLines(Sequence[Partial]):
+    """Partials that lie in files."""
+
+    def __init__(
+        self, paths: Sequence[Path], *, files: "array[int]", begins: "array[int]", ends: "array[int]", number: int
+    ) -> None:
+        """Takes the files, and of each partial its file, where its line begins there and where it ends."""
+        self._contents = [_mapped(path) for path in paths]
+        self._files, self._begins, self._ends, self._number = files, begins, ends, number
+
+    def __len__(self) -> int:
+        return self._number
+
+    @overload
+    def __getitem__(self, place: int) -> Partial: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Partial]: ...
+
+    def __getitem__(self, place: int | slice) -> Partial | list[Partial]:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        if not 0 <= place < self._number:
+            raise IndexError(f"partial {place} of {self._number}")
+        line = self._contents[self._files[place]][self._begins[place] : self._ends[place]]
+        return json.loads(line)[1]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(own == its for own, its in zip(self, other))
+
+    __hash__ = None  # type: ignore[assignment]  # as a list
+
+
+def _mapped(path: Path) -> mmap.mmap | bytes:
+    if not path.exists() or not path.stat().st_size:
+        return b""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 class VectorPartials:
@@ -63,39 +156,38 @@ class VectorPartials:
         """Open for writing; a row without its journal entry is written again."""
         self._rows = folder / VECTORS_FILE
         self._journal = folder / f"vectors-{rank}.done"
-        self._there = bytearray()
+        self._there = _There()
         self._dimension = 0
         for journal in sorted(folder.glob("vectors-*.done")):
             for line in _whole_lines(journal, mine=journal == self._journal):
                 number, self._dimension = json.loads(line)
-                self._note(number)
-        self._file = os.fdopen(os.open(self._rows, os.O_RDWR | os.O_CREAT, 0o666), "r+b")  # others may write to it already
+                self._there.note(number)
+        self._file = os.open(self._rows, os.O_RDWR | os.O_CREAT, 0o666)  # others may write to it already
 
     def __contains__(self, number: int) -> bool:
-        return number < len(self._there) and bool(self._there[number])
+        return number in self._there
 
-    def _note(self, number: int) -> None:
-        if number >= len(self._there):
-            self._there.extend(bytes(max(number + 1, 2 * len(self._there)) - len(self._there)))
-        self._there[number] = 1
+    def num_missing(self, num_features: int) -> int:
+        """How many of so many features are not there."""
+        return self._there.num_missing(num_features)
 
     def write(self, answers: Iterable[tuple[int, Partial]]) -> None:
         """Write vectors to their places, then their journal."""
-        lines = []
+        lines, numbers = [], []
         for number, vector in answers:
             row = np.ascontiguousarray(vector, dtype=np.float32)
             self._dimension = row.shape[-1]
-            self._file.seek(number * row.nbytes)
-            self._file.write(row.tobytes())
-            self._note(number)
-            lines.append(json.dumps([number, self._dimension]) + "\n")
-        self._file.flush()
-        with self._journal.open("a", encoding="utf-8") as journal:
-            journal.write("".join(lines))
+            _write_at(self._file, row.tobytes(), number * row.nbytes)
+            numbers.append(number)
+            lines.append(b"[%d, %d]\n" % (number, self._dimension))
+        with self._journal.open("ab", buffering=0) as journal:
+            journal.write(b"".join(lines))
+        for number in numbers:
+            self._there.note(number)
 
     def read(self, num_features: int) -> np.ndarray | None:
         """All vectors in the order of the features [N, D], memory-mapped and read-only; None while some are missing."""
-        if self._there.count(1) != num_features:
+        if self._there.count() != num_features:
             return None
         if not num_features:
             return np.zeros((0, 0), dtype=np.float32)
@@ -103,7 +195,17 @@ class VectorPartials:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def _write_at(file: int, content: bytes, place: int) -> None:
+    """Write all of some bytes at a place of a file: the system may take fewer at a time."""
+    left = memoryview(content)
+    while left:
+        written = os.pwrite(file, left, place)
+        left, place = left[written:], place + written
 
 
 Partials: TypeAlias = JsonPartials | VectorPartials
@@ -122,11 +224,14 @@ def remove_partials(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _whole_lines(path: Path, *, mine: bool) -> list[str]:
+def _whole_lines(path: Path, *, mine: bool) -> Iterator[bytes]:
     """The complete lines of a file; a torn last one (the process died while writing it) is cut off where the file is ours."""
-    content = path.read_bytes()
-    end = content.rfind(b"\n") + 1
-    if end != len(content) and mine:
+    size = 0
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                size += len(line)
+                yield line
+    if mine and size != path.stat().st_size:
         with path.open("r+b") as handle:
-            handle.truncate(end)
-    return content[:end].decode().split("\n")[:-1]
+            handle.truncate(size)

@@ -5,7 +5,7 @@ question = question_of(module, options, head="xnli", asks=None)      # Question(
 features = encode_all(module, examples, spec=spec, tokenizer=tokenizer, options=options, train=False)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -58,9 +58,17 @@ def encode_all(
 ) -> list[Feature]:
     """Encode in chunks with a progress bar; `Feature.example` counts over all examples."""
     features: list[Feature] = []
+    chunks = encoded_chunks(module, examples, spec=spec, tokenizer=tokenizer, options=options, train=train, note=note)
+    for start, encoded in chunks:
+        features += [replace(feature, example=feature.example + start) for feature in encoded] if start else encoded
+    return features
+
+
+def encoded_chunks(
+    module: Any, examples: Sequence[Any], *, spec: TaskSpec, tokenizer: Any, options: Any, train: bool, note: str = ""
+) -> Iterator[tuple[int, list[Feature]]]:
+    """The features of each chunk of the examples, which count from the number given beside them."""
     starts = range(0, len(examples), ENCODE_CHUNK)
     for start in progress_over(starts, f"encode {note or spec.task}", unit="thousand row", shown=bool(note)):
         chunk = examples[start : start + ENCODE_CHUNK]
-        encoded = module.encode(chunk, task=spec, tokenizer=tokenizer, options=options, train=train)
-        features += [replace(feature, example=feature.example + start) for feature in encoded] if start else encoded
-    return features
+        yield start, module.encode(chunk, task=spec, tokenizer=tokenizer, options=options, train=train)

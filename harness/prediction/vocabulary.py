@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from harness.api.errors import UserError
 from harness.api.protocols import Feature
+from harness.prediction.features import PackedFeatures, largest_id
 from harness.task_types.tokens.sequences import special_ids, token_ids, unknown_id
 
 if TYPE_CHECKING:
@@ -28,6 +32,9 @@ MOST_UNKNOWN = 0.5
 "Share of English words from which on a tokenizer is refused."
 EXAMPLES = 1000
 "Of so many examples words are looked up."
+BLOCK = 65536
+"Features whose tokens are counted at a time."
+NO_ID = -1
 _KNOWN: WeakKeyDictionary[Any, dict[str, bool]] = WeakKeyDictionary()
 "By tokenizer, whether it knows a word that was looked up before: parallel rows say the same in English in every language."
 _WORD = re.compile(r"[^\W\d_]+")
@@ -45,7 +52,7 @@ class TokenCounts(NamedTuple):
 
 
 def check_ids(
-    features: Sequence[Feature],
+    features: Iterable[Feature],
     *,
     num_embeddings: int | None,
     tokenizer: PreTrainedTokenizerFast,
@@ -53,15 +60,14 @@ def check_ids(
     also: Sequence[int] = (),
 ) -> None:
     """Raise UserError if a feature (or one of `also`) holds an id that the model has no vector for."""
-    if num_embeddings is None:
-        return
-    largest = max(also, default=-1)
-    for feature in features:
-        for ids in (feature.input_ids, *(feature.continuations or ())):
-            largest = max(largest, max(ids, default=-1))
-        if isinstance(feature.labels, list):
-            largest = max(largest, max(feature.labels, default=-1))
-    if largest >= num_embeddings:
+    if num_embeddings is not None:
+        largest = max(chain(also, map(largest_id, features)), default=-1)
+        check_largest_id(largest, num_embeddings=num_embeddings, tokenizer=tokenizer, where=where)
+
+
+def check_largest_id(largest: int, *, num_embeddings: int | None, tokenizer: PreTrainedTokenizerFast, where: str) -> None:
+    """The same where the largest id is known."""
+    if num_embeddings is not None and largest >= num_embeddings:
         raise UserError(
             "a token has no vector in the model",
             where=where,
@@ -108,13 +114,53 @@ def count_tokens(
 ) -> TokenCounts:
     """Count tokens of texts and unknown ones, the English side of pairs left out, and features without any text."""
     unknown, special = unknown_id(tokenizer), special_ids(tokenizer)
-    english = [kind.english_from(example) for example in examples]
-    num_text = num_unknown = num_empty = 0
-    for feature in features:
-        ids = [token for ids in (feature.input_ids, *(feature.continuations or ())) for token in ids if token not in special]
-        num_empty += not ids
-        first = english[feature.example]
-        if first is None or feature.part < first:
-            num_text += len(ids)
-            num_unknown += sum(token == unknown for token in ids)
-    return TokenCounts(text_tokens=num_text, unknown_tokens=num_unknown, empty_inputs=num_empty)
+    firsts = np.fromiter((_first_english(example, kind) for example in examples), dtype=np.int64, count=len(examples))
+    found = np.zeros(3, dtype=np.int64)
+    for tokens in _token_blocks(features):
+        is_text = ~np.isin(tokens.ids, np.fromiter(special, dtype=np.int64))
+        num_text = _by_feature(is_text, tokens.ends)
+        num_unknown = _by_feature(is_text & (tokens.ids == (NO_ID if unknown is None else unknown)), tokens.ends)
+        counted = tokens.parts < firsts[tokens.examples]
+        found += (num_text[counted].sum(), num_unknown[counted].sum(), (num_text == 0).sum())
+    return TokenCounts(text_tokens=int(found[0]), unknown_tokens=int(found[1]), empty_inputs=int(found[2]))
+
+
+def _first_english(example: Any, kind: Any) -> int:
+    """The part from which on an example's features are English whatever its language; beyond all parts where none is."""
+    first = kind.english_from(example)
+    return np.iinfo(np.int64).max if first is None else int(first)
+
+
+class _TokenBlock(NamedTuple):
+    """Tokens of some features, continuations included."""
+
+    ids: np.ndarray
+    ends: np.ndarray
+    "int [n + 1]: where each feature begins, and where the last one ends."
+    examples: np.ndarray
+    parts: np.ndarray
+
+
+def _token_blocks(features: Sequence[Feature]) -> Iterator[_TokenBlock]:
+    if isinstance(features, PackedFeatures) and not features.has_continuations:
+        for begin in range(0, len(features), BLOCK):
+            ends = np.asarray(features.ends[begin : begin + BLOCK + 1])
+            own = slice(begin, begin + BLOCK)
+            ids = np.asarray(features.ids[ends[0] : ends[-1]])
+            yield _TokenBlock(ids, ends - ends[0], np.asarray(features.examples[own]), np.asarray(features.parts[own]))
+        return
+    for begin in range(0, len(features), BLOCK):
+        some = features[begin : begin + BLOCK]
+        ids_of = [[*feature.input_ids, *chain.from_iterable(feature.continuations or ())] for feature in some]
+        yield _TokenBlock(
+            np.fromiter(chain.from_iterable(ids_of), dtype=np.int64),
+            np.cumsum([0, *map(len, ids_of)]),
+            np.array([feature.example for feature in some]),
+            np.array([feature.part for feature in some]),
+        )
+
+
+def _by_feature(marks: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """How many of its tokens are marked, for each feature."""
+    sums = np.concatenate([[0], np.cumsum(marks, dtype=np.int64)])
+    return np.asarray(np.diff(sums[ends]))

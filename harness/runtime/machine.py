@@ -46,6 +46,8 @@ class Machine:
     "Progress bars on stderr."
     repeatable: bool = True
     "Ordered kernels: the same run again gives the same bytes on the same device (runtime/repeatability.py)."
+    lookahead: bool = True
+    "Batches are made ready, and answers written, in threads beside the device that computes; the results are the same without."
     task_folders: Mapping[str, Path] = field(default_factory=dict)
     "Task -> folder of its YAML file, beside which local files are looked for."
 

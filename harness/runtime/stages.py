@@ -140,11 +140,17 @@ def write_json(path: Path, value: Json) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file by rename; raises OutputFailed where it cannot be written, with nothing left behind."""
+    write_lines(path, (text,))
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write a text file by rename, line by line; raises OutputFailed where it cannot be written, with nothing left behind."""
     temporary = path.with_name(f".{path.name[:MOST_OF_NAME]}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_text(text, encoding="utf-8")
+            with temporary.open("w", encoding="utf-8") as file:
+                file.writelines(lines)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)

@@ -9,9 +9,7 @@ Files hold the same bytes for the same predictions.
 
 import io
 import json
-import math
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ import numpy as np
 from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.api.registry import METRICS
 from harness.scoring.bootstrap import Interval, interval
+from harness.scoring.lines import Counts, SeenLines, blocks_of_lines
 from harness.scoring.sums import ordered_total
 
 SCORE_FILE = "score.json"
@@ -43,22 +42,6 @@ class MetricScore:
     "Examples behind it."
     signature: str
     "What exactly was computed."
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Counts:
-    """What a reader of the score must know about the predictions."""
-
-    examples: int
-    "Examples scored."
-    missing: int
-    "Examples without a prediction, scored as wrong."
-    truncated_examples: int
-    "Examples of which the model did not see all."
-    truncated_tokens: int
-    "Tokens it did not see."
-    notes: dict[str, int]
-    "Examples by remark of the task type."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,24 +92,40 @@ def score_cell(
     without gold.
     """
     keys = score_keys(metrics, score)
-    lines = list(predictions)
-    _check(lines, num_expected)
-    prepared = {name: found for name in metrics if (found := _prepared(name, lines, lang)) is not None}
-    stats = {name: _stats(name, lines, lang, prepared.get(name)) for name in metrics}
+    looks_at_all = any(METRICS.load(name).prepare for name in metrics)
+    seen, parts = SeenLines(), {name: list[np.ndarray]() for name in metrics}
+    prepared: dict[str, Any] = {}
+    failed: dict[str, UserError] = {}
+    for lines in [list(predictions)] if looks_at_all else blocks_of_lines(predictions):
+        seen.add(lines)
+        if looks_at_all:
+            seen.check(num_expected)
+            prepared = {name: found for name in metrics if (found := _prepared(name, lines, lang)) is not None}
+        for name in metrics:
+            if name not in failed and not seen.bare:
+                try:
+                    parts[name].append(_stats(name, lines, lang, prepared.get(name)))
+                except UserError as error:  # lines that are not there at all are told first
+                    failed[name] = error
+    seen.check(num_expected)
+    for name in metrics:
+        if name in failed:
+            raise failed[name]
+    stats = {name: np.concatenate(own) for name, own in parts.items()}
     numbers: dict[str, MetricScore] = {}
     for name, rows in stats.items():
         metric = METRICS.load(name)
         for key, value in interval(rows, metric.combine, seed=seed).items():
-            numbers[f"{name}.{key}"] = MetricScore(**value._asdict(), n=len(lines), signature=metric.SIGNATURE)
+            numbers[f"{name}.{key}"] = MetricScore(**value._asdict(), n=len(seen.ids), signature=metric.SIGNATURE)
     table, combine = score_table(stats, keys)
-    entropy, single_class = _label_spread(lines)
+    entropy, single_class = seen.label_spread()
     return CellScore(
         metrics=numbers,
         score=interval(table, combine, seed=seed)["score"],
-        counts=_counts(lines),
+        counts=seen.counts(),
         prediction_entropy=entropy,
         single_class=single_class,
-        ids=tuple(str(line["id"]) for line in lines),
+        ids=tuple(map(str, seen.ids)),
         stats=stats,
         prepared=prepared,
     )
@@ -135,7 +134,9 @@ def score_cell(
 def score_value(predictions: Iterable[Mapping[str, Any]], *, metrics: Sequence[str], score: Sequence[str], lang: str) -> float:
     """Compute the score (0-100) alone, without an interval: what model selection needs, many times."""
     keys, lines = score_keys(metrics, score), list(predictions)
-    _check(lines, len(lines))
+    seen = SeenLines()
+    seen.add(lines)
+    seen.check(len(lines))
     table, combine = score_table({name: _stats(name, lines, lang, _prepared(name, lines, lang)) for name in metrics}, keys)
     return float(combine(ordered_total(table))["score"])
 
@@ -191,23 +192,6 @@ def write_score(cell: CellScore, folder: Path) -> None:
             archive.writestr(entry, content.getvalue())
 
 
-def _check(lines: Sequence[Mapping[str, Any]], num_expected: int) -> None:
-    """Raise UserError unless every expected example is there once, with gold."""
-    todo = "predict this cell again"
-    if not lines or len(lines) != num_expected:
-        raise UserError("predictions are not complete", expected=f"{num_expected} lines", found=f"{len(lines)} lines", todo=todo)
-    twice = [key for key, count in Counter(line["id"] for line in lines).items() if count > 1]
-    if twice:
-        raise UserError(f"{len(twice)} ids come more than once", found=f"'{twice[0]}', for example", todo=todo)
-    bare = [line["id"] for line in lines if line["gold"] is None]
-    if bare:
-        raise UserError(
-            f"{len(bare)} examples have no gold and cannot be scored",
-            found=f"'{bare[0]}', for example",
-            todo="name a split with labels as the task's test data",
-        )
-
-
 def _prepared(name: str, lines: Sequence[Mapping[str, Any]], lang: str) -> dict[str, Any] | None:
     """What a metric finds on all examples before it scores each (thresholds); None if it looks at none."""
     prepare = METRICS.load(name).prepare
@@ -231,27 +215,3 @@ def _stats(name: str, lines: Sequence[Mapping[str, Any]], lang: str, prepared: M
         except UserError as error:
             raise error.at(f"metric {name}, language {lang}, example '{line['id']}'") from error
     return np.array(rows, dtype=np.float64)
-
-
-def _counts(lines: Sequence[Mapping[str, Any]]) -> Counts:
-    """Count missing and truncated predictions, and the notes of the task type."""
-    truncated = [line["num_truncated"] for line in lines if line["num_truncated"]]
-    notes = Counter(note for line in lines for note in dict.fromkeys(line["notes"]))
-    return Counts(
-        examples=len(lines),
-        missing=sum(line["prediction"] is None for line in lines),
-        truncated_examples=len(truncated),
-        truncated_tokens=sum(truncated),
-        notes=dict(sorted(notes.items())),
-    )
-
-
-def _label_spread(lines: Sequence[Mapping[str, Any]]) -> tuple[float | None, bool | None]:
-    """Entropy in bits of the predicted labels, and whether there is only one; None unless gold and predictions are labels."""
-    labels = Counter(
-        line["prediction"] for line in lines if isinstance(line["prediction"], str) and isinstance(line["gold"], str)
-    )
-    num_labels = sum(labels.values())
-    if not num_labels:
-        return None, None
-    return math.fsum(count / num_labels * math.log2(num_labels / count) for count in labels.values()), len(labels) == 1

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 ROUTES = ("embedding",)
 NEEDS = ("embed",)
 CALIBRATES = True
+DECODES_TOGETHER = True
 TRAINS = False
 FIELDS = {
     "sources": "the sentences of the foreign collection: texts, or pairs [id, text]",

@@ -35,6 +35,7 @@ NEEDS = ("embed",)
 WHOLE_BATCH_LOSS = True
 EXAMPLES_ARE_ITEMS = True
 WHOLE_POOL = True
+DECODES_TOGETHER = True
 FIELDS = {
     "source": "the foreign sentence, which is searched",
     "target": "its English translation, which asks",

@@ -18,10 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from harness.api.protocols import Adapter, Batch, HeadSpec, Output, Pooling
+from harness.api.protocols import Adapter, Batch, HeadSpec, Output, PendingOutputs, Pooling
 from models.headed.heads import MlmHead, pool
 from models.headed.hidden_states import hidden_state, resolve_layer
-from models.loading.pretrained import input_embeddings, model_inputs, position_limit, quiet, split_outputs
+from models.loading.pretrained import input_embeddings, model_inputs, pending_outputs, position_limit, quiet, split_outputs
 
 
 class HeadedNetwork(nn.Module):
@@ -114,6 +114,16 @@ class HeadedModel(Adapter):
     def embed(self, batch: Batch, pooling: Pooling) -> list[Output]:
         """One vector [H] per feature, fp32, not normalised."""
         return split_outputs(self._run(batch, pooling=pooling), batch, kind="embed", where=f"layer {pooling.layer}")
+
+    def begin(self, batch: Batch, *, head: str | None = None, pooling: Pooling | None = None) -> PendingOutputs:
+        """Outputs of a head, or vectors, that a GPU need not have computed yet."""
+        if batch.input_ids.device.type != "cuda":
+            return super().begin(batch, head=head, pooling=pooling)
+        if pooling is not None:
+            outputs, kind, where = self._run(batch, pooling=pooling), "embed", f"layer {pooling.layer}"
+        else:
+            outputs, kind, where = self._run(batch, head=head), self.heads[str(head)].kind, f"head '{head}'"
+        return pending_outputs(outputs, batch, kind=kind, where=where)
 
     def save(self, folder: str) -> None:
         """Write backbone, tokenizer and heads; the caller renames the folder into place."""

@@ -4,6 +4,7 @@ config = load_config(folder, source)
 model = load_model(encoder_class(config), folder, config=config, source=source, dtype=torch.float32)
 """
 
+import dataclasses
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from harness.api.errors import UserError
 from harness.api.hardware import computes_bfloat16
 from harness.api.model_files import read_model_json
 from harness.api.model_source import ModelSource
-from harness.api.protocols import Batch, Output
+from harness.api.protocols import Batch, Output, PendingOutputs
 from models.loading.architectures import takes_pooling_layer
 from models.loading.files import locate
 
@@ -232,3 +233,24 @@ def split_outputs(outputs: torch.Tensor, batch: Batch, *, kind: str, where: str)
             "the model gives infinite or undefined outputs", where=where, todo="use --model_args dtype=bfloat16 or dtype=float32"
         )
     return cut
+
+
+def pending_outputs(outputs: torch.Tensor, batch: Batch, *, kind: str, where: str) -> PendingOutputs:
+    """The same once a GPU has computed them: on their way to pinned memory behind the batch, whatever is begun after it."""
+    if not outputs.is_cuda or outputs.device != batch.attention_mask.device:  # the layers of one model lie on several devices
+        found = split_outputs(outputs, batch, kind=kind, where=where)
+        return PendingOutputs(lambda: found, is_there=True)
+    host = outputs.detach().float().to("cpu", non_blocking=True)
+    own = dataclasses.replace(
+        batch,
+        attention_mask=batch.attention_mask.to("cpu", non_blocking=True),
+        labels=None if batch.labels is None else batch.labels.to("cpu", non_blocking=True),
+    )
+    event = torch.cuda.Event()
+    event.record(torch.cuda.current_stream(outputs.device))
+
+    def take() -> list[Output]:
+        event.synchronize()
+        return split_outputs(host, own, kind=kind, where=where)
+
+    return PendingOutputs(take, is_there=False)

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 from harness.api.errors import UserError, raise_all
 from harness.data.examples import load_examples
 from harness.data.locations import DataPlace
-from harness.prediction.loop import read_predictions
+from harness.prediction.finishing import read_predictions
 from harness.report.submission.files import json_text, lines_text, sentences_text, squad_content
 from harness.report.submission.selection import PickedCell, PickedTask, Wanted, by_reason, choose
 from harness.report.submission.xtreme_format import TASKS, OfficialTask

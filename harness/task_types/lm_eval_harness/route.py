@@ -59,6 +59,7 @@ class LmEvalRoute(RouteDefaults):
     "Longest input of the model, where it is known."
 
     ROUTES = ("prompt",)
+    DECODES_TOGETHER = True
     Options = Options
 
     @property

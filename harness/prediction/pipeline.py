@@ -1,0 +1,98 @@
+"""What goes on beside the device that computes: batches are made ready before it wants them, answers are taken away behind it.
+
+    for work, made in ahead(works, make, beside=True): ...      # make(work) of the next works runs in a thread meanwhile
+    with Background(beside=True) as background:
+        background.do(write, answers)                           # one after the other, in this order, in a thread
+    # all is done here, or the first error is raised
+
+With `beside=False` everything is done where it is asked for, one after the other: the results are the same.  Errors come out
+as they would have come out so: those of `make` where its work is at hand, those of the background in `do`, or at the end.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, TypeVar
+
+Work = TypeVar("Work")
+Made = TypeVar("Made")
+
+AHEAD = 2
+"Batches that are made ready before they are wanted."
+BEHIND = 4
+"Batches whose answers may wait to be written: what a killed run computes again, and what lies in memory."
+
+
+def ahead(works: Iterable[Work], make: Callable[[Work], Made], *, beside: bool, most: int = AHEAD) -> Iterator[tuple[Work, Made]]:
+    """Each work with what is made of it; `works` is asked in this thread, no more than `most` ahead."""
+    if not beside:
+        for work in works:
+            yield work, make(work)
+        return
+    waiting: deque[tuple[Work, Future[Made]]] = deque()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
+    try:
+        for work in works:
+            waiting.append((work, pool.submit(make, work)))
+            if len(waiting) > most:
+                first, made = waiting.popleft()
+                yield first, made.result()
+        while waiting:
+            first, made = waiting.popleft()
+            yield first, made.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Background:
+    """Work that is done in a thread, one piece after the other."""
+
+    def __init__(self, *, beside: bool) -> None:
+        self._error: Exception | None = None
+        self._queue: queue.Queue[tuple[Callable[..., Any], tuple[Any, ...]] | None] = queue.Queue(BEHIND)
+        self._thread = threading.Thread(target=self._work, name="answers", daemon=True) if beside else None
+        if self._thread:
+            self._thread.start()
+
+    def do(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Have it done; raises the error of what was asked for before."""
+        if self._thread is None:
+            function(*arguments)
+            return
+        self._raise()
+        self._queue.put((function, arguments))
+
+    def _work(self) -> None:
+        while (asked := self._queue.get()) is not None:
+            function, arguments = asked
+            if self._error is None:  # after one, what was asked for later is left undone, as it would be without a thread
+                try:
+                    function(*arguments)
+                except Exception as error:
+                    self._error = error
+
+    def _raise(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            self._finish()
+            raise error
+
+    def _finish(self) -> None:
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def __enter__(self) -> Background:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Wait until all is done, also where an error ends the work: what was computed before it counts."""
+        self._finish()
+        if kind is None:
+            self._raise()
