@@ -1,16 +1,23 @@
 """Model folders whose files are not what they seem: each kind is said by the plan, with its file, before anything is loaded."""
 
+import hashlib
 import json
 import subprocess
 import sys
+import time
 
 import pytest
+import tokenizers
 from small_folders import with_header, write_model_folder, write_shards
+from tokenizers import Tokenizer
 
 import run_eval
 from harness.api.errors import UserError
+from harness.api.file_states import DOUBT_NS
 from harness.api.model_files import read_header, read_model_json, weight_files
 from harness.api.registry import ROOT
+from harness.data import file_hashes
+from harness.planning.backbone import folder_checks
 from harness.planning.backbone.folder_checks import check_folder, known_model_types
 from harness.planning.backbone.folders import checkpoint_parts
 
@@ -276,3 +283,31 @@ def test_a_json_file_is_an_object(tmp_path):
     assert read_model_json(tmp_path / "x.json") == {"a": {"b": [1]}}
     with pytest.raises(UserError, match="cannot read this file of a model"):
         read_model_json(tmp_path / "nowhere.json")
+
+
+def test_a_second_plan_hashes_nothing_and_loads_no_tokenizer(folder, tmp_path, monkeypatch):
+    """A guard that no clock disturbs: what is read of a folder that has not changed; one that has is looked at again."""
+    hashed, loaded = [], []
+    digest, load = hashlib.file_digest, Tokenizer.from_file
+
+    class Counted:
+        @staticmethod
+        def from_file(path):
+            loaded.append(path)
+            return load(path)
+
+    monkeypatch.setenv("XLIFT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, kind: hashed.append(file.name) or digest(file, kind))
+    monkeypatch.setattr(tokenizers, "Tokenizer", Counted)
+    for module in (folder_checks, file_hashes):  # a while has passed since the files were written
+        monkeypatch.setattr(module, "clock", lambda: time.time_ns() + 2 * DOUBT_NS)
+    assert planned(folder) == 0
+    assert len(loaded) == 1
+    assert str(folder / "model.safetensors") in hashed
+    hashed.clear()
+    assert planned(folder) == 0
+    assert (hashed, len(loaded)) == ([], 1)
+    content = (folder / "tokenizer.json").read_bytes()
+    (folder / "tokenizer.json").write_bytes(content + b"\n")
+    assert planned(folder) == 0
+    assert len(loaded) == 2
