@@ -23,8 +23,10 @@ Numbers: TypeAlias = "array[int] | np.ndarray"
 "Whole numbers that were gathered, or that lie in a file."
 REST = ("type_ids", "labels", "info", "num_truncated", "continuations", "generate")
 "What a feature has beside its tokens and its place."
-NUMBERS = {"ids": "i4", "ends": "i8", "examples": "i4", "parts": "i4", "codes": "i4", "costs": "i4"}
-"What is held as whole numbers, and their types."
+NUMBERS = {"ids": "", "ends": "i8", "examples": "i4", "parts": "i4", "codes": "i4", "costs": "i4"}
+"What is held as whole numbers, and their types; ids in the smallest that holds them all."
+ID_KINDS = ("B", "H", "i")
+"Types of array that ids are tried in."
 ALL_ZERO = "0"
 "Stands for token types that are all 0."
 MOST_COMMON = 4096
@@ -35,7 +37,7 @@ class PackedFeatures(Sequence[Feature]):
     """Features in the order in which they were made."""
 
     def __init__(self) -> None:
-        self.ids: Numbers = array("i")
+        self.ids: Numbers = array("B")
         "Token ids of all features, one behind the other."
         self.ends: Numbers = array("q", [0])
         self.examples: Numbers = array("i")
@@ -56,7 +58,7 @@ class PackedFeatures(Sequence[Feature]):
         ids, ends, examples, parts, codes, costs = self.ids, self.ends, self.examples, self.parts, self.codes, self.costs
         assert isinstance(ids, array), "these features lie in a file"
         for feature in features:
-            ids.extend(feature.input_ids)
+            ids = _extended(ids, feature.input_ids)
             ends.append(len(ids))  # type: ignore[union-attr]
             examples.append(feature.example + first)  # type: ignore[union-attr]
             parts.append(feature.part)  # type: ignore[union-attr]
@@ -64,6 +66,7 @@ class PackedFeatures(Sequence[Feature]):
             codes.append(self._code(feature))  # type: ignore[union-attr]
             self.largest_id = max(self.largest_id, largest_id(feature))
             self.has_continuations |= bool(feature.continuations)
+        self.ids = ids
 
     @classmethod
     def of(cls, numbers: Mapping[str, np.ndarray], rest: Mapping[str, Any]) -> PackedFeatures:
@@ -73,7 +76,8 @@ class PackedFeatures(Sequence[Feature]):
         """
         found = cls()
         for name, kind in NUMBERS.items():
-            if numbers[name].dtype != kind or numbers[name].ndim != 1:
+            kinds = [kind] if kind else [np.dtype(one) for one in ID_KINDS]
+            if numbers[name].dtype not in kinds or numbers[name].ndim != 1:
                 raise ValueError(f"{name} of another type")
             setattr(found, name, numbers[name])
         if {len(numbers[name]) for name in ("examples", "parts", "codes", "costs")} != {len(found.ends) - 1}:
@@ -189,6 +193,17 @@ class PackedFeatures(Sequence[Feature]):
         """The range of the features of some examples."""
         examples = np.asarray(self.examples)
         return int(np.searchsorted(examples, begin, "left")), int(np.searchsorted(examples, end, "left"))
+
+
+def _extended(ids: array[int], more: Sequence[int]) -> array[int]:
+    """The ids with some more, in a larger type where they do not fit."""
+    before = len(ids)
+    try:
+        ids.extend(more)
+    except OverflowError:
+        del ids[before:]
+        return _extended(array(ID_KINDS[ID_KINDS.index(ids.typecode) + 1], ids), more)
+    return ids
 
 
 def largest_id(feature: Feature) -> int:
