@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 from harness.api.errors import OutputFailed
 from harness.api.progress import is_terminal, tell
-from harness.executors.verbs import done_line, make_backbone, score_predictions
+from harness.executors.verbs import done_line, make_backbone, score_beside, score_predictions
 from harness.prediction.failures import CellFailure, message_of
 from harness.prediction.finishing import clean
 from harness.prediction.loop import predict_bundle
-from harness.runtime.arguments import InitArguments, PredictArguments, ScoreArguments, TrainArguments
+from harness.runtime.arguments import PredictArguments, TrainArguments
 from harness.runtime.folders import sweep
 from harness.runtime.integrity import TEMPORARY
 from harness.runtime.locks import lock
@@ -62,6 +62,8 @@ class _Run:
     root: Path
     machine: Machine
     report: Report = field(default_factory=Report)
+    scored: dict[str, float] = field(default_factory=dict)
+    "Seconds of the scores that were made beside predictions, by stage key."
 
 
 def execute(stages: Sequence[AnyStage], *, root: Path, machine: Machine, verify: bool = False) -> Report:
@@ -130,13 +132,13 @@ def _follow(run: _Run) -> None:
             _obey(run, order)
 
 
-def _obey(run: _Run, order: _Order) -> dict[str, object]:
+def _obey(run: _Run, order: _Order, on_done: Callable[[AnyStage], None] = lambda _: None) -> dict[str, object]:
     """Do one piece of work that concerns all processes: facts of a training, or what failed of a prediction by stage key."""
     by_key = {stage.key: stage for stage in run.stages}
     stages, todo = ([by_key[key] for key in keys] for keys in (order.keys, order.todo))
     if order.verb == "train":
         return train(stages[0], root=run.root, machine=run.machine)
-    return dict(predict_bundle(stages, todo=todo, root=run.root, machine=run.machine))
+    return dict(predict_bundle(stages, todo=todo, root=run.root, machine=run.machine, on_done=on_done))
 
 
 def _settle(run: _Run, stage: AnyStage, *, wait: bool) -> None:
@@ -146,6 +148,10 @@ def _settle(run: _Run, stage: AnyStage, *, wait: bool) -> None:
         return
     if any(parent.key in report.broken() for parent in stage.inputs):
         report.not_run.append(stage)
+    elif stage.key in run.scored:
+        _say_done(run, [stage], seconds=run.scored[stage.key])
+        _forget_error(run, stage)
+        report.done.append(stage)
     elif stage.is_done(run.root) and _serves(run, stage):
         _reuse(run, stage)
     elif all(parent.key in report.settled() or parent.is_done(run.root) for parent in stage.inputs):
@@ -184,7 +190,11 @@ def _single(run: _Run, stage: AnyStage, *, wait: bool) -> None:
         if stage.is_done(run.root) and _serves(run, stage):  # by another process, while this one waited
             run.report.reused.append(stage)
             return
-        verbs: dict[str, Callable[[_Run, Any], dict[str, object]]] = {"init": _init, "train": _train, "score": _score}
+        verbs: dict[str, Callable[[_Run, Any], dict[str, object]]] = {
+            "init": lambda run, stage: make_backbone(stage, root=run.root, machine=run.machine),
+            "train": _train,
+            "score": lambda run, stage: score_predictions(stage, root=run.root),
+        }
         with _recorded(run, [stage], shared=stage.verb == "train"):
             sweep(begin(stage, run.root))
             begun = time.monotonic()
@@ -218,7 +228,10 @@ def _predict(run: _Run, first: AnyStage, *, wait: bool) -> None:
         if todo:
             with _recorded(run, todo, shared=True):
                 keys, asked = (tuple(stage.key for stage in stages) for stages in (bundle, todo))
-                failures = _obey(run, from_first(lambda: _Order("predict", keys, asked)))
+                order = from_first(lambda: _Order("predict", keys, asked))
+                failures = _obey(
+                    run, order, on_done=lambda done: run.scored.update(score_beside(run.stages, done, root=run.root))
+                )
                 for stage in todo:
                     if isinstance(failure := failures.get(stage.key), CellFailure):
                         _write_error(run, stage, failure.traceback)
@@ -272,18 +285,9 @@ def _forget_error(run: _Run, stage: AnyStage) -> None:
     (stage.folder(run.root) / "error.txt").unlink(missing_ok=True)
 
 
-def _init(run: _Run, stage: Stage[InitArguments]) -> dict[str, object]:
-    return make_backbone(stage, root=run.root, machine=run.machine)
-
-
 def _train(run: _Run, stage: Stage[TrainArguments]) -> dict[str, object]:
     facts = _obey(run, from_first(lambda: _Order("train", (stage.key,))))
     return {**facts, "arithmetic": run.machine.arithmetic(stage.args.hyper_parameters.precision)}
-
-
-def _score(run: _Run, stage: Stage[ScoreArguments]) -> dict[str, object]:
-    score_predictions(stage, root=run.root)
-    return {}
 
 
 def _drop_weights(run: _Run) -> None:

@@ -5,15 +5,22 @@ score_predictions(stage, root=root)                            # verb score
 done_line(stage, folder=stage.folder(root), seconds=0.4)       # 'done: score/xlmr-xnli-de-0123456789: 77.1 in 0.4 s'
 """
 
+import contextlib
 import json
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.api.progress import duration
 from harness.prediction.finishing import read_predictions
 from harness.runtime.arguments import InitArguments, ScoreArguments
+from harness.runtime.folders import sweep
+from harness.runtime.garbage import rare_collections
+from harness.runtime.locks import lock
 from harness.runtime.machine import Machine
-from harness.runtime.stages import AnyStage, Stage, read_done
+from harness.runtime.provenance import provenance
+from harness.runtime.stages import AnyStage, Stage, begin, mark_done, read_done
 from harness.scoring.score import SCORE_FILE, score_cell, write_score
 
 
@@ -34,19 +41,40 @@ def make_backbone(stage: Stage[InitArguments], *, root: Path, machine: Machine) 
     return {"vocabulary": len(tokenizer)}
 
 
-def score_predictions(stage: Stage[ScoreArguments], *, root: Path) -> None:
-    """Score the predictions of the stage's one input."""
+def score_predictions(stage: Stage[ScoreArguments], *, root: Path) -> dict[str, object]:
+    """Score the predictions of the stage's one input; there are no facts of the stage to be told."""
     predict = stage.inputs[0].folder(root)
     args = stage.args
-    cell = score_cell(
-        read_predictions(predict),
-        metrics=args.metrics,
-        score=args.score,
-        lang=args.lang,
-        num_expected=read_done(predict)["examples"],
-        seed=args.seed,
-    )
+    with rare_collections():
+        cell = score_cell(
+            read_predictions(predict),
+            metrics=args.metrics,
+            score=args.score,
+            lang=args.lang,
+            num_expected=read_done(predict)["examples"],
+            seed=args.seed,
+        )
     write_score(cell, stage.folder(root))
+    return {}
+
+
+def score_beside(stages: Sequence[AnyStage], predicted: AnyStage, *, root: Path) -> dict[str, float]:
+    """Score predictions that have just been made, while a model goes on with others; seconds by key of the stages done so.
+
+    What fails is left to its turn among the stages, which tells why.
+    """
+    seconds: dict[str, float] = {}
+    for stage in stages:
+        if stage.verb != "score" or stage.inputs[0].key != predicted.key:
+            continue
+        with contextlib.suppress(Exception), lock(stage.folder(root), wait=False) as held:
+            if held and not stage.is_done(root):
+                sweep(begin(stage, root))
+                begun = time.monotonic()
+                score_predictions(stage, root=root)
+                mark_done(stage, root, provenance())
+                seconds[stage.key] = time.monotonic() - begun
+    return seconds
 
 
 def done_line(stage: AnyStage, *, folder: Path, seconds: float | None) -> str:

@@ -26,6 +26,7 @@ from harness.prediction.finishing import finish_cell
 from harness.prediction.pipeline import Background, ahead
 from harness.prediction.questions import Question
 from harness.runtime.budget import TRAINING, Ceiling
+from harness.runtime.garbage import rare_collections
 from harness.runtime.machine import Machine
 from harness.runtime.processes import from_first, gather, num_ranks, rank, together
 from harness.scoring.score import score_value
@@ -48,7 +49,7 @@ def predict_bundle(
     """
     with together():
         answers = load_answers(todo, root=root, machine=machine)
-    with contextlib.closing(answers):
+    with contextlib.closing(answers), rare_collections():
         wanted = machine.batch_tokens is not None
         shared = from_first(lambda: shared_batches(stages, todo=todo, root=root, tokens=answers.tokens, wanted=wanted))
         keys = {stage.key for stage in todo}

@@ -1,5 +1,6 @@
 """What is done beside the device changes no result: batches made ready ahead, answers written behind, features as numbers."""
 
+import gc
 import threading
 import tracemalloc
 from functools import partial
@@ -13,6 +14,8 @@ from harness.prediction.batching import plan_batches
 from harness.prediction.cell import Cell
 from harness.prediction.features import PackedFeatures
 from harness.prediction.pipeline import Background, ahead
+from harness.runtime.garbage import RARE, rare_collections
+from models.decoder import Decoder
 from models.encoder import Encoder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -169,3 +172,22 @@ def test_examples_are_given_up_when_their_cell_is_done(project, tmp_path, monkey
     monkeypatch.setattr(Cell, "release", lambda self: released.append(self.stage.name))
     project.run(tmp_path, tasks="nearest", no_train=True)
     assert len(released) == 2
+
+
+def test_scores_are_made_while_other_cells_are_computed(project, tmp_path, monkeypatch):
+    """Requests in words are asked language by language: the first is scored before the last of the second is asked."""
+    scored = []
+    listen(monkeypatch, Decoder, "loglikelihood", lambda *_, **__: scored.append(len(list(tmp_path.glob("score/*/done.json")))))
+    words = {"model": str(project.decoder), "route": "prompt", "languages": ("de", "sw")}
+    report = project.with_machine(batch_tokens=120, lookahead=False).run(tmp_path, tasks="pairs", **words)
+    assert (scored[0], scored[-1]) == (0, 1)
+    assert sorted(stage.verb for stage in report.done) == ["predict", "predict", "score", "score"]
+    assert not report.reused
+
+
+def test_garbage_is_searched_as_before_when_rows_are_done(project, tmp_path):
+    before = gc.get_threshold()
+    with rare_collections(), rare_collections():
+        assert gc.get_threshold() == RARE
+    project.run(tmp_path, tasks="nearest", no_train=True)
+    assert gc.get_threshold() == before
