@@ -5,10 +5,10 @@
 A is predict_bundle with the oracle in the model's place and the score stage: reading rows, templates, tokenizing, batches,
 answers streamed to disk, decoding, predictions.jsonl, scores with intervals; tokens are not kept (with --warm they are found).
 B is what a script of transformers does: Dataset.map with batched tokenization (pairs, words with their labels, windows with
-offsets, both sides of a translation), then a line of JSON for each example.  Dataset.map hashes its function, and the tokenizer in
-it, in every call; with --unhashed it is spared that.  B's rows lie in memory as Arrow when its clock starts, A reads its own; the
-tokenizer is loaded before either begins.  Both run in this process, one after the other, in pairs, on one thread; CPU seconds of
-the process.  Prints the ratio B / A of each task and of all: medians over the pairs.
+offsets, both sides of a translation), then a line of JSON for each example.  Dataset.map hashes its function with the
+tokenizer in it in every call; with --unhashed it is spared that.  B's rows lie in memory as Arrow when its clock starts, A reads
+its own; the tokenizer is loaded before either begins.  Both run in this process, one after the other, in pairs, on one thread;
+CPU seconds of the process.  Prints the ratio B / A of each task and of all: medians over the pairs.
 """
 
 import argparse
