@@ -100,6 +100,7 @@ def test_nohup_keeps_it_running(project, tmp_path):
     assert (process.returncode, "# Leaderboard" in out) == (0, True), err
 
 
+@pytest.mark.slow
 def test_a_reader_that_closes_the_pipe_ends_it_quietly(project, left_alone, tmp_path):
     """Its stderr is closed while it trains; it hears of that with the next line of progress."""
     process = start(project, tmp_path / "cut")
@@ -126,6 +127,7 @@ def children_of(pid):
     return found
 
 
+@pytest.mark.slow
 def test_two_processes_end_together_and_go_on_together(tmp_path):
     """torchrun passes the signal on; the first process saves the state that all have reached."""
     project = Project.make(tmp_path / "p", max_steps=80, epochs=200, eval_every=40, tasks="pairs")
