@@ -14,7 +14,7 @@ ONE_THREAD = OMP_NUM_THREADS=1
 LM_EVAL = .venv-lm-eval
 RUN = HF_HUB_OFFLINE=1 $(BIN)/python run_eval.py
 
-.PHONY: demo test test-slow test-browser test-versions fuzz check test-real vllm lm-eval clean
+.PHONY: demo test test-slow test-browser test-versions fuzz check test-real vllm lm-eval every-eval-ever clean
 
 define check_python
 	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON); say make PYTHON=/path/to/python3.11 (3.11 or newer)"; exit 2; }
@@ -57,6 +57,14 @@ $(LM_EVAL)/.installed: constraints-lm-eval.txt
 	touch $@
 
 lm-eval: $(LM_EVAL)/.installed  ## the lm-eval package in an environment of its own, for tests and benchmarks side by side
+
+PYTHON_312 ?= $(firstword $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.12.*/bin/python) python3.12)
+.venv-eee/.installed: constraints-every-eval-ever.txt
+	test -x .venv-eee/bin/python || $(PYTHON_312) -m venv .venv-eee
+	.venv-eee/bin/python -m pip install -q -r constraints-every-eval-ever.txt
+	touch $@
+
+every-eval-ever: .venv-eee/.installed  ## the package every-eval-ever (Python 3.12 or newer) in an environment of its own, for a test that it takes our exports
 
 test-real: $(STAMP)  ## the tests on real data and models, skipped with a reason where they are absent
 	$(ONE_THREAD) $(BIN)/python -m pytest -m real -rs -n 2
