@@ -80,7 +80,7 @@ def _single(run: Schedule, stage: AnyStage, *, wait: bool) -> None:
     with lock(stage.folder(run.root), wait=wait) as held:
         if not held:
             return
-        if stage.is_done(run.root) and run.serves(stage):  # by another process, while this one waited
+        if run.is_served(stage):  # by another process, while this one waited
             run.report.reused.append(stage)
             return
         with _recorded(run, [stage], shared=stage.verb == "train"):

@@ -5,9 +5,12 @@
 This process, the driver, alone decides what is done and holds the locks; workers compute.  docs/clusters.md says how.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from harness.api.errors import UserError
+from harness.executors.cluster.connection import import_ray
 from harness.executors.cluster.driver import Driver
 from harness.executors.cluster.options import ClusterOptions
 from harness.executors.graph.report import Report
@@ -15,6 +18,17 @@ from harness.runtime.machine import Machine
 from harness.runtime.stages import AnyStage
 
 AT_ONCE = True
+
+
+def check() -> None:
+    """Raise UserError where it cannot work at all: before anything is planned."""
+    import_ray()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError(
+            "torchrun and a cluster do not go together: the driver is one process",
+            where="--executor ray",
+            todo="start it without torchrun; --processes_per_stage says how many processes train together",
+        )
 
 
 def execute(

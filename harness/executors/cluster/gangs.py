@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from harness.executors.cluster.connection import worker_environment
-from harness.executors.cluster.needs import ClusterNode, resources_of
+from harness.executors.cluster.needs import resources_of
 from harness.executors.cluster.worker import Arrival, Host, Outcome, Place, Worker, end_process
 from harness.executors.graph.work import Order
 from harness.runtime.machine import Machine
@@ -174,10 +174,9 @@ class Gang:
         """The order is done: another one may be given."""
         self._order = []
 
-    def where(self, nodes: Sequence[ClusterNode]) -> str:
+    def where(self) -> str:
         """Its nodes, in words."""
-        known = {node.id: str(node) for node in nodes}
-        return ", ".join(dict.fromkeys(known.get(each.node, f"{each.address} ({each.node[:6]})") for each in self.arrivals))
+        return ", ".join(dict.fromkeys(f"{each.address} ({each.node[:6]})" for each in self.arrivals))
 
     def mistakes(self) -> list[str]:
         """What its processes do not find on their nodes."""

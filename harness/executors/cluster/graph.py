@@ -35,6 +35,11 @@ class ClusterGraph(Schedule):
     store: StageStore | None = None
     _bundles: dict[str, object] = field(default_factory=dict)
 
+    @property
+    def shares_node(self) -> bool:
+        """Whether processes that work together must lie on one node: those that use a store see no folder together."""
+        return self.store is not None
+
     def add(self, stages: Iterable[AnyStage]) -> list[AnyStage]:
         """Take more stages, inputs first; those that are new."""
         known = {stage.key for stage in self.stages}

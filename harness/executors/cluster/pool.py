@@ -2,7 +2,7 @@
 
 pool = Pool(ray, host_of=host, share_node=False)
 pool.want({needs: 3})             # so many units wait for gangs of that size
-pool.idle(needs)                  # a gang that can be given an order, or None
+pool.idle(needs)                  # gangs that can be given an order
 """
 
 import time
@@ -30,18 +30,17 @@ class Pool:
         self._idle: list[tuple[float, Gang]] = []
         self._busy: list[Gang] = []
         self._number = 0
-        self.lost: list[Gang] = []
-        "Gangs that were lost before they were given anything."
+        self._lost: list[Gang] = []
 
     def want(self, waiting: Mapping[StageNeeds, int]) -> None:
         """Ask for gangs for units that wait, up to a few at a time; give back those that nothing waits for."""
         for gang in self._placing:
             gang.look()
         arrived = [gang for gang in self._placing if gang.state == GangState.READY]
-        self.lost += [gang for gang in self._placing if gang.state == GangState.LOST]
+        self._lost += [gang for gang in self._placing if gang.state == GangState.LOST]
         self._placing = [gang for gang in self._placing if gang.state == GangState.PLACING]
         self._idle += [(time.monotonic(), gang) for gang in arrived]
-        others = bool(self._placing) or any(not self._has_idle(needs) for needs in waiting)
+        others = bool(self._placing) or any(not self.idle(needs) for needs in waiting)
         for since, gang in list(self._idle):
             if gang.needs not in waiting and (others or time.monotonic() - since > IDLE_SECONDS):
                 self._idle.remove((since, gang))
@@ -66,16 +65,16 @@ class Pool:
             share_node=self._share_node,
         )
 
-    def _has_idle(self, needs: StageNeeds) -> bool:
-        return any(gang.needs == needs for _, gang in self._idle)
+    def take_lost(self) -> list[Gang]:
+        """Gangs that were lost before they were given anything, each once."""
+        lost, self._lost = self._lost, []
+        for gang in lost:
+            gang.end()
+        return lost
 
-    def arrived(self) -> list[Gang]:
-        """Gangs that wait for an order."""
-        return [gang for _, gang in self._idle]
-
-    def idle(self, needs: StageNeeds) -> Gang | None:
-        """A gang that can be given an order."""
-        return next((gang for _, gang in self._idle if gang.needs == needs), None)
+    def idle(self, needs: StageNeeds | None = None) -> list[Gang]:
+        """Gangs that wait for an order (of that size)."""
+        return [gang for _, gang in self._idle if needs is None or gang.needs == needs]
 
     def busy(self, gang: Gang) -> None:
         """A gang was given an order."""
@@ -97,6 +96,6 @@ class Pool:
 
     def end(self) -> None:
         """Give all places back."""
-        for gang in (*self._placing, *(gang for _, gang in self._idle), *self._busy, *self.lost):
+        for gang in (*self._placing, *(gang for _, gang in self._idle), *self._busy, *self._lost):
             gang.end()
-        self._placing, self._idle, self._busy, self.lost = [], [], [], []
+        self._placing, self._idle, self._busy, self._lost = [], [], [], []

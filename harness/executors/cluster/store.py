@@ -1,11 +1,11 @@
-"""Finished stages and states of training at an fsspec address (s3://..., gs://..., file:///...), for workers that share no folder.
+"""Finished stages and states of training at an fsspec address (s3://..., gs://..., file:///...), where folders are not shared.
 
     store = StageStore("s3://bucket/runs")
     store.push(stage.name, root=root)                        # done.json last, so that half a copy is none
     store.fetch(stage.name, root=root, weights=True)         # DamagedCopy where it is not as it was written
     store.push_progress(stage.name, root=root); store.fetch_progress(stage.name, root=root)
 
-The same names as below the run folder.  Folders of an unfinished stage (`state-4`, `best-3`) have their sizes and hashes in a file
+The same names as below the run folder.  Folders of an unfinished stage (`state-4`, `best-3`) have sizes and hashes in a file
 beside them (`state-4.json`), which is written last and removed first.
 """
 
@@ -17,6 +17,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -90,7 +91,7 @@ class StageStore:
         self._tried(name, lambda: self._remove(f"{there}/{DONE_FILE}"))
         for file in read_done(folder).get("files", {}):
             if (folder / file).is_file():  # --keep may have removed weights
-                self._tried(name, lambda file=file: self._put(folder / file, f"{there}/{file}"))
+                self._tried(name, partial(self._put, folder / file, f"{there}/{file}"))
         self._tried(name, lambda: self._write(f"{there}/{DONE_FILE}", (folder / DONE_FILE).read_bytes()))
         self._tried(name, lambda: self._forget_progress(there, keep=()))
 
@@ -104,7 +105,7 @@ class StageStore:
         shutil.rmtree(arriving, ignore_errors=True)
         arriving.mkdir(parents=True)
         try:
-            text = self._tried(name, lambda: self._fs.cat_file(f"{there}/{DONE_FILE}"))
+            text = self._tried(name, partial(self._read, f"{there}/{DONE_FILE}"))
             (arriving / DONE_FILE).write_bytes(text)
             try:
                 files = read_done(arriving).get("files", {})
@@ -142,7 +143,7 @@ class StageStore:
         for path in (path for pattern in SMALL for path in folder.glob(pattern)):
             with contextlib.suppress(FileNotFoundError):
                 content = path.read_bytes()
-                self._tried(name, lambda path=path, content=content: self._write(f"{there}/{path.name}", content))
+                self._tried(name, partial(self._write, f"{there}/{path.name}", content))
         state = newest_state(folder)
         if state is None:
             return ""
@@ -168,7 +169,7 @@ class StageStore:
         for path in self._tried(name, lambda: self._listed(f"{name}/*.json")):
             own = path.rsplit("/", 1)[-1]
             kind = own.removesuffix(".json")
-            text = self._tried(name, lambda path=path: self._fs.cat_file(path))
+            text = self._tried(name, partial(self._read, path))
             if not (STATES.fullmatch(kind) or BEST.fullmatch(kind)):
                 if any(Path(own).match(pattern) for pattern in SMALL) and not (folder / own).exists():
                     write_text(folder / own, text.decode())
@@ -178,9 +179,7 @@ class StageStore:
                 continue
             try:
                 files = _manifest(text)
-                write_folder(
-                    folder / kind, lambda place, kind=kind, files=files: self._bring(name, f"{there}/{kind}", files, place)
-                )
+                write_folder(folder / kind, partial(self._bring, name, f"{there}/{kind}", files))
                 came.add(kind)
             except DamagedCopy as damaged:  # the one before serves, or none: training goes on from there
                 tell(f"{name}: {kind} in {self.url} is not used: {damaged.why}")
@@ -190,7 +189,7 @@ class StageStore:
         files = seal(folder)
         self._tried(name, lambda: self._remove(f"{there}.json"))
         for file in files:
-            self._tried(name, lambda file=file: self._put(folder / file, f"{there}/{file}"))
+            self._tried(name, partial(self._put, folder / file, f"{there}/{file}"))
         self._tried(name, lambda: self._write(f"{there}.json", json.dumps(files).encode()))
 
     def _forget_progress(self, there: str, *, keep: tuple[str, ...]) -> None:
@@ -207,7 +206,7 @@ class StageStore:
             (to / file).parent.mkdir(parents=True, exist_ok=True)
             for last in (False, True):
                 try:
-                    self._tried(name, lambda file=file: self._fs.get_file(f"{there}/{file}", str(to / file)))
+                    self._tried(name, partial(self._fs.get_file, f"{there}/{file}", str(to / file)))
                 except FileNotFoundError as error:
                     raise DamagedCopy(name, f"{file} is missing") from error
                 if (to / file).stat().st_size == entry["size"] and file_hash(to / file) == entry["xxh3"]:
@@ -226,6 +225,9 @@ class StageStore:
     def _write(self, there: str, content: bytes) -> None:
         self._fs.makedirs(there.rsplit("/", 1)[0], exist_ok=True)
         self._fs.pipe_file(there, content)
+
+    def _read(self, there: str) -> bytes:
+        return bytes(self._fs.cat_file(there))
 
     def _remove(self, there: str) -> None:
         self._fs.invalidate_cache()

@@ -1,15 +1,16 @@
 """What is handed to a gang at once: a training, a backbone, all predictions of a checkpoint; and the locks of its stages.
 
-unit = Unit(order, stages, todo, needs)
-claim = claim_unit(unit, root=root, watch=orphans)     # None where other processes hold all of it
+unit = Unit(stages=bundle, todo=todo, needs=needs)
+claim = claim_unit(unit, graph=graph, end_workers=end)     # None where other processes hold all of it
 claim.release()
 """
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.executors.graph.schedule import Schedule
 from harness.executors.graph.work import Order
 from harness.runtime.locks import lock
 from harness.runtime.needs import StageNeeds
@@ -57,23 +58,23 @@ class Claim:
         self.locks.close()
 
 
-def claim_unit(unit: Unit, *, root: Path, end_workers: Callable[[str], None]) -> Claim | None:
-    """Take the locks of what of a unit no other process holds and nobody has done meanwhile.
+def claim_unit(unit: Unit, *, graph: Schedule, end_workers: Callable[[str], None]) -> Claim | None:
+    """Take the locks of what of a unit no other process holds and none has done meanwhile; None where nothing is left.
 
     `end_workers` is given what a driver that is no more wrote of its workers, which may still be writing.
     """
+    free = set()
     with contextlib.ExitStack() as locks:
-        free = []
         for stage in sorted(unit.todo, key=lambda stage: stage.name):
-            if locks.enter_context(lock(stage.folder(root), wait=False)):
+            if locks.enter_context(lock(stage.folder(graph.root), wait=False)):
                 with contextlib.suppress(OSError):
-                    end_workers(workers_file(stage, root).read_text(encoding="utf-8"))
-                free.append(stage.key)
+                    end_workers(workers_file(stage, graph.root).read_text(encoding="utf-8"))
+                if not graph.is_served(stage):
+                    free.add(stage.key)
         todo = [stage for stage in unit.todo if stage.key in free]
-        if todo:
-            own = Unit(stages=unit.stages, todo=todo, needs=unit.needs)
-            return Claim(unit=own, root=root, locks=locks.pop_all())
-    return None
+        if not todo:
+            return None
+        return Claim(unit=replace(unit, todo=todo), root=graph.root, locks=locks.pop_all())
 
 
 def workers_file(stage: AnyStage, root: Path) -> Path:

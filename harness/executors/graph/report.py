@@ -34,8 +34,7 @@ class Report:
 
     def settled(self) -> set[str]:
         """Keys of all stages that need no more attention."""
-        lists = (self.done, self.reused, self.not_run, self.failed, self.made_again)
-        counts = tuple(map(len, lists))
+        counts = (len(self.done), len(self.reused), len(self.not_run), len(self.failed), len(self.made_again))
         if counts != self._settled[0]:  # it is asked for each of thousands of stages
             stages = [*self.done, *self.reused, *self.not_run, *(stage for stage, _ in self.failed)]
             self._settled = counts, {stage.key for stage in stages}

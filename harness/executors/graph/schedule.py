@@ -76,7 +76,7 @@ class Schedule:
         if any(parent.key in self.report.broken() for parent in stage.inputs):
             self.report.not_run.append(stage)
             return Readiness.SETTLED
-        if stage.is_done(self.root) and self.serves(stage):
+        if self.is_served(stage):
             self.reuse(stage)
             return Readiness.SETTLED
         ready = all(parent.key in settled or parent.is_done(self.root) for parent in stage.inputs)
@@ -93,6 +93,10 @@ class Schedule:
                 sweep(folder)
                 clean(folder)
                 tidy(stage, root=self.root, machine=self.machine)
+
+    def is_served(self, stage: AnyStage) -> bool:
+        """Whether a stage is done, and enough as it is."""
+        return stage.is_done(self.root) and self.serves(stage)
 
     def serves(self, stage: AnyStage) -> bool:
         """Whether a finished stage is enough: its weights, if they were removed, are not needed by anything still to do."""
