@@ -55,11 +55,12 @@ def done_lines(told):
 
 
 def test_a_study_loses_nothing_when_a_node_is_killed(tmp_path):
-    small = SmallStudy.make(tmp_path, seeds=[1])
+    two = {"tiny": {"backbones": [str(tmp_path / "small"), str(tmp_path / "medium")], "contamination": "none"}}
+    small = SmallStudy.make(tmp_path, seeds=[1], families=two, hypotheses=[])
     recipe = json.loads((small.folder / "tiny.yaml").read_text())
-    recipe["defaults"] |= {"max_steps": STEPS, "eval_every": 80, "epochs": 300}
+    recipe["defaults"] |= {"max_steps": 160, "eval_every": 40, "epochs": 300}
     (small.folder / "tiny.yaml").write_text(json.dumps(recipe))
-    words = ["study", str(small.path), "--include_path", str(small.folder), "--device", "cpu", "--save_every", "20"]
+    words = ["study", str(small.path), "--include_path", str(small.folder), "--device", "cpu", "--save_every", "10"]
 
     def words_for(root, *more):
         return [*words, "--output_path", str(root), *more]

@@ -20,6 +20,7 @@ from typing import Any
 from harness.api.registry import ROOT
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["RAY_AUTH_MODE"] = "disabled"  # a token would be written to the home folder
 OBJECTS = 100_000_000
 "Bytes of the object store of a node: stages go through files."
 

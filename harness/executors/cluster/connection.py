@@ -1,7 +1,6 @@
 """The way into a Ray cluster: the package, its address, its nodes, and the environment that workers get.
 
-    with connected(options) as ray:
-        ray.put(...)
+    with connected(options, log=root / "logs" / "ray.log") as ray:
         nodes_of(ray)
 
 Ray's own messages (a node that died, say) go to a log file: stdout is for results.

@@ -17,15 +17,15 @@ from harness.executors.cluster.connection import connected, nodes_of
 from harness.executors.cluster.gangs import Died, Gang
 from harness.executors.cluster.graph import ClusterGraph, lost_store
 from harness.executors.cluster.hosts import HostFacts
-from harness.executors.cluster.needs import default_needs
+from harness.executors.cluster.needs import amounts, default_needs
 from harness.executors.cluster.options import ClusterOptions
 from harness.executors.cluster.orphans import end_workers
 from harness.executors.cluster.pool import NAMESPACE, Pool
 from harness.executors.cluster.results import Results
 from harness.executors.cluster.room import Room
 from harness.executors.cluster.store import StageStore, StoreFailed
-from harness.executors.cluster.units import Claim, Unit, claim_unit
-from harness.executors.cluster.worker import Outcome, remove_copies
+from harness.executors.cluster.units import Unit, UnitClaim, claim_unit
+from harness.executors.cluster.worker import UnitOutcome, remove_copies
 from harness.executors.graph.report import Report
 from harness.runtime.machine import Machine
 from harness.runtime.needs import StageNeeds
@@ -58,7 +58,7 @@ class Driver:
         self._graph = ClusterGraph(stages=[], root=self._root, machine=machine, store=store)
         self._results = Results(self._graph, cluster)
         self._first = list(stages)
-        self._claims: dict[Gang, Claim] = {}
+        self._claims: dict[Gang, UnitClaim] = {}
         self._used: set[str] = set()
         self._token = uuid.uuid4().hex[:12]
         self._host = HostFacts(self._root, self._token, cluster.copy_to, machine)
@@ -96,8 +96,9 @@ class Driver:
         self._needs_of = self._options.needs_of or default_needs(self._options, has_gpus=has_gpus)
         room = Room(graph, self._options, nodes=lambda: nodes_of(ray), needs_of=self._needs_of)
         room.check(graph.open())
-        cpus, gpus = (f"{sum(getattr(node, kind) for node in nodes):g} {kind.upper()}" for kind in ("cpus", "gpus"))
-        self._results.say(f"cluster of {len(nodes)} nodes, {cpus}, {gpus}: {len(graph.open())} stages to do")
+        there = amounts(sum(node.cpus for node in nodes), sum(node.gpus for node in nodes))
+        count = f"{len(nodes)} node{'' if len(nodes) == 1 else 's'}"
+        self._results.say(f"cluster of {count}, {there}: {len(graph.open())} stages to do")
         pool = Pool(ray, token=self._token, host_of=lambda: self._host.host(graph.stages), share_node=graph.shares_node)
         try:
             with self._host.proof():
@@ -149,6 +150,7 @@ class Driver:
         """Give units to gangs that are idle, and ask for gangs for the others; the units that were given away."""
         pool.want(Counter(unit.needs for unit in units))
         for gang in pool.idle():
+            room.arrived(gang.needs)
             raise_all(
                 [UserError("a node lacks what the run needs", where="--executor ray", found=one) for one in gang.mistakes()]
             )
@@ -175,13 +177,13 @@ class Driver:
         self._results.say(f"runs: {claim.unit.name} on {gang.where()}")
         return True
 
-    def _end(self, pool: Pool, gang: Gang, told: Outcome | Died) -> None:
+    def _end(self, pool: Pool, gang: Gang, told: UnitOutcome | Died) -> None:
         """Take what a gang has done, and let its stages go."""
         claim = self._claims[gang]
-        if isinstance(told, Outcome) and told.interrupted:  # by somebody else, say a node that is shut down
+        if isinstance(told, UnitOutcome) and told.interrupted:  # by somebody else, say a node that is shut down
             told = Died("it was told to end")
         alone = gang.needs.num_processes == 1
-        pool.rest(gang, fit=isinstance(told, Outcome) and (alone or not told.failures))
+        pool.rest(gang, fit=isinstance(told, UnitOutcome) and (alone or not told.failures))
         try:
             if isinstance(told, Died):
                 self._results.died(claim.unit, told, gang.where())

@@ -1,9 +1,9 @@
 """Processes that do a stage together: placed on nodes, made one group, given orders, told to end.
 
-    gang = Gang(ray, needs, host=host, namespace="xlift", name="3f2a-0")      # asks Ray for places, does not wait
+    gang = Gang(ray, needs, host=host, namespace="xlift", name="3f2a-0", share_node=False)     # asks Ray for places, does not wait
     gang.look()                     # placed, lost or still waiting
     gang.give(order, stages, machine=machine)
-    gang.result()                   # an Outcome, Died, or None
+    gang.result()                   # an UnitOutcome, Died, or None
 
 A process alone is a gang of one.
 """
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from harness.executors.cluster.connection import worker_environment
 from harness.executors.cluster.needs import resources_of
-from harness.executors.cluster.worker import Arrival, Host, Outcome, Place, Worker, end_process
+from harness.executors.cluster.worker import Arrival, ClusterWorker, GangPlace, Host, UnitOutcome, end_process
 from harness.executors.graph.work import Order
 from harness.runtime.machine import Machine
 from harness.runtime.needs import StageNeeds
@@ -62,7 +62,7 @@ class Gang:
         if needs.num_processes > 1:
             strategy = "STRICT_PACK" if share_node else "PACK"
             self._group = placement_group([resources] * needs.num_processes, strategy=strategy)
-        remote = ray.remote(Worker)
+        remote = ray.remote(ClusterWorker)
         self._actors = []
         for number in range(needs.num_processes):
             if self._group is not None:
@@ -125,13 +125,13 @@ class Gang:
             return machine.device_name or "cpu"
         return "cuda" if self.needs.num_processes == 1 else "cuda:0" if self.needs.gpus_each != 1 else None
 
-    def result(self) -> Outcome | Died | None:
+    def result(self) -> UnitOutcome | Died | None:
         """What became of the order: the first process's word, or that of one that died; None where there is none yet."""
         try:
             self._hear(seconds=0)
             if self._order[0] in self.pending:
                 return None
-            outcome: Outcome = self._ray.get(self._order[0])
+            outcome: UnitOutcome = self._ray.get(self._order[0])
             if outcome.failures and self.pending:
                 self._hear(seconds=SECONDS_TO_AGREE)  # one that died makes others fail, and may be heard of later
             return outcome
@@ -183,7 +183,7 @@ class Gang:
         return [f"{each.address} ({each.node[:6]}): {mistake}" for each in self.arrivals for mistake in each.mistakes]
 
 
-def places_of(arrivals: Sequence[Arrival], *, share_devices: bool) -> list[Place]:
+def places_of(arrivals: Sequence[Arrival], *, share_devices: bool) -> list[GangPlace]:
     """The place of each process, ranks in their order, local ranks counted on each node, the first one's address for all.
 
     `share_devices`: the processes of a node see the devices of all of them, in the order of their local ranks.
@@ -196,5 +196,5 @@ def places_of(arrivals: Sequence[Arrival], *, share_devices: bool) -> list[Place
     for number, arrival in enumerate(arrivals):
         here = by_node[arrival.node]
         gpus = tuple(gpu for other in here for gpu in arrivals[other].gpus) if share_devices else ()
-        places.append(Place(number, len(arrivals), here.index(number), len(here), first.address, first.port, gpus))
+        places.append(GangPlace(number, len(arrivals), here.index(number), len(here), first.address, first.port, gpus))
     return places

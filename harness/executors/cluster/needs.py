@@ -63,12 +63,12 @@ def cannot_fit(needs: StageNeeds, nodes: Sequence[ClusterNode], *, share_node: b
     places = [_num_processes(needs, node) for node in nodes]
     if (max(places, default=0) if share_node else sum(places)) >= needs.num_processes:
         return ""
-    return "; ".join(f"{node}: {_amounts(node.cpus, node.gpus, node.memory)}" for node in nodes) or "no nodes"
+    return "; ".join(f"{node}: {amounts(node.cpus, node.gpus, node.memory)}" for node in nodes) or "no nodes"
 
 
 def needs_text(needs: StageNeeds) -> str:
     """What a stage needs, in words."""
-    each = _amounts(needs.cpus_each, needs.gpus_each, needs.memory_each)
+    each = amounts(needs.cpus_each, needs.gpus_each, needs.memory_each)
     return each if needs.num_processes == 1 else f"{needs.num_processes} processes, each with {each}"
 
 
@@ -78,6 +78,7 @@ def _num_processes(needs: StageNeeds, node: ClusterNode) -> int:
     return min((int(there / asked + 1e-6) for asked, there in pairs if asked), default=needs.num_processes)
 
 
-def _amounts(cpus: float, gpus: float, memory: float) -> str:
+def amounts(cpus: float, gpus: float, memory: float = 0.0) -> str:
+    """Resources in words."""
     parts = [f"{cpus:g} CPU{'' if cpus == 1 else 's'}", f"{gpus:g} GPU{'' if gpus == 1 else 's'}"]
     return ", ".join([*parts, f"{memory / GIB:.1f} GiB"] if memory else parts)

@@ -1,6 +1,6 @@
 """The gangs of a run: asked for as units wait for them, kept while there is work of their size, given back.
 
-pool = Pool(ray, host_of=host, share_node=False)
+pool = Pool(ray, token=token, host_of=host, share_node=False)
 pool.want({needs: 3})             # so many units wait for gangs of that size
 pool.idle(needs)                  # gangs that can be given an order
 """
@@ -15,6 +15,8 @@ from harness.runtime.needs import StageNeeds
 
 MOST_PLACING = 8
 "Gangs that are waited for at the same time."
+PAUSE = 2.0
+"Seconds after which gangs are asked for again when one was lost while it was started."
 IDLE_SECONDS = 10.0
 "How long a gang without work keeps its places, if nothing else wants them."
 NAMESPACE = "xlift"
@@ -30,6 +32,7 @@ class Pool:
         self._idle: list[tuple[float, Gang]] = []
         self._busy: list[Gang] = []
         self._number = 0
+        self._not_before = 0.0
         self._lost: list[Gang] = []
 
     def want(self, waiting: Mapping[StageNeeds, int]) -> None:
@@ -37,7 +40,10 @@ class Pool:
         for gang in self._placing:
             gang.look()
         arrived = [gang for gang in self._placing if gang.state == GangState.READY]
-        self._lost += [gang for gang in self._placing if gang.state == GangState.LOST]
+        lost = [gang for gang in self._placing if gang.state == GangState.LOST]
+        if lost:
+            self._not_before = time.monotonic() + PAUSE
+        self._lost += lost
         self._placing = [gang for gang in self._placing if gang.state == GangState.PLACING]
         self._idle += [(time.monotonic(), gang) for gang in arrived]
         others = bool(self._placing) or any(not self.idle(needs) for needs in waiting)
@@ -48,7 +54,8 @@ class Pool:
         for needs, count in waiting.items():
             coming = [gang for gang in self._placing if gang.needs == needs]
             own = len(coming) + sum(gang.needs == needs for _, gang in self._idle)
-            for _ in range(min(count - own, MOST_PLACING - len(self._placing))):
+            room = 0 if time.monotonic() < self._not_before else MOST_PLACING - len(self._placing)
+            for _ in range(min(count - own, room)):
                 self._placing.append(self._asked(needs))
         for gang in [gang for gang in self._placing if gang.needs not in waiting]:
             self._placing.remove(gang)

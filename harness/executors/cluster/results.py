@@ -16,7 +16,7 @@ from harness.executors.cluster.gangs import Died
 from harness.executors.cluster.graph import ClusterGraph
 from harness.executors.cluster.options import ClusterOptions
 from harness.executors.cluster.units import Unit
-from harness.executors.cluster.worker import Outcome
+from harness.executors.cluster.worker import UnitOutcome
 from harness.executors.graph.report import forget_failure, record_failure, recorded
 from harness.executors.graph.verbs import done_line
 from harness.executors.graph.work import Order, do_work, tidy_up
@@ -36,7 +36,7 @@ class Results:
         self._graph, self._root, self._machine, self._options = graph, graph.root, graph.machine, options
         self._deaths: Counter[str] = Counter()
 
-    def done(self, unit: Unit, told: Outcome, where: str) -> None:
+    def done(self, unit: Unit, told: UnitOutcome, where: str) -> None:
         """What a worker has finished counts, what failed is recorded."""
         seconds = told.seconds if len(unit.todo) == 1 else None
         for stage in unit.todo:

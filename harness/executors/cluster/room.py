@@ -6,7 +6,6 @@ room.give_up(units)              # records stages that no node can hold any more
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 from harness.api.errors import UserError, raise_all
@@ -18,9 +17,6 @@ from harness.executors.graph.report import record_failure
 from harness.prediction.failures import CellFailure
 from harness.runtime.needs import StageNeeds
 from harness.runtime.stages import AnyStage
-
-STARTS = 3
-"Gangs of one size that may be lost while they are started, beyond the retries of a stage."
 
 
 class Room:
@@ -37,11 +33,15 @@ class Room:
         """`nodes` gives those that are alive."""
         self._graph, self._options, self._nodes, self._needs_of = graph, options, nodes, needs_of
         self._homeless: dict[StageNeeds, float] = {}
-        self._lost: Counter[StageNeeds] = Counter()
+        self._lost: set[StageNeeds] = set()
 
     def lost_at_start(self, needs: StageNeeds) -> None:
-        """A gang of that size was lost before it could be given anything."""
-        self._lost[needs] += 1
+        """A gang of that size was lost before it could be given anything: for a while Ray takes a dead node for alive."""
+        self._lost.add(needs)
+
+    def arrived(self, needs: StageNeeds) -> None:
+        """A gang of that size has found its place."""
+        self._lost.discard(needs)
 
     @property
     def _share_node(self) -> bool:
@@ -77,11 +77,10 @@ class Room:
         now = time.monotonic()
         for needs in {unit.needs for unit in units}:
             there = cannot_fit(needs, nodes, share_node=self._share_node)
-            stubborn = self._lost[needs] > self._options.retries + STARTS
-            if not there and not stubborn:
+            if not there and needs not in self._lost:
                 self._homeless.pop(needs, None)
-            elif stubborn or now - self._homeless.setdefault(needs, now) > self._options.patience:
-                message = f"no place for {needs_text(needs)} any more: {there or 'its workers die while they are started'}"
+            elif now - self._homeless.setdefault(needs, now) > self._options.patience:
+                message = f"no place for {needs_text(needs)} any more: {there or 'workers die while they are started'}"
                 for unit in units:
                     for stage in unit.todo if unit.needs == needs else ():
                         if stage.key not in self._graph.report.settled():

@@ -39,7 +39,7 @@ class Unit:
 
 
 @dataclass(kw_only=True)
-class Claim:
+class UnitClaim:
     """A unit whose locks this driver holds."""
 
     unit: Unit
@@ -58,7 +58,7 @@ class Claim:
         self.locks.close()
 
 
-def claim_unit(unit: Unit, *, graph: Schedule, end_workers: Callable[[str], None]) -> Claim | None:
+def claim_unit(unit: Unit, *, graph: Schedule, end_workers: Callable[[str], None]) -> UnitClaim | None:
     """Take the locks of what of a unit no other process holds and none has done meanwhile; None where nothing is left.
 
     `end_workers` is given what a driver that is no more wrote of its workers, which may still be writing.
@@ -74,7 +74,7 @@ def claim_unit(unit: Unit, *, graph: Schedule, end_workers: Callable[[str], None
         todo = [stage for stage in unit.todo if stage.key in free]
         if not todo:
             return None
-        return Claim(unit=replace(unit, todo=todo), root=graph.root, locks=locks.pop_all())
+        return UnitClaim(unit=replace(unit, todo=todo), root=graph.root, locks=locks.pop_all())
 
 
 def workers_file(stage: AnyStage, root: Path) -> Path:

@@ -1,6 +1,6 @@
 """A process of a cluster that does stages as it is told: an actor of Ray, which computes and decides nothing.
 
-    actor = ray.remote(Worker).options(...).remote()
+    actor = ray.remote(ClusterWorker).options(...).remote()
     arrival = ray.get(actor.arrive.remote(host))              # where it is, and what it does not find there
     outcome = ray.get(actor.do.remote(order, stages, machine))
 
@@ -62,7 +62,7 @@ class Arrival(NamedTuple):
     "What it does not find, in words."
 
 
-class Place(NamedTuple):
+class GangPlace(NamedTuple):
     """A process among those that work together, as torchrun announces it."""
 
     rank: int
@@ -76,7 +76,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class UnitOutcome:
     """What became of an order."""
 
     failures: Mapping[str, CellFailure] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Outcome:
     "The state from which a training went on."
 
 
-class Worker:
+class ClusterWorker:
     """One process; with others it forms a group once `enter` has said which."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class Worker:
         gpus = tuple(str(number) for number in context.get_accelerator_ids().get("GPU", ()))
         return Arrival(node, ray.util.get_node_ip_address(), os.getpid(), gpus, _free_port(), tuple(_mistakes(host, self._root)))
 
-    def enter(self, place: Place) -> None:
+    def enter(self, place: GangPlace) -> None:
         """Have the environment say which of several processes this is."""
         os.environ |= {
             "RANK": str(place.rank),
@@ -129,7 +129,7 @@ class Worker:
         if place.gpus:  # torchrun's processes see all devices of their machine and take the one of their local rank
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(place.gpus)
 
-    def do(self, order: Order, stages: Sequence[AnyStage], machine: Machine) -> Outcome:
+    def do(self, order: Order, stages: Sequence[AnyStage], machine: Machine) -> UnitOutcome:
         """Do what an order says and tell what became of it; the signals that end a run end this, with a state saved."""
         todo = [stage for stage in stages if stage.key in order.todo]
         machine = machine if is_first() else replace(machine, progress=False)
@@ -143,10 +143,10 @@ class Worker:
                     state = _newest_state(todo, self._root)
                     self._begin(todo, state)
                     failures = self._done(order, stages, todo, machine)
-                    return Outcome(failures=failures, seconds=time.monotonic() - began, went_on_from=state)
+                    return UnitOutcome(failures=failures, seconds=time.monotonic() - began, went_on_from=state)
             except Interrupted:
                 tell(f"{todo[0].name}: told to end")
-                return Outcome(interrupted=True, went_on_from=state)
+                return UnitOutcome(interrupted=True, went_on_from=state)
             except Exception as error:
                 return replace(_outcome_of(error, todo, self._root), went_on_from=state)
 
@@ -210,21 +210,21 @@ def _proves(root: Path, proof: str) -> bool:
         return False
 
 
-def _outcome_of(error: Exception, todo: Sequence[AnyStage], root: Path) -> Outcome:
+def _outcome_of(error: Exception, todo: Sequence[AnyStage], root: Path) -> UnitOutcome:
     """What is told of an error: whose it is, and in which words."""
     from harness.executors.cluster.store import DamagedCopy
 
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, DamagedCopy):
-            return Outcome(damaged=(seen.name, seen.why))
+            return UnitOutcome(damaged=(seen.name, seen.why))
         seen = seen.__cause__
     failed = error if isinstance(error, OutputFailed) else output_failure(error, folder=root)
     if failed:
-        return Outcome(lost_output=str(failed))
+        return UnitOutcome(lost_output=str(failed))
     failure = CellFailure(message_of(error), "".join(traceback.format_exception(error)))
     tell(failure.traceback)
-    return Outcome(failures={stage.key: failure for stage in todo if not stage.is_done(root)})
+    return UnitOutcome(failures={stage.key: failure for stage in todo if not stage.is_done(root)})
 
 
 def _newest_state(todo: Sequence[AnyStage], root: Path) -> str:
