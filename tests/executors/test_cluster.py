@@ -54,6 +54,7 @@ def test_it_gives_the_bytes_of_one_stage_after_the_other(project, cluster, tmp_p
     assert (names(again.reused), again.done) == (names(serial.done), [])
 
 
+@pytest.mark.cluster
 def test_a_failure_is_reported_as_it_is_without_a_cluster(cluster, tmp_path):
     project = Project.make(tmp_path / "p", max_steps=2, tasks="pairs,tags")
     rows = project.folder / "pairs-validation-en.jsonl"

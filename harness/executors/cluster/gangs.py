@@ -1,6 +1,6 @@
 """Processes that do a stage together: placed on nodes, made one group, given orders, told to end.
 
-    gang = Gang(ray, needs, host=host, namespace="xlift", name="3f2a-0", share_node=False)     # asks Ray for places, does not wait
+    gang = Gang(ray, needs, host=host, namespace="xlift", name="3f2a-0", share_node=False)   # does not wait
     gang.look()                     # placed, lost or still waiting
     gang.give(order, stages, machine=machine)
     gang.result()                   # an UnitOutcome, Died, or None

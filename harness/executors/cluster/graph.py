@@ -44,8 +44,9 @@ class ClusterGraph(Schedule):
         """Take more stages, inputs first; those that are new."""
         known = {stage.key for stage in self.stages}
         new = [stage for stage in {stage.key: stage for stage in stages}.values() if stage.key not in known]
-        self.stages = [*self.stages, *new]
-        self.bring_finished(new)
+        if new:
+            self.stages = [*self.stages, *new]
+            self.bring_finished(new)
         return new
 
     def open(self) -> list[AnyStage]:

@@ -51,8 +51,12 @@ class Results:
 
     def died(self, unit: Unit, died: Died, where: str) -> None:
         """What was done before counts, the rest is begun again, up to so many times."""
+        store = self._graph.store
+        there = store.finished() if store is not None else set()
         for stage in unit.todo:
-            if self._graph.store is None and self._graph.is_served(stage):
+            if stage.name in there:
+                self._graph.fetch(stage)
+            if (store is None or stage.name in there) and self._graph.is_served(stage):
                 self._finish(stage, where, None)
                 continue
             self._deaths[stage.key] += 1
