@@ -14,7 +14,7 @@ ONE_THREAD = OMP_NUM_THREADS=1
 LM_EVAL = .venv-lm-eval
 RUN = HF_HUB_OFFLINE=1 $(BIN)/python run_eval.py
 
-.PHONY: demo test test-slow test-browser test-versions fuzz check test-real vllm lm-eval every-eval-ever clean
+.PHONY: demo test test-slow test-cluster test-browser test-versions fuzz check test-real vllm lm-eval every-eval-ever clean
 
 define check_python
 	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON); say make PYTHON=/path/to/python3.11 (3.11 or newer)"; exit 2; }
@@ -33,10 +33,13 @@ demo: $(STAMP)  ## the main job on the embedded miniature world, and the page of
 	@$(ONE_THREAD) $(RUN) leaderboard runs/demo --html runs/demo/report.html > /dev/null
 
 test: $(STAMP)  ## the tests that need nothing beside the project
-	$(ONE_THREAD) $(BIN)/python -m pytest -m "not real and not browser and not slow" -n 2
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "not real and not browser and not slow and not cluster" -n 2
 
 test-slow: $(STAMP)  ## whole runs that are ended and killed in many ways
 	$(ONE_THREAD) $(BIN)/python -m pytest -m slow -n 2
+
+test-cluster: $(STAMP)  ## Ray clusters of several nodes on this machine, whose nodes, workers and drivers are killed
+	$(ONE_THREAD) $(BIN)/python -m pytest -m cluster
 
 FUZZ ?= 1000
 fuzz: $(STAMP)  ## hostile files and flags, FUZZ of each kind (default: 1000); `$(BIN)/python tests/fuzz --help` for one kind or one case

@@ -111,5 +111,9 @@ ADAPTERS = Registry(
         "MODEL_TYPES": (),  # model_type of configurations that are its own although `architectures` does not say so
     },
 )
-EXECUTORS = Registry(kind="executor", package="harness.executors")
+EXECUTORS = Registry(
+    kind="executor",
+    package="harness.executors",
+    literals={"AT_ONCE": False},  # whether it runs several stages at the same time, so that it wants all of a command together
+)
 COMMANDS = Registry(kind="command", package="harness.commands")

@@ -112,6 +112,7 @@ def add_request_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
     """How and where to run; none of it changes a result beyond rounding."""
+    parser.set_defaults(executor="local")  # for commands that run nothing
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     parser.add_argument(
         "--batch_tokens",

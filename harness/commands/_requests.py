@@ -54,8 +54,10 @@ def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> 
         value = getattr(args, name)
         if value is not None and value < 1:
             raise UserError("must be at least 1", where=f"--{name}", found=str(value))
-    if args.device is not None:
+    if args.device is not None and args.executor == "local":
         check_device(args.device)
+    elif args.device not in (None, "cpu", "cuda"):
+        raise UserError("a cluster says itself which device", where="--device", expected="cpu or cuda", found=args.device)
     return Machine(
         place=place,
         device_name=args.device,

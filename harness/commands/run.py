@@ -17,12 +17,13 @@ from harness.commands._arguments import (
     place_of,
     say,
 )
+from harness.commands._execution import add_executor_arguments, execution_of
 from harness.commands._model_run import run_model
 from harness.commands._requests import plans_of, print_remarks
 from harness.report.board.references import named_references
 from harness.runtime.outputs import make_output_folder, output_folder
 from harness.runtime.processes import is_first
-from harness.runtime.stages import sweep_stale
+from harness.runtime.stages import in_order, sweep_stale
 
 HELP = "train, predict, score, print scores and lifts (the default); `leaderboard` prints all of it"
 
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `run`."""
     add_request_arguments(parser)
     add_machine_arguments(parser)
+    add_executor_arguments(parser)
     parser.add_argument("--dry_run", action="store_true", help="only print the plan, as the command `plan` does")
     parser.add_argument(
         "--replace_degenerate",
@@ -50,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return plan_command.run(args)
     root = output_folder(args.output_path, where="--output_path")
+    execution = execution_of(args)
     references = named_references(args.references)
     catalog = catalog_of(args)
     place = place_of(args, runs=[root])
@@ -59,7 +62,9 @@ def run(args: argparse.Namespace) -> int:
         make_output_folder(root, where="--output_path")
         sweep_stale(root)
         sweep_stale(root / "requests")
-    ends = [run_model(plan, args, catalog=catalog, place=place, machine=machine) for plan in plans]
+    if len(plans) > 1:
+        execution.run_ahead(in_order(stage for plan in plans for stage in plan.stages), root=root, machine=machine)
+    ends = [run_model(plan, args, execution, catalog=catalog, place=place, machine=machine) for plan in plans]
     if not is_first():
         return 0
     if not any(end.has_scores for end in ends):

@@ -27,6 +27,7 @@ from harness.commands._arguments import (
     place_of,
     say,
 )
+from harness.commands._execution import add_executor_arguments, execution_of
 from harness.commands._requests import machine_of, seeds_of
 from harness.commands._study_plan import PlannedMember, study_page
 from harness.data.locations import DataPlace
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output_path", metavar="DIR", help="folder of the stages, the board and study.json (default: runs/<study>)"
     )
     add_machine_arguments(parser)
+    add_executor_arguments(parser)
     parser.add_argument("--seeds", default="", metavar="N,...", help="these training seeds instead of the file's, e.g. some more")
     parser.add_argument("--backbones", default="", metavar="NAME,...", help="run only these; the report is of all")
     parser.add_argument("--dry_run", action="store_true", help="only print what it takes")
@@ -78,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     references = named_references(",".join(design.spec.references))
     args.output_path = args.output_path or str(Path("runs") / design.spec.study)
     root = output_folder(args.output_path, where="--output_path")
+    execution = execution_of(args)
     place = place_of(args, runs=[root])
     machine = machine_of(args, catalog, place)
     chosen = _chosen(design.members, args.backbones)
@@ -85,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         out(study_page(design, planned, root=root, machine=machine))
         return 0
-    from harness.commands._study_run import recall_member, run_member, stages_of_study
+    from harness.commands._study_run import OpenStages, recall_member, run_member, stages_of_study
 
     if args.watch:
         from harness.commands._study_watch import watch
@@ -97,11 +100,14 @@ def run(args: argparse.Namespace) -> int:
         sweep_stale(root)
         sweep_stale(root / "requests")
     runs = []
+    if execution.at_once and not args.report_only:
+        more = OpenStages(design, [member for member in design.members if member in chosen], root, catalog=catalog, place=place)
+        execution.run_ahead([], root=root, machine=machine, more=more.following)
     for member in design.members:
         if args.report_only or member not in chosen:
             runs.append(recall_member(design, member, args, catalog=catalog, place=place))
         else:
-            runs.append(run_member(design, member, args, catalog=catalog, place=place, machine=machine))
+            runs.append(run_member(design, member, args, execution, catalog=catalog, place=place, machine=machine))
     if not is_first():
         return 0
     from harness.report.studies.study_report import write_report

@@ -17,6 +17,7 @@ TRUST = {"--trust_task_code"}
 REQUEST = CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--recipe", "--seeds", "--languages", "--limit"}
 REQUEST |= {"--no_train", "--remove_overlap", "--output_path", "--route", "--prompt_args"}
 MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet", "--unrepeatable"}
+EXECUTOR = {"--executor", "--address", "--retries", "--cpus_per_stage", "--processes_per_stage", "--copy_to"}
 STUDY = {
     "--output_path",
     "--backbones",
@@ -29,7 +30,7 @@ STUDY = {
     "--verify",
 }
 FLAGS = {
-    "run": TRUST | REQUEST | MACHINE | {"--dry_run", "--references", "--replace_degenerate", "--verify"},
+    "run": TRUST | REQUEST | MACHINE | EXECUTOR | {"--dry_run", "--references", "--replace_degenerate", "--verify"},
     "plan": TRUST | REQUEST | MACHINE,
     "ls": CATALOG | {"--languages", "--type", "--family"},
     "show": TRUST | CATALOG | {"--model", "--model_args", "--recipe", "--prompt_args", "--languages"},
@@ -49,7 +50,7 @@ FLAGS = {
         "--export",
         "--answers",
     },
-    "study": TRUST | CATALOG | MACHINE | STUDY,
+    "study": TRUST | CATALOG | MACHINE | EXECUTOR | STUDY,
     "clean": {"--tasks", "--languages", "--older", "--yes"},
     "compare": {"--a", "--b", "--by", "--tasks", "--languages", "--samples", "--seed", "--output"},
     "errors": TRUST | CATALOG | {"--task", "--languages", "--setting", "--model", "--seed", "-n", "--all", "--right", "--draw"},
