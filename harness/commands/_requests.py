@@ -56,6 +56,8 @@ def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> 
             raise UserError("must be at least 1", where=f"--{name}", found=str(value))
     if args.device is not None:
         check_device(args.device)
+    if args.offload != "none" and args.sharding != "full":
+        raise UserError("--offload goes with --sharding full", where="--offload", found=f"--sharding {args.sharding}")
     return Machine(
         place=place,
         device_name=args.device,
@@ -64,6 +66,8 @@ def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> 
         keep=args.keep,
         progress=not args.quiet,
         repeatable=not args.unrepeatable,
+        sharding=args.sharding,
+        offload=args.offload,
         task_folders=catalog.task_folders(),
     )
 

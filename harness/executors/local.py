@@ -277,7 +277,7 @@ def _init(run: _Run, stage: Stage[InitArguments]) -> dict[str, object]:
 
 def _train(run: _Run, stage: Stage[TrainArguments]) -> dict[str, object]:
     facts = _obey(run, from_first(lambda: _Order("train", (stage.key,))))
-    return {**facts, "arithmetic": run.machine.arithmetic(stage.args.hyper_parameters.precision)}
+    return {**facts, "arithmetic": run.machine.training_arithmetic(stage.args.hyper_parameters.precision)}
 
 
 def _score(run: _Run, stage: Stage[ScoreArguments]) -> dict[str, object]:
