@@ -20,7 +20,7 @@ end at its start.  Keys of `ModelSource.extra`:
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from harness.api.errors import UserError
 from harness.api.model_files import read_base, read_model_json
 from harness.api.model_source import ModelSource
-from harness.api.protocols import Feature, HeadSpec, Output
+from harness.api.protocols import Batch, Feature, HeadSpec, Output, Pooling
 from models.causal.lora import (
+    adapter_changes,
     adapter_folders,
     add_lora,
     low_rank_of,
@@ -46,6 +47,7 @@ from models.causal.pretrained import (
     causal_config,
     check_bidirectional,
     check_language_model,
+    describe_causal,
     first_token,
     is_bidirectional,
     load_causal,
@@ -126,6 +128,18 @@ class Decoder(HeadedModel):
         if module.first is not None and self.max_positions < UNLIMITED:
             self.max_positions -= 1
 
+    def read_weights(self) -> None:
+        """Read what was left unread, and try whether attention goes both ways where it is to."""
+        is_unread = self.unread is not None
+        super().read_weights()
+        if is_unread and is_bidirectional(self.module.body.config):
+            check_bidirectional(self.module.backbone, first=self._first_states)
+
+    def _first_states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        batch = Batch(features=[], input_ids=ids, attention_mask=mask, type_ids=None, labels=None, groups=torch.arange(len(ids)))
+        vectors: torch.Tensor = self.module(batch, pooling=Pooling(method="first"))
+        return vectors
+
     def loglikelihood(self, features: Sequence[Feature], *, max_tokens: int = 4096) -> list[Output]:
         """For each continuation [N, 3] of each feature: sum of log-probabilities, tokens, 1.0 if each is the likeliest."""
         model = check_language_model(self.module.backbone)
@@ -136,12 +150,12 @@ class Decoder(HeadedModel):
         model = check_language_model(self.module.backbone)
         return generate(model, features, tokenizer=self.tokenizer, device=self.device, max_tokens=max_tokens)
 
-    def save_backbone(self, target: Path) -> None:
+    def save_backbone(self, target: Path, *, tensors: Iterable[tuple[str, torch.Tensor]] | None) -> None:
         """Write `backbone/`, an ordinary folder of a causal language model; with LoRA `adapters/` and where their base lies."""
         facts = {"bidirectional": is_bidirectional(self.module.body.config)}
         (target / ATTENTION_FILE).write_text(json.dumps(facts) + "\n", encoding="utf-8")
         if self.trained is None:
-            super().save_backbone(target)
+            super().save_backbone(target, tensors=tensors)
             return
         source, base = self.origin.source, Path(self.origin.source.path).expanduser()
         if self.origin.is_own:  # it goes along with what is trained on it
@@ -149,7 +163,8 @@ class Decoder(HeadedModel):
         else:
             place = {"path": str(base.resolve()) if base.is_dir() else source.path, "revision": source.revision}
             (target / BASE_FILE).write_text(json.dumps(place, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        save_adapters(self.trained, target, earlier=self.origin.adapters, base=base.name if base.is_dir() else source.path)
+        named = base.name if base.is_dir() else source.path
+        save_adapters(self.trained, target, earlier=self.origin.adapters, base=named, tensors=tensors)
 
 
 def load(
@@ -174,15 +189,19 @@ def load(
     both_ways = bool(source.extra.get("bidirectional")) or _was_bidirectional(checkpoint)
     config = causal_config(load_config(origin.folder, source), bidirectional=both_ways)
     dtype = choose_dtype(source.dtype, device=device, inference=inference or lora is not None)
-    lm = load_causal(origin.folder, config=config, source=source, dtype=dtype)
-    if not source.device_map:
+    unread = describe_causal(origin.folder, config=config, source=source, dtype=dtype) if source.empty else None
+    lm = unread.model if unread else load_causal(origin.folder, config=config, source=source, dtype=dtype)
+    if not source.device_map and not unread:
         nn.Module.to(lm, torch.device(device))
-    if is_bidirectional(config):
+    if is_bidirectional(config) and not unread:
         check_bidirectional(lm)
     _check_heads(heads, lm)
     embeddings = input_embeddings(lm)
     tokenizer = load_tokenizer(checkpoint or origin.folder, source, vocab_size=embeddings.num_embeddings, pads_with_end=True)
-    merge_adapters(lm, origin.adapters)
+    if unread:
+        unread.changes = adapter_changes(origin.adapters)
+    else:
+        merge_adapters(lm, origin.adapters)
     trained = add_lora(lm, lora, seed=seed) if lora else None
     shape = head_shape(lm, pooling="last")
     modules = load_heads(heads, keep_heads or {}, checkpoint=checkpoint, shape=shape, seed=seed)
@@ -190,7 +209,9 @@ def load(
     place = place_network(network, embeddings, device=device, inference=inference)
     if trained is not None:
         save_trained_only(network)
-    return Decoder(network, tokenizer, heads=heads, device=place, origin=origin, trained=trained)
+    decoder = Decoder(network, tokenizer, heads=heads, device=place, origin=origin, trained=trained)
+    decoder.unread = unread
+    return decoder
 
 
 def read_sizes(model: str | Mapping[str, Any]) -> dict[str, int]:

@@ -24,6 +24,7 @@ from models.headed.checkpoint import checkpoint_folder, head_shape, load_heads
 from models.headed.heads import MlmHead, lm_head_names
 from models.headed.network import HeadedModel, HeadedNetwork, place_network
 from models.loading.architectures import encoder_class, make_model
+from models.loading.divided import describe_model
 from models.loading.files import locate, read_tensors
 from models.loading.pretrained import (
     accepts_type_ids,
@@ -73,8 +74,10 @@ def load(
     )
     config = load_config(folder, source)
     dtype = choose_dtype(source.dtype, device=device, inference=inference)
-    backbone = load_model(encoder_class(config), folder, config=config, source=source, dtype=dtype)
-    if not source.device_map:
+    how: dict[str, Any] = {"config": config, "source": source, "dtype": dtype}
+    unread = describe_model(encoder_class(config), folder, **how) if source.empty else None
+    backbone = unread.model if unread else load_model(encoder_class(config), folder, **how)
+    if not source.device_map and not unread:
         nn.Module.to(backbone, torch.device(device))
     embeddings = input_embeddings(backbone)
     tokenizer = load_tokenizer(checkpoint or folder, source, vocab_size=embeddings.num_embeddings)
@@ -89,7 +92,9 @@ def load(
             module.load_pretrained(tensors)
     network = HeadedNetwork(backbone, modules, type_ids=accepts_type_ids(backbone, tokenizer))
     place = place_network(network, embeddings, device=device, inference=inference)
-    return Encoder(network, tokenizer, heads=heads, device=place)
+    encoder = Encoder(network, tokenizer, heads=heads, device=place)
+    encoder.unread = unread
+    return encoder
 
 
 def read_sizes(model: str | Mapping[str, Any]) -> dict[str, int]:

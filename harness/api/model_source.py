@@ -44,5 +44,7 @@ class ModelSource:
     "Adapter-specific keys of the preset (e.g. tokenizer_class, encoder_half)."
     head_labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     "Head -> its label names in the order of its outputs, for adapters that map a head made elsewhere."
+    empty: bool = False
+    "For training: the backbone's parameters are only described (meta device) until `read_weights`, when processes share them."
     engine: EngineHost | None = None
     "Where the engine runs that answers in the adapter's place; None = transformers, in this process."

@@ -7,7 +7,7 @@ No module-level import of torch here: commands that need no model stay fast.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -232,14 +232,29 @@ class Adapter(Protocol):
         return
 
 
+class Unit(NamedTuple):
+    """A part of a network whose weights are gathered and let go together where it is divided among processes."""
+
+    module: torch.nn.Module
+    in_float32: bool = False
+    "Computes in fp32 whatever the format of the others."
+
+
 class Trainable(Protocol):
     """Capability `fit`: it can be trained and saved."""
 
     module: torch.nn.Module
-    "What is trained: module(batch, head=name) -> outputs with grad [B, ...]; module(batch, pooling=p) -> [B, D]."
+    """What is trained: module(batch, head=name) -> outputs with grad [B, ...]; module(batch, pooling=p) -> [B, D];
+    module.units() -> [Unit]: its parts from the input on, whatever belongs to none of them being gathered for the whole pass."""
 
-    def save(self, folder: str) -> None:
-        """Write weights (safetensors), heads and what is needed to load them again; overwrites."""
+    def read_weights(self) -> None:
+        """Read what `ModelSource.empty` left unread into the parameters, however they are divided among processes by now."""
+
+    def save(self, folder: str, *, tensors: Iterable[tuple[str, torch.Tensor]] | None = None) -> None:
+        """Write weights (safetensors), heads and what is needed to load them again; overwrites.
+
+        `tensors`: those of `module.state_dict()`, whole and one after the other, where the module itself has parts of them.
+        """
 
 
 class AnswersByHead(Protocol):

@@ -131,6 +131,18 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let a GPU add up in any order: perhaps faster, but the same run again differs in the last bits (the board says so)",
     )
+    parser.add_argument(
+        "--sharding",
+        choices=("none", "full"),
+        default="none",
+        help="training in several processes (torchrun): none = each holds the whole model, full = each holds a part (FSDP)",
+    )
+    parser.add_argument(
+        "--offload",
+        choices=("none", "cpu"),
+        default="none",
+        help="with --sharding full: cpu = weights, gradients and optimizer state lie in main memory (default: none)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 

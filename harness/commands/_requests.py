@@ -58,6 +58,8 @@ def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> 
         check_device(args.device)
     elif args.device not in (None, "cpu", "cuda"):
         raise UserError("a cluster says itself which device", where="--device", expected="cpu or cuda", found=args.device)
+    if args.offload != "none" and args.sharding != "full":
+        raise UserError("--offload goes with --sharding full", where="--offload", found=f"--sharding {args.sharding}")
     return Machine(
         place=place,
         device_name=args.device,
@@ -66,6 +68,8 @@ def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> 
         keep=args.keep,
         progress=not args.quiet,
         repeatable=not args.unrepeatable,
+        sharding=args.sharding,
+        offload=args.offload,
         task_folders=catalog.task_folders(),
     )
 

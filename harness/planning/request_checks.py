@@ -5,7 +5,6 @@ errors += impossible(backbone, entries, settings, routing=routing, catalog=catal
 """
 
 import contextlib
-import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from harness.planning.resolved_tasks import ResolvedTask, TaskResolver
 from harness.planning.routes import PROMPT, Routing
 from harness.runtime.engines import ADAPTER as ENGINE_ADAPTER
 from harness.runtime.engines import DEFAULT, vllm_python
+from harness.runtime.processes import announced_processes
 from harness.runtime.stages import TrainingPhase
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.task_code import ALLOW, place_of
@@ -194,10 +194,10 @@ def unserved(tasks: TaskResolver, names: Sequence[str]) -> list[UserError]:
     for spec in served:
         with collecting(errors):
             errors += _other_layer(tasks.target(spec.task), backbone)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if announced_processes() > 1:
         message = f"{engine.name} divides its work among devices by itself"
         todo = "leave torchrun out and say --model_args data_parallel_size=2"
-        errors.append(UserError(message, where="torchrun", found=f"{os.environ['WORLD_SIZE']} processes", todo=todo))
+        errors.append(UserError(message, where="torchrun", found=f"{announced_processes()} processes", todo=todo))
     with collecting(errors):
         vllm_python()
     return errors

@@ -91,7 +91,7 @@ def ask_batch(adapter: Any, features: Sequence[Feature], question: Question, *, 
         try:
             return _outputs(adapter, features, question, device=device)
         except RuntimeError as error:
-            if len(features) == 1 or not ran_out_of_memory(error):
+            if len(features) == 1 or ceiling.is_shared or not ran_out_of_memory(error):
                 raise
             ceiling.too_much(cost)
     torch.cuda.empty_cache()
@@ -111,7 +111,7 @@ def _answers_in_words(adapter: Any, features: Sequence[Feature], question: Quest
             found: list[Any] = answer(features, max_tokens=adapter.budget or ceiling.most)
             return found
         except RuntimeError as error:
-            if adapter.budget is not None or ceiling.most < longest or not ran_out_of_memory(error):
+            if adapter.budget is not None or ceiling.is_shared or ceiling.most < longest or not ran_out_of_memory(error):
                 raise
             ceiling.too_much(ceiling.most)
         torch.cuda.empty_cache()

@@ -70,6 +70,8 @@ class Ceiling:
     "(number of the batch, tokens from there on)."
     on_learning: Callable[[], Any] = lambda: None
     "Called when that has grown, before anything is tried again."
+    is_shared: bool = False
+    "Other processes make the same passes at the same time: what does not fit is not cut."
     most: int = 0
     "Now."
     _batch: int = 0

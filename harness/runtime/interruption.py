@@ -5,12 +5,14 @@
             optimizer.step()
 
 What is on disk at that moment serves the next run, so nothing has to be put in order; a training saves its state where that is
-cheap.  A second signal does not wait for anything.
+cheap.  A second signal does not wait for anything; one that follows at once is the same word, told twice (Ctrl-C reaches torchrun
+and its processes, and torchrun passes it on).
 """
 
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -31,8 +33,12 @@ class Interrupted(KeyboardInterrupt):
         return 128 + self.by
 
 
+ECHO = 2.0
+"Seconds within which a second signal is taken for the first one."
+
 _held = 0
 _waiting: list[signal.Signals] = []
+_heard = 0.0
 
 
 @contextlib.contextmanager
@@ -62,10 +68,19 @@ def held() -> Iterator[None]:
             raise Interrupted(_waiting.pop())
 
 
+def waiting() -> signal.Signals | None:
+    """The signal that waits for the end of a `held` block; None where none does."""
+    return _waiting[0] if _waiting else None
+
+
 def _end(number: int, frame: FrameType | None) -> None:
-    by = signal.Signals(number)
+    global _heard
+    by, now = signal.Signals(number), time.monotonic()
     if _held and not _waiting:
         _waiting.append(by)
+        _heard = now
+        return
+    if _held and now - _heard < ECHO:
         return
     _waiting.clear()
     raise Interrupted(by)

@@ -6,7 +6,6 @@ machine.dtype("auto")           # 'bfloat16' where the hardware multiplies it, e
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from harness.api.hardware import computes_bfloat16
 from harness.api.protocols import Json
 from harness.runtime.budget import device_tokens
-from harness.runtime.processes import num_ranks
+from harness.runtime.processes import announced_processes, local_rank, num_ranks
 from harness.runtime.repeatability import is_repeatable
 
 if TYPE_CHECKING:
@@ -42,6 +41,11 @@ class Machine:
     "Training steps between resumable states; None = as the recipe says."
     keep: str = "best"
     "Which checkpoints stay on disk: none | best | all."
+    sharding: str = "none"
+    """What several processes do in training: none = each holds the whole model, full = each holds a part of every weight,
+    gradient and moment (FSDP)."""
+    offload: str = "none"
+    "cpu = weights, gradients and moments of a sharded training lie in main memory and visit the device; or none."
     progress: bool = True
     "Progress bars on stderr."
     repeatable: bool = True
@@ -57,8 +61,7 @@ class Machine:
         if self.device_name:
             return self.device_name
         if torch.cuda.is_available():
-            local = os.environ.get("LOCAL_RANK")  # torchrun: one device for each process
-            return "cuda" if local is None else f"cuda:{local}"
+            return "cuda" if announced_processes() == 1 else f"cuda:{local_rank()}"
         return "mps" if torch.backends.mps.is_available() else "cpu"
 
     def dtype(self, wanted: str) -> str:
@@ -81,6 +84,10 @@ class Machine:
             "processes": num_ranks(),
             "repeatable": is_repeatable(self.device, wanted=self.repeatable),
         }
+
+    def training_arithmetic(self, wanted: str) -> dict[str, Json]:
+        """The same of a training: besides, how its processes share the model."""
+        return {**self.arithmetic(wanted), "sharding": self.sharding, "offload": self.offload}
 
     def tokens(self, *, train: bool, weights: int = 0) -> int:
         """Padded tokens per forward pass, where weights take so many bytes; never by what is free just now."""

@@ -13,8 +13,8 @@ into it, so the weights of a checkpoint are its base and the sum of its adapters
 import json
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from transformers import PreTrainedModel
 from harness.api.errors import UserError
 from harness.api.model_files import check_weights
 from harness.api.randomness import torch_seed
+from models.loading.divided import Change
 
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 
@@ -37,6 +38,19 @@ def _old_names() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
         yield
+
+
+@contextmanager
+def _where_they_are_drawn() -> Iterator[None]:
+    """Let fresh adapters of a model that is only described keep their values: peft puts them where the weights are."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    put = BaseTunerLayer._move_adapter_to_device_of_base_layer
+    BaseTunerLayer._move_adapter_to_device_of_base_layer = lambda layer, name, device=None: put(layer, name, torch.device("cpu"))
+    try:
+        yield
+    finally:
+        BaseTunerLayer._move_adapter_to_device_of_base_layer = put
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +90,8 @@ def add_lora(model: PreTrainedModel, low_rank: LowRank, *, seed: int) -> nn.Modu
     with torch.random.fork_rng(devices=[]), _old_names():
         torch.manual_seed(torch_seed("lora", seed=seed))
         try:
-            return get_peft_model(model, config)
+            with _where_they_are_drawn() if any(one.is_meta for one in model.parameters()) else nullcontext():
+                return get_peft_model(model, config)
         except ValueError as error:
             linear = sorted({name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, nn.Linear)})
             raise UserError(
@@ -135,15 +150,46 @@ def adapter_folders(checkpoint: Path | None) -> list[Path]:
     return sorted(numbered, key=lambda folder: int(folder.name))
 
 
-def save_adapters(trained: nn.Module, target: Path, *, earlier: Sequence[Path], base: str) -> None:
-    """Write `adapters/`: copies of the earlier ones, then the trained one; the same weights give the same bytes."""
+def adapter_changes(folders: Sequence[Path]) -> list[Change]:
+    """What `merge_adapters` adds to weights, for a model whose weights are read one by one; UserError for more than LoRA."""
+    found = []
+    for folder in folders:
+        check_weights([folder / WEIGHTS_FILE])
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        weights = load_file(folder / WEIGHTS_FILE)
+        if any(".lora_A." not in name and ".lora_B." not in name for name in weights) or config.get("alpha_pattern"):
+            raise UserError(
+                "only plain LoRA can be merged into a divided model", where=str(folder), todo="leave out --sharding full"
+            )
+        scale = config["lora_alpha"] / (config["r"] ** 0.5 if config.get("use_rslora") else config["r"])
+        for name, down in sorted(weights.items()):
+            if ".lora_A." in name:
+                up = weights[name.replace(".lora_A.", ".lora_B.")]
+                module = name.removeprefix("base_model.model.").partition(".lora_A.")[0]
+                found.append(Change(f"{module}.weight", up, down, scale, bool(config.get("fan_in_fan_out"))))
+    return found
+
+
+def save_adapters(
+    trained: nn.Module,
+    target: Path,
+    *,
+    earlier: Sequence[Path],
+    base: str,
+    tensors: Iterable[tuple[str, torch.Tensor]] | None = None,
+) -> None:
+    """Write `adapters/`: copies of the earlier ones, then the trained one; the same weights give the same bytes.
+
+    `tensors`: those of the model by name, where the model itself has parts of them.
+    """
     from peft import get_peft_model_state_dict
 
     for number, folder in enumerate(earlier):
         shutil.copytree(folder, target / "adapters" / str(number), dirs_exist_ok=True)
     place = target / "adapters" / str(len(earlier))
     place.mkdir(parents=True, exist_ok=True)
-    state = get_peft_model_state_dict(trained, save_embedding_layers=False)
+    given = None if tensors is None else {f"base_model.model.{name}": tensor for name, tensor in tensors}
+    state = get_peft_model_state_dict(trained, state_dict=given, save_embedding_layers=False)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     save_file(weights, place / WEIGHTS_FILE, metadata={"format": "pt"})
     config: dict[str, Any] = trained.peft_config["default"].to_dict()  # type: ignore[union-attr, index]

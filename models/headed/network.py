@@ -9,7 +9,7 @@ The adapters `encoder` and `decoder` differ in how hidden states come about and 
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from harness.api.protocols import Adapter, Batch, HeadSpec, Output, Pooling
+from harness.api.protocols import Adapter, Batch, HeadSpec, Output, Pooling, Unit
 from models.headed.heads import MlmHead, pool
-from models.headed.hidden_states import hidden_state, resolve_layer
+from models.headed.hidden_states import find_layers, hidden_state, resolve_layer
+from models.loading.divided import UnreadWeights, save_streamed
 from models.loading.pretrained import input_embeddings, model_inputs, position_limit, quiet, split_outputs
 
 
@@ -64,10 +65,25 @@ class HeadedNetwork(nn.Module):
         with torch.autocast(hidden_BTH.device.type, enabled=False):
             return module(hidden_BTH.float(), batch.attention_mask)
 
+    def units(self) -> list[Unit]:
+        """The layers and the heads: tables of words and what else is used in several places belong to the whole."""
+        owner, name = find_layers(self.body)
+        heads = [Unit(head, in_float32=True) for head in self.heads.values() if any(True for _ in head.parameters())]
+        return [*(Unit(layer) for layer in getattr(owner, name)), *heads]
+
     def enable_gradient_checkpointing(self) -> None:
         """Recompute activations in the backward pass; not re-entrant, so that inner layers can be pooled as well."""
         enable = getattr(self.backbone, "activation_checkpointing_enable", None) or self.backbone.gradient_checkpointing_enable
         enable({"use_reentrant": False})
+
+
+def _without_heads(tensors: Iterable[tuple[str, Tensor]], *, kept: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """Those of the backbone, by their names in it; those of the heads are put into `kept`."""
+    for name, tensor in tensors:
+        if name.startswith("heads."):
+            kept[name.removeprefix("heads.")] = tensor.contiguous()
+        else:
+            yield name.removeprefix("backbone."), tensor
 
 
 def place_network(network: HeadedNetwork, embeddings: nn.Embedding, *, device: str, inference: bool) -> torch.device:
@@ -105,6 +121,14 @@ class HeadedModel(Adapter):
         self.max_positions = position_limit(module.body)
         self.num_embeddings = input_embeddings(module.body).num_embeddings
         self.weight_bytes = bytes_of_weights(module, device)
+        self.unread: UnreadWeights | None = None
+        "What of the backbone's weights is still to be read."
+
+    def read_weights(self) -> None:
+        """Read what `ModelSource.empty` left unread."""
+        if self.unread is not None:
+            self.unread.read(self.device)
+            self.unread = None
 
     def forward_head(self, batch: Batch, head: str) -> list[Output]:
         """Outputs of the features of a batch, in order, without gradient and dropout."""
@@ -115,21 +139,26 @@ class HeadedModel(Adapter):
         """One vector [H] per feature, fp32, not normalised."""
         return split_outputs(self._run(batch, pooling=pooling), batch, kind="embed", where=f"layer {pooling.layer}")
 
-    def save(self, folder: str) -> None:
+    def save(self, folder: str, *, tensors: Iterable[tuple[str, Tensor]] | None = None) -> None:
         """Write backbone, tokenizer and heads; the caller renames the folder into place."""
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
+        weights: dict[str, Tensor] = {}
         with quiet():
-            self.save_backbone(target)
+            self.save_backbone(target, tensors=None if tensors is None else _without_heads(tensors, kept=weights))
             self.tokenizer.save_pretrained(target)
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.heads.state_dict().items()}
+        if tensors is None:
+            weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.heads.state_dict().items()}
         save_file(weights, target / "heads.safetensors", metadata={"format": "pt"})
         described = {name: self._describe(name) for name in sorted(self.heads)}
         (target / "heads.json").write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
-    def save_backbone(self, target: Path) -> None:
-        """Write the part of a checkpoint that is not heads and not tokenizer."""
-        self.module.backbone.save_pretrained(target / "backbone")
+    def save_backbone(self, target: Path, *, tensors: Iterable[tuple[str, Tensor]] | None) -> None:
+        """Write what of a checkpoint is not heads and not tokenizer; `tensors`: see `save`."""
+        if tensors is None:
+            self.module.backbone.save_pretrained(target / "backbone")
+        else:
+            save_streamed(self.module.backbone, tensors, target / "backbone")
 
     def _describe(self, name: str) -> dict[str, Any]:
         """What heads.json says of a head: its spec, and which vector it reads where that is a choice."""

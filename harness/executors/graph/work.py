@@ -44,7 +44,7 @@ def do_work(order: Order, stages: Iterable[AnyStage], *, root: Path, machine: Ma
     (stage,) = todo
     if isinstance(stage.args, TrainArguments):
         facts = train(stage, root=root, machine=machine)
-        facts = {**facts, "arithmetic": machine.arithmetic(stage.args.hyper_parameters.precision)}
+        facts = {**facts, "arithmetic": machine.training_arithmetic(stage.args.hyper_parameters.precision)}
     else:
         facts = from_first(lambda: _alone(stage, root=root, machine=machine))
     from_first(lambda: mark_done(stage, root, {**facts, **provenance()}))
