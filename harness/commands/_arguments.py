@@ -6,6 +6,7 @@ What a run asks for becomes plans in `_requests.py`, which the commands that onl
 """
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -130,7 +131,36 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let a GPU add up in any order: perhaps faster, but the same run again differs in the last bits (the board says so)",
     )
+    parser.add_argument(
+        "--sharding",
+        choices=("none", "full"),
+        default="none",
+        help="full: each process of a training holds its share of weights, gradients and moments alone (default: none)",
+    )
+    parser.add_argument(
+        "--offload",
+        choices=("none", "cpu"),
+        default="none",
+        help="cpu: a sharded training keeps its share in main memory (default: none)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def add_cost_arguments(parser: argparse.ArgumentParser) -> None:
+    """--on and --price."""
+    parser.add_argument(
+        "--on",
+        default="",
+        metavar="DEVICE[:N]",
+        help="reckon for such devices (see `ls devices`), N of them (default: the one that is here)",
+    )
+    parser.add_argument("--price", type=float, metavar="P", help="of an hour of one device, in any currency: cost is in the same")
+
+
+def check_price(price: float | None) -> None:
+    """UserError for a price that is none."""
+    if price is not None and not 0 <= price < math.inf:
+        raise UserError("no price", where="--price", expected="a number, 0 or more", found=f"{price}")
 
 
 def catalog_of(args: argparse.Namespace) -> Catalog:

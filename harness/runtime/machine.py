@@ -38,6 +38,10 @@ class Machine:
     "Padded tokens per forward pass; None = by the device.  Halved by itself when memory runs out."
     device_memory: int | None = None
     "Bytes of the memory of a GPU, all in all; None = as it says."
+    sharding: str = "none"
+    "none | full: whether each process of a training holds its share of the model alone."
+    offload: str = "none"
+    "none | cpu: where a sharded training holds weights, gradients and moments."
     save_every: int | None = None
     "Training steps between resumable states; None = as the recipe says."
     keep: str = "best"

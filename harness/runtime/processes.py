@@ -37,7 +37,12 @@ def is_first() -> bool:
 
 
 def _announced() -> bool:
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return num_announced() > 1
+
+
+def num_announced() -> int:
+    """How many processes torchrun has started; known before `join`, from the environment alone."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def join(device: str) -> None:

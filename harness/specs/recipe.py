@@ -48,6 +48,8 @@ class Training(Spec):
     "Recompute activations in the backward pass to save memory."
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     "Autocast type; auto = bfloat16 where the hardware has it, else float32."
+    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
+    "AdamW; adamw_8bit keeps its moments in 8 bits (bitsandbytes), which saves 6 bytes a parameter."
     eval_every: int | None = Field(default=None, ge=1, lt=LARGEST)
     "Steps between evaluations on English validation rows; None = after each epoch."
     eval_examples: int | None = Field(default=None, ge=1, lt=LARGEST)
