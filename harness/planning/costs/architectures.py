@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from harness.planning.costs.guessed_shapes import shape_by_sizes
 from harness.planning.costs.shapes import ModelShape
 
 Config = Mapping[str, Any]
-HEAD_WIDTH = 64
-"Width of an attention head where nothing is known of it: that of most families."
 
 
 def shape_of(config: Config | None, *, facts: Mapping[str, Any], causal: bool) -> ModelShape | None:
@@ -40,44 +39,6 @@ def shape_of(config: Config | None, *, facts: Mapping[str, Any], causal: bool) -
 def _as_used(shape: ModelShape, *, causal: bool) -> ModelShape:
     """With the output matrix where the model is used with it."""
     return replace(shape, causal=causal, outputs=shape.outputs if causal else 0)
-
-
-def shape_by_sizes(facts: Mapping[str, Any], *, model_type: str, causal: bool) -> ModelShape | None:
-    """The shape of a usual model with these parameters, layers and width; None where one of them is not known.
-
-    What is left of a layer's parameters beside attention (4 H^2) is its feed-forward part: of two matrices in BERT's kin, of
-    three in Llama's.
-    """
-    total, inner, layers, hidden = (facts.get(key) for key in ("parameters", "non_embedding_parameters", "layers", "hidden_size"))
-    if not (total and inner and layers and hidden):
-        return None
-    family = _FAMILY_OF.get(model_type, "llama" if causal else "bert")
-    gates = 2 if family in ("bert", "bert-pre", "xglm", "bloom", "deberta", "rembert") else 3
-    per_layer = inner // layers
-    width = max(hidden, (per_layer - 4 * hidden * hidden) // (gates * hidden))
-    rest = total - inner
-    heads = max(1, hidden // HEAD_WIDTH)
-    dropout = 0.1 if family in ("bert", "bert-pre", "deberta", "xglm", "mt5") else 0.0
-    return ModelShape(
-        family=family,
-        layers=layers,
-        hidden=hidden,
-        heads=heads,
-        kv_heads=heads,
-        head_width=hidden // heads,
-        intermediate=width,
-        vocab=max(1, rest // hidden),
-        matrices_per_layer=per_layer,
-        tables=rest,
-        words_width=hidden,
-        others=inner - per_layer * layers,
-        attention_dropout=dropout,
-        hidden_dropout=dropout,
-        causal=causal,
-        guess="its config.json is not here: widths are reckoned from the sizes that its preset states"
-        if model_type in _FAMILY_OF
-        else f"the architecture {model_type or '(not named)'} is not known to the planner: reckoned like {family}",
-    )
 
 
 def _bert(c: Config) -> ModelShape:
@@ -274,17 +235,4 @@ _READERS: Mapping[str, Callable[[Config], ModelShape]] = {
     **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "gemma2", "gemma", "smollm3", "eurobert"), _llama),
     "xglm": _xglm,
     "bloom": _bloom,
-}
-_FAMILY_OF: Mapping[str, str] = {
-    **dict.fromkeys(("bert", "roberta", "xlm-roberta", "camembert"), "bert"),
-    "xlm-roberta-xl": "bert-pre",
-    "rembert": "rembert",
-    "deberta-v2": "deberta",
-    "modernbert": "modernbert",
-    **dict.fromkeys(("mt5", "umt5", "t5"), "mt5"),
-    **dict.fromkeys(("llama", "mistral", "qwen2", "gemma2", "gemma", "smollm3", "eurobert"), "llama"),
-    "qwen3": "qwen3",
-    **dict.fromkeys(("gemma3_text", "gemma3"), "gemma3"),
-    "xglm": "xglm",
-    "bloom": "bloom",
 }

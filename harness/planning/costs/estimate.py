@@ -162,8 +162,13 @@ def _cost(
     )
 
 
-def costing_of(plan: Plan, *, machine: Machine, device: Device, layout: Layout | None = None) -> Costing | None:
-    """What reckons a plan's stages on a device; None where nothing is known of the backbone's sizes."""
+def costing_of(
+    plan: Plan, *, machine: Machine, device: Device, layout: Layout | None = None, counts: bool = True
+) -> Costing | None:
+    """What reckons a plan's stages on a device; None where nothing is known of the backbone's sizes.
+
+    `counts` = False reads no rows: memory alone is known then.
+    """
     backbone = plan.backbone
     if backbone.is_fake:
         return None
@@ -172,7 +177,8 @@ def costing_of(plan: Plan, *, machine: Machine, device: Device, layout: Layout |
     if shape is None:
         return None
     layout = layout or layout_of(machine, device)
-    return Costing(loads=Loads(plan=plan, shape=shape, device=device, machine=machine, layout=layout), device=device)
+    loads = Loads(plan=plan, shape=shape, device=device, machine=machine, layout=layout, counts=counts)
+    return Costing(loads=loads, device=device)
 
 
 def layout_of(machine: Machine, device: Device) -> Layout:

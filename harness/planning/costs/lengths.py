@@ -1,6 +1,6 @@
 """How many tokens rows have: by a sample, where they and the model's tokenizer are here, else the most that there can be.
 
-    lengths = TokenLengths(machine, tokenizer_file(backbone))
+    lengths = TokenLengths(machine=machine, file=tokenizer_file(backbone), identity="...")
     found = lengths.of(rows, "test", "de", options=options, prompt=None)
     found.lengths, found.per_row, found.is_measured         # features of some rows, features a row
 

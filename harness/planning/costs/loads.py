@@ -5,7 +5,7 @@ loads.training(stage), loads.prediction(stage)         # a StageLoad each
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -63,14 +63,17 @@ class Loads:
     device: Device
     machine: Machine
     layout: Layout
-    _lengths: TokenLengths | None = field(default=None, repr=False)
+    counts: bool = True
+    "False: no rows are read, and every text has max_length; there is no arithmetic then, but what must fit is known."
 
     @cached_property
     def lengths(self) -> TokenLengths:
         """Counts tokens."""
         arguments = self.plan.backbone.arguments
         identity = str(arguments.tokenizer or arguments.fingerprint or "")
-        return TokenLengths(machine=self.machine, file=tokenizer_file(self.plan.backbone), identity=identity)
+        return TokenLengths(
+            machine=self.machine, file=tokenizer_file(self.plan.backbone) if self.counts else None, identity=identity
+        )
 
     @property
     def on_gpu(self) -> bool:
@@ -90,6 +93,8 @@ class Loads:
         args, training = stage.args, stage.args.hyper_parameters
         parts = [self._component(component, args, training) for component in args.tasks]
         largest = max(parts, key=lambda part: (part.memory.length * part.memory.sequences, _numbers(part.memory)))
+        if not self.counts:
+            return largest._replace(batch=None, steps=0.0)
         cost = training_cost(args, self.machine)
         if cost.steps is None or any(part.batch is None for part in parts):
             return largest._replace(batch=None, steps=0.0)
@@ -174,7 +179,7 @@ class Loads:
         precision: Any = self.device.dtype(args.model.dtype)
         weights = (4 if precision == "float32" else 2) * self.shape.parameters
         budget = self.budget(weights, train=False)
-        rows = num_test_rows(stage, self.machine)
+        rows = num_test_rows(stage, self.machine) if self.counts else None
         if rows is not None and args.limit:
             rows = min(rows, args.limit)
         length = found.longest

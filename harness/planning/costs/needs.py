@@ -27,7 +27,7 @@ def stage_needs(plan: Plan, stage: AnyStage, *, machine: Machine, device: Device
     """
     if not isinstance(stage.args, TrainArguments | PredictArguments):
         return StageNeeds(memory_each=SMALL)
-    costing = costing_of(plan, machine=machine, device=device)
+    costing = costing_of(plan, machine=machine, device=device, counts=False)
     on_gpu = device.spec.kind == "gpu"
     cores = device.spec.host_cores if on_gpu else device.spec.cores or 1
     if costing is None:
@@ -39,7 +39,7 @@ def stage_needs(plan: Plan, stage: AnyStage, *, machine: Machine, device: Device
         for number in PROCESSES:
             sharded = replace(machine, sharding="full")
             layout = Layout(processes=number, sharding="full", offload=costing.layout.offload)
-            tried = costing_of(plan, machine=sharded, device=device, layout=layout)
+            tried = costing_of(plan, machine=sharded, device=device, layout=layout, counts=False)
             found = tried.stage(stage) if tried else None
             if found and found.least.total <= device.memory:
                 processes, cost = number, found

@@ -39,7 +39,7 @@ class Change(NamedTuple):
 
 def refusals(plan: Plan, *, root: Path, machine: Machine, device: Device) -> list[UserError]:
     """An error for each kind of unfinished stage that cannot fit, the one that needs most standing for all."""
-    costing = costing_of(plan, machine=machine, device=device)
+    costing = costing_of(plan, machine=machine, device=device, counts=False)
     if costing is None:
         return []
     worst: dict[tuple[str, str], tuple[AnyStage, StageCost]] = {}

@@ -1,7 +1,7 @@
 """How fast a device computes: by a calibration of it, else by an assumed share of its peak; and where that comes from.
 
-    speed = speed_of(device, precision="bfloat16")
-    speed.seconds(flops, hidden=1024, training=True), speed.source
+    speed = speed_of(device, precision="bfloat16", calibration=None)
+    speed.rate(1024, training=True), speed.source
 
 Shares of peaks are not known beforehand: small matrices, attention and everything that only moves numbers hold a device back.
 """
