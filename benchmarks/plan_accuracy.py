@@ -8,7 +8,7 @@ Each shape is a folder of random weights at the sizes of a real model, trained o
 in a process of its own.  Memory is what the process holds at most above what it held after its imports: its anonymous pages
 (RssAnon) and the weights that it reads where they lie, mapped from their files (all of them, whichever words the rows have),
 sampled every 10 ms; the median of the runs.  Time is that of steps or passes alone: the difference of two runs of which one does
-more (all of them are runs for memory).  What is planned of it rests on `run_eval.py calibrate`, which is run first.  Needs 8 GB of
+more (all are runs for memory).  What is planned of it rests on `run_eval.py calibrate`, which is run first.  Needs 8 GB of
 memory and 6 GB of disk.
 """
 

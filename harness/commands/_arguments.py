@@ -135,13 +135,13 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
         "--sharding",
         choices=("none", "full"),
         default="none",
-        help="full: each process of a training holds its share of weights, gradients and moments alone (default: none)",
+        help="training in several processes (torchrun): none = each holds the whole model, full = each holds a part (FSDP)",
     )
     parser.add_argument(
         "--offload",
         choices=("none", "cpu"),
         default="none",
-        help="cpu: a sharded training keeps its share in main memory (default: none)",
+        help="with --sharding full: cpu = weights, gradients and optimizer state lie in main memory (default: none)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 

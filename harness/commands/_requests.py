@@ -18,7 +18,7 @@ from harness.planning.costs.refusals import refusals
 from harness.planning.plan import Plan, make_plan
 from harness.planning.request import RunRequest
 from harness.runtime.machine import Machine
-from harness.runtime.processes import num_announced
+from harness.runtime.processes import announced_processes
 
 MAX_REMARKS = 5
 "Remarks on names that two files have which are printed at most."
@@ -60,6 +60,8 @@ def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> 
             raise UserError("must be at least 1", where=f"--{name}", found=str(value))
     if args.device is not None:
         check_device(args.device)
+    if args.offload != "none" and args.sharding != "full":
+        raise UserError("--offload goes with --sharding full", where="--offload", found=f"--sharding {args.sharding}")
     return Machine(
         place=place,
         device_name=args.device,
@@ -85,7 +87,7 @@ def check_fit(args: argparse.Namespace, plans: Sequence[Plan], *, root: Path, ma
     if args.ignore_memory:
         return
     device = present_device(args.device)
-    device = several(device, num_announced()) if machine.sharding == "full" else device
+    device = several(device, announced_processes()) if machine.sharding == "full" else device
     raise_all(distinct([error for plan in plans for error in refusals(plan, root=root, machine=machine, device=device)]))
 
 

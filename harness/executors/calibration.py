@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 WIDTHS = (256, 512, 1024)
 "Hidden sizes that are tried; the feed-forward part is four times as wide, as in BERT."
-LAYERS = 4
+LAYERS = 2
 LENGTH = 128
 WORDS = 2000
 "Rows of the table of words: small, for its gradients are reckoned apart."
 HEAD = "calibration"
-SECONDS = 4.0
+SECONDS = 3.0
 "Of each measurement."
 BANDWIDTH_ELEMENTS = 1 << 25
 "Of the parameter whose optimizer step is timed: 128 MiB in fp32."

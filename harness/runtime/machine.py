@@ -38,14 +38,15 @@ class Machine:
     "Padded tokens per forward pass; None = by the device.  Halved by itself when memory runs out."
     device_memory: int | None = None
     "Bytes of the memory of a GPU, all in all; None = as it says."
-    sharding: str = "none"
-    "none | full: whether each process of a training holds its share of the model alone."
-    offload: str = "none"
-    "none | cpu: where a sharded training holds weights, gradients and moments."
     save_every: int | None = None
     "Training steps between resumable states; None = as the recipe says."
     keep: str = "best"
     "Which checkpoints stay on disk: none | best | all."
+    sharding: str = "none"
+    """What several processes do in training: none = each holds the whole model, full = each holds a part of every weight,
+    gradient and moment (FSDP)."""
+    offload: str = "none"
+    "cpu = weights, gradients and moments of a sharded training lie in main memory and visit the device; or none."
     progress: bool = True
     "Progress bars on stderr."
     repeatable: bool = True

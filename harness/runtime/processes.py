@@ -37,10 +37,10 @@ def is_first() -> bool:
 
 
 def _announced() -> bool:
-    return num_announced() > 1
+    return announced_processes() > 1
 
 
-def num_announced() -> int:
+def announced_processes() -> int:
     """How many processes torchrun has started; known before `join`, from the environment alone."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
