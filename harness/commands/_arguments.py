@@ -6,6 +6,7 @@ What a run asks for becomes plans in `_requests.py`, which the commands that onl
 """
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -144,6 +145,23 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --sharding full: cpu = weights, gradients and optimizer state lie in main memory (default: none)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def add_cost_arguments(parser: argparse.ArgumentParser) -> None:
+    """--on and --price."""
+    parser.add_argument(
+        "--on",
+        default="",
+        metavar="DEVICE[:N]",
+        help="reckon for such devices (see `ls devices`), N of them (default: the one that is here)",
+    )
+    parser.add_argument("--price", type=float, metavar="P", help="of an hour of one device, in any currency: cost is in the same")
+
+
+def check_price(price: float | None) -> None:
+    """UserError for a price that is none."""
+    if price is not None and not 0 <= price < math.inf:
+        raise UserError("no price", where="--price", expected="a number, 0 or more", found=f"{price}")
 
 
 def catalog_of(args: argparse.Namespace) -> Catalog:

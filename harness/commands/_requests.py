@@ -6,15 +6,19 @@ plans, machine = plans_of(args, catalog, place_of(args)); print_remarks(catalog,
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from harness.api.errors import UserError, collecting, distinct, raise_all
 from harness.api.hardware import check_device
-from harness.commands._arguments import comma_separated, models_of, say
+from harness.commands._arguments import check_price, comma_separated, models_of, say
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
+from harness.planning.costs.devices import Device, named_device, present_device, several
+from harness.planning.costs.refusals import refusals
 from harness.planning.plan import Plan, make_plan
 from harness.planning.request import RunRequest
 from harness.runtime.machine import Machine
+from harness.runtime.processes import announced_processes
 
 MAX_REMARKS = 5
 "Remarks on names that two files have which are printed at most."
@@ -72,6 +76,21 @@ def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> 
         offload=args.offload,
         task_folders=catalog.task_folders(),
     )
+
+
+def device_of(args: argparse.Namespace, catalog: Catalog) -> Device:
+    """The device that costs are reckoned for: that of --on, else the one that is here."""
+    check_price(args.price)
+    return named_device(args.on, catalog=catalog) if args.on else present_device(args.device)
+
+
+def check_fit(args: argparse.Namespace, plans: Sequence[Plan], *, root: Path, machine: Machine) -> None:
+    """Raise every stage to be run that cannot fit the device that is here, unless the user wants it tried."""
+    if args.ignore_memory:
+        return
+    device = present_device(args.device)
+    device = several(device, announced_processes()) if machine.sharding == "full" else device
+    raise_all(distinct([error for plan in plans for error in refusals(plan, root=root, machine=machine, device=device)]))
 
 
 def plans_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> tuple[list[Plan], Machine]:

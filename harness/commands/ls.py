@@ -1,6 +1,6 @@
 """List what there is.
 
-python run_eval.py ls tasks | models | metrics | groups | recipes | studies | types | languages | references
+python run_eval.py ls tasks | models | metrics | groups | recipes | studies | types | languages | references | devices
 python run_eval.py ls tasks --languages sw,de --type tagging      # those that test one of these languages
 python run_eval.py ls models --family XLM-R --languages sw        # those whose pretraining held one of these languages
 """
@@ -22,7 +22,7 @@ from harness.specs.task import TaskSpec
 
 FILTERS = {"tasks": ("languages", "type"), "models": ("languages", "family"), "languages": ("languages", "family")}
 "Which lists can be narrowed, and by what."
-HELP = "list tasks, models, metrics, groups, recipes, studies, types, languages or references"
+HELP = "list tasks, models, metrics, groups, recipes, studies, types, languages, references or devices"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default="tasks",
         metavar="WHAT",
-        help="tasks, models, metrics, groups, recipes, studies, types, languages or references (published numbers)",
+        help="tasks, models, metrics, groups, recipes, studies, types, languages, references (published numbers) or devices",
     )
     parser.add_argument(
         "--languages", default="", metavar="L,...", help="of tasks, models and languages: only those that have one of these"
@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
         "types": _types,
         "languages": _languages,
         "references": _references,
+        "devices": _devices,
     }
     if args.what not in listings:
         raise UserError(f"cannot list '{args.what}'", todo=did_you_mean(args.what, listings))
@@ -199,6 +200,21 @@ def _studies(catalog: Catalog, _: ListFilter) -> str:
         counts = [str(backbones), str(len(spec.settings)), str(len(spec.seeds)), str(len(spec.hypotheses))]
         rows.append([name, *counts, spec.description])
     return table(["study", "backbones", "settings", "seeds", "hypotheses", "what it asks"], rows)
+
+
+def _devices(catalog: Catalog, _: ListFilter) -> str:
+    rows = []
+    for name in catalog.names("device"):
+        spec = catalog.device(name).spec
+        halves = spec.bfloat16_tflops or spec.float16_tflops
+        numbers = [
+            f"{spec.memory_gib:g}",
+            f"{spec.float32_tflops:g}",
+            f"{halves:g}" if halves else "-",
+            f"{spec.bandwidth_gbs:g}",
+        ]
+        rows.append([name, *numbers, spec.source])
+    return table(["device", "GiB", "TFLOP/s fp32", "bf16 (or fp16)", "GB/s", "source"], rows)
 
 
 def _types(_: Catalog, __: ListFilter) -> str:

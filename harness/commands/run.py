@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.commands import plan as plan_command
 from harness.commands._arguments import (
+    add_cost_arguments,
     add_machine_arguments,
     add_request_arguments,
     catalog_of,
@@ -19,7 +20,7 @@ from harness.commands._arguments import (
 )
 from harness.commands._execution import add_executor_arguments, execution_of
 from harness.commands._model_run import run_model
-from harness.commands._requests import plans_of, print_remarks
+from harness.commands._requests import check_fit, plans_of, print_remarks
 from harness.report.board.references import named_references
 from harness.runtime.outputs import make_output_folder, output_folder
 from harness.runtime.processes import is_first
@@ -33,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_request_arguments(parser)
     add_machine_arguments(parser)
     add_executor_arguments(parser)
+    add_cost_arguments(parser)
+    parser.set_defaults(json=False)  # for --dry_run
+    parser.add_argument(
+        "--ignore_memory", action="store_true", help="run stages that cannot fit into the memory of the device as well"
+    )
     parser.add_argument("--dry_run", action="store_true", help="only print the plan, as the command `plan` does")
     parser.add_argument(
         "--replace_degenerate",
@@ -58,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     place = place_of(args, runs=[root])
     plans, machine = plans_of(args, catalog, place)
     print_remarks(catalog, plans)
+    check_fit(args, plans, root=root, machine=machine)
     if is_first():
         make_output_folder(root, where="--output_path")
         sweep_stale(root)

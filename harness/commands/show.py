@@ -1,4 +1,4 @@
-"""Show the resolved spec of a task, group, recipe, preset or study, and where each value comes from.
+"""Show the resolved spec of a task, group, recipe, preset, study or device, and where each value comes from.
 
 python run_eval.py show xnli
 python run_eval.py show xnli --model multilingual-e5-small --recipe quick     # the options and hyper-parameters of a run
@@ -30,7 +30,7 @@ HELP = "show a resolved spec with the file and line of each value"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `show`."""
-    parser.add_argument("name", help="a task, group, recipe, preset, study or metric")
+    parser.add_argument("name", help="a task, group, recipe, preset, study, device or metric")
     add_catalog_arguments(parser)
     add_trust_argument(parser)
     parser.add_argument("--model", help="also settle the options for this model")

@@ -1,7 +1,7 @@
-"""Check task, group, recipe, preset and study files, and that real rows become examples.
+"""Check task, group, recipe, preset, study and device files, and that real rows become examples.
 
     python run_eval.py validate my_tasks/ --data_dir mirror/
-    python run_eval.py validate pawsx                       # one task, group, recipe, preset or study by its name
+    python run_eval.py validate pawsx                       # one task, group, recipe, preset, study or device by its name
     python run_eval.py validate --specs_only                # only the files, all of them; no data are read
 
 Every mistake comes out in one run, each with its file and line.  Every language of local files is read, the first of other
@@ -99,7 +99,7 @@ def _named(name: str, catalog: Catalog) -> tuple[list[tuple[str, str]], list[tup
         theirs = [("task" if catalog.lm_eval.is_task(name) else "group", PREFIX + name.removeprefix(PREFIX))]
     if not own and not theirs:
         known = [each for kind in KINDS for each in (*catalog.names(kind), *catalog.lm_eval_names(kind))]
-        expected = "a folder of YAML files, one file, or the name of a task, group, recipe, preset or study"
+        expected = "a folder of YAML files, one file, or the name of a task, group, recipe, preset, study or device"
         raise UserError(f"{name} does not exist", expected=expected, todo=did_you_mean(name, known))
     return own, theirs
 

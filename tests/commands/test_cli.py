@@ -16,8 +16,9 @@ CATALOG = {"--include_path", "--data_dir", "--allow_path"}
 TRUST = {"--trust_task_code"}
 REQUEST = CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--recipe", "--seeds", "--languages", "--limit"}
 REQUEST |= {"--no_train", "--remove_overlap", "--output_path", "--route", "--prompt_args"}
-MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet", "--unrepeatable"}
+MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet", "--unrepeatable", "--sharding", "--offload"}
 EXECUTOR = {"--executor", "--address", "--retries", "--cpus_per_stage", "--processes_per_stage", "--copy_to"}
+COSTS = {"--on", "--price"}
 STUDY = {
     "--output_path",
     "--backbones",
@@ -30,8 +31,14 @@ STUDY = {
     "--verify",
 }
 FLAGS = {
-    "run": TRUST | REQUEST | MACHINE | EXECUTOR | {"--dry_run", "--references", "--replace_degenerate", "--verify"},
-    "plan": TRUST | REQUEST | MACHINE,
+    "run": TRUST
+    | REQUEST
+    | MACHINE
+    | COSTS
+    | EXECUTOR
+    | {"--dry_run", "--references", "--replace_degenerate", "--verify", "--ignore_memory"},
+    "plan": TRUST | REQUEST | MACHINE | COSTS | {"--json"},
+    "calibrate": {"--device"},
     "ls": CATALOG | {"--languages", "--type", "--family"},
     "show": TRUST | CATALOG | {"--model", "--model_args", "--recipe", "--prompt_args", "--languages"},
     "validate": TRUST | CATALOG | {"--specs_only", "--languages", "--model", "--model_args"},
@@ -50,7 +57,7 @@ FLAGS = {
         "--export",
         "--answers",
     },
-    "study": TRUST | CATALOG | MACHINE | EXECUTOR | STUDY,
+    "study": TRUST | CATALOG | MACHINE | COSTS | EXECUTOR | STUDY | {"--ignore_memory"},
     "clean": {"--tasks", "--languages", "--older", "--yes"},
     "compare": {"--a", "--b", "--by", "--tasks", "--languages", "--samples", "--seed", "--output"},
     "errors": TRUST | CATALOG | {"--task", "--languages", "--setting", "--model", "--seed", "-n", "--all", "--right", "--draw"},
@@ -154,7 +161,7 @@ def test_plan_prints_the_pitfalls_of_a_preset(tmp_path, capsys):
     code, out, _ = call(capsys, "plan", "--model", "model", *words)
     assert code == 0
     assert "note on model: It bites." in out
-    assert "device memory" in out
+    assert "its number of parameters" in out
 
 
 def test_validate_says_every_mistake_and_renders_rows(tmp_path, capsys):

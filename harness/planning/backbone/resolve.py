@@ -63,6 +63,8 @@ class Backbone:
     "Task options among --model_args."
     limits: Limits = field(default_factory=Limits)
     "Layers and positions, as far as its configuration is here."
+    config: Mapping[str, Any] | None = None
+    "config.json, as far as it is here, or the settings of a backbone that the run makes."
     facts: Mapping[str, Any] = field(default_factory=dict)
     "Path, sizes, licence and pitfalls for the board."
 
@@ -174,8 +176,15 @@ def _real(model: str, preset: Entry[PresetSpec] | None, given: GivenArgs, *, eng
         engine=engine,
         options=given.options,
         limits=limits_of(config, layers=preset.spec.layers if preset else None),
+        config=config or _made(preset),
         facts=_facts(preset, path, arguments, knobs),
     )
+
+
+def _made(preset: Entry[PresetSpec] | None) -> dict[str, Any] | None:
+    """The configuration of a backbone that the run makes."""
+    scratch = preset.spec.scratch if preset else None
+    return {"vocab_size": scratch.vocab_size, **scratch.config} if scratch else None
 
 
 def _check_files(held: CheckpointParts | None, said: ModelArgs) -> None:

@@ -1,4 +1,4 @@
-"""All tasks, groups, recipes, presets and studies there are: the shipped folders and those of --include_path.
+"""All tasks, groups, recipes, presets, studies and devices there are: the shipped folders and those of --include_path.
 
     catalog = Catalog(include=[Path("my_tasks")])
     catalog.select("xnli,mini/*")          # names of tasks, in order, groups and globs expanded
@@ -6,7 +6,6 @@
 
 Task files of lm-evaluation-harness below an --include_path are listed by name and read when they are asked for.  Their tasks and
 groups are called lm_eval/<name>; the bare name means them where nothing of this project has it.
-
 Reading and checking specs imports neither torch nor datasets.
 """
 
@@ -24,6 +23,7 @@ from harness.api.registry import ROOT
 from harness.planning.catalog.known_good import KnownGood
 from harness.planning.catalog.lm_eval_files.groups import LmEvalNames
 from harness.planning.catalog.lm_eval_files.index import PREFIX, Index, is_lm_eval_file, yaml_files
+from harness.specs.device import DeviceSpec
 from harness.specs.loader import Document, read_document, shown
 from harness.specs.preset import PresetSpec
 from harness.specs.recipe import RecipeSpec
@@ -36,10 +36,12 @@ KINDS: Mapping[str, type[BaseModel]] = {
     "recipe": RecipeSpec,
     "preset": PresetSpec,
     "study": StudySpec,
+    "device": DeviceSpec,
 }
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 LONGEST_NAME = 100
 "Letters of a name: it becomes part of the names of folders, of which file systems take 255 bytes."
+SHIPPED = (ROOT / "tasks", ROOT / "models" / "presets")
 RESERVED = ("none",)
 "Names that mean something else on the command line."
 SpecT = TypeVar("SpecT", bound=BaseModel)
@@ -69,10 +71,9 @@ class Catalog:
         self._documents: dict[tuple[str, str], Document] = {}
         self._checked: dict[tuple[str, str], Entry[Any]] = {}
         self._known_good = KnownGood()
-        shipped = (ROOT / "tasks", ROOT / "models" / "presets")
-        self._within = [root for place in (*shipped, *allowed, *include) for root in _roots(place)]
+        self._within = [root for place in (*SHIPPED, *allowed, *include) for root in _roots(place)]
         self.lm_eval.index.within += self._within
-        for folder in shipped:
+        for folder in SHIPPED:
             self._index(folder)
         for extra in include:
             if not extra.exists():
@@ -111,7 +112,7 @@ class Catalog:
         self._documents[key] = document
 
     def names(self, kind: str) -> list[str]:
-        """Names of this project's entries of a kind ('task', 'group', 'recipe', 'preset', 'study'), sorted."""
+        """Names of this project's entries of a kind ('task', 'group', 'recipe', 'preset', 'study', 'device'), sorted."""
         return sorted(name for k, name in self._documents if k == kind)
 
     def lm_eval_names(self, kind: str) -> list[str]:
@@ -183,6 +184,10 @@ class Catalog:
     def study(self, name: str) -> Entry[StudySpec]:
         """A study by name."""
         return self._entry("study", name)
+
+    def device(self, name: str, *, where: str = "") -> Entry[DeviceSpec]:
+        """A device by name."""
+        return self._entry("device", name, where=where)
 
     def group_tasks(self, name: str, *, _stack: tuple[str, ...] = ()) -> list[str]:
         """The tasks below a group in order, each once; raises UserError for unknown members and circles."""
