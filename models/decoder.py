@@ -55,6 +55,7 @@ from models.headed.network import HeadedModel, place_network
 from models.inference.likelihood import generate, loglikelihood
 from models.loading.architectures import make_model
 from models.loading.files import locate
+from models.loading.placement import first_device
 from models.loading.pretrained import (
     UNLIMITED,
     choose_dtype,
@@ -174,11 +175,9 @@ def load(
     both_ways = bool(source.extra.get("bidirectional")) or _was_bidirectional(checkpoint)
     config = causal_config(load_config(origin.folder, source), bidirectional=both_ways)
     dtype = choose_dtype(source.dtype, device=device, inference=inference or lora is not None)
-    lm = load_causal(origin.folder, config=config, source=source, dtype=dtype)
-    if not source.device_map:
-        nn.Module.to(lm, torch.device(device))
+    lm = load_causal(origin.folder, config=config, source=source, dtype=dtype, device=device)
     if is_bidirectional(config):
-        check_bidirectional(lm)
+        check_bidirectional(lm, place=first_device(lm))
     _check_heads(heads, lm)
     embeddings = input_embeddings(lm)
     tokenizer = load_tokenizer(checkpoint or origin.folder, source, vocab_size=embeddings.num_embeddings, pads_with_end=True)
@@ -187,7 +186,7 @@ def load(
     shape = head_shape(lm, pooling="last")
     modules = load_heads(heads, keep_heads or {}, checkpoint=checkpoint, shape=shape, seed=seed)
     network = DecoderNetwork(lm, modules, first=first_token(tokenizer, vocab_size=embeddings.num_embeddings))
-    place = place_network(network, embeddings, device=device, inference=inference)
+    place = place_network(network, inference=inference)
     if trained is not None:
         save_trained_only(network)
     return Decoder(network, tokenizer, heads=heads, device=place, origin=origin, trained=trained)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
@@ -73,9 +73,7 @@ def load(
     )
     config = load_config(folder, source)
     dtype = choose_dtype(source.dtype, device=device, inference=inference)
-    backbone = load_model(encoder_class(config), folder, config=config, source=source, dtype=dtype)
-    if not source.device_map:
-        nn.Module.to(backbone, torch.device(device))
+    backbone = load_model(encoder_class(config), folder, config=config, source=source, dtype=dtype, device=device)
     embeddings = input_embeddings(backbone)
     tokenizer = load_tokenizer(checkpoint or folder, source, vocab_size=embeddings.num_embeddings)
     _check_padding(backbone, tokenizer)
@@ -88,7 +86,7 @@ def load(
         for module in fresh_mlm:
             module.load_pretrained(tensors)
     network = HeadedNetwork(backbone, modules, type_ids=accepts_type_ids(backbone, tokenizer))
-    place = place_network(network, embeddings, device=device, inference=inference)
+    place = place_network(network, inference=inference)
     return Encoder(network, tokenizer, heads=heads, device=place)
 
 

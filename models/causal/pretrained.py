@@ -3,7 +3,7 @@
 config = causal_config(load_config(folder, source), bidirectional=False)
 lm = load_causal(folder, config=config, source=source, dtype=torch.float32)     # ...ForCausalLM, or its body alone
 lm.base_model                                                                   # the body: what makes hidden states
-check_bidirectional(lm)
+check_bidirectional(lm, place=torch.device("cpu"))
 """
 
 from pathlib import Path
@@ -55,13 +55,16 @@ def is_bidirectional(config: PretrainedConfig) -> bool:
     return bool(getattr(config, "use_bidirectional_attention", False)) or not getattr(config, "is_causal", True)
 
 
-def load_causal(folder: Path, *, config: PretrainedConfig, source: ModelSource, dtype: torch.dtype) -> PreTrainedModel:
+def load_causal(
+    folder: Path, *, config: PretrainedConfig, source: ModelSource, dtype: torch.dtype, device: str = "cpu"
+) -> PreTrainedModel:
     """Weights of a folder in the causal language model; in its body alone where the files hold no output matrix."""
     names = tensor_names(folder)
     tied = getattr(config, "tie_word_embeddings", True)
     lm_head = tied or any(name.endswith(LM_HEADS) for name in names)
     renames = TEXT_HALF if any("language_model." in name for name in names) else None
-    lm = load_model(decoder_class(config, lm_head=lm_head), folder, config=config, source=source, dtype=dtype, renames=renames)
+    kind = decoder_class(config, lm_head=lm_head)
+    lm = load_model(kind, folder, config=config, source=source, dtype=dtype, device=device, renames=renames)
     if is_bidirectional(config):
         # Without padding there is no mask, and attention goes by this flag of each layer.
         for module in lm.modules():
@@ -70,10 +73,12 @@ def load_causal(folder: Path, *, config: PretrainedConfig, source: ModelSource, 
     return lm
 
 
-def check_bidirectional(lm: PreTrainedModel) -> None:
-    """Try whether a later token changes what is said of an earlier one; UserError if the architecture does not let it."""
+def check_bidirectional(lm: PreTrainedModel, *, place: torch.device) -> None:
+    """Try whether a later token changes what is said of an earlier one; UserError if the architecture does not let it.
+
+    `place`: where batches go.
+    """
     size = input_embeddings(lm).num_embeddings
-    place = input_embeddings(lm).weight.device
     # 2 rows: without padding, and with, for masks are made in different ways.
     ids = torch.tensor([[1, 2, 3 % size, 1], [1, 2, 4 % size, 2]], device=place)
     training = lm.training

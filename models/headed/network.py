@@ -18,10 +18,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from harness.api.errors import UserError
 from harness.api.protocols import Adapter, Batch, HeadSpec, Output, Pooling
 from models.headed.heads import MlmHead, pool
 from models.headed.hidden_states import hidden_state, resolve_layer
-from models.loading.pretrained import input_embeddings, model_inputs, position_limit, quiet, split_outputs
+from models.loading.placement import bytes_by_place, first_device, is_offloaded
+from models.loading.pretrained import input_embeddings, model_inputs, moved, position_limit, quiet, split_outputs
 
 
 class HeadedNetwork(nn.Module):
@@ -70,12 +72,19 @@ class HeadedNetwork(nn.Module):
         enable({"use_reentrant": False})
 
 
-def place_network(network: HeadedNetwork, embeddings: nn.Embedding, *, device: str, inference: bool) -> torch.device:
+def place_network(network: HeadedNetwork, *, inference: bool) -> torch.device:
     """Put the heads where batches go, set the mode of training or inference, and return that device.
 
-    With a device_map batches go where the first layer lies (or runs, where its weights are offloaded).
+    UserError where weights are to be trained that are brought to a device for every batch.
     """
-    place = torch.device(device) if embeddings.weight.is_meta else embeddings.weight.device
+    place = first_device(network.backbone)
+    if not inference and is_offloaded(network.backbone):
+        raise UserError(
+            "weights that lie in main memory or on the disk cannot be trained",
+            where="--model_args device_map",
+            expected="a model that fits on the devices",
+            todo="leave device_map out, or give more with gpu_memory_gib and cpu_memory_gib",
+        )
     network.heads.to(place)
     network.train(not inference)
     if inference:
@@ -102,9 +111,11 @@ class HeadedModel(Adapter):
         self.tokenizer = tokenizer
         self.heads = dict(heads)
         self.device = device
+        self.batch_device = str(device)
         self.max_positions = position_limit(module.body)
         self.num_embeddings = input_embeddings(module.body).num_embeddings
         self.weight_bytes = bytes_of_weights(module, device)
+        self.placed, self.is_streamed = bytes_by_place(module.backbone), is_offloaded(module.backbone)
 
     def forward_head(self, batch: Batch, head: str) -> list[Output]:
         """Outputs of the features of a batch, in order, without gradient and dropout."""
@@ -143,7 +154,7 @@ class HeadedModel(Adapter):
             self.module.eval()
         try:
             with torch.no_grad():
-                return self.module(batch, **what)
+                return self.module(moved(batch, self.device), **what)
         finally:
             if training:
                 self.module.train()
