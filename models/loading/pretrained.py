@@ -30,7 +30,8 @@ from harness.api.model_source import ModelSource
 from harness.api.protocols import Batch, Output
 from models.loading.architectures import takes_pooling_layer
 from models.loading.files import locate
-from models.loading.placement import placement
+from models.loading.placement import is_offloaded, placement
+from models.loading.read_ahead import read_ahead
 
 UNLIMITED = 1 << 20
 "max_positions of models that have no table of positions and state no limit (T5's relative positions)."
@@ -163,6 +164,8 @@ def load_model(
             found=f"{len(missing)} tensors missing or of another shape: {', '.join(missing[:4])}",
             todo="check that config.json belongs to these weights; `--model_args model_type=...` corrects a wrong model_type",
         )
+    if is_offloaded(model):
+        read_ahead(model)
     return model
 
 
