@@ -55,7 +55,7 @@ from models.headed.network import HeadedModel, place_network
 from models.inference.likelihood import generate, loglikelihood
 from models.loading.architectures import make_model
 from models.loading.files import locate
-from models.loading.placement import first_device
+from models.loading.placement import first_device, is_offloaded
 from models.loading.pretrained import (
     UNLIMITED,
     choose_dtype,
@@ -181,6 +181,12 @@ def load(
     _check_heads(heads, lm)
     embeddings = input_embeddings(lm)
     tokenizer = load_tokenizer(checkpoint or origin.folder, source, vocab_size=embeddings.num_embeddings, pads_with_end=True)
+    if origin.adapters and is_offloaded(lm):
+        raise UserError(
+            "adapters cannot be merged into layers that lie in main memory or on the disk",
+            where=str(origin.adapters[0].parent),
+            todo="leave device_map out, or give more with gpu_memory_gib and cpu_memory_gib",
+        )
     merge_adapters(lm, origin.adapters)
     trained = add_lora(lm, lora, seed=seed) if lora else None
     shape = head_shape(lm, pooling="last")

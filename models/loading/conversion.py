@@ -1,6 +1,6 @@
 """Pickled weights become safetensors files, once, in the user's cache folder (harness/api/cache.py).
 
-    folder = converted(Path("models/old"), [Path("models/old/pytorch_model.bin")])
+    folder = converted(Path("models/old"), [Path("models/old/pytorch_model.bin")], others=[Path("models/old/config.json")])
 
 They are read by `torch.load(weights_only=True)`, which runs none of what a pickle may hold, file by file and mapped where the
 format allows it (since torch 1.6), and written shard by shard: no more than a shard of them is ever in memory.  One process

@@ -84,7 +84,8 @@ def stretches(layer: nn.Module) -> Iterator[Stretch]:
                 if parameter.device.type == "cpu":
                     yield _address(parameter)
                 continue
-            weights: Any = module._hf_hook.weights_map  # accelerate's PrefixedDataset over its OffloadedWeightsLoader
+            hook: Any = module._hf_hook
+            weights = hook.weights_map  # accelerate's PrefixedDataset over its OffloadedWeightsLoader
             key, loader = weights.prefix + name, weights.dataset
             entry = loader.index.get(key)
             if key in loader.state_dict:

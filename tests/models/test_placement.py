@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from fake_gpus import CPU, META, two_gpus
-from small_decoders import OWN, everything, same
+from small_decoders import LORA, OWN, everything, same
 from small_models import CONFIGS, DECODERS, HEADS, batch_of, features_of, make_folder
 from torch import nn
 from transformers import AutoConfig, BertForMaskedLM, BertForSequenceClassification
@@ -243,6 +243,21 @@ def test_a_device_gets_its_tensors_straight_from_the_files(folders):
 def test_layers_on_the_disk_are_not_trained(folders):
     with pytest.raises(UserError, match=r"on the disk cannot be trained(.|\n)*cpu_memory_gib"):
         opened(folders["bert"], device_map="auto", cpu_memory_gib=1e-9, inference=False)
+
+
+def test_adapters_are_not_merged_into_layers_on_the_disk(folders, tmp_path):
+    trained = opened(folders["llama"], adapter=decoder, heads={}, inference=False, extra=LORA)
+    trained.save(str(tmp_path / "checkpoint"))
+    opened(folders["llama"], adapter=decoder, heads={}, checkpoint=str(tmp_path / "checkpoint"))
+    with pytest.raises(UserError, match=r"adapters cannot be merged(.|\n)*cpu_memory_gib"):
+        opened(
+            folders["llama"],
+            adapter=decoder,
+            heads={},
+            checkpoint=str(tmp_path / "checkpoint"),
+            device_map="auto",
+            cpu_memory_gib=1e-9,
+        )
 
 
 def test_bytes_are_counted_where_they_lie():

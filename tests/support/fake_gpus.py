@@ -23,7 +23,7 @@ CPU, META = torch.device("cpu"), torch.device("meta")
 
 @contextmanager
 def two_gpus(module: HeadedNetwork, *, batch: Batch, first: torch.device, second: torch.device) -> Iterator[Batch]:
-    """All layers but one lie on the second GPU, all else on the first, with such hooks as accelerate has; gives the batch there."""
+    """All layers but one lie on the second GPU, all else on the first, with hooks like those of accelerate; gives the batch."""
     backbone = module.backbone
     owner, name = find_layers(module.body)
     layers = list(getattr(owner, name))
