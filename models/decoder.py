@@ -57,6 +57,7 @@ from models.headed.network import HeadedModel, place_network
 from models.inference.likelihood import generate, loglikelihood
 from models.loading.architectures import make_model
 from models.loading.files import locate
+from models.loading.placement import first_device, is_offloaded
 from models.loading.pretrained import (
     UNLIMITED,
     choose_dtype,
@@ -133,7 +134,7 @@ class Decoder(HeadedModel):
         is_unread = self.unread is not None
         super().read_weights()
         if is_unread and is_bidirectional(self.module.body.config):
-            check_bidirectional(self.module.backbone, first=self._first_states)
+            check_bidirectional(self.module.backbone, place=self.device, first=self._first_states)
 
     def _first_states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         batch = Batch(features=[], input_ids=ids, attention_mask=mask, type_ids=None, labels=None, groups=torch.arange(len(ids)))
@@ -190,23 +191,27 @@ def load(
     config = causal_config(load_config(origin.folder, source), bidirectional=both_ways)
     dtype = choose_dtype(source.dtype, device=device, inference=inference or lora is not None)
     unread = describe_causal(origin.folder, config=config, source=source, dtype=dtype) if source.empty else None
-    lm = unread.model if unread else load_causal(origin.folder, config=config, source=source, dtype=dtype)
-    if not source.device_map and not unread:
-        nn.Module.to(lm, torch.device(device))
+    lm = unread.model if unread else load_causal(origin.folder, config=config, source=source, dtype=dtype, device=device)
     if is_bidirectional(config) and not unread:
-        check_bidirectional(lm)
+        check_bidirectional(lm, place=first_device(lm))
     _check_heads(heads, lm)
     embeddings = input_embeddings(lm)
     tokenizer = load_tokenizer(checkpoint or origin.folder, source, vocab_size=embeddings.num_embeddings, pads_with_end=True)
     if unread:
         unread.changes = adapter_changes(origin.adapters)
+    elif origin.adapters and is_offloaded(lm):
+        raise UserError(
+            "adapters cannot be merged into layers that lie in main memory or on the disk",
+            where=str(origin.adapters[0].parent),
+            todo="leave device_map out, or give more with gpu_memory_gib and cpu_memory_gib",
+        )
     else:
         merge_adapters(lm, origin.adapters)
     trained = add_lora(lm, lora, seed=seed) if lora else None
     shape = head_shape(lm, pooling="last")
     modules = load_heads(heads, keep_heads or {}, checkpoint=checkpoint, shape=shape, seed=seed)
     network = DecoderNetwork(lm, modules, first=first_token(tokenizer, vocab_size=embeddings.num_embeddings))
-    place = place_network(network, embeddings, device=device, inference=inference)
+    place = place_network(network, device=torch.device(device) if unread else None, inference=inference)
     if trained is not None:
         save_trained_only(network)
     decoder = Decoder(network, tokenizer, heads=heads, device=place, origin=origin, trained=trained)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
@@ -74,11 +74,10 @@ def load(
     )
     config = load_config(folder, source)
     dtype = choose_dtype(source.dtype, device=device, inference=inference)
+    kind = encoder_class(config)
     how: dict[str, Any] = {"config": config, "source": source, "dtype": dtype}
-    unread = describe_model(encoder_class(config), folder, **how) if source.empty else None
-    backbone = unread.model if unread else load_model(encoder_class(config), folder, **how)
-    if not source.device_map and not unread:
-        nn.Module.to(backbone, torch.device(device))
+    unread = describe_model(kind, folder, **how) if source.empty else None
+    backbone = unread.model if unread else load_model(kind, folder, **how, device=device)
     embeddings = input_embeddings(backbone)
     tokenizer = load_tokenizer(checkpoint or folder, source, vocab_size=embeddings.num_embeddings)
     _check_padding(backbone, tokenizer)
@@ -91,7 +90,7 @@ def load(
         for module in fresh_mlm:
             module.load_pretrained(tensors)
     network = HeadedNetwork(backbone, modules, type_ids=accepts_type_ids(backbone, tokenizer))
-    place = place_network(network, embeddings, device=device, inference=inference)
+    place = place_network(network, device=torch.device(device) if unread else None, inference=inference)
     encoder = Encoder(network, tokenizer, heads=heads, device=place)
     encoder.unread = unread
     return encoder

@@ -31,6 +31,7 @@ from harness.api.model_source import ModelSource
 from harness.api.protocols import Adapter, Batch, HeadSpec, Output, Pooling
 from models.headed.network import bytes_of_weights
 from models.loading.files import locate
+from models.loading.placement import bytes_by_place, first_device, is_offloaded
 from models.loading.pretrained import (
     accepts_type_ids,
     choose_dtype,
@@ -38,6 +39,7 @@ from models.loading.pretrained import (
     load_config,
     load_model,
     model_inputs,
+    moved,
     position_limit,
     split_outputs,
 )
@@ -91,14 +93,16 @@ class Finetuned(Adapter):
         self.tokenizer = tokenizer
         self.heads = dict(heads)
         self.device = device
+        self.batch_device = str(device)
         self.max_positions = position_limit(module.model)
         self.num_embeddings = input_embeddings(module.model).num_embeddings
         self.weight_bytes = bytes_of_weights(module, device)
+        self.placed, self.is_streamed = bytes_by_place(module.model), is_offloaded(module.model)
 
     def forward_head(self, batch: Batch, head: str) -> list[Output]:
         """Outputs of the features of a batch, in order, without gradient."""
         with torch.no_grad():
-            outputs = self.module(batch, head=head)
+            outputs = self.module(moved(batch, self.device), head=head)
         return split_outputs(outputs, batch, kind=self.heads[head].kind, where=f"head '{head}'")
 
 
@@ -127,13 +131,13 @@ def load(
     }
     dtype = choose_dtype(source.dtype, device=device, inference=True)
     finder = CLASSES[kind][1]
-    model = load_model(finder._model_mapping.get(type(config), finder), folder, config=config, source=source, dtype=dtype)
-    if not source.device_map:
-        nn.Module.to(model, torch.device(device))
+    model = load_model(
+        finder._model_mapping.get(type(config), finder), folder, config=config, source=source, dtype=dtype, device=device
+    )
     embeddings = input_embeddings(model)
     tokenizer = load_tokenizer(folder, source, vocab_size=embeddings.num_embeddings)
     network = FinetunedNetwork(model, orders, kind=kind, type_ids=accepts_type_ids(model, tokenizer)).eval().requires_grad_(False)
-    return Finetuned(network, tokenizer, heads=heads, device=embeddings.weight.device)
+    return Finetuned(network, tokenizer, heads=heads, device=first_device(model))
 
 
 def _kind(config: PretrainedConfig, heads: Mapping[str, HeadSpec], folder: Path) -> str:

@@ -35,6 +35,11 @@ class ModelSource:
     what is trained is fp32."""
     attn_implementation: str = "sdpa"
     device_map: str | None = None
+    "How a model is spread over devices, main memory and disk; None = it lies on one device."
+    cpu_memory_gib: float | None = None
+    "Main memory for weights under a device_map; None = most of what is free."
+    gpu_memory_gib: float | None = None
+    "Memory of each GPU for weights under a device_map; None = most of it."
     checkpoint: str | None = None
     "Folder of one of our checkpoints whose backbone weights (and heads, if asked) replace those of `path`."
     tokenizer: str | None = None

@@ -226,6 +226,10 @@ class Adapter(Protocol):
     "Where its batches are made; None = the device that the model runs on."
     versions: Mapping[str, str] = {}
     "Of packages in another environment that it computes with: package -> version."
+    placed: Mapping[str, int] = {}
+    "Bytes of its weights by where they lie: a device, `cpu`, `disk`."
+    is_streamed: bool = False
+    "Whether weights are brought to where they are computed with for every batch: then large batches are worth their memory."
 
     def close(self) -> None:
         """End what was started for it."""

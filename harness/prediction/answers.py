@@ -38,6 +38,8 @@ class Answers(NamedTuple):
     close: Callable[[], None] = lambda: None
     num_embeddings: int | None = None
     "Rows of the model's table of words."
+    placed: Mapping[str, int] = {}
+    "Bytes of the model's weights by where they lie."
 
 
 def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine) -> Answers:
@@ -66,11 +68,12 @@ def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine
         adapter.tokenizer,
         adapter.max_positions,
         ask,
-        adapter.budget or machine.tokens(train=False, weights=adapter.weight_bytes),
+        adapter.budget or machine.tokens(train=False, weights=adapter.weight_bytes, streamed=adapter.is_streamed),
         adapter.budget is not None,
         adapter.versions,
         adapter.close,
         num_embeddings=adapter.num_embeddings,
+        placed=adapter.placed,
     )
 
 

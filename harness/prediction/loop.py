@@ -106,6 +106,7 @@ def _encoded(
             max_positions=answers.max_positions,
             num_embeddings=answers.num_embeddings,
             versions=answers.versions,
+            placed=answers.placed,
         )
         try:
             cell.measure()  # here, so that the bar says what is going on
@@ -184,6 +185,7 @@ def _finish_cell(cell: Cell) -> None:
         "truncated_examples": sum(prediction.num_truncated > 0 for prediction in predictions),
         "dtype": cell.machine.dtype(cell.args.model.dtype),
         "arithmetic": cell.machine.arithmetic(cell.args.model.dtype),
+        **cell.placement(),
         **provenance(),
     }
     facts["versions"] = {**facts["versions"], **cell.versions}

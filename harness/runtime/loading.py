@@ -51,6 +51,8 @@ def model_source(stage: ModelStage, *, root: Path, machine: Machine, labels: Map
         dtype=machine.dtype(wanted),
         attn_implementation=model.attn_implementation,
         device_map=knobs.device_map,
+        cpu_memory_gib=knobs.cpu_memory_gib,
+        gpu_memory_gib=knobs.gpu_memory_gib,
         checkpoint=str(checkpoint) if checkpoint else None,
         tokenizer=knobs.tokenizer,
         trust_remote_code=model.trust_remote_code,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 CPU_PREDICT_TOKENS = 4096
 CPU_TRAIN_TOKENS = 1024
+CPU_STREAMED_TOKENS = 8192
+"Where weights are read from the disk for every batch: a pass should take longer than that."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +91,16 @@ class Machine:
         """The same of a training: besides, how its processes share the model."""
         return {**self.arithmetic(wanted), "sharding": self.sharding, "offload": self.offload}
 
-    def tokens(self, *, train: bool, weights: int = 0) -> int:
-        """Padded tokens per forward pass, where weights take so many bytes; never by what is free just now."""
+    def tokens(self, *, train: bool, weights: int = 0, streamed: bool = False) -> int:
+        """Padded tokens per forward pass, where weights take so many bytes; never by what is free just now.
+
+        `streamed`: they are brought to where they are computed with for every batch.
+        """
         import torch
 
         if self.batch_tokens:
             return self.batch_tokens
         if not self.device.startswith("cuda"):
-            return CPU_TRAIN_TOKENS if train else CPU_PREDICT_TOKENS
+            return CPU_TRAIN_TOKENS if train else CPU_STREAMED_TOKENS if streamed else CPU_PREDICT_TOKENS
         memory = self.device_memory or torch.cuda.get_device_properties(self.device).total_memory
         return device_tokens(memory, weights=weights, train=train)

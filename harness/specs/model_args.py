@@ -86,8 +86,12 @@ class ModelArgs(EngineArgs, LoraArgs):
     "Type of the numbers for inference; auto is bfloat16 where the hardware has it."
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     "How attention is computed."
-    device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = None
-    "Spreads a model over several devices."
+    device_map: Literal["auto", "balanced", "balanced_low_0", "sequential", "cpu"] | None = None
+    "Spreads a model over several devices, what does not fit there over main memory and disk."
+    cpu_memory_gib: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    "Main memory in GiB for the weights of a model with a device_map; the rest is read from its files for every batch."
+    gpu_memory_gib: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    "Memory in GiB of each GPU for them."
     tokenizer: Text | None = None
     "Folder or hub id of the tokenizer."
     adapter: Text | None = None

@@ -3,7 +3,7 @@
 config = causal_config(load_config(folder, source), bidirectional=False)
 lm = load_causal(folder, config=config, source=source, dtype=torch.float32)     # ...ForCausalLM, or its body alone
 lm.base_model                                                                   # the body: what makes hidden states
-check_bidirectional(lm)
+check_bidirectional(lm, place=torch.device("cpu"))
 """
 
 from collections.abc import Callable, Mapping
@@ -59,10 +59,12 @@ def is_bidirectional(config: PretrainedConfig) -> bool:
     return bool(getattr(config, "use_bidirectional_attention", False)) or not getattr(config, "is_causal", True)
 
 
-def load_causal(folder: Path, *, config: PretrainedConfig, source: ModelSource, dtype: torch.dtype) -> PreTrainedModel:
+def load_causal(
+    folder: Path, *, config: PretrainedConfig, source: ModelSource, dtype: torch.dtype, device: str = "cpu"
+) -> PreTrainedModel:
     """Weights of a folder in the causal language model; in its body alone where the files hold no output matrix."""
     kind, renames = _class_of(folder, config)
-    lm = load_model(kind, folder, config=config, source=source, dtype=dtype, renames=renames)
+    lm = load_model(kind, folder, config=config, source=source, dtype=dtype, device=device, renames=renames)
     if is_bidirectional(config):
         _look_both_ways(lm)
     return lm
@@ -92,13 +94,15 @@ def _look_both_ways(lm: PreTrainedModel) -> None:
             module.is_causal = False  # type: ignore[assignment]
 
 
-def check_bidirectional(lm: PreTrainedModel, *, first: Callable[[Tensor, Tensor], Tensor] | None = None) -> None:
+def check_bidirectional(
+    lm: PreTrainedModel, *, place: torch.device, first: Callable[[Tensor, Tensor], Tensor] | None = None
+) -> None:
     """Try whether a later token changes what is said of an earlier one; UserError if the architecture does not let it.
 
-    `first(ids, mask)` gives the hidden states of the first tokens, where the model cannot be called by itself.
+    `place`: where batches go.  `first(ids, mask)` gives the hidden states of the first tokens, where the model cannot be called
+    by itself.
     """
-    table = input_embeddings(lm)
-    size, place = table.num_embeddings, table.weight.device
+    size = input_embeddings(lm).num_embeddings
     # 2 rows: without padding, and with, for masks are made in different ways.
     ids = torch.tensor([[1, 2, 3 % size, 1], [1, 2, 4 % size, 2]], device=place)
     training = lm.training

@@ -18,11 +18,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from harness.api.errors import UserError
 from harness.api.protocols import Adapter, Batch, HeadSpec, Output, Pooling, Unit
 from models.headed.heads import MlmHead, pool
-from models.headed.hidden_states import find_layers, hidden_state, resolve_layer
+from models.headed.hidden_states import hidden_state, resolve_layer
 from models.loading.divided import UnreadWeights, save_streamed
-from models.loading.pretrained import input_embeddings, model_inputs, position_limit, quiet, split_outputs
+from models.loading.layers import find_layers
+from models.loading.placement import bytes_by_place, first_device, is_offloaded
+from models.loading.pretrained import input_embeddings, model_inputs, moved, position_limit, quiet, split_outputs
 
 
 class HeadedNetwork(nn.Module):
@@ -86,12 +89,20 @@ def _without_heads(tensors: Iterable[tuple[str, Tensor]], *, kept: dict[str, Ten
             yield name.removeprefix("backbone."), tensor
 
 
-def place_network(network: HeadedNetwork, embeddings: nn.Embedding, *, device: str, inference: bool) -> torch.device:
+def place_network(network: HeadedNetwork, *, inference: bool, device: torch.device | None = None) -> torch.device:
     """Put the heads where batches go, set the mode of training or inference, and return that device.
 
-    With a device_map batches go where the first layer lies (or runs, where its weights are offloaded).
+    `device`: that of a backbone whose weights are still to be read.  UserError where weights are to be trained that are brought
+    to a device for every batch.
     """
-    place = torch.device(device) if embeddings.weight.is_meta else embeddings.weight.device
+    place = device or first_device(network.backbone)
+    if not inference and device is None and is_offloaded(network.backbone):
+        raise UserError(
+            "weights that lie in main memory or on the disk cannot be trained",
+            where="--model_args device_map",
+            expected="a model that fits on the devices",
+            todo="leave device_map out, or give more with gpu_memory_gib and cpu_memory_gib",
+        )
     network.heads.to(place)
     network.train(not inference)
     if inference:
@@ -118,11 +129,22 @@ class HeadedModel(Adapter):
         self.tokenizer = tokenizer
         self.heads = dict(heads)
         self.device = device
+        self.batch_device = str(device)
         self.max_positions = position_limit(module.body)
         self.num_embeddings = input_embeddings(module.body).num_embeddings
         self.weight_bytes = bytes_of_weights(module, device)
         self.unread: UnreadWeights | None = None
         "What of the backbone's weights is still to be read."
+
+    @property
+    def placed(self) -> Mapping[str, int]:  # type: ignore[override]
+        """Bytes of weights by where they lie; empty before they are read."""
+        return {} if self.unread else bytes_by_place(self.module.backbone)
+
+    @property
+    def is_streamed(self) -> bool:  # type: ignore[override]
+        """Whether layers are brought to where they are computed for every batch."""
+        return self.unread is None and is_offloaded(self.module.backbone)
 
     def read_weights(self) -> None:
         """Read what `ModelSource.empty` left unread."""
@@ -172,7 +194,7 @@ class HeadedModel(Adapter):
             self.module.eval()
         try:
             with torch.no_grad():
-                return self.module(batch, **what)
+                return self.module(moved(batch, self.device), **what)
         finally:
             if training:
                 self.module.train()

@@ -100,7 +100,7 @@ class SplitModel:
             raise UserError(
                 f"cannot go on from what {type(self.model).__name__} keeps", expected="a model that keeps keys and values"
             )
-        return found.last_hidden_state, found.past_key_values if keep else None
+        return found.last_hidden_state.to(self.device), found.past_key_values if keep else None
 
     def logits(self, hidden_NH: Tensor) -> Iterator[Tensor]:
         """Logits [n, V] in fp32 of hidden states [N, H], a bounded number at a time, in order."""
@@ -108,7 +108,7 @@ class SplitModel:
         for piece_nH in hidden_NH.split(size):
             with self._fixed_hidden(piece_nH.unsqueeze(0)):
                 ids = torch.zeros((1, len(piece_nH)), dtype=torch.int64, device=self.device)
-                yield self.model(input_ids=ids, use_cache=False).logits[0].float()
+                yield self.model(input_ids=ids, use_cache=False).logits[0].float().to(self.device)
 
     @contextmanager
     def _fixed_hidden(self, hidden_BTH: Tensor) -> Iterator[None]:
@@ -134,7 +134,8 @@ def copied(cache: Any) -> Any:
 def chosen_rows(cache: Any, rows: Tensor) -> Any:
     """A cache of some rows [n] of another, which stays as it is; a row may be chosen more than once."""
     found = copied(cache)
-    found.batch_select_indices(rows)
+    for layer in found.layers:  # they may lie on several devices
+        layer.batch_select_indices(rows if layer.keys is None else rows.to(layer.keys.device))
     return found
 
 

@@ -1,10 +1,12 @@
 """What every adapter on transformers needs: configuration, weights, and the limits and sizes they imply.
 
 config = load_config(folder, source)
-model = load_model(encoder_class(config), folder, config=config, source=source, dtype=torch.float32)
+model = load_model(encoder_class(config), folder, config=config, source=source, dtype=torch.float32, device="cpu")
 """
 
+import dataclasses
 import inspect
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +30,8 @@ from harness.api.model_source import ModelSource
 from harness.api.protocols import Batch, Output
 from models.loading.architectures import takes_pooling_layer
 from models.loading.files import locate
+from models.loading.placement import is_offloaded, placement
+from models.loading.read_ahead import read_ahead
 
 UNLIMITED = 1 << 20
 "max_positions of models that have no table of positions and state no limit (T5's relative positions)."
@@ -37,12 +41,16 @@ UNLIMITED = 1 << 20
 def quiet() -> Iterator[None]:
     """Silence transformers' loading report and progress bar: what matters of them is checked and raised here."""
     level, bars = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
+    hooks = logging.getLogger("accelerate.big_modeling")  # it tells of what was asked for: that layers are offloaded
+    own = hooks.level
     transformers.logging.set_verbosity_error()
+    hooks.setLevel(logging.ERROR)
     transformers.logging.disable_progress_bar()
     try:
         yield
     finally:
         transformers.logging.set_verbosity(level)
+        hooks.setLevel(own)
         if bars:
             transformers.logging.enable_progress_bar()
 
@@ -113,17 +121,21 @@ def load_model(
     config: PretrainedConfig,
     source: ModelSource,
     dtype: torch.dtype,
+    device: str = "cpu",
     renames: Mapping[str, str] | None = None,
 ) -> PreTrainedModel:
     """Weights of a folder in the model; UserError if any is missing, so that nothing stays random unseen.
+
+    Each tensor goes from its file straight to where it is to lie (see placement.py), and what has its type already stays mapped.
 
     `renames` maps regular expressions for the beginnings of tensor names to what the model calls them.
     """
     arguments: dict[str, Any] = {"add_pooling_layer": False} if takes_pooling_layer(model_class) else {}
     if renames:
         arguments["key_mapping"] = dict(renames)
-    if source.device_map:
-        arguments["device_map"] = source.device_map
+    place = placement(model_class, config=config, source=source, device=device, dtype=dtype)
+    if place is not None:
+        arguments["device_map"] = place
     if not issubclass(model_class, PreTrainedModel):
         arguments["trust_remote_code"] = source.trust_remote_code
     attention = source.attn_implementation
@@ -152,6 +164,8 @@ def load_model(
             found=f"{len(missing)} tensors missing or of another shape: {', '.join(missing[:4])}",
             todo="check that config.json belongs to these weights; `--model_args model_type=...` corrects a wrong model_type",
         )
+    if is_offloaded(model):
+        read_ahead(model)
     return model
 
 
@@ -212,6 +226,15 @@ def model_inputs(batch: Batch, *, type_ids: bool) -> Mapping[str, torch.Tensor]:
     if type_ids and batch.type_ids is not None:
         inputs["token_type_ids"] = batch.type_ids
     return inputs
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """The same batch with its tensors on a device; itself where they are there."""
+    if batch.input_ids.device == device:
+        return batch
+    names = ("input_ids", "attention_mask", "type_ids", "labels", "groups")
+    tensors = {name: value.to(device) for name in names if (value := getattr(batch, name)) is not None}
+    return dataclasses.replace(batch, **tensors)
 
 
 def split_outputs(outputs: torch.Tensor, batch: Batch, *, kind: str, where: str) -> list[Output]:

@@ -74,6 +74,10 @@ def check_said(given: ModelArgs) -> None:
         expected = "a class of transformers, such as XLMRobertaTokenizer"
         where = f"{WHERE} tokenizer_class"
         errors.append(UserError("no class of tokenizers", where=where, expected=expected, found=shown(given.tokenizer_class)))
+    said = [key for key in ("cpu_memory_gib", "gpu_memory_gib") if getattr(given, key) is not None]
+    if said and given.device_map in (None, "cpu"):
+        message = f"{', '.join(said)} say nothing without a device_map that spreads the model"
+        errors.append(UserError(message, where=WHERE, todo="add device_map=auto, or leave them out"))
     if given.attn_implementation == "flash_attention_2" and not any(map(importlib.util.find_spec, FLASH)):
         where, todo = f"{WHERE} attn_implementation", f"pip install {FLASH[0]}, or attn_implementation=sdpa"
         errors.append(UserError("flash_attention_2 needs a package that is not here", where=where, todo=todo))

@@ -143,7 +143,13 @@ def _real(model: str, preset: Entry[PresetSpec] | None, given: GivenArgs, *, eng
     adapter = said.adapter or (preset.spec.adapter if preset else None)
     if adapter is None:
         adapter = adapter_for(held.backbone, revision=held.revision or said.revision) if held else "encoder"
-    knobs = Knobs(device_map=said.device_map, tokenizer=said.tokenizer, engine=dict(engine.knobs))
+    knobs = Knobs(
+        device_map=said.device_map,
+        cpu_memory_gib=said.cpu_memory_gib,
+        gpu_memory_gib=said.gpu_memory_gib,
+        tokenizer=said.tokenizer,
+        engine=dict(engine.knobs),
+    )
     fingerprint, config = None, None
     if held:
         path = held.backbone
