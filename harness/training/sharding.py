@@ -41,7 +41,7 @@ def distribute(adapter: Any, *, machine: Machine, precision: str) -> None:
             raise UserError("float16 trains in one process only", where="precision", todo="precision: bfloat16")
         _divide(adapter.module, machine, precision)
         adapter.read_weights()
-        adapter.weight_bytes = sum(_own(one).numel() * one.element_size() for one in adapter.module.parameters())
+        adapter.weight_bytes = sum(local_part(one).numel() * one.element_size() for one in adapter.module.parameters())
 
 
 def _divide(network: Any, machine: Machine, precision: str) -> None:
@@ -103,8 +103,10 @@ def whole_tensors(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]
             yield name, (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).cpu()
 
 
-def _own(parameter: torch.Tensor) -> torch.Tensor:
-    """The part of a parameter that this process holds."""
+def local_part(parameter: torch.Tensor) -> torch.Tensor:
+    """What this process holds of a parameter: a plain tensor in the same memory."""
     from torch.distributed.tensor import DTensor
 
-    return parameter.detach().to_local() if isinstance(parameter, DTensor) else parameter.detach()
+    tensor: Any = parameter.detach()
+    own: torch.Tensor = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return own
