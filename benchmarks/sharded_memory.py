@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -99,8 +100,17 @@ def peaks(command: list[str]) -> tuple[list[int], float]:
     return sorted(most.values(), reverse=True), time.perf_counter() - begin
 
 
-def measure(folder: Path, model: Path, *, count: int, sharding: str) -> dict[str, object]:
-    """Train and predict; peaks, seconds, losses, score."""
+class Way(NamedTuple):
+    """What came of training one way."""
+
+    peaks: list[int]
+    seconds: float
+    losses: list[float]
+    score: float
+
+
+def measure(folder: Path, model: Path, *, count: int, sharding: str) -> Way:
+    """Train and predict."""
     root = folder / f"runs-{count}-{sharding}"
     words = ["--model", str(model), "--tasks", "made_up", "--include_path", str(folder), "--recipe", "few_steps"]
     words += ["--device", "cpu", "--quiet", "--output_path", str(root), "--sharding", sharding]
@@ -110,7 +120,13 @@ def measure(folder: Path, model: Path, *, count: int, sharding: str) -> dict[str
     log = next(root.glob("train/*/log.jsonl")).read_text(encoding="utf-8").splitlines()
     score = json.loads(next(root.glob("score/*/score.json")).read_text(encoding="utf-8"))["score"]["value"]
     losses = [line["loss"] for line in map(json.loads, log) if "loss" in line]
-    return {"peaks": found[:count], "seconds": seconds, "losses": losses, "score": score}
+    return Way(found[:count], seconds, losses, score)
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
@@ -127,14 +143,14 @@ def main() -> None:
         model = make_project(folder, steps=args.steps, training=training)
         bare, _ = peaks([sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {BARE}"])
         weights = (model / "model.safetensors").stat().st_size
-        print(f"{weights / 4e6:.0f}M parameters, {args.steps} steps, {args.optimizer}, {args.precision}")
-        print("processes  sharding  anonymous MB of each   seconds   score  losses")
+        say(f"{weights / 4e6:.0f}M parameters, {args.steps} steps, {args.optimizer}, {args.precision}")
+        say("processes  sharding  anonymous MB of each   seconds   score  losses")
         for way in args.ways.split(","):
             count, _, sharding = way.partition(":")
             found = measure(folder, model, count=int(count), sharding=sharding)
-            own = " ".join(f"{(peak - bare[0]) / 1e6:,.0f}" for peak in found["peaks"])  # type: ignore[attr-defined]
-            losses = " ".join(f"{loss:.7f}" for loss in found["losses"])  # type: ignore[attr-defined]
-            print(f"{count:9}  {sharding:8}  {own:21}  {found['seconds']:8.0f}  {found['score']:6.2f}  {losses}", flush=True)
+            own = " ".join(f"{(peak - bare[0]) / 1e6:,.0f}" for peak in found.peaks)
+            losses = " ".join(f"{loss:.7f}" for loss in found.losses)
+            say(f"{count:9}  {sharding:8}  {own:21}  {found.seconds:8.0f}  {found.score:6.2f}  {losses}")
 
 
 if __name__ == "__main__":

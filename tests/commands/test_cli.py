@@ -16,7 +16,7 @@ CATALOG = {"--include_path", "--data_dir", "--allow_path"}
 TRUST = {"--trust_task_code"}
 REQUEST = CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--recipe", "--seeds", "--languages", "--limit"}
 REQUEST |= {"--no_train", "--remove_overlap", "--output_path", "--route", "--prompt_args"}
-MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet", "--unrepeatable"}
+MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet", "--unrepeatable", "--sharding", "--offload"}
 STUDY = {
     "--output_path",
     "--backbones",

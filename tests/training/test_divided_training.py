@@ -127,6 +127,16 @@ def test_a_run_that_was_killed_on_two_processes_goes_on_with_another_number(stil
     assert logs(root)[killed.parent.name][:6] == begun
 
 
+def test_offloaded_weights_of_a_process_alone(still, ran, tmp_path):
+    """A group of one: weights in main memory, gathered layer by layer; on a CPU that is only another way."""
+    project = still.with_machine(sharding="full", offload="cpu")
+    assert run_together(1, project, tmp_path / "r", die_at_step=8, **FIRST) == [-9]
+    assert run_together(1, project, tmp_path / "r", **FIRST) == [0], said(tmp_path / "r")
+    agree(ran(1, "none"), tmp_path / "r")
+    done = [json.loads(path.read_text())["arithmetic"] for path in tmp_path.glob("r/train/*/done.json")]
+    assert {(how["processes"], how["sharding"], how["offload"]) for how in done} == {(1, "full", "cpu")}
+
+
 def _look(project, name, sharding):
     """In each process: what the parameters are, the norm of gradients, and whether all have the same weights after steps."""
     from torch.distributed.tensor import DTensor
