@@ -18,7 +18,7 @@ from harness.planning.costs.refusals import refusals
 from harness.planning.plan import Plan, make_plan
 from harness.planning.request import RunRequest
 from harness.runtime.machine import Machine
-from harness.runtime.processes import announced_processes
+from harness.runtime.processes import announced_processes, check_launch
 
 MAX_REMARKS = 5
 "Remarks on names that two files have which are printed at most."
@@ -53,7 +53,8 @@ def requests_of(args: argparse.Namespace) -> list[RunRequest]:
 
 
 def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> Machine:
-    """The knobs of this machine."""
+    """The knobs of this machine; raises UserError for values that it has not, and for a launch of processes that failed."""
+    check_launch()
     for name in ("batch_tokens", "save_every"):
         value = getattr(args, name)
         if value is not None and value < 1:

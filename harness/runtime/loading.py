@@ -14,7 +14,6 @@ from harness.api.registry import ADAPTERS
 from harness.runtime.arguments import InitArguments, PredictArguments, TrainArguments
 from harness.runtime.engines import versions, vllm_python
 from harness.runtime.machine import Machine
-from harness.runtime.processes import num_ranks
 from harness.runtime.repeatability import make_repeatable
 from harness.runtime.stages import AnyStage, Stage
 
@@ -58,7 +57,7 @@ def model_source(stage: ModelStage, *, root: Path, machine: Machine, labels: Map
         trust_remote_code=model.trust_remote_code,
         extra=model.extra,
         head_labels=labels,
-        empty=trains and machine.sharding == "full" and num_ranks() > 1,
+        empty=trains and machine.sharding == "full" and machine.shares_model,
         engine=None if trains or model.engine is None else _engine_host(stage, model.engine, root=root),
     )
 

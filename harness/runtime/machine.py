@@ -66,6 +66,11 @@ class Machine:
             return "cuda" if announced_processes() == 1 else f"cuda:{local_rank()}"
         return "mps" if torch.backends.mps.is_available() else "cpu"
 
+    @property
+    def shares_model(self) -> bool:
+        """Whether a trained model is divided: among processes, or between main memory and the device."""
+        return num_ranks() > 1 or self.offload == "cpu"
+
     def dtype(self, wanted: str) -> str:
         """`auto` settled for this machine."""
         return wanted if wanted != "auto" else "bfloat16" if computes_bfloat16(self.device) else "float32"

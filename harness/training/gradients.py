@@ -117,7 +117,7 @@ def _backward(work: Work, loss: torch.Tensor, *, last: bool) -> None:
     """A backward pass; the last one of the step adds up the gradients of all processes."""
     # With a part of every weight no process has room for gradients of all of them: they are added up after each pass.
     add_up_next(work.adapter.module, now=last or work.machine.sharding == "full")
-    work.precision.scaled(loss).backward()  # type: ignore[no-untyped-call]
+    work.precision.scaled(loss).backward()
 
 
 def _summed(work: Work, features: Sequence[Feature], plan: StepPlan, *, num_targets: int, step: int) -> Any:

@@ -24,7 +24,7 @@ from harness.runtime.arguments import TrainArguments
 from harness.runtime.folders import link_folder, remove_folder, write_folder
 from harness.runtime.interruption import Interrupted, held
 from harness.runtime.machine import Machine
-from harness.runtime.processes import check_launch, end_together, from_first, num_ranks, rank, together
+from harness.runtime.processes import end_together, from_first, num_ranks, rank, together
 from harness.runtime.stages import Stage, write_json
 from harness.training.checkpoints import resume, save_checkpoint, save_on_leaving, save_state, say
 from harness.training.gradients import batch_gradients
@@ -41,8 +41,6 @@ LOG_EVERY = 10
 
 def train(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> dict[str, Any]:
     """Train the stage's checkpoint, resuming from its last state; returns the facts that go into train.json."""
-    with together():
-        check_launch()
     run = prepare(stage, root=root, machine=machine)
     start = resume(run)
     shown = machine.progress and rank() == 0

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.api.errors import UserError
 from harness.specs.recipe import Training
+from harness.training.sharding import local_part
 
 if TYPE_CHECKING:
     import torch
@@ -81,8 +82,7 @@ class TrainingOptimizer:
 
         self.parameters: dict[str, torch.nn.Parameter] = {name: p for name, p in module.named_parameters() if p.requires_grad}
         self._own = {
-            name: torch.nn.Parameter(p.detach().to_local()) if isinstance(p, DTensor) else p
-            for name, p in self.parameters.items()
+            name: torch.nn.Parameter(local_part(p)) if isinstance(p, DTensor) else p for name, p in self.parameters.items()
         }
         own = {id(self.parameters[name]): part for name, part in self._own.items()}
         groups = parameter_groups(module, training)
@@ -186,11 +186,13 @@ def in_blocks(parameter: torch.Tensor) -> bool:
     return parameter.ndim > 1 and parameter.numel() >= SMALLEST and math.prod(parameter.shape[1:]) % BLOCK == 0
 
 
-def clip(parameters: Iterable[torch.nn.Parameter], limit: float) -> None:
-    """Scale gradients down to a norm, taken over all of them in all processes."""
+def clip(parameters: Iterable[torch.nn.Parameter], limit: float) -> torch.Tensor:
+    """Scale gradients down to a norm, taken over all of them in all processes; returns what it was."""
     import torch
+    from torch.distributed.tensor import DTensor
 
-    torch.nn.utils.clip_grad_norm_(parameters, limit)
+    norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 def _size(shape: Iterable[int]) -> torch.Size:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.api.errors import UserError
 from harness.runtime.machine import Machine
-from harness.runtime.processes import num_ranks
+from harness.runtime.processes import join_alone, num_ranks
 
 if TYPE_CHECKING:
     import torch
@@ -34,14 +34,18 @@ def is_divided(module: torch.nn.Module) -> bool:
 def distribute(adapter: Any, *, machine: Machine, precision: str) -> None:
     """Divide the adapter's network as the machine says, then read what its loading left for now.
 
-    Raises UserError for fp16: its scale is found in each process by itself.
+    A process alone has its weights divided between main memory and the device, with --offload cpu, or not at all.  Raises
+    UserError for fp16: its scale is found in each process by itself.
     """
-    if num_ranks() > 1:
+    if machine.shares_model:
         if precision == "float16":
-            raise UserError("float16 trains in one process only", where="precision", todo="precision: bfloat16")
+            raise UserError(
+                "float16 trains in one process only, and not offloaded", where="precision", todo="precision: bfloat16"
+            )
+        join_alone()
         _divide(adapter.module, machine, precision)
         adapter.read_weights()
-        adapter.weight_bytes = sum(_own(one).numel() * one.element_size() for one in adapter.module.parameters())
+        adapter.weight_bytes = sum(local_part(one).numel() * one.element_size() for one in adapter.module.parameters())
 
 
 def _divide(network: Any, machine: Machine, precision: str) -> None:
@@ -103,8 +107,10 @@ def whole_tensors(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]
             yield name, (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).cpu()
 
 
-def _own(parameter: torch.Tensor) -> torch.Tensor:
-    """The part of a parameter that this process holds."""
+def local_part(parameter: torch.Tensor) -> torch.Tensor:
+    """What this process holds of a parameter: a plain tensor in the same memory."""
     from torch.distributed.tensor import DTensor
 
-    return parameter.detach().to_local() if isinstance(parameter, DTensor) else parameter.detach()
+    tensor: Any = parameter.detach()
+    own: torch.Tensor = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return own

@@ -75,7 +75,11 @@ class States:
 
         write_folder_together(self.folder / f"state-{step}", write, finish=finish)
         if not self.keep_all:
-            from_first(lambda: [remove_folder(self.folder / f"state-{old}") for old in self.steps()[:-KEPT]])
+            from_first(self._forget_old)
+
+    def _forget_old(self) -> None:
+        for old in self.steps()[:-KEPT]:
+            remove_folder(self.folder / f"state-{old}")
 
     def newest(self, *, tell: Callable[[str], None] = lambda text: None) -> State | None:
         """The newest state that is as it was written; of newer ones it is told why they are not used."""

@@ -10,6 +10,7 @@ Each `adapters/<number>` is an ordinary peft folder.  A phase trains a fresh one
 into it, so the weights of a checkpoint are its base and the sum of its adapters, in order.
 """
 
+import copy
 import json
 import shutil
 import warnings
@@ -41,16 +42,28 @@ def _old_names() -> Iterator[None]:
 
 
 @contextmanager
-def _where_they_are_drawn() -> Iterator[None]:
-    """Let fresh adapters of a model that is only described keep their values: peft puts them where the weights are."""
+def _with_values() -> Iterator[None]:
+    """Give fresh adapters of a model that is only described the values that are drawn for them: peft puts them where it is."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    put = BaseTunerLayer._move_adapter_to_device_of_base_layer
-    BaseTunerLayer._move_adapter_to_device_of_base_layer = lambda layer, name, device=None: put(layer, name, torch.device("cpu"))
+    owner: Any = BaseTunerLayer
+    put = owner._move_adapter_to_device_of_base_layer
+    drawn: list[tuple[Any, str, Any]] = []
+
+    def keep(layer: Any, name: str, device: torch.device | None = None) -> None:
+        put(layer, name, torch.device("cpu"))  # rounds them as the weights are
+        for attribute in (*layer.adapter_layer_names, *layer.other_param_names):
+            holder = getattr(layer, attribute, None)
+            if isinstance(holder, nn.ModuleDict | nn.ParameterDict) and name in holder:
+                drawn.append((holder, name, copy.deepcopy(holder[name])))
+
+    owner._move_adapter_to_device_of_base_layer = keep
     try:
         yield
     finally:
-        BaseTunerLayer._move_adapter_to_device_of_base_layer = put
+        owner._move_adapter_to_device_of_base_layer = put
+    for holder, name, values in drawn:
+        holder[name] = nn.Parameter(values.float()) if isinstance(values, nn.Parameter) else values.float()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +103,7 @@ def add_lora(model: PreTrainedModel, low_rank: LowRank, *, seed: int) -> nn.Modu
     with torch.random.fork_rng(devices=[]), _old_names():
         torch.manual_seed(torch_seed("lora", seed=seed))
         try:
-            with _where_they_are_drawn() if any(one.is_meta for one in model.parameters()) else nullcontext():
+            with _with_values() if any(one.is_meta for one in model.parameters()) else nullcontext():
                 return get_peft_model(model, config)
         except ValueError as error:
             linear = sorted({name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, nn.Linear)})
