@@ -179,7 +179,7 @@ def test_nodes_without_a_shared_folder_copy_states_and_stages(project, serial, t
         killed = time.time()
         assert driver.ends() == 0, driver.told
     assert f"lost: train/{folder.name}" in driver.told
-    assert re.search(rf"done: train/{folder.name}: .*, from state-\d+$", driver.told, re.MULTILINE)
+    assert re.search(rf"done: train/{re.escape(folder.name)}: .*, from state-\d+$", driver.told, re.MULTILINE)
     assert (store / "train" / folder.name / "done.json").stat().st_mtime > killed
     assert not list(store.glob("*/*/state-*"))
     found = [name for name in stage_differences(serial, tmp_path / "r", differences) if "/checkpoint/" not in name]

@@ -22,7 +22,7 @@ from harness.api.errors import UserError
 from harness.api.registry import ROOT
 from harness.executors.cluster.needs import ClusterNode
 from harness.executors.cluster.options import ClusterOptions
-from harness.runtime.interruption import ENDING
+from harness.runtime.interruption import ENDING, held
 from harness.runtime.needs import StageNeeds
 from harness.runtime.threads import usable_cores
 
@@ -74,7 +74,7 @@ def _connect(ray: Any, address: str) -> None:
             "object_store_memory": LOCAL_OBJECTS,
             "include_dashboard": False,
         }
-    with _signals_kept():  # Ray would take SIGTERM for itself
+    with held(), _signals_kept():  # Ray would take SIGTERM for itself
         try:
             ray.init(**arguments, log_to_driver=False, logging_level="ERROR", configure_logging=False)
         except Exception as error:

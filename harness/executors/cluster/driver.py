@@ -27,6 +27,7 @@ from harness.executors.cluster.store import StageStore, StoreFailed
 from harness.executors.cluster.units import Unit, UnitClaim, claim_unit
 from harness.executors.cluster.worker import UnitOutcome, remove_copies
 from harness.executors.graph.report import Report
+from harness.runtime.interruption import held
 from harness.runtime.machine import Machine
 from harness.runtime.needs import StageNeeds
 from harness.runtime.stages import AnyStage
@@ -119,24 +120,25 @@ class Driver:
         units: list[Unit] = []
         scores: list[AnyStage] = []
         while True:
-            if changed or time.monotonic() - looked > LOOK_EVERY:
-                room.check(self._grow(verify=verify))
-                busy = {stage.key for claim in self._claims.values() for stage in claim.unit.todo}
-                units, scores = self._graph.ready(busy=busy, needs_of=self._needs_of)
-                looked = time.monotonic()
-            if not self._graph.open():
-                return
-            given = self._hand_out(pool, room, units)
-            units = [unit for unit in units if unit not in given]
-            room.give_up(units)
-            changed = self._results.score(scores[:1]) or bool(given)
-            scores = scores[1:]
-            for gang in pool.working():
-                if (told := gang.result()) is not None:
-                    self._end(pool, gang, told)
-                    changed = True
-            if not changed:
-                self._wait(pool)
+            with held():  # Ray makes another exception of the one that a signal raises
+                if changed or time.monotonic() - looked > LOOK_EVERY:
+                    room.check(self._grow(verify=verify))
+                    busy = {stage.key for claim in self._claims.values() for stage in claim.unit.todo}
+                    units, scores = self._graph.ready(busy=busy, needs_of=self._needs_of)
+                    looked = time.monotonic()
+                if not self._graph.open():
+                    return
+                given = self._hand_out(pool, room, units)
+                units = [unit for unit in units if unit not in given]
+                room.give_up(units)
+                changed = self._results.score(scores[:1]) or bool(given)
+                scores = scores[1:]
+                for gang in pool.working():
+                    if (told := gang.result()) is not None:
+                        self._end(pool, gang, told)
+                        changed = True
+                if not changed:
+                    self._wait(pool)
 
     def _wait(self, pool: Pool) -> None:
         """A moment, or until a worker says something."""

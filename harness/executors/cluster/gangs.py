@@ -149,7 +149,8 @@ class Gang:
 
     def _lose(self, error: Exception) -> None:
         self.state = GangState.LOST
-        self.why_lost = " ".join(str(error).split())[:300]
+        lines = str(error).splitlines()  # those of names and numbers are indented
+        self.why_lost = " ".join(line for line in lines if not line.startswith(("\t", " ")))[:200]
 
     def tell_to_end(self) -> None:
         """Send its processes the signal that ends a run; they save what they have."""

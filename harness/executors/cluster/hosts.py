@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from harness.api.registry import ROOT
-from harness.executors.cluster.worker import Host
+from harness.executors.cluster.worker import Host, proof_file
 from harness.runtime.machine import Machine
-from harness.runtime.stages import VERSIONS, AnyStage, write_text
+from harness.runtime.stages import VERSIONS, AnyStage, sweep_stale, write_text
 
 
 class HostFacts:
@@ -28,11 +28,12 @@ class HostFacts:
 
     @property
     def _proof_file(self) -> Path:
-        return self._root / f".{self._token}.0"
+        return proof_file(self._root, self._token)
 
     @contextlib.contextmanager
     def proof(self) -> Iterator[None]:
-        """Have the proof removed in the end."""
+        """Have the proof removed in the end, and those of drivers that were killed."""
+        sweep_stale(self._proof_file.parent)
         try:
             yield
         finally:

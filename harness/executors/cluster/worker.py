@@ -40,7 +40,7 @@ class Host(NamedTuple):
     root: str
     "The driver's folder of stages; with a store, the name of the node's own below its folder for temporary files."
     proof: str
-    "Text of a file that the driver has written there; empty with a store."
+    "Text of a file that the driver has written there (`proof_file`); empty with a store."
     copy_to: str | None
     folder: str
     "The driver's working folder: relative paths mean the same on a worker."
@@ -203,9 +203,14 @@ def _mistakes(host: Host, root: Path) -> list[str]:
     return found
 
 
+def proof_file(root: Path, text: str) -> Path:
+    """The file by which workers know that a run folder is the driver's."""
+    return root / LOGS / f".{text}.0"
+
+
 def _proves(root: Path, proof: str) -> bool:
     try:
-        return (root / f".{proof}.0").read_text(encoding="utf-8") == proof
+        return proof_file(root, proof).read_text(encoding="utf-8") == proof
     except OSError:
         return False
 
