@@ -166,7 +166,7 @@ def _beside(shape: ModelShape, load: TrainingLoad, layout: Layout, *, kept: int)
     small = 4 * (load.lora_parameters or shape.in_matrices) * layout.share
     found = layer + largest + int(GPU_PIECES * kept if how.on_gpu else PIECES * (kept + small))
     found += ON_GPU if how.on_gpu else ON_CPU + HEAP_TOP
-    if layout.sharding == "full" and layout.processes > 1:
+    if layout.sharding == "full" and (layout.processes > 1 or layout.offload == "cpu"):
         one = shape.matrices_per_layer + shape.vectors_per_layer
         gathered = BYTES[how.precision] * (2 * one + shape.tables + shape.outputs)
         found += gathered + 4 * one + (0 if largest == 0 else 4 * shape.tables - largest)
