@@ -215,7 +215,7 @@ class Bench:
         }
         if shape.does == "predict":
             del task["data"]["train"], task["labels"], task["chance"], task["prompt"]
-            task |= {"type": "retrieval", "fields": {"source": "a", "target": "b"}, "metrics": ["retrieval_accuracy"]}
+            task |= {"type": "retrieval", "fields": {"source": "a", "target": "b"}, "metrics": ["accuracy"]}
             task["languages"] = ["de"]
             task["data"]["test"]["files"]["rows"] = "words-en.jsonl"
         recipe = {

@@ -16,6 +16,8 @@ ELSEWHERE = {
     "--untracked": "git",
     "--porcelain": "git",
     "--short": "git",
+    "--query": "nvidia-smi",
+    "--format": "nvidia-smi",
     "--replace_subtokens_with_fused_forms": "the script of XTREME that treebanks are cut by",
 }
 "Flags of other programs."

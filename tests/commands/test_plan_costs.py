@@ -104,6 +104,29 @@ def test_what_fits_no_such_device_is_refused_with_what_would_help(folder, capsys
     assert "--model_args device_map=auto" in err  # of its predictions
 
 
+def test_a_preset_that_is_not_here_is_reckoned_by_its_own_sizes_and_architecture(folder, capsys):
+    flags = [
+        "--include_path",
+        str(folder),
+        "--data_dir",
+        str(folder),
+        "--recipe",
+        "short",
+        "--tasks",
+        "left",
+        "--languages",
+        "en",
+    ]
+    code, out, err = call(
+        capsys, "plan", "--model", "xlm-roberta-xxl", *flags, "--on", "h100-80gb", "--output_path", str(folder / "r")
+    )
+    assert code == 2
+    assert "sizes: its config.json is not here: widths are reckoned from the sizes that its preset states" in out
+    assert "(10,695,954,432 parameters) needs 18" in err  # 16 bytes a parameter are 159 GiB, and weights in bf16 for the passes
+    assert "`--sharding full` on 4 processes (needs 4" in err
+    assert "159.4 GiB of main memory" in err
+
+
 def test_a_run_refuses_before_anything_is_loaded_and_tries_it_on_request(folder, capsys):
     code, _, err = call(capsys, *words(folder, "--device", "cpu", model="huge"))
     assert code == 2

@@ -58,6 +58,10 @@ def test_offloaded_what_is_held_lies_in_main_memory():
     parts = training_memory(SHAPE, LOAD, layout=Layout(sharding="full", processes=4, offload="cpu"))
     assert (parts.weights, parts.gradients, parts.optimizer) == (0, 0, 0)
     assert parts.on_host == pytest.approx(4 * SHAPE.parameters, rel=1e-6)
+    alone = training_memory(SHAPE, LOAD, layout=Layout(sharding="full", offload="cpu"))
+    assert alone.on_host == pytest.approx(16 * SHAPE.parameters, rel=1e-6)
+    layer = SHAPE.matrices_per_layer + SHAPE.vectors_per_layer
+    assert alone.total > 2 * (2 * layer + SHAPE.tables)  # what is gathered there
 
 
 def test_low_rank_adapters_on_four_bits():

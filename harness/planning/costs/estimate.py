@@ -173,7 +173,8 @@ def costing_of(
     if backbone.is_fake:
         return None
     causal = bool(ADAPTERS.constant(backbone.adapter, "CAUSAL"))
-    shape = shape_of(backbone.config, facts=backbone.facts, causal=causal)
+    kind = {"architecture": backbone.preset.spec.architecture} if backbone.preset else {}
+    shape = shape_of(backbone.config, facts={**backbone.facts, **kind}, causal=causal)
     if shape is None:
         return None
     layout = layout or layout_of(machine, device)

@@ -32,6 +32,9 @@ PIECES = 0.25
 GPU_PIECES = 0.1
 "The same of CUDA's caching allocator, an assumption."
 UNGATED = ("bert", "bert-pre", "rembert", "deberta", "xglm", "bloom")
+"Families whose feed-forward part has no gate."
+UNTURNED = (*UNGATED, "mt5")
+"Families whose queries and keys are not turned by their positions, and have as many heads of keys as of queries."
 LOGITS_AT_ONCE = 1 << 25
 "Numbers in one piece of logits at inference: models/inference/language_model.py."
 
@@ -163,7 +166,7 @@ def _beside(shape: ModelShape, load: TrainingLoad, layout: Layout, *, kept: int)
     small = 4 * (load.lora_parameters or shape.in_matrices) * layout.share
     found = layer + largest + int(GPU_PIECES * kept if how.on_gpu else PIECES * (kept + small))
     found += ON_GPU if how.on_gpu else ON_CPU + HEAP_TOP
-    if layout.sharding == "full" and layout.processes > 1:
+    if layout.sharding == "full" and (layout.processes > 1 or layout.offload == "cpu"):
         one = shape.matrices_per_layer + shape.vectors_per_layer
         gathered = BYTES[how.precision] * (2 * one + shape.tables + shape.outputs)
         found += gathered + 4 * one + (0 if largest == 0 else 4 * shape.tables - largest)
@@ -192,8 +195,9 @@ class AnswerLoad:
 def answer_memory(shape: ModelShape, load: AnswerLoad) -> MemoryParts:
     """Parts of a prediction; batches of a pass are `sequences` of `length` tokens.
 
-    A layer holds what comes in and its norm, then queries, keys, values and what attention gives, or the feed-forward part's
-    inner values before and after their activation (with a gate three times): own derivation.
+    A layer holds what comes in and its norm, then queries, keys, values and what attention gives (turned by their positions and
+    repeated for all heads beside that), or the feed-forward part's inner values before and after their activation (with a gate
+    three times): own derivation.  On a CPU the heap keeps the room of both, which are of other sizes.
     """
     size, tokens = BYTES[load.precision], load.length * load.sequences
     plain = size * shape.parameters
@@ -201,11 +205,11 @@ def answer_memory(shape: ModelShape, load: AnswerLoad) -> MemoryParts:
         plain if not load.base else int(BASE_BYTES[load.base] * shape.in_matrices + size * (shape.parameters - shape.in_matrices))
     )
     how = HowTrained(precision=load.precision, attention=load.attention, on_gpu=load.on_gpu)
-    attention = 4 * shape.query_width
+    attention = (4 if shape.family in UNTURNED else 6) * shape.query_width
     if makes_scores(shape, how, training=False):
         attention += 3 * shape.heads * load.length
     inner = (2 if shape.family in UNGATED else 3) * shape.intermediate
-    activations = size * tokens * (2 * shape.hidden + max(attention, inner))
+    activations = size * tokens * (2 * shape.hidden + (max(attention, inner) if load.on_gpu else attention + inner))
     cache = size * 2 * shape.layers * shape.key_width * load.kept_tokens if load.asks else 0
     numbers = min(LOGITS_AT_ONCE, load.read * shape.vocab) if load.asks else 0
     # As they come, in fp32, and their log-probabilities.
@@ -216,5 +220,5 @@ def answer_memory(shape: ModelShape, load: AnswerLoad) -> MemoryParts:
         activations=activations,
         kv_cache=cache,
         logits=logits,
-        workspace=pieces + (ON_GPU if load.on_gpu else ON_CPU),
+        workspace=pieces + (ON_GPU if load.on_gpu else ON_CPU + min(HEAP_TOP, activations)),
     )

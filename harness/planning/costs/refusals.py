@@ -146,7 +146,7 @@ def _for_prediction(costing: Costing, load: AnswerLoad) -> Iterator[Change]:
     """Half precision, four bits, or weights that do not all lie on the device."""
     limit = costing.device.memory
     tried = [("--model_args dtype=bfloat16", replace(load, precision="bfloat16"))] if load.precision == "float32" else []
-    tried.append(("--model_args quantization=nf4", replace(load, precision="bfloat16", base="nf4")))
+    tried.append(("quantization=nf4 in --model_args", replace(load, precision="bfloat16", base="nf4")))
     for text, changed in tried:
         need = answer_memory(costing.shape, changed)
         if need.total <= limit:
