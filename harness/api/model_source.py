@@ -37,6 +37,8 @@ class ModelSource:
     device_map: str | None = None
     checkpoint: str | None = None
     "Folder of one of our checkpoints whose backbone weights (and heads, if asked) replace those of `path`."
+    peft: str | None = None
+    "Folder of an adapter that peft has trained elsewhere on `path`, where no checkpoint is named."
     tokenizer: str | None = None
     "Folder or id of the tokenizer where it is not that of `path`."
     trust_remote_code: bool = False

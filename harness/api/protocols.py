@@ -226,6 +226,8 @@ class Adapter(Protocol):
     "Where its batches are made; None = the device that the model runs on."
     versions: Mapping[str, str] = {}
     "Of packages in another environment that it computes with: package -> version."
+    weight_facts: Mapping[str, Any] = {}
+    "How its weights came about, where they are not simply those of a file: `adapters`, how many, how chained, how rounded."
 
     def close(self) -> None:
         """End what was started for it."""

@@ -51,6 +51,7 @@ def model_source(stage: ModelStage, *, root: Path, machine: Machine, labels: Map
         attn_implementation=model.attn_implementation,
         device_map=knobs.device_map,
         checkpoint=str(checkpoint) if checkpoint else None,
+        peft=knobs.peft,
         tokenizer=knobs.tokenizer,
         trust_remote_code=model.trust_remote_code,
         extra=model.extra,

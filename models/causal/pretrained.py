@@ -15,6 +15,7 @@ from harness.api.errors import UserError
 from harness.api.model_source import ModelSource
 from models.loading.architectures import decoder_class
 from models.loading.files import tensor_names
+from models.loading.gguf import gguf_tensor_names
 from models.loading.pretrained import input_embeddings, load_model
 from models.loading.tokenizer import adds_first_token
 
@@ -57,7 +58,7 @@ def is_bidirectional(config: PretrainedConfig) -> bool:
 
 def load_causal(folder: Path, *, config: PretrainedConfig, source: ModelSource, dtype: torch.dtype) -> PreTrainedModel:
     """Weights of a folder in the causal language model; in its body alone where the files hold no output matrix."""
-    names = tensor_names(folder)
+    names = gguf_tensor_names(source.path) or tensor_names(folder)
     tied = getattr(config, "tie_word_embeddings", True)
     lm_head = tied or any(name.endswith(LM_HEADS) for name in names)
     renames = TEXT_HALF if any("language_model." in name for name in names) else None
