@@ -12,9 +12,11 @@
 All linear layers are stored so but the matrix of a language model's outputs; tables of words and norms stay as they are.
 """
 
+import contextlib
 import importlib.util
+import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -74,8 +76,23 @@ def _check_package(package: str, what: str) -> None:
         )
 
 
+@contextlib.contextmanager
+def quiet_progress(source: ModelSource, config: PretrainedConfig) -> Iterator[None]:
+    """Silence the bars of the readers of GGUF files and of compressed-tensors, which hang on no setting."""
+    if gguf_file(source.path) is None and stored_quantization(config.to_dict()) is None:
+        yield
+        return
+    with contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
 def settle_low_bit(model: nn.Module) -> None:
-    """Make what was quantised by bitsandbytes compute the same way whenever it is asked."""
+    """Make what is in few bits compute the same way whenever it is asked, whichever part of the model is."""
+    compressor = getattr(getattr(model, "hf_quantizer", None), "compressor", None)
+    if compressor is not None:
+        # compressed-tensors would do so at the first pass of the whole model, and heads ask its body alone.
+        with contextlib.redirect_stderr(io.StringIO()):
+            compressor.decompress_model(model)
     for layer in model.modules():
         kind = type(layer).__name__
         if kind == "Linear4bit":

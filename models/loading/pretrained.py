@@ -26,7 +26,7 @@ from harness.api.model_source import ModelSource
 from harness.api.protocols import Batch, Output
 from models.loading.architectures import takes_pooling_layer
 from models.loading.files import locate
-from models.loading.low_bit import low_bit_arguments, settle_low_bit
+from models.loading.low_bit import low_bit_arguments, quiet_progress, settle_low_bit
 from models.loading.remarks import first_line, quiet
 
 UNLIMITED = 1 << 20
@@ -113,7 +113,7 @@ def load_model(
     if attention == "sdpa" and not getattr(model_class, "_supports_sdpa", True):
         attention = "eager"  # sdpa is the default of every source; DeBERTa and RemBERT have the plain computation only
     try:
-        with quiet():
+        with quiet(), quiet_progress(source, config):
             model, report = model_class.from_pretrained(
                 folder,
                 config=config,
