@@ -115,8 +115,10 @@ def is_low_bit(model: nn.Module) -> bool:
     return any(type(layer).__name__ in ("Linear4bit", "Linear8bitLt") for layer in model.modules())
 
 
-def is_trainable(model: PreTrainedModel) -> bool:
-    """Whether weights in few bits, if it has any, are of a kind that adapters can be trained beside."""
+def is_trainable(model: PreTrainedModel, path: str) -> bool:
+    """Whether weights in few bits, if those of a path are, are of a kind that adapters can be trained beside."""
+    if gguf_file(path) is not None:
+        return False
     config: Mapping[str, Any] = model.config.to_dict()
     stored = stored_quantization(config)
     return stored is None or stored.method == BITSANDBYTES

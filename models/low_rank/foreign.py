@@ -12,7 +12,8 @@ import atexit
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,17 @@ def adopt_adapter(folder: Path, model: PreTrainedModel) -> Path:
         ends = tuple(str(name) for name in config["feedforward_modules"])
         own_config["feedforward_modules"] = sorted(name for name in targets if name.endswith(ends))
     return _written(own_config | {"task_type": None, "base_model_name_or_path": None}, renamed)
+
+
+@contextmanager
+def told_of(folder: Path | None) -> Iterator[None]:
+    """Let errors about the copy of an adapter name the folder that it was made of; None = there is no copy."""
+    try:
+        yield
+    except UserError as error:
+        if folder is None or not error.where.startswith(str(_own_folder())):
+            raise
+        raise error.at(str(folder)) from error
 
 
 def _split(path: str) -> tuple[str, str]:

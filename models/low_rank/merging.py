@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 from harness.api.errors import UserError
 from harness.api.model_files import check_weights
 from models.loading.low_bit import dense_weight, is_low_bit, settle_low_bit
+from models.loading.remarks import first_line
 from models.low_rank.files import WEIGHTS_FILE
 from models.low_rank.lora import beside_name, put_beside, quiet_peft
 
@@ -111,7 +112,7 @@ def _opened(model: PreTrainedModel, folders: Sequence[Path]) -> nn.Module:
             "the adapter does not fit the model",
             where=str(current),
             expected="the model it was trained on",
-            found=f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"[:300],
+            found=first_line(error),
         ) from error
     return adapted
 

@@ -24,7 +24,7 @@ from harness.api.protocols import HeadSpec
 from models.headed.network import HeadedModel, HeadedNetwork
 from models.loading.low_bit import is_low_bit, is_trainable
 from models.low_rank.files import save_adapters
-from models.low_rank.foreign import adopt_adapter
+from models.low_rank.foreign import adopt_adapter, told_of
 from models.low_rank.lora import LowRank, add_lora
 from models.low_rank.merging import merge_adapters, stack_adapters
 from models.low_rank.origin import Origin, write_base
@@ -60,30 +60,31 @@ def adapt(model: PreTrainedModel, origin: Origin, low_rank: LowRank | None, *, s
             found=f"lora_chain={chain}",
         )
     if not inference:
-        _check_trainable(model, low_rank, low_bit=low_bit)
+        _check_trainable(model, origin, low_rank, low_bit=low_bit)
     # The newest was trained beside the weights: on weights in few bits it stays there, as nothing else is what was trained.
     last = 1 if inference and low_bit and chain == "merge" else 0
     wholly = chain == "merge" or (not inference and low_rank is None)  # what is trained as a whole has nothing beside it
     merged = earlier[: len(earlier) - last] if wholly else []
     beside = earlier[len(merged) :]
     facts: dict[str, Any] = {"chain": chain, "adapters": len(earlier)} if earlier else {}
-    if merged:
-        facts["rounding"] = merge_adapters(model, merged, apart=chain == "stack").facts()
     trained = None
-    if low_rank is not None and not inference:
-        trained = add_lora(model, low_rank, seed=seed, beside=beside)
-    else:
-        stack_adapters(model, beside)
+    with told_of(origin.foreign):
+        if merged:
+            facts["rounding"] = merge_adapters(model, merged, apart=chain == "stack").facts()
+        if low_rank is not None and not inference:
+            trained = add_lora(model, low_rank, seed=seed, beside=beside)
+        else:
+            stack_adapters(model, beside)
     other = chain if chain != usual else None
     return Adapted(origin=origin, earlier=earlier, trained=trained, chain=other, facts={"adapters": facts} if facts else {})
 
 
-def _check_trainable(model: PreTrainedModel, low_rank: LowRank | None, *, low_bit: bool) -> None:
+def _check_trainable(model: PreTrainedModel, origin: Origin, low_rank: LowRank | None, *, low_bit: bool) -> None:
     """UserError for weights in few bits that are to be trained themselves, or whose kind takes no adapters."""
-    if not is_trainable(model):
+    if not is_trainable(model, origin.source.path):
         raise UserError(
             "weights that were quantised elsewhere are not trained here",
-            found=str(getattr(model.config, "quantization_config", "")).splitlines()[0][:80],
+            where=origin.source.path,
             todo="--no_train, or train on the full weights with --model_args lora_rank=16,quantization=nf4",
         )
     if low_bit and low_rank is None:

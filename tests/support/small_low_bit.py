@@ -14,6 +14,7 @@ from small_models import CONFIGS, DECODERS, tokenizer
 from transformers import AutoModel, AutoModelForCausalLM
 
 from models.encoder import init_scratch
+from models.low_rank.lora import quiet_peft
 
 
 def wide_folder(model_type: str, folder: Path, *, seed: int = 1, **more: Any) -> str:
@@ -133,7 +134,8 @@ def peft_folder(base: str, folder: Path, *, task_type: str | None = None, seed: 
     model = kinds.get(task_type, AutoModelForCausalLM).from_pretrained(base, **more)
     made: Any = {"LORA": LoraConfig, "LOHA": LoHaConfig, "IA3": IA3Config}[config.pop("kind", "LORA")]
     given = {"target_modules": "all-linear", **config}
-    adapted = get_peft_model(model, made(task_type=task_type, **given))
+    with quiet_peft():
+        adapted = get_peft_model(model, made(task_type=task_type, **given))
     with torch.no_grad():
         for _, parameter in adapted.named_parameters():
             if parameter.requires_grad:
