@@ -42,6 +42,8 @@ class ModelSource:
     "Memory of each GPU for weights under a device_map; None = most of it."
     checkpoint: str | None = None
     "Folder of one of our checkpoints whose backbone weights (and heads, if asked) replace those of `path`."
+    peft: str | None = None
+    "Folder of an adapter that peft has trained elsewhere on `path`, where no checkpoint is named."
     tokenizer: str | None = None
     "Folder or id of the tokenizer where it is not that of `path`."
     trust_remote_code: bool = False

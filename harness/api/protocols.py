@@ -230,13 +230,15 @@ class Adapter(Protocol):
     "Bytes of its weights by where they lie: a device, `cpu`, `disk`."
     is_streamed: bool = False
     "Whether weights are brought to where they are computed with for every batch: then large batches are worth their memory."
+    weight_facts: Mapping[str, Any] = {}
+    "How its weights came about, where they are not simply those of a file: `adapters`, how many, how chained, how rounded."
 
     def close(self) -> None:
         """End what was started for it."""
         return
 
 
-class Unit(NamedTuple):
+class ShardedPart(NamedTuple):
     """A part of a network whose weights are gathered and let go together where it is divided among processes."""
 
     module: torch.nn.Module
@@ -249,7 +251,7 @@ class Trainable(Protocol):
 
     module: torch.nn.Module
     """What is trained: module(batch, head=name) -> outputs with grad [B, ...]; module(batch, pooling=p) -> [B, D];
-    module.units() -> [Unit]: its parts from the input on, whatever belongs to none of them being gathered for the whole pass."""
+    module.units() -> [ShardedPart]: its parts from the input on; what belongs to none of them is gathered for the whole pass."""
 
     def read_weights(self) -> None:
         """Read what `ModelSource.empty` left unread into the parameters, however they are divided among processes by now."""

@@ -29,6 +29,7 @@ from harness.runtime.budget import Ceiling, TrainingBudget
 from harness.runtime.machine import Machine
 from harness.runtime.repeatability import make_repeatable
 from harness.training.gradients import Work, batch_gradients
+from harness.training.precision import Precision
 
 if TYPE_CHECKING:
     import torch
@@ -130,12 +131,6 @@ def _predicting(adapter: Any, shape: ModelShape, machine: Machine, *, seconds: f
 
 def _training(adapter: Any, shape: ModelShape, machine: Machine, precision: str, *, seconds: float) -> float:
     """Of forward and backward passes and the optimizer's step, less what this one's memory traffic takes."""
-    import torch
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state()
-    mixed = {"bfloat16": "bf16", "float16": "fp16", "float32": "no"}[precision]
     budget = TrainingBudget(planned=machine.tokens(train=True, weights=adapter.weight_bytes))
     kind = TASK_TYPES.load("classification")
     work = Work(
@@ -145,7 +140,7 @@ def _training(adapter: Any, shape: ModelShape, machine: Machine, precision: str,
         question=Question(HEAD, None),
         machine=machine,
         budget=budget,
-        accelerator=Accelerator(mixed_precision=mixed, cpu=machine.device == "cpu"),
+        precision=Precision(precision, device=machine.device),
         seed=1,
     )
     groups = [[feature] for feature in _features(2 * budget.tokens)]
@@ -157,7 +152,6 @@ def _training(adapter: Any, shape: ModelShape, machine: Machine, precision: str,
 
     adapter.module.train()
     took = _timed(step, machine, seconds)
-    del torch
     return training_flops(shape, batch, HowTrained()) / took
 
 

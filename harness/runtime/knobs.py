@@ -18,6 +18,8 @@ class Knobs:
     "Commit on the hub."
     checkpoint: str | None = None
     "Folder of a checkpoint of this project that --model names."
+    peft: str | None = None
+    "Folder of an adapter of peft that --model names; `path` is what it was trained on."
     tokenizer: str | None = None
     "Folder or hub id of the tokenizer, where it is not the backbone's."
     device_map: str | None = None

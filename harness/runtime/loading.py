@@ -53,6 +53,7 @@ def model_source(stage: ModelStage, *, root: Path, machine: Machine, labels: Map
         cpu_memory_gib=knobs.cpu_memory_gib,
         gpu_memory_gib=knobs.gpu_memory_gib,
         checkpoint=str(checkpoint) if checkpoint else None,
+        peft=knobs.peft,
         tokenizer=knobs.tokenizer,
         trust_remote_code=model.trust_remote_code,
         extra=model.extra,

@@ -34,7 +34,7 @@ class SharedFailure(Exception):
     """Work failed in some process, and every process knows; the message is the first failure's."""
 
 
-class _Place(NamedTuple):
+class _Announced(NamedTuple):
     """Which of how many processes this one is, as its launcher says."""
 
     rank: int
@@ -52,15 +52,15 @@ LAUNCHERS = (
 "Variables of torchrun (and `accelerate launch` on several GPUs), Open MPI, Intel MPI and MPICH, MVAPICH."
 
 
-def _place() -> _Place:
+def _place() -> _Announced:
     """What the environment announces; (0, 1, 0, 1) where nothing is."""
     for rank_name, size_name, local_rank, local_size in LAUNCHERS:
         size = os.environ.get(size_name, "")
         if size.isdecimal() and int(size) > 1:
             number = int(os.environ.get(rank_name, "0"))
             local = int(os.environ.get(local_rank, number))
-            return _Place(number, int(size), local, int(os.environ.get(local_size, size)))
-    return _Place(0, 1, 0, 1)
+            return _Announced(number, int(size), local, int(os.environ.get(local_size, size)))
+    return _Announced(0, 1, 0, 1)
 
 
 def announced_processes() -> int:

@@ -21,7 +21,7 @@ from harness.prediction.questions import Question
 from harness.runtime.budget import TrainingBudget, ran_out_of_memory
 from harness.runtime.machine import Machine
 from harness.runtime.processes import add_up, num_ranks, rank
-from harness.training.passes import Piece, StepPlan, plan_passes
+from harness.training.passes import PassShare, StepPlan, plan_passes
 from harness.training.precision import Precision
 from harness.training.sharding import add_up_next
 
@@ -103,7 +103,7 @@ def _batch(work: Work, features: Sequence[Feature]) -> Any:
     return collate(features, pad_id=work.adapter.tokenizer.pad_token_id, device=work.machine.device)
 
 
-def _ask(work: Work, batch: Any, *, step: int, piece: Piece) -> torch.Tensor:
+def _ask(work: Work, batch: Any, *, step: int, piece: PassShare) -> torch.Tensor:
     """Outputs with the dropout of this piece."""
     import torch
 

@@ -1,7 +1,7 @@
 """Which forward and backward passes each process makes in a step: equally many, agreed by planning alike and not by trial.
 
     plan = plan_passes(groups, pieces=work.pieces, processes=4)
-    plan.of(rank)           # [Piece(indices=[...], number=0, counts=True), ...]
+    plan.of(rank)           # [PassShare(indices=[...], number=0, counts=True), ...]
 
 Every process sees the whole recipe batch and plans the passes of all.  One that has fewer pieces of its own than another makes
 empty passes: over the batch's smallest item, with no weight in the loss.
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from harness.api.protocols import Feature
 
 
-class Piece(NamedTuple):
+class PassShare(NamedTuple):
     """The features of one pass."""
 
     indices: list[int]
@@ -31,9 +31,9 @@ class Piece(NamedTuple):
 class StepPlan:
     """The passes of every process."""
 
-    pieces: list[list[Piece]]
+    pieces: list[list[PassShare]]
 
-    def of(self, rank: int) -> list[Piece]:
+    def of(self, rank: int) -> list[PassShare]:
         """Those of one process; equally many for each."""
         return self.pieces[rank]
 
@@ -59,7 +59,7 @@ def plan_passes(
     return StepPlan(
         pieces=[
             [
-                Piece(indices=own[at] if at < len(own) else empty, number=at * processes + rank, counts=at < len(own))
+                PassShare(indices=own[at] if at < len(own) else empty, number=at * processes + rank, counts=at < len(own))
                 for at in range(most)
             ]
             for rank, own in enumerate(planned)

@@ -19,7 +19,8 @@ from harness.api.model_source import ModelSource
 from models.loading.architectures import decoder_class
 from models.loading.divided import UnreadWeights, describe_model
 from models.loading.files import tensor_names
-from models.loading.pretrained import input_embeddings, load_model
+from models.loading.gguf import gguf_tensor_names
+from models.loading.pretrained import TensorNames, input_embeddings, load_model
 from models.loading.tokenizer import adds_first_token
 
 LM_HEADS = ("lm_head.weight", "embed_out.weight", "output.weight")
@@ -63,8 +64,8 @@ def load_causal(
     folder: Path, *, config: PretrainedConfig, source: ModelSource, dtype: torch.dtype, device: str = "cpu"
 ) -> PreTrainedModel:
     """Weights of a folder in the causal language model; in its body alone where the files hold no output matrix."""
-    kind, renames = _class_of(folder, config)
-    lm = load_model(kind, folder, config=config, source=source, dtype=dtype, device=device, renames=renames)
+    kind, renames = _class_of(folder, config, source)
+    lm = load_model(kind, folder, config=config, source=source, dtype=dtype, device=device, tensors=TensorNames(renames))
     if is_bidirectional(config):
         _look_both_ways(lm)
     return lm
@@ -72,16 +73,16 @@ def load_causal(
 
 def describe_causal(folder: Path, *, config: PretrainedConfig, source: ModelSource, dtype: torch.dtype) -> UnreadWeights:
     """The same without its weights, which are read once they are divided among processes."""
-    kind, renames = _class_of(folder, config)
+    kind, renames = _class_of(folder, config, source)
     unread = describe_model(kind, folder, config=config, source=source, dtype=dtype, renames=renames)
     if is_bidirectional(config):
         _look_both_ways(unread.model)
     return unread
 
 
-def _class_of(folder: Path, config: PretrainedConfig) -> tuple[Any, Mapping[str, str] | None]:
+def _class_of(folder: Path, config: PretrainedConfig, source: ModelSource) -> tuple[Any, Mapping[str, str] | None]:
     """The class that a folder's weights fill, and what they are called otherwise in it."""
-    names = tensor_names(folder)
+    names = gguf_tensor_names(source.path) or tensor_names(folder)
     tied = getattr(config, "tie_word_embeddings", True)
     lm_head = tied or any(name.endswith(LM_HEADS) for name in names)
     return decoder_class(config, lm_head=lm_head), TEXT_HALF if any("language_model." in name for name in names) else None

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
-from harness.api.protocols import Adapter, Batch, HeadSpec, Output, Pooling, Unit
+from harness.api.protocols import Adapter, Batch, HeadSpec, Output, Pooling, ShardedPart
 from models.headed.heads import MlmHead, pool
 from models.headed.hidden_states import hidden_state, resolve_layer
 from models.loading.divided import UnreadWeights, save_streamed
@@ -68,11 +68,11 @@ class HeadedNetwork(nn.Module):
         with torch.autocast(hidden_BTH.device.type, enabled=False):
             return module(hidden_BTH.float(), batch.attention_mask)
 
-    def units(self) -> list[Unit]:
+    def units(self) -> list[ShardedPart]:
         """The layers and the heads: tables of words and what else is used in several places belong to the whole."""
         owner, name = find_layers(self.body)
-        heads = [Unit(head, in_float32=True) for head in self.heads.values() if any(True for _ in head.parameters())]
-        return [*(Unit(layer) for layer in getattr(owner, name)), *heads]
+        heads = [ShardedPart(head, in_float32=True) for head in self.heads.values() if any(True for _ in head.parameters())]
+        return [*(ShardedPart(layer) for layer in getattr(owner, name)), *heads]
 
     def enable_gradient_checkpointing(self) -> None:
         """Recompute activations in the backward pass; not re-entrant, so that inner layers can be pooled as well."""

@@ -2,7 +2,7 @@
 
     unread = describe_model(encoder_class(config), folder, config=config, source=source, dtype=torch.float32)
     unread.model                                    # parameters on the meta device: no memory
-    fully_shard(...)                                # ... they are divided
+                                                    # torch divides them among the processes
     unread.read(torch.device("cuda"))               # and only now there are values
     save_streamed(model, tensors, folder)           # whole tensors come one after the other; an ordinary folder
 
@@ -33,7 +33,7 @@ FILE_BYTES = 5 * 10**9
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
-class Change(NamedTuple):
+class WeightUpdate(NamedTuple):
     """What is added to a weight when it is read: scale * up @ down (LoRA of an earlier phase)."""
 
     name: str
@@ -51,7 +51,7 @@ class Change(NamedTuple):
         return (self.up[begin:end] @ self.down) * self.scale
 
 
-class _Place(NamedTuple):
+class _TensorPlace(NamedTuple):
     """Where a tensor of the files goes."""
 
     name: str
@@ -66,8 +66,8 @@ class UnreadWeights:
     """A model whose parameters are only described, and the files that hold their values."""
 
     model: PreTrainedModel
-    places: Sequence[_Place]
-    changes: Sequence[Change] = field(default_factory=list)
+    places: Sequence[_TensorPlace]
+    changes: Sequence[WeightUpdate] = field(default_factory=list)
 
     def read(self, device: torch.device) -> None:
         """Give every tensor memory on the device and its value; parameters may have become parts (DTensors) meanwhile.
@@ -79,7 +79,7 @@ class UnreadWeights:
         for (module, name), (first, first_name) in aliases:
             setattr(module, name, getattr(first, first_name))
         _fill_buffers(self.model)
-        by_file: dict[Path, list[_Place]] = {}
+        by_file: dict[Path, list[_TensorPlace]] = {}
         for place in self.places:
             by_file.setdefault(place.file, []).append(place)
         with torch.no_grad():
@@ -88,7 +88,7 @@ class UnreadWeights:
                     for place in places:
                         self._fill(place, tensors.get_slice(place.key))
 
-    def _fill(self, place: _Place, values: Any) -> None:
+    def _fill(self, place: _TensorPlace, values: Any) -> None:
         """Copy a tensor of a file, or this process's rows of it."""
         target: Tensor = getattr(place.module, place.attribute)
         if not target.ndim:
@@ -141,7 +141,7 @@ def describe_model(
     return UnreadWeights(model=model, places=_places(model, folder, renames))
 
 
-def _places(model: PreTrainedModel, folder: Path, renames: Mapping[str, str] | None) -> list[_Place]:
+def _places(model: PreTrainedModel, folder: Path, renames: Mapping[str, str] | None) -> list[_TensorPlace]:
     """Where each tensor of the files goes, tied ones once; UserError unless every tensor of the model has one of its shape."""
     owners = {name: _owner(model, name) for name in model.state_dict()}
     aliases: dict[int, list[str]] = {}
@@ -162,7 +162,7 @@ def _places(model: PreTrainedModel, folder: Path, renames: Mapping[str, str] | N
         elif found[name][2] != list(getattr(module, attribute).shape):
             wrong.append(name)
         else:
-            places.append(_Place(names[0], module, attribute, found[name][0], found[name][1]))
+            places.append(_TensorPlace(names[0], module, attribute, found[name][0], found[name][1]))
     if wrong:
         raise UserError(
             f"the weights do not fit {type(model).__name__}",

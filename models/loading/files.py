@@ -16,7 +16,9 @@ from safetensors import safe_open
 
 from harness.api.errors import UserError
 from harness.api.model_files import check_weights, contents, local_folder, weight_files
+from harness.api.quantization import gguf_file
 from models.loading.conversion import converted
+from models.loading.gguf import prepare_gguf
 
 SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors")
@@ -26,6 +28,9 @@ EXPECTED = "a preset, a hub id `org/name`, or a folder with config.json, weights
 
 def locate(path: str, *, revision: str | None = None, remote_code: bool = False) -> Path:
     """Local folder with config.json and safetensors weights; UserError if there is no such model or it cannot be had."""
+    file = gguf_file(path)
+    if file is not None:
+        return prepare_gguf(file)
     folder = local_folder(path)
     if folder is None:
         folder = _download(path, revision=revision, patterns=(*SMALL_FILES, *SAFETENSORS, *(("*.py",) if remote_code else ())))

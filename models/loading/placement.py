@@ -32,7 +32,7 @@ SHARE_OF_MEMORY = 0.8
 GIB = 1 << 30
 
 
-class Room(NamedTuple):
+class PlaceLimit(NamedTuple):
     """How many bytes of weights a place takes."""
 
     place: int | str
@@ -63,23 +63,23 @@ def placement(
     return spread(model, rooms(source, place), kind=str(source.device_map), dtype=dtype)
 
 
-def rooms(source: ModelSource, place: torch.device) -> list[Room]:
+def rooms(source: ModelSource, place: torch.device) -> list[PlaceLimit]:
     """The places for weights in the order in which they are filled: GPUs (all, or the numbered one), then main memory."""
     import psutil
 
     free = psutil.virtual_memory().available
-    cpu = Room(CPU, int(free * SHARE_OF_MEMORY) if source.cpu_memory_gib is None else int(source.cpu_memory_gib * GIB))
+    cpu = PlaceLimit(CPU, int(free * SHARE_OF_MEMORY) if source.cpu_memory_gib is None else int(source.cpu_memory_gib * GIB))
     wanted = None if source.gpu_memory_gib is None else int(source.gpu_memory_gib * GIB)
     if place.type != "cuda":
-        return [cpu] if place.type == CPU else [Room(place.type, free // 2 if wanted is None else wanted), cpu]
+        return [cpu] if place.type == CPU else [PlaceLimit(place.type, free // 2 if wanted is None else wanted), cpu]
     found = []
     for number in [place.index] if place.index is not None else range(torch.cuda.device_count()):
         unused, total = torch.cuda.mem_get_info(number)
-        found.append(Room(number, min(unused, int(total * SHARE_OF_GPU)) if wanted is None else wanted))
+        found.append(PlaceLimit(number, min(unused, int(total * SHARE_OF_GPU)) if wanted is None else wanted))
     return [*found, cpu]
 
 
-def spread(model: PreTrainedModel, rooms: Sequence[Room], *, kind: str, dtype: torch.dtype) -> dict[str, int | str]:
+def spread(model: PreTrainedModel, rooms: Sequence[PlaceLimit], *, kind: str, dtype: torch.dtype) -> dict[str, int | str]:
     """Name of each layer, and of each part beside the layers -> its place; what no room takes lies on the disk.
 
     `kind`: `sequential` fills one device after the other, `auto` and `balanced` divide the layers that devices take evenly,

@@ -20,7 +20,7 @@ from models import decoder, encoder, finetuned
 from models.inference.language_model import PaddedTokens, SplitModel, chosen_rows
 from models.loading.architectures import make_model
 from models.loading.layers import find_layers
-from models.loading.placement import GIB, Room, bytes_by_place, placement, spread
+from models.loading.placement import GIB, PlaceLimit, bytes_by_place, placement, spread
 from models.loading.pretrained import load_config, moved
 from models.loading.read_ahead import ask_for, stretches
 
@@ -135,7 +135,7 @@ def layer_places(placed):
 @pytest.mark.parametrize("kind", sorted(CONFIGS | DECODERS))
 def test_a_map_names_every_parameter_once_and_divides_no_layer(kind):
     model = meta_model(kind)
-    placed = spread(model, [Room(0, 1 << 30), Room("cpu", 0)], kind="auto", dtype=torch.float32)
+    placed = spread(model, [PlaceLimit(0, 1 << 30), PlaceLimit("cpu", 0)], kind="auto", dtype=torch.float32)
     owners = [[part for part in placed if f"{name}.".startswith(f"{part}.")] for name, _ in model.named_parameters()]
     assert {len(found) for found in owners} == {1}
     assert layer_places(placed) == [0, 0, 0]
@@ -168,7 +168,7 @@ def room_for(model, *, layers, beside=True):
 def test_layers_fill_devices_then_main_memory_then_the_disk(rooms, kind, expected):
     model = meta_model("bert")
     first = rooms[0][0]
-    given = [Room(place, room_for(model, layers=layers + 0.1, beside=place == first)) for place, layers in rooms]
+    given = [PlaceLimit(place, room_for(model, layers=layers + 0.1, beside=place == first)) for place, layers in rooms]
     placed = spread(model, given, kind=kind, dtype=torch.float32)
     assert layer_places(placed) == expected
     assert placed["embeddings"] == first

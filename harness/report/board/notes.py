@@ -69,6 +69,7 @@ def notes(board: Mapping[str, Json]) -> list[str]:
         *_scaling(board),
         *adapter_notes(board),
         *_of_tasks(board),
+        *_few_bits(board),
         *_pitfalls(board),
         *older_notes(board),
         *(f"Failed: {entry['stage']}: {_first_line(entry['error'])}" for entry in board["failures"]),
@@ -239,6 +240,17 @@ def _of_tasks(board: Mapping[str, Json]) -> list[str]:
     """Each note of the tasks' files once, with the tasks that have it."""
     found = collected((note, task) for task in board["task_order"] for note in board["tasks"][task]["notes"])
     return [f"{', '.join(tasks)}: {note}" for note, tasks in found.items()]
+
+
+def _few_bits(board: Mapping[str, Json]) -> list[str]:
+    """Which backbones hold their weights in few bits, and which are adapters that were trained elsewhere."""
+    models = board["models"].items()
+    stored = collected((model["quantization"], name) for name, model in models if model["quantization"])
+    put_on = collected((model["adapter_on"], name) for name, model in models if model["adapter_on"])
+    return [
+        *(f"{', '.join(names)}: weights in few bits ({label})." for label, names in stored.items()),
+        *(f"{', '.join(names)}: an adapter that was trained elsewhere, on {base}." for base, names in put_on.items()),
+    ]
 
 
 def _pitfalls(board: Mapping[str, Json]) -> list[str]:

@@ -58,6 +58,12 @@ class RequestedModel(Spec):
     "Licence of the weights."
     dtype: str | None = None
     "Number format asked for."
+    quantization: str = ""
+    "How its weights are held in few bits, e.g. `gguf Q4_K_M`; empty = they are not."
+    adapter_on: str = ""
+    "The model that an adapter of peft was trained on, where --model names one."
+    weight_bytes: int | None = None
+    "Of the files that its weights are read from."
     pitfalls: tuple[str, ...] = ()
     "What goes wrong with it."
 
