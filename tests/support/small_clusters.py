@@ -21,7 +21,7 @@ from harness.api.registry import ROOT
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["RAY_AUTH_MODE"] = "disabled"  # a token would be written to the home folder
-os.environ["RAY_memory_monitor_refresh_ms"] = "0"  # what other processes of this machine take is no fault of a worker
+os.environ["RAY_memory_monitor_refresh_ms"] = "0"  # noqa: SIM112 - what other processes of this machine take is no fault of a worker
 OBJECTS = 100_000_000
 "Bytes of the object store of a node: stages go through files."
 
