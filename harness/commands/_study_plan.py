@@ -13,7 +13,7 @@ from harness.commands._table import table
 from harness.planning.costs.devices import Device
 from harness.planning.costs.estimate import Costing, StageCost, checkpoint_bytes, costing_of
 from harness.planning.costs.totals import Totals, totals
-from harness.planning.costs.words import gib, hours, money
+from harness.planning.costs.words import gib, hours, money, operations
 from harness.planning.plan import Plan
 from harness.runtime.arguments import TrainArguments
 from harness.runtime.machine import Machine
@@ -176,7 +176,7 @@ def _sums(counts: Mapping[str, int], found: Sequence[_Costs], disk: float, *, de
         f"{counts['stages']:,} stages ({counts['done']:,} done), {counts['trainings']:,} of them trainings and "
         f"{counts['predictions']:,} predictions, {shared:,} fewer than if cells shared none{trials}",
         device_line(device),
-        f"compute: {sum(one.all.flops for one in found) / EXA:,.3g} exaFLOP of trainings, trials and predictions{without}: "
+        f"compute: {operations(sum(one.all.flops for one in found))} of trainings, trials and predictions{without}: "
         f"{hours(seconds)} on one device, {hours(left)} of them left{several}{paid}",
         "time: computing alone, without loading and writing; " + "; ".join(dict.fromkeys(speeds)),
         f"disk: about {gib(disk)} of checkpoints in the end (--keep none leaves none)",
