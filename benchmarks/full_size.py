@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -24,11 +25,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import pyarrow.parquet as pq
-from full_size_models import make
 
 from harness.data.languages import language
 
@@ -38,6 +37,8 @@ TOKENIZERS = {"encoder": "multilingual-e5-small", "decoder": "gemma-3-270m"}
 HUB = Path("google", "xtreme")
 MARK = "made_by_full_size"
 "File that says that a folder was made here, and may be removed."
+DISK = {"encoder": 22 << 30, "decoder": 15 << 30}
+"Bytes of the whole models, at least."
 EVERY = 0.25
 "Seconds between looks at the memory."
 GIB = 1 << 30
@@ -115,7 +116,9 @@ def run(job: Job, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         *("--languages", args.languages, "--limit", job.rows, "--batch_tokens", args.batch_tokens),
         *("--data_dir", cut_mirror(job, args), "--output_path", output, "--device", "cpu"),
     ]
-    begin, peak = time.monotonic(), Memory(0, 0)
+    so_far = args.folder / f"{output.name}.so_far.json"  # of earlier calls that were stopped
+    spent, *held = json.loads(so_far.read_text(encoding="utf-8")) if so_far.is_file() else (0.0, 0, 0)
+    begin, peak = time.monotonic() - spent, Memory(*held)
     log = args.folder / f"{output.name}.log"
     with log.open("ab") as file:
         process = subprocess.Popen([str(part) for part in command], stdout=file, stderr=subprocess.STDOUT)
@@ -127,6 +130,7 @@ def run(job: Job, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
             if process.poll() is None:
                 process.terminate()
                 process.wait()
+            so_far.write_text(json.dumps([time.monotonic() - begin, *peak]) + "\n", encoding="utf-8")
     if process.returncode:
         sys.exit(f"{job.task} of the {job.kind} ended with {process.returncode}: see {log}")
     done = [json.loads(path.read_text(encoding="utf-8")) for path in output.glob("predict/*/done.json")]
@@ -151,7 +155,14 @@ def score(kind: str, args: argparse.Namespace) -> None:
             sys.exit(f"{folder} is there and was not made by this command: give another folder")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARK).touch()
-        make(kind, folder, tokenizer=args.tokenizers / TOKENIZERS[kind], layers=args.layers)
+        missing = DISK[kind] - sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        free = shutil.disk_usage(folder).free
+        if args.layers is None and missing > free:
+            sys.exit(f"the {kind} wants {missing / GIB:.0f} GiB of disk, and {folder} has {free / GIB:.0f}")
+        maker = [sys.executable, Path(__file__).with_name("full_size_models.py"), kind, folder]
+        maker += ["--tokenizer", args.tokenizers / TOKENIZERS[kind]]
+        maker += ["--layers", args.layers] if args.layers else []
+        subprocess.run([str(part) for part in maker], check=True)  # in a process of its own, whose memory goes with it
     for job in waiting:
         found = run(job, folder, args)
         result_file(job, args).write_text(json.dumps(found) + "\n", encoding="utf-8")
@@ -193,6 +204,7 @@ def main() -> None:
     )
     args.folder.mkdir(parents=True, exist_ok=True)
     os.environ["HF_HUB_OFFLINE"] = "1"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the command that runs is ended as well
     kinds = [kind for kind in TOKENIZERS if args.only in (None, kind)]
     for kind in kinds:
         score(kind, args)
