@@ -9,6 +9,7 @@ one that has only imported everything; pages of mapped files, which the system c
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -32,7 +33,7 @@ def make_project(folder: Path, *, steps: int, training: dict[str, object]) -> Pa
     from models.encoder import init_scratch, train_tokenizer
 
     rng = random.Random(1)
-    words = [f"w{number}" for number in range(WORDS)]
+    words = ["".join(letters) for letters in itertools.islice(itertools.product("abcdefghijklmnopqrstuvwxyz", repeat=4), WORDS)]
     for split, count in (("train", 16 * steps), ("test", 32)):
         rows = ({"text": " ".join(rng.choices(words, k=30)), "label": ("yes", "no")[number % 2]} for number in range(count))
         (folder / f"{split}-en.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -96,10 +96,11 @@ class Machine:
         """The same of a training: besides, how its processes share the model."""
         return {**self.arithmetic(wanted), "sharding": self.sharding, "offload": self.offload}
 
-    def tokens(self, *, train: bool, weights: int = 0, streamed: bool = False) -> int:
+    def tokens(self, *, train: bool, weights: int = 0, model: int = 0, streamed: bool = False) -> int:
         """Padded tokens per forward pass, where weights take so many bytes; never by what is free just now.
 
-        `streamed`: they are brought to where they are computed with for every batch.
+        `model`: bytes of the whole model, where the device has a part of its weights.  `streamed`: weights are brought to where
+        they are computed with for every batch.
         """
         import torch
 
@@ -108,4 +109,4 @@ class Machine:
         if not self.device.startswith("cuda"):
             return CPU_TRAIN_TOKENS if train else CPU_STREAMED_TOKENS if streamed else CPU_PREDICT_TOKENS
         memory = self.device_memory or torch.cuda.get_device_properties(self.device).total_memory
-        return device_tokens(memory, weights=weights, train=train)
+        return device_tokens(memory, weights=weights, train=train, model=model)

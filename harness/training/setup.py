@@ -103,7 +103,9 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> Tr
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer.inner, rate_factor(training, total_steps=total_steps))
     adapter.module.train()
     precision = Precision(name, device=machine.device)
-    budget = TrainingBudget(planned=min(gather(machine.tokens(train=True, weights=adapter.weight_bytes))))
+    model_bytes = sum(one.numel() * one.element_size() for one in adapter.module.parameters())
+    tokens = machine.tokens(train=True, weights=adapter.weight_bytes, model=model_bytes if machine.shares_model else 0)
+    budget = TrainingBudget(planned=min(gather(tokens)))  # all make the same number of passes
     return TrainingRun(
         folder=stage.folder(root),
         machine=machine,

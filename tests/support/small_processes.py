@@ -19,7 +19,7 @@ import torch
 from listening import before_each_step
 from small_runs import Project
 
-PATIENCE = 240
+PATIENCE = 500
 "Seconds until all are taken for stuck."
 
 

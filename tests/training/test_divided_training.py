@@ -13,16 +13,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from small_processes import run_together, said, work_together
-from small_runs import CONFIG, Project, contents, differences
+from small_runs import CAUSAL, CONFIG, Project, contents, differences
 
+from harness.api.model_source import ModelSource
 from harness.planning.catalog.catalog import Catalog
 from harness.runtime.processes import gather, join, leave, num_ranks, rank
 from harness.training.gradients import batch_gradients
 from harness.training.optimizer import clip
 from harness.training.setup import prepare
 from harness.training.sharding import whole_tensors
+from models.decoder import init_scratch as init_decoder
 from models.encoder import init_scratch
-from models.loading.pretrained import load_config
 from models.loading.tokenizer import load_tokenizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -76,6 +77,7 @@ def weights(root):
 def agree(one, other, *, relative=RELATIVE):
     first, second = logs(one), logs(other)
     assert first.keys() == second.keys()
+    assert first
     for name, losses in first.items():
         assert len(losses) >= 9
         np.testing.assert_allclose(second[name], losses, rtol=relative, err_msg=name)
@@ -189,13 +191,7 @@ def wide(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wide")
     made = Project.make(folder, dropout=0.0, tasks="pairs", max_steps=10, eval_every=5)
     config = {**CONFIG, "hidden_size": 256, "intermediate_size": 512, "hidden_dropout_prob": 0.0}
-    from harness.api.model_source import ModelSource
-
-    tokenizer = load_tokenizer(
-        made.model,
-        ModelSource(path=str(made.model)),
-        vocab_size=load_config(made.model, ModelSource(path=str(made.model))).vocab_size,
-    )
+    tokenizer = load_tokenizer(made.model, ModelSource(path=str(made.model)), vocab_size=10**6)
     init_scratch({**config, "attention_probs_dropout_prob": 0.0}, tokenizer=tokenizer, folder=folder / "wide", seed=1)
     recipe = json.loads((folder / "tiny.yaml").read_text())
     for name, changes in (
@@ -223,7 +219,6 @@ def test_moments_in_eight_bits_train_alike_on_any_number_of_processes(wide, tmp_
     losses = {name: next(iter(logs(tmp_path / name).values())) for name in runs}
     near = np.abs(np.array(losses["one"]) - losses["exact"])
     assert 0 < near.max() < 0.05
-    assert losses["exact"][0] - losses["exact"][-1] > 0.1
     # A moment that rounding puts into the next of 256 steps moves a weight by more than rounding does.
     for name in ("two", "copies"):
         np.testing.assert_allclose(losses[name], losses["one"], rtol=2e-3)
@@ -258,8 +253,12 @@ def test_a_decoder_with_tied_words_and_adapters_in_two_phases(tmp_path):
     """Prompts, whose answers choose the checkpoint; a second adapter trained on the base with the first one merged into it."""
     made = Project.make(tmp_path / "p", dropout=0.0, adam_epsilon=1e-3, max_steps=10, eval_every=5, tasks="pairs,tags")
     made = made.with_machine(batch_tokens=60)
+    tokenizer = load_tokenizer(made.decoder, ModelSource(path=str(made.decoder)), vocab_size=10**6)
+    # Heads take their dropout from a name that Llama's own configuration does not have.
+    config = {**CAUSAL, "attention_dropout": 0.0, "hidden_dropout_prob": 0.0, "tie_word_embeddings": True}
+    init_decoder(config, tokenizer=tokenizer, folder=made.folder / "tied", seed=1)
     asked = {
-        "words": {"tasks": "pairs", "route": "prompt", "languages": ("de",)},
+        "words": {"tasks": "pairs", "route": "prompt", "intermediate": "tags,pairs", "languages": ("de",)},
         "adapters": {
             "tasks": "tags",
             "intermediate": "pairs",
@@ -271,7 +270,7 @@ def test_a_decoder_with_tied_words_and_adapters_in_two_phases(tmp_path):
         roots = [tmp_path / f"{name}-{count}" for count in (1, 2)]
         for root, count, sharding in zip(roots, (1, 2), ("none", "full")):
             project = made.with_machine(sharding=sharding)
-            assert run_together(count, project, root, model=str(made.decoder), **request) == [0] * count, said(root)
+            assert run_together(count, project, root, model=str(made.folder / "tied"), **request) == [0] * count, said(root)
         agree(*roots)
         first, second = weights(roots[0]), weights(roots[1])
         assert first.keys() == second.keys()
