@@ -15,7 +15,8 @@ from harness.api.registry import METRICS, TASK_TYPES
 from harness.commands._arguments import add_catalog_arguments, add_trust_argument, allowed_of, out, place_of, say
 from harness.commands._table import fits, paragraphs, prose, table
 from harness.planning.backbone.resolve import resolve
-from harness.planning.catalog.catalog import KINDS, Catalog, Entry
+from harness.planning.catalog.catalog import Catalog, Entry
+from harness.planning.catalog.kinds import KINDS
 from harness.planning.catalog.lm_eval_files.index import PREFIX
 from harness.planning.precedence import SourcedValues, task_options, training
 from harness.planning.routes import parse_prompt_args

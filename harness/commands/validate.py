@@ -29,7 +29,8 @@ from harness.data.field_mapping import field_doubts
 from harness.data.languages import language
 from harness.data.locations import DataPlace
 from harness.data.rows import load_rows
-from harness.planning.catalog.catalog import KINDS, Catalog, Entry
+from harness.planning.catalog.catalog import Catalog, Entry
+from harness.planning.catalog.kinds import KINDS
 from harness.planning.catalog.lm_eval_files.index import PREFIX
 from harness.specs.portable import Split
 from harness.specs.task import TaskSpec
@@ -87,7 +88,8 @@ def run(args: argparse.Namespace) -> int:
                 errors += _render(task, args, catalog)
     for error in errors:
         say(str(error))
-    out(f"{len(names)} files checked, {len(errors)} errors")
+    told = [path for path in catalog.language_files if under and path.is_relative_to(under.resolve())]
+    out(f"{len(names) + len(told)} files checked, {len(errors)} errors")
     return 2 if errors else 0
 
 

@@ -11,7 +11,6 @@ Reading and checking specs imports neither torch nor datasets.
 """
 
 import fnmatch
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,9 @@ from pydantic import BaseModel
 
 from harness.api.errors import UserError, collecting, did_you_mean, distinct, raise_all
 from harness.api.registry import ROOT
+from harness.data.languages import OWN_FILE, Language, put_own_languages
+from harness.data.own_languages import own_facts, rows_of, twice
+from harness.planning.catalog.kinds import KINDS, key_of
 from harness.planning.catalog.known_good import KnownGood
 from harness.planning.catalog.lm_eval_files.groups import LmEvalNames
 from harness.planning.catalog.lm_eval_files.index import PREFIX, Index, is_lm_eval_file, yaml_files
@@ -30,18 +32,6 @@ from harness.specs.recipe import RecipeSpec
 from harness.specs.study import StudySpec
 from harness.specs.task import GroupSpec, TaskSpec
 
-KINDS: Mapping[str, type[BaseModel]] = {
-    "task": TaskSpec,
-    "group": GroupSpec,
-    "recipe": RecipeSpec,
-    "preset": PresetSpec,
-    "study": StudySpec,
-}
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
-LONGEST_NAME = 100
-"Letters of a name: it becomes part of the names of folders, of which file systems take 255 bytes."
-RESERVED = ("none",)
-"Names that mean something else on the command line."
 SpecT = TypeVar("SpecT", bound=BaseModel)
 
 
@@ -72,6 +62,9 @@ class Catalog:
         shipped = (ROOT / "tasks", ROOT / "models" / "presets")
         self._within = [root for place in (*shipped, *allowed, *include) for root in _roots(place)]
         self.lm_eval.index.within += self._within
+        self.own_languages: dict[str, Language] = {}
+        "Languages that files of `include` tell of, by code."
+        self.language_files: list[Path] = []
         for folder in shipped:
             self._index(folder)
         for extra in include:
@@ -81,28 +74,30 @@ class Catalog:
             lm_eval_paths = [path for path in files if is_lm_eval_file(path)]
             self.lm_eval.index.add(lm_eval_paths)
             self._index(extra, without={*lm_eval_paths})
+        put_own_languages(self.own_languages.values(), of="files")
 
     def _index(self, place: Path, without: frozenset[Path] | set[Path] = frozenset()) -> None:
         for path in [place] if place.is_file() else sorted([*place.rglob("*.yaml"), *place.rglob("*.yml")]):
             if path.name.startswith("_") or path in without:
                 continue
-            try:
-                self._add(read_document(path, within=self._within))
-            except UserError as error:
-                self.errors.append(error)
+            with collecting(self.errors):
+                document = read_document(path, within=self._within)
+                if path.name == OWN_FILE:
+                    self._add_languages(document)
+                else:
+                    self._add(document)
+
+    def _add_languages(self, document: Document) -> None:
+        """Take the languages of a file; its mistakes are those of the catalog."""
+        rows, errors = rows_of(document)
+        errors += twice(rows, self.own_languages, where=f"{shown(document.path)}:1")
+        self.errors += errors
+        self.own_languages.update((row.code, row) for row in rows)
+        self.language_files.append(document.path)
 
     def _add(self, document: Document) -> None:
-        kinds = [kind for kind in KINDS if kind in document.values]
-        if len(kinds) != 1:
-            known = ", ".join(f"`{kind}: <name>`" for kind in KINDS)
-            raise UserError(
-                "cannot tell what this file is", where=f"{shown(document.path)}:1", expected=f"exactly one of {known}"
-            )
-        key = (kinds[0], str(document.values[kinds[0]]))
+        key = key_of(document)
         where = document.where((key[0],))
-        if not NAME.fullmatch(key[1]) or key[1] in RESERVED or len(key[1]) > LONGEST_NAME:
-            expected = f"at most {LONGEST_NAME} letters, digits and . _ -, with / between parts (and not {', '.join(RESERVED)})"
-            raise UserError(f"'{key[1]:.{LONGEST_NAME}}' cannot be a name", where=where, expected=expected)
         sharing = ("task", "group") if key[0] in ("task", "group") else (key[0],)  # --tasks takes both
         for other in [self._documents[kind, key[1]] for kind in sharing if (kind, key[1]) in self._documents]:
             if other.path == document.path:  # --include_path of a folder that is read anyway
@@ -162,7 +157,7 @@ class Catalog:
         found = self.lm_eval.task(name)
         raise_all(found.errors)
         assert found.spec is not None
-        return Entry(spec=found.spec, document=self.lm_eval.document(name))
+        return Entry(spec=_with_languages(found.spec), document=self.lm_eval.document(name))
 
     def task(self, name: str, *, where: str = "") -> Entry[TaskSpec]:
         """A task by name; raises UserError(s) for an unknown name (asked for at `where`) or a spec with mistakes."""
@@ -234,6 +229,8 @@ class Catalog:
             return self._check_lm_eval(kind, name)
         document = self._documents[kind, name]
         spec, errors = self._known_good.check(document, kind, KINDS[kind], tasks=self.names("task"))
+        if isinstance(spec, TaskSpec):
+            spec = _with_languages(spec)
         return (Entry(spec=spec, document=document) if spec else None), errors
 
     def _check_lm_eval(self, kind: str, name: str) -> tuple[Entry[Any] | None, list[UserError]]:
@@ -268,6 +265,12 @@ class Catalog:
     def find(self, *, under: Path) -> list[tuple[str, str]]:
         """(kind, name) of the entries whose files lie below a folder."""
         return [key for key, document in self._documents.items() if document.path.is_relative_to(under.resolve())]
+
+
+def _with_languages(spec: TaskSpec) -> TaskSpec:
+    """A task with what is told of those of its languages that the shipped table lacks."""
+    facts = own_facts(spec.all_languages)
+    return spec.model_copy(update={"own_languages": facts}) if facts else spec
 
 
 def _roots(place: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from harness.api.errors import UserError, did_you_mean
 from harness.api.registry import ADAPTERS, METRICS, READERS, TASK_TYPES, WORLDS
-from harness.data.languages import PLACEHOLDERS, languages
+from harness.data.languages import PLACEHOLDERS, TODO_OWN, languages, near_languages
 from harness.data.pretraining_coverage import corpora
 from harness.data.values import compared_as
 from harness.specs.loader import Document, parse, value_at
@@ -96,7 +96,8 @@ class _Check:
         """Note a text at a key path that is not among the known names; whether it is."""
         name = self.raw(*path)
         if isinstance(name, str) and name not in names:  # the model has refused what is no text
-            self.add(f"unknown {kind} '{name}'", path, todo=did_you_mean(name, names))
+            todo = near_languages(name) if kind == "language" else did_you_mean(name, names)
+            self.add(f"unknown {kind} '{name}'", path, todo=todo)
         return name in names
 
     def all_known(self, kind: str, path: KeyPath, names: Sequence[str]) -> bool:
@@ -125,6 +126,8 @@ def _task(check: _Check, spec: TaskSpec) -> None:
             check.add(mistake.message, mistake.path, expected=mistake.expected, found=mistake.found, todo=mistake.todo)
     for key in ("languages", "train_languages", "translated_languages"):
         check.all_known("language", (key,), list(languages()))
+    if check.raw("own_languages") is not None:
+        check.add("'own_languages' is not written by hand", ("own_languages",), todo=TODO_OWN)
     _metrics(check)
     check.known("task", ("train_on",), check.tasks)
     for value in spec.label_values if spec.labels else ():
