@@ -54,6 +54,11 @@ class Registry:
         """The keys, sorted, those of the user's own files among them."""
         return sorted([*self.shipped_names(), *self._own])
 
+    def knows(self, name: str) -> bool:
+        """Whether an entry, or the family of one, has this name; no look at the folder for what was loaded before."""
+        family = name.partition(":")[0]
+        return family in self._loaded or family in self.names()
+
     def put_own(self, modules: Iterable[OwnModule]) -> None:
         """Take files of the user's own, in the place of those that were there."""
         for name in self._own:

@@ -28,6 +28,7 @@ def input_path(text: str) -> Path:
 
 def add_include_arguments(parser: argparse.ArgumentParser) -> None:
     """--include_path, and what of it may run."""
+    parser.set_defaults(allow_path=[])  # for commands that have no --allow_path
     parser.add_argument(
         "--include_path",
         action="append",
@@ -63,7 +64,7 @@ def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
 
 def allowed_of(args: argparse.Namespace) -> list[Path]:
     """The folders of --allow_path; raises UserError for one that is not there."""
-    for folder in getattr(args, "allow_path", ()):
+    for folder in args.allow_path:
         if not folder.is_dir():
             raise UserError("there is no such folder", where="--allow_path", found=str(folder))
     return [folder.absolute() for folder in args.allow_path]

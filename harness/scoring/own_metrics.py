@@ -13,15 +13,19 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+from pydantic import ValidationError
 
 from harness.api.errors import UserError, collecting
 from harness.api.own_modules import OwnModule
 from harness.api.registry import METRICS
 from harness.scoring.sums import ordered_total
+from harness.specs.model import Spec
 
 FOLDER = "metrics"
 FLAG = "--trust_metric_code"
 NEEDED = ("stats", "combine")
+CLOSE = 1e-6
+"How far a score may lie from that of a case."
 
 
 def metrics_in(folders: Iterable[Path], *, trusted: bool) -> tuple[list[OwnModule], list[UserError]]:
@@ -114,22 +118,39 @@ def load_own(own: OwnModule) -> ModuleType:
     return module
 
 
+class GoldenCase(Spec):
+    """A case of GOLDEN: right values, computed elsewhere."""
+
+    name: str = ""
+    predictions: list[Any] | tuple[Any, ...]
+    golds: list[Any] | tuple[Any, ...]
+    lang: str
+    scores: dict[str, float]
+
+
 def wrong_cases(name: str) -> list[UserError]:
     """The cases of a metric's GOLDEN that it does not give, where it holds some."""
-    metric, own = METRICS.load(name), METRICS.own()[name]
+    own = METRICS.own()[name]
     errors = []
-    for number, case in enumerate(getattr(metric, "GOLDEN", ())):
-        predictions, golds, lang = case["predictions"], case["golds"], case["lang"]
-        more = {} if metric.prepare is None else {"prepared": metric.prepare(predictions, golds, lang=lang)}
-        stats = [metric.stats(*pair, lang=lang, **more) for pair in zip(predictions, golds, strict=True)]
-        given = metric.combine(ordered_total(np.array(stats, dtype=np.float64)))
-        found = {key: float(given[key]) for key in case["scores"]}
-        if any(abs(found[key] - value) > 1e-6 for key, value in case["scores"].items()):
-            where = f"{own.path} GOLDEN[{number}] {case.get('name', '')}".rstrip()
-            errors.append(
-                UserError("a case of GOLDEN does not hold", where=where, expected=str(case["scores"]), found=str(found))
-            )
+    for number, given in enumerate(getattr(METRICS.load(name), "GOLDEN", ())):
+        where = f"{own.path} GOLDEN[{number}]"
+        try:
+            case = GoldenCase.model_validate(given)
+        except ValidationError as error:
+            message, expected = "not a case", "{name, predictions, golds, lang, scores}"
+            errors.append(UserError(message, where=where, expected=expected, found=f"{error.errors()[0]['msg']}"))
+            continue
+        found = _scores(name, case)
+        if any(abs(found.get(key, np.inf) - value) > CLOSE for key, value in case.scores.items()):
+            errors.append(UserError("this case does not hold", where=where, expected=str(case.scores), found=str(found)))
     return errors
+
+
+def _scores(name: str, case: GoldenCase) -> dict[str, float]:
+    metric = METRICS.load(name)
+    more = {} if metric.prepare is None else {"prepared": metric.prepare(case.predictions, case.golds, lang=case.lang)}
+    stats = [metric.stats(*pair, lang=case.lang, **more) for pair in zip(case.predictions, case.golds, strict=False)]
+    return {key: float(value) for key, value in metric.combine(ordered_total(np.array(stats, dtype=np.float64))).items()}
 
 
 Check = Callable[..., str]
