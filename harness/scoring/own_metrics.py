@@ -159,7 +159,7 @@ Check = Callable[..., str]
 
 def _guarded(own: OwnModule, function: Callable[..., Any], check: Check) -> Callable[..., Any]:
     """The function; what it raises, or gives and should not, comes out as a UserError that names its file."""
-    where = f"{own.path} {function.__name__}"
+    place = f"{function.__name__} of metric '{own.name}' ({own.path})"
 
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -168,11 +168,9 @@ def _guarded(own: OwnModule, function: Callable[..., Any], check: Check) -> Call
         except UserError:
             raise
         except Exception as error:
-            message = f"the code of metric '{own.name}' failed"
-            raise UserError(message, where=where, found=f"{type(error).__name__}: {error}"[:300]) from error
+            raise UserError(f"{place} failed", found=f"{type(error).__name__}: {error}"[:300]) from error
         if expected:
-            message = f"metric '{own.name}' gives what it should not"
-            raise UserError(message, where=where, expected=expected, found=f"{found!r:.120}")
+            raise UserError(f"{place} gives what it should not", expected=expected, found=f"{found!r:.120}")
         return found
 
     return call
