@@ -138,7 +138,7 @@ METRICS = Registry(
     kind="metric",
     package="harness.scoring.metrics",
     defaults="harness.scoring.metrics._protocol:MetricDefaults",
-    own_loader="harness.scoring.own_metrics:load_own",
+    own_loader="harness.scoring.own_metric_code:load_own",
     own_todo="A metric of your own goes into metrics/{name}.py in a folder of --include_path, and runs with --trust_metric_code.",
 )
 READERS = Registry(kind="reader", package="harness.data.readers")

@@ -33,7 +33,7 @@ from harness.data.rows import load_rows
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.catalog.kinds import KINDS
 from harness.planning.catalog.lm_eval_files.index import PREFIX
-from harness.scoring.own_metrics import wrong_cases
+from harness.scoring.own_metric_code import wrong_cases
 from harness.specs.portable import Split
 from harness.specs.task import TaskSpec
 from harness.study.design.design import design_of

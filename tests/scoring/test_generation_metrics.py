@@ -107,7 +107,7 @@ def test_every_language_has_a_tokenizer_that_needs_no_other_package():
 
 def test_languages_without_spaces_that_nothing_takes_apart_are_refused():
     assert set(bleu.NO_TOKENS) < set(languages())
-    with pytest.raises(UserError, match="(?s)bleu cannot take 'yue' apart.*take chrf"):
+    with pytest.raises(UserError, match=r"(?s)bleu cannot take 'yue' apart.*take chrf"):
         bleu.stats("佢喺度", ["佢喺度"], lang="yue")
 
 

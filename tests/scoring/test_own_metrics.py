@@ -12,7 +12,8 @@ from harness.api.errors import UserError
 from harness.api.registry import METRICS, ROOT
 from harness.data.locations import DataPlace
 from harness.runtime.machine import Machine
-from harness.scoring.own_metrics import facts_of, keys_of, metrics_in, own_signatures, wrong_cases
+from harness.scoring.own_metric_code import wrong_cases
+from harness.scoring.own_metrics import facts_of, keys_of, metrics_in, own_signatures
 from harness.scoring.score import score_cell
 
 LINES = [
