@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.api.errors import UserError, collecting, distinct, raise_all
 from harness.api.hardware import check_device
+from harness.api.registry import METRICS
 from harness.commands._arguments import check_price, comma_separated, models_of, say
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
@@ -76,6 +77,7 @@ def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> 
         sharding=args.sharding,
         offload=args.offload,
         task_folders=catalog.task_folders(),
+        own_metrics=tuple(METRICS.own().values()),
     )
 
 

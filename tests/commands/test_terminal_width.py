@@ -8,7 +8,8 @@ from test_cli import call
 from harness.api.registry import METRICS
 from harness.commands import show
 from harness.commands._table import paragraphs, table
-from harness.planning.catalog.catalog import KINDS, Catalog
+from harness.planning.catalog.catalog import Catalog
+from harness.planning.catalog.kinds import KINDS
 
 LISTS = ("tasks", "models", "metrics", "groups", "recipes", "studies", "types", "languages", "references")
 WORDS = "a description that is a good deal longer than a line of the terminal can hold, so that it goes on below it"

@@ -55,7 +55,7 @@ def _alone(stage: AnyStage, *, root: Path, machine: Machine) -> dict[str, object
     """What the first process does by itself."""
     if isinstance(stage.args, InitArguments):
         return make_backbone(stage, root=root, machine=machine)
-    score_predictions(stage, root=root)
+    score_predictions(stage, root=root, machine=machine)
     return {}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.api.protocols import Json
-from harness.data.languages import in_order
+from harness.data.languages import held, in_order
 from harness.report.board.ceilings import ceiling_notes
 from harness.report.board.computing import adapter_notes, uneven_computing, versions
 from harness.report.board.number_format import INCOMPLETE, STAND_IN, UNREAD, arm_text, collected, language_list, listed, unread
@@ -271,7 +271,7 @@ def _scaling(board: Mapping[str, Json]) -> list[str]:
         found.append(f"Backbones of {len(families)} families ({named}) differ in more than size: compare sizes within a family.")
     langs = dict.fromkeys(row["lang"] for row in board["rows"])
     known = {name: model["coverage"]["languages"] for name, model in models.items() if model["coverage"]}
-    lacking = {name: [lang for lang in langs if lang not in covered] for name, covered in known.items()}
+    lacking = {name: [lang for lang in langs if held(lang, covered) is False] for name, covered in known.items()}
     if len({tuple(names) for names in lacking.values()}) > 1:
         named = "; ".join(f"{name} not {language_list(names)}" if names else f"{name} all" for name, names in lacking.items())
         found.append(

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from harness.api.errors import UserError, raise_all
 from harness.api.json_text import read_json_file
 from harness.runtime.stages import write_json
+from harness.specs.language import LanguageSpec
 from harness.specs.model import Spec
 
 SCHEMA: Literal[1] = 1
@@ -197,6 +198,8 @@ class RequestFile(Spec):
     "By name."
     groups: dict[str, RequestedGroup] = {}
     "By name."
+    languages: dict[str, LanguageSpec] = {}
+    "Languages of its tasks that the shipped table lacks, as the user told of them: later commands group by them."
     cells: tuple[RequestedCell, ...]
     "Everything asked for, done or not."
     backbone: tuple[str, ...] = ()
