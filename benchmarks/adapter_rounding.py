@@ -4,9 +4,9 @@
 
 Random weights of the usual size (normal, 0.02) and updates of rank 16 that are a share of them.  `of weights`: the norm of what a
 merged weight is off by, over that of the weight; `of updates`: over that of the update that is to be kept; `of outputs`: the same
-of what layer and exact sum give for random inputs.  Rules: `once` sums in fp32 and rounds once (low_rank/merging.py), `each`
-rounds the update and after each phase (peft's merge on bf16 weights), `quantised` dequantises and quantises anew.  What stays
-beside the weights (`stack`) is off by nothing.
+of what layer and exact sum give for random inputs.  Rules: `once` sums in fp32 and rounds once (models/low_rank/merging.py),
+`each` rounds the update and after each phase (peft's merge on bf16 weights), `quantised` dequantises and quantises anew.  What
+stays beside the weights (`stack`) is off by nothing.
 """
 
 import argparse
