@@ -112,3 +112,23 @@ def test_a_missing_package_is_named_with_its_extra(project, tmp_path, monkeypatc
     with pytest.raises(UserError) as caught:
         run(project, tmp_path / "r", "auto", tasks="pairs", languages=("de",))
     assert "[ray]" in caught.value.todo
+
+
+@pytest.mark.cluster
+def test_what_a_node_lacks_is_said_with_its_name(cluster, tmp_path):
+    from harness.executors.cluster.connection import connected
+    from harness.executors.cluster.gangs import Gang, GangState
+    from harness.executors.cluster.worker import Host
+
+    asked = Host(str(tmp_path), "another folder", None, str(tmp_path), (str(tmp_path), "/data/mirror"), {"train": 0})
+    with connected(ClusterOptions(address=cluster.address), log=tmp_path / "ray.log") as ray:
+        gang = Gang(ray, StageNeeds(), host=asked, namespace="test", name="lacking", share_node=False)
+        end = time.monotonic() + 60
+        while gang.look() == GangState.PLACING and time.monotonic() < end:
+            time.sleep(0.1)
+        told = gang.mistakes()
+        gang.end()
+    assert [line.split(": ", 1)[0] for line in told] == [gang.where()] * 3
+    assert "is not the driver's" in told[0]
+    assert told[1].endswith("/data/mirror is not there")
+    assert "another version of this program" in told[2]
