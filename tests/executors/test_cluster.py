@@ -80,15 +80,31 @@ def test_what_the_cluster_cannot_hold_is_an_error_at_once(project, cluster, tmp_
     assert not (tmp_path / "r" / "train").exists()
 
 
-def test_no_cluster_is_an_error_in_reasonable_time(project, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as mute:
-        for address in ("127.0.0.1:1", "nowhere", f"127.0.0.1:{mute.getsockname()[1]}", "ray://127.0.0.1:1"):
-            begun = time.monotonic()
-            with pytest.raises(UserError) as caught:
-                run(project, tmp_path / "r", address, tasks="pairs", languages=("de",))
-            assert caught.value.where == "--address"
-            assert address in caught.value.found
-            assert time.monotonic() - begun < 30
+def refusal(project, root, address):
+    """What is said of an address, and how long that takes."""
+    begun = time.monotonic()
+    with pytest.raises(UserError) as caught:
+        run(project, root, address, tasks="pairs", languages=("de",))
+    assert (caught.value.where, address in caught.value.found) == ("--address", True)
+    return caught.value.message, time.monotonic() - begun
+
+
+def test_no_cluster_is_an_error_at_once(project, tmp_path):
+    found = {address: refusal(project, tmp_path / "r", address) for address in ("127.0.0.1:1", "nowhere", "ray://127.0.0.1:1")}
+    assert [message.split(":")[0] for message, _ in found.values()] == [
+        "no Ray cluster answers",
+        "no address of a Ray cluster",
+        "Ray's client protocol is not supported",
+    ]
+    assert max(seconds for _, seconds in found.values()) < 15
+
+
+@pytest.mark.cluster
+def test_what_listens_and_is_no_ray_is_an_error_in_reasonable_time(project, tmp_path):
+    with socket.create_server(("", 0)) as mute:
+        message, seconds = refusal(project, tmp_path / "r", f"127.0.0.1:{mute.getsockname()[1]}")
+    assert "what listens there is no Ray" in message
+    assert seconds < 40
 
 
 def test_a_missing_package_is_named_with_its_extra(project, tmp_path, monkeypatch):
@@ -96,3 +112,23 @@ def test_a_missing_package_is_named_with_its_extra(project, tmp_path, monkeypatc
     with pytest.raises(UserError) as caught:
         run(project, tmp_path / "r", "auto", tasks="pairs", languages=("de",))
     assert "[ray]" in caught.value.todo
+
+
+@pytest.mark.cluster
+def test_what_a_node_lacks_is_said_with_its_name(cluster, tmp_path):
+    from harness.executors.cluster.connection import connected
+    from harness.executors.cluster.gangs import Gang, GangState
+    from harness.executors.cluster.worker import Host
+
+    asked = Host(str(tmp_path), "another folder", None, str(tmp_path), (str(tmp_path), "/data/mirror"), {"train": 0})
+    with connected(ClusterOptions(address=cluster.address), log=tmp_path / "ray.log") as ray:
+        gang = Gang(ray, StageNeeds(), host=asked, namespace="test", name="lacking", share_node=False)
+        end = time.monotonic() + 60
+        while gang.look() == GangState.PLACING and time.monotonic() < end:
+            time.sleep(0.1)
+        told = gang.mistakes()
+        gang.end()
+    assert [line.split(": ", 1)[0] for line in told] == [gang.where()] * 3
+    assert "is not the driver's" in told[0]
+    assert told[1].endswith("/data/mirror is not there")
+    assert "another version of this program" in told[2]

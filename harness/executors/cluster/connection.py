@@ -33,7 +33,9 @@ SECRET = ("_TOKEN", "_KEY", "_SECRET", "_PASSWORD")
 SECONDS_TO_ANSWER = 15
 LOCAL_OBJECTS = 100 << 20
 "Bytes for Ray's objects in a cluster that is started here: stages go through files."
-START = "start one (`ray start --head`), name the one there is (--address HOST:PORT), or take this machine: --address local"
+START = (
+    "start one (docs/clusters.md says how), name the one there is (--address HOST:PORT), or take this machine: --address local"
+)
 
 
 def import_ray() -> Any:
