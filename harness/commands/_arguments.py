@@ -26,17 +26,27 @@ def input_path(text: str) -> Path:
     return path_named(text, where="a path to read")
 
 
-def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
-    """--include_path and --data_dir."""
-    parser.set_defaults(trust_task_code=False)  # for commands that have no --trust_task_code
+def add_include_arguments(parser: argparse.ArgumentParser) -> None:
+    """--include_path, and what of it may run."""
+    parser.set_defaults(allow_path=[])  # for commands that have no --allow_path
     parser.add_argument(
         "--include_path",
         action="append",
         type=input_path,
         default=[],
         metavar="DIR",
-        help="folder of your own tasks, groups, recipes, presets and studies, or of lm-eval's task files (may be repeated)",
+        help="folder of your own tasks, groups, recipes, presets, studies, languages and metrics, or of lm-eval's task files "
+        "(may be repeated)",
     )
+    parser.add_argument(
+        "--trust_metric_code", action="store_true", help="run the Python code of metrics/*.py in the folders of --include_path"
+    )
+
+
+def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
+    """--include_path and --data_dir."""
+    parser.set_defaults(trust_task_code=False)  # for commands that have no --trust_task_code
+    add_include_arguments(parser)
     parser.add_argument(
         "--data_dir",
         metavar="DIR",
@@ -133,10 +143,15 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
+def new_catalog(args: argparse.Namespace, folders: Sequence[Path]) -> Catalog:
+    """The catalog with some folders of the user's, mistakes in their files left for later."""
+    return Catalog(folders, allowed=allowed_of(args), trust_metric_code=args.trust_metric_code)
+
+
 def catalog_of(args: argparse.Namespace) -> Catalog:
     """The catalog with the user's folders; a mistake in one of their files is an error now, not later."""
     folders = list(args.include_path)
-    catalog = Catalog(folders, allowed=allowed_of(args))
+    catalog = new_catalog(args, folders)
     errors = [*catalog.errors, *(error for folder in folders for error in catalog.check_all(under=folder))]
     raise_all(distinct(errors))
     return catalog

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from harness.api.errors import UserError, collecting, distinct, raise_all
 from harness.api.hardware import check_device
+from harness.api.registry import METRICS
 from harness.commands._arguments import comma_separated, models_of, say
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
@@ -65,6 +66,7 @@ def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> 
         progress=not args.quiet,
         repeatable=not args.unrepeatable,
         task_folders=catalog.task_folders(),
+        own_metrics=tuple(METRICS.own().values()),
     )
 
 

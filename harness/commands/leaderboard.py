@@ -93,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
     for folder in args.folders:
         if not (folder / "requests").is_dir():
             raise UserError(f"{folder} is no run folder", expected="the --output_path of a run, which has a folder `requests`")
+    if args.include_path:
+        catalog_of(args)  # metrics and languages of the user's own
     references = named_references(args.references)
     studies = studies_of(args.folders) if args.figures else []
     board = build_board(args.folders, references=references)

@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.api.registry import METRICS, TASK_TYPES
-from harness.commands._arguments import add_catalog_arguments, allowed_of, comma_separated, out, say
+from harness.commands._arguments import add_catalog_arguments, comma_separated, new_catalog, out, say
 from harness.commands._table import first_sentence, paragraphs, table
 from harness.data.languages import TODO_OWN, in_order, language, languages, xtreme_languages
 from harness.data.pretraining_coverage import covered
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.catalog.lm_eval_files.index import PREFIX
+from harness.scoring.own_metrics import facts_of
 from harness.specs.evidence import explained
 from harness.specs.task import TaskSpec
 
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one table; files in error come last, with exit code 2."""
-    catalog = Catalog(args.include_path, allowed=allowed_of(args))
+    catalog = new_catalog(args, args.include_path)
     listings: dict[str, Callable[[Catalog, ListFilter], str]] = {
         "tasks": _tasks,
         "models": _models,
@@ -180,8 +181,8 @@ def _size(number: int | None) -> str:
 
 
 def _metrics(_: Catalog, __: ListFilter) -> str:
-    modules = {name: METRICS.load(name) for name in METRICS.names()}
-    rows = [[name, first_sentence(module.__doc__ or ""), " ".join(module.KEYS)] for name, module in modules.items()]
+    facts = {name: facts_of(name) for name in METRICS.names()}
+    rows = [[name, first_sentence(metric.doc), " ".join(metric.keys)] for name, metric in facts.items()]
     return table(["metric", "what", "keys"], rows) + "\n\n`show METRIC` says all of one, with the signature that scores carry."
 
 

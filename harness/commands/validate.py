@@ -14,13 +14,14 @@ from functools import cache
 from typing import Any
 
 from harness.api.errors import MissingData, UserError, collecting, did_you_mean
-from harness.api.registry import TASK_TYPES
+from harness.api.own_modules import OwnModule
+from harness.api.registry import METRICS, TASK_TYPES
 from harness.commands._arguments import (
     add_catalog_arguments,
     add_trust_argument,
-    allowed_of,
     comma_separated,
     input_path,
+    new_catalog,
     out,
     place_of,
     say,
@@ -32,6 +33,7 @@ from harness.data.rows import load_rows
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.catalog.kinds import KINDS
 from harness.planning.catalog.lm_eval_files.index import PREFIX
+from harness.scoring.own_metric_code import wrong_cases
 from harness.specs.portable import Split
 from harness.specs.task import TaskSpec
 from harness.study.design.design import design_of
@@ -61,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     given = str(args.path or "")
     is_name = bool(given) and not args.path.exists()
     folders = [*args.include_path, *([args.path] if given and not is_name else [])]
-    catalog = Catalog(folders, allowed=allowed_of(args))
+    catalog = new_catalog(args, folders)
     under = None if is_name else args.path
     if is_name:
         names, from_lm_eval = _named(given, catalog)
@@ -89,8 +91,22 @@ def run(args: argparse.Namespace) -> int:
     for error in errors:
         say(str(error))
     told = [path for path in catalog.language_files if under and path.is_relative_to(under.resolve())]
+    for own in (own for own in METRICS.own().values() if under and own.path.is_relative_to(under.resolve())):
+        told.append(own.path)
+        errors += _wrong_metric(own)
     out(f"{len(names) + len(told)} files checked, {len(errors)} errors")
     return 2 if errors else 0
+
+
+def _wrong_metric(own: OwnModule) -> list[UserError]:
+    """What is wrong with a metric of the user's own beyond what its file says: it is tried where it may run."""
+    if not own.trusted:
+        say(f"note: {own.path} is read and not tried: that takes {own.flag}")
+        return []
+    errors: list[UserError] = []
+    with collecting(errors):
+        errors += wrong_cases(own.name)
+    return errors
 
 
 def _named(name: str, catalog: Catalog) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:

@@ -109,6 +109,13 @@ def put_own_languages(rows: Iterable[Language], *, of: Literal["files", "records
     _CURRENT.clear()
 
 
+def forget_own_languages() -> None:
+    """Take the user's own languages away again, those of files and of records."""
+    for rows in _OWN.values():
+        rows.clear()
+    _CURRENT.clear()
+
+
 def own_languages() -> list[Language]:
     """The languages that are not in the shipped table; asked of every task, so the table need not be read for it."""
     return list({**_OWN["records"], **_OWN["files"]}.values())

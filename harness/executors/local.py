@@ -281,7 +281,7 @@ def _train(run: _Run, stage: Stage[TrainArguments]) -> dict[str, object]:
 
 
 def _score(run: _Run, stage: Stage[ScoreArguments]) -> dict[str, object]:
-    score_predictions(stage, root=run.root)
+    score_predictions(stage, root=run.root, machine=run.machine)
     return {}
 
 

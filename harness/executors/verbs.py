@@ -1,7 +1,7 @@
 """What single stages do that is neither training nor prediction, and what is said of a stage that is done.
 
 facts = make_backbone(stage, root=root, machine=machine)       # verb init
-score_predictions(stage, root=root)                            # verb score
+score_predictions(stage, root=root, machine=machine)           # verb score
 done_line(stage, folder=stage.folder(root), seconds=0.4)       # 'done: score/xlmr-xnli-de-0123456789: 77.1 in 0.4 s'
 """
 
@@ -9,7 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from harness.api.errors import UserError
 from harness.api.progress import duration
+from harness.api.registry import METRICS
 from harness.prediction.loop import read_predictions
 from harness.runtime.arguments import InitArguments, ScoreArguments
 from harness.runtime.machine import Machine
@@ -34,10 +36,15 @@ def make_backbone(stage: Stage[InitArguments], *, root: Path, machine: Machine) 
     return {"vocabulary": len(tokenizer)}
 
 
-def score_predictions(stage: Stage[ScoreArguments], *, root: Path) -> None:
+def score_predictions(stage: Stage[ScoreArguments], *, root: Path, machine: Machine) -> None:
     """Score the predictions of the stage's one input."""
+    machine.metrics_at_hand()
     predict = stage.inputs[0].folder(root)
     args = stage.args
+    for name, signature in zip(args.metrics, args.signatures, strict=True):
+        if signature != METRICS.load(name).SIGNATURE:
+            found, todo = METRICS.load(name).SIGNATURE, "give the command again"
+            raise UserError(f"metric '{name}' is not the one that was planned with", expected=signature, found=found, todo=todo)
     cell = score_cell(
         read_predictions(predict),
         metrics=args.metrics,

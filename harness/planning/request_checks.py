@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from harness.api.errors import UserError, collecting, did_you_mean
-from harness.api.registry import TASK_TYPES
+from harness.api.registry import METRICS, TASK_TYPES
 from harness.planning.backbone.resolve import Backbone
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.intermediate import NO_INTERMEDIATE, Setting
@@ -110,6 +110,17 @@ def untrusted(entries: Sequence[Entry[TaskSpec]], *, trusted: bool) -> list[User
             todo=ALLOW,
         )
     ]
+
+
+def untrusted_metrics(entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:
+    """Metrics of the user's own, of any of the tasks, that nobody has allowed to run: one error for all of them."""
+    used = dict.fromkeys(use.metric for entry in entries for use in entry.spec.metrics)
+    wanted = [own for name in used if (own := METRICS.own().get(name)) and not own.trusted]
+    if not wanted:
+        return []
+    names = ", ".join(own.name for own in wanted)
+    message, todo = f"{names}: Python code of the user's own would score", "read it, then allow it with --trust_metric_code"
+    return [UserError(message, where="--tasks", found="; ".join(str(own.path) for own in wanted), todo=todo)]
 
 
 def _not_had(use: Use, backbone: Backbone) -> list[UserError]:

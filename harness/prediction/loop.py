@@ -257,5 +257,6 @@ def evaluate(
     partials = [np.asarray(everyone[i]) if question.pooling else everyone[i] for i in range(len(features))]
     predictions = module.decode(examples, features, partials, task=task, options=options)
     records = [{name: getattr(p, name) for name in Prediction.__slots__} for p in predictions]
+    machine.metrics_at_hand()
     metrics = [use.metric for use in task.metrics]
     return score_value(records, metrics=metrics, score=task.score, lang=task.train_languages[0])

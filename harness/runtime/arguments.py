@@ -107,6 +107,8 @@ class SplitRows(_Part):
     "The part of the task's spec that reads them: see harness/specs/portable.py."
     data: Mapping[str, str]
     "Language -> fingerprint."
+    metric_code: Mapping[str, str] = field(default_factory=dict)
+    "Of rows that choose a checkpoint: metric -> signature with its code, of the metrics of the user's own that score them."
 
     def identities(self) -> dict[str, str]:
         """Fingerprints of the rows, and of whatever else is read with them."""

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.api.hardware import computes_bfloat16
+from harness.api.own_modules import OwnModule
 from harness.api.protocols import Json
+from harness.api.registry import METRICS
 from harness.runtime.budget import device_tokens
 from harness.runtime.processes import num_ranks
 from harness.runtime.repeatability import is_repeatable
@@ -48,6 +50,14 @@ class Machine:
     "Ordered kernels: the same run again gives the same bytes on the same device (runtime/repeatability.py)."
     task_folders: Mapping[str, Path] = field(default_factory=dict)
     "Task -> folder of its YAML file, beside which local files are looked for."
+    own_metrics: tuple[OwnModule, ...] = ()
+    "Metrics of the user's own: a process that has read no catalog finds them here (`metrics_at_hand`)."
+
+    def metrics_at_hand(self) -> None:
+        """Tell this process of the user's own metrics, where it does not know them."""
+        known = METRICS.own()
+        if any(known.get(own.name) != own for own in self.own_metrics):
+            METRICS.put_own([*({**known, **{own.name: own for own in self.own_metrics}}.values())])
 
     @cached_property
     def device(self) -> str:

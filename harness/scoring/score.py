@@ -162,7 +162,7 @@ def score_table(
     This is what harness.scoring.bootstrap resamples for the task's score and for differences of it.
     """
     names = list(dict.fromkeys(key.split(".")[0] for key in keys))
-    combines = [METRICS.load(name).combine for name in names]
+    combines = [_combine_of(name) for name in names]
     ends = np.cumsum([stats[name].shape[1] for name in names])[:-1]
 
     def combine(totals: np.ndarray) -> dict[str, np.ndarray]:
@@ -174,6 +174,15 @@ def score_table(
         return {"score": score / len(keys)}
 
     return np.concatenate([stats[name] for name in names], axis=1), combine
+
+
+def _combine_of(name: str) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """How the totals of a metric give its scores; a metric that is not here was the user's own when these were scored."""
+    if not METRICS.knows(name):
+        message, todo = f"these scores are of a metric of the user's own, '{name}'", f"--include_path DIR with metrics/{name}.py"
+        raise UserError(message, expected="its code, to add them up", todo=f"give {todo} as it was, and --trust_metric_code")
+    combine: Callable[[np.ndarray], dict[str, np.ndarray]] = METRICS.load(name).combine
+    return combine
 
 
 def write_score(cell: CellScore, folder: Path) -> None:

@@ -12,7 +12,8 @@ from small_tasks import RECIPE, pairs, rows, write, write_tasks
 import run_eval
 from harness.api.registry import COMMANDS, ROOT
 
-CATALOG = {"--include_path", "--data_dir", "--allow_path"}
+INCLUDE = {"--include_path", "--trust_metric_code"}
+CATALOG = INCLUDE | {"--data_dir", "--allow_path"}
 TRUST = {"--trust_task_code"}
 REQUEST = CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--recipe", "--seeds", "--languages", "--limit"}
 REQUEST |= {"--no_train", "--remove_overlap", "--output_path", "--route", "--prompt_args"}
@@ -39,7 +40,7 @@ FLAGS = {
     | {"--output", "--by", "--references", "--older", "--csv", "--latex", "--figures", "--html", "--examples"},
     "study": TRUST | CATALOG | MACHINE | STUDY,
     "clean": {"--tasks", "--languages", "--older", "--yes"},
-    "compare": {"--a", "--b", "--by", "--tasks", "--languages", "--samples", "--seed", "--output"},
+    "compare": INCLUDE | {"--a", "--b", "--by", "--tasks", "--languages", "--samples", "--seed", "--output"},
     "errors": TRUST | CATALOG | {"--task", "--languages", "--setting", "--model", "--seed", "-n", "--all", "--right", "--draw"},
     "submission": CATALOG | {"--output", "--gold", "--model", "--intermediate", "--recipe", "--seed", "--partial"},
 }

@@ -19,13 +19,14 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from harness.api.errors import UserError, collecting, did_you_mean, distinct, raise_all
-from harness.api.registry import ROOT
+from harness.api.registry import METRICS, ROOT
 from harness.data.languages import OWN_FILE, Language, put_own_languages
 from harness.data.own_languages import own_facts, rows_of, twice
 from harness.planning.catalog.kinds import KINDS, key_of
 from harness.planning.catalog.known_good import KnownGood
 from harness.planning.catalog.lm_eval_files.groups import LmEvalNames
 from harness.planning.catalog.lm_eval_files.index import PREFIX, Index, is_lm_eval_file, yaml_files
+from harness.scoring.own_metrics import metrics_in
 from harness.specs.loader import Document, read_document, shown
 from harness.specs.preset import PresetSpec
 from harness.specs.recipe import RecipeSpec
@@ -46,10 +47,11 @@ class Entry(Generic[SpecT]):
 class Catalog:
     """An index of YAML files by kind and name; specs are checked when they are asked for."""
 
-    def __init__(self, include: Sequence[Path] = (), *, allowed: Sequence[Path] = ()) -> None:
+    def __init__(self, include: Sequence[Path] = (), *, allowed: Sequence[Path] = (), trust_metric_code: bool = False) -> None:
         """Index tasks/, models/presets/ and each folder (or file) of `include`; later ones may not repeat a name.
 
-        A file includes others of its own folder, of what is indexed, or of the folders of `allowed`.
+        A file includes others of its own folder, of what is indexed, or of the folders of `allowed`.  Languages and metrics of
+        the user's own are told to this process, in the place of those of the catalog before.
         """
         self.errors: list[UserError] = []
         self.remarks: list[str] = []
@@ -75,6 +77,9 @@ class Catalog:
             self.lm_eval.index.add(lm_eval_paths)
             self._index(extra, without={*lm_eval_paths})
         put_own_languages(self.own_languages.values(), of="files")
+        metrics, mistakes = metrics_in(include, trusted=trust_metric_code)
+        METRICS.put_own(metrics)
+        self.errors += mistakes
 
     def _index(self, place: Path, without: frozenset[Path] | set[Path] = frozenset()) -> None:
         for path in [place] if place.is_file() else sorted([*place.rglob("*.yaml"), *place.rglob("*.yml")]):
