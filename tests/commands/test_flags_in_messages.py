@@ -18,6 +18,9 @@ ELSEWHERE = {
     "--short": "git",
     "--query": "nvidia-smi",
     "--format": "nvidia-smi",
+    "--cpu": "accelerate launch",
+    "--multi_gpu": "accelerate launch",
+    "--num_processes": "accelerate launch",
     "--replace_subtokens_with_fused_forms": "the script of XTREME that treebanks are cut by",
 }
 "Flags of other programs."
