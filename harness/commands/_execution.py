@@ -3,17 +3,21 @@
 add_executor_arguments(parser)
 execution = execution_of(args)                    # UserError for flags that do not go with the executor
 report = execution.run(stages, root=root, machine=machine)
+execution.reckon(plans, machine=machine, device=device)      # on a cluster of such devices: what each stage needs of it
 execution.run_ahead(stages, root=root, machine=machine, more=more)     # where the executor runs several at once
 """
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.api.errors import UserError, raise_all
 from harness.api.registry import EXECUTORS
 from harness.commands._arguments import say
+from harness.planning.costs.devices import Device
+from harness.planning.plan import Plan
 from harness.runtime.machine import Machine
 from harness.runtime.stages import AnyStage
 
@@ -64,6 +68,13 @@ class Execution:
     def at_once(self) -> bool:
         """Whether stages of several models run at the same time."""
         return bool(EXECUTORS.constant(self._name, "AT_ONCE"))
+
+    def reckon(self, plans: Sequence[Plan], *, machine: Machine, device: Device) -> None:
+        """Give stages what their plans say that they need on such devices; where nothing runs on a cluster nothing happens."""
+        if self._options is not None:
+            from harness.executors.cluster.planned_needs import planned_needs
+
+            self._options = replace(self._options, needs_of=planned_needs(plans, self._options, machine=machine, device=device))
 
     def run(self, stages: Sequence[AnyStage], *, root: Path, machine: Machine) -> "Report":
         """Run stages; what this command has seen fail on a cluster is not tried a second time."""

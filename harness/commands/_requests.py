@@ -87,12 +87,18 @@ def device_of(args: argparse.Namespace, catalog: Catalog) -> Device:
     return named_device(args.on, catalog=catalog) if args.on else present_device(args.device)
 
 
-def check_fit(args: argparse.Namespace, plans: Sequence[Plan], *, root: Path, machine: Machine) -> None:
-    """Raise every stage to be run that cannot fit the device that is here, unless the user wants it tried."""
-    if args.ignore_memory:
+def check_fit(args: argparse.Namespace, plans: Sequence[Plan], catalog: Catalog, *, root: Path, machine: Machine) -> None:
+    """Raise every stage to be run that cannot fit the device that is here, unless the user wants it tried.
+
+    On a cluster it is the device of --on.
+    """
+    if args.ignore_memory or (
+        args.executor != "local" and not args.on
+    ):  # what the machines of a cluster are, they say themselves
         return
-    device = present_device(args.device)
-    device = several(device, announced_processes()) if machine.sharding == "full" else device
+    device = present_device(args.device) if args.executor == "local" else named_device(args.on, catalog=catalog)
+    if args.executor == "local" and machine.sharding == "full":
+        device = several(device, announced_processes())
     raise_all(distinct([error for plan in plans for error in refusals(plan, root=root, machine=machine, device=device)]))
 
 

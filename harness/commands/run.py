@@ -20,7 +20,7 @@ from harness.commands._arguments import (
 )
 from harness.commands._execution import add_executor_arguments, execution_of
 from harness.commands._model_run import run_model
-from harness.commands._requests import check_fit, plans_of, print_remarks
+from harness.commands._requests import check_fit, device_of, plans_of, print_remarks
 from harness.report.board.references import named_references
 from harness.runtime.outputs import make_output_folder, output_folder
 from harness.runtime.processes import is_first
@@ -64,7 +64,9 @@ def run(args: argparse.Namespace) -> int:
     place = place_of(args, runs=[root])
     plans, machine = plans_of(args, catalog, place)
     print_remarks(catalog, plans)
-    check_fit(args, plans, root=root, machine=machine)
+    check_fit(args, plans, catalog, root=root, machine=machine)
+    if args.on:
+        execution.reckon(plans, machine=machine, device=device_of(args, catalog))
     if is_first():
         make_output_folder(root, where="--output_path")
         sweep_stale(root)

@@ -102,7 +102,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not args.report_only:
         wanted = [one.plan for one in planned if one.member in chosen]
-        check_fit(args, wanted, root=root, machine=machine)
+        check_fit(args, wanted, catalog, root=root, machine=machine)
+        if args.on:
+            execution.reckon(wanted, machine=machine, device=device_of(args, catalog))
     if is_first():
         make_output_folder(root, where="--output_path")
         sweep_stale(root)

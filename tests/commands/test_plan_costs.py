@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from test_cli import call
 
 from harness.api.registry import ROOT
 from harness.data.locations import DataPlace
+from harness.executors.cluster.options import ClusterOptions
+from harness.executors.cluster.planned_needs import planned_needs
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.costs.devices import machine_memory, named_device
 from harness.planning.costs.estimate import estimate
@@ -202,6 +205,9 @@ def test_a_cluster_learns_what_stages_need(folder):
     assert (needs.num_processes, needs.gpus_each) == (16, 1)
     assert needs.cpus_each == 8
     assert stage_needs(plan, predict, machine=machine, device=device).num_processes == 1
+    on_cluster = planned_needs([plan], ClusterOptions(cpus_per_stage=3), machine=machine, device=device)
+    assert on_cluster(train) == replace(needs, cpus_each=3)  # as many GPUs as hold it, cores of the flag
+    assert (on_cluster(predict).num_processes, on_cluster(score).gpus_each) == (1, 0)
     assert stage_needs(plan, score, machine=machine, device=device).gpus_each == 0
     small, machine, _ = planned(folder)
     assert stage_needs(small, small.stages[0], machine=machine, device=device).num_processes == 1
