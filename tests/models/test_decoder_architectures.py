@@ -224,8 +224,8 @@ def test_settings_of_lora_are_settled_and_checked() -> None:
     ):
         with pytest.raises(UserError, match=words):
             extra(wrong)
-    with pytest.raises(UserError, match=r"'encoder' does not know 'bidirectional'(.|\n)*'encoder' does not know 'lora_rank'"):
-        extra("lora_rank=4,bidirectional=true", "encoder")
+    with pytest.raises(UserError, match=r"'finetuned' does not know 'bidirectional'(.|\n)*'finetuned' does not know 'lora_rank'"):
+        extra("lora_rank=4,bidirectional=true", "finetuned")
     assert set(ARGUMENTS) == set(LoraArgs.model_fields)
 
 

@@ -33,7 +33,7 @@ from harness.planning.backbone.gguf_files import check_gguf, gguf_quantization, 
 from harness.planning.backbone.hub_ids import is_hub_id
 from harness.planning.backbone.model_args import WHERE, GivenArgs, adapter_arguments, check_said, parse_model_args
 from harness.planning.backbone.peft_folders import peft_fingerprint
-from harness.planning.backbone.sizes import Limits, limits_of, read_sizes
+from harness.planning.backbone.sizes import Limits, limits_of, read_sizes, read_storage
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.runtime.arguments import ModelArguments
 from harness.runtime.engines import Engine, engine_of
@@ -302,7 +302,7 @@ def _facts(preset: Entry[PresetSpec] | None, path: Any, arguments: ModelArgument
     if file:
         facts |= gguf_sizes(file)
     elif folder:
-        facts |= read_sizes(folder)
+        facts |= {**read_sizes(folder), **read_storage(folder)}
     if arguments.extra.get("quantization"):
         facts["quantization"] = f"bitsandbytes {arguments.extra['quantization']}"
     held = covered(spec.languages) if spec else None

@@ -1,7 +1,7 @@
 """Parameters, layers and width of a local backbone: from config.json and the headers of the files that its weights come from.
 
 read_sizes(Path("models/xlm-roberta-base"))["parameters"]        # 277452288
-read_sizes(Path("models/Qwen3-8B-AWQ"))["quantization"]            # 'awq int4, groups of 128'
+read_storage(Path("models/Qwen3-8B-AWQ"))["quantization"]          # 'awq int4, groups of 128'
 
 The files are those that transformers reads: model.safetensors, else what the index names.  Copies of the weights beside them (a
 `consolidated.safetensors`) are not counted, nor what a backbone is used without: heads, poolers, mT5's decoder.  Imports neither
@@ -88,10 +88,15 @@ def read_sizes(folder: Path) -> dict[str, Any]:
         "layers": _first(config, LAYERS),
         "hidden_size": config.get("hidden_size") or config.get("d_model") or config.get("n_embed"),
     }
-    found = {"parameters": total, "non_embedding_parameters": total - embedding} if total else {}
-    files = list(weight_files(folder)) or sorted(folder.glob("pytorch_model*.bin"))
-    found |= {"weight_bytes": sum(file.stat().st_size for file in files)} if files else {}
-    return {**sizes, **found, **({"quantization": few_bits.label} if few_bits else {})}
+    return {**sizes, **({"parameters": total, "non_embedding_parameters": total - embedding} if total else {})}
+
+
+def read_storage(folder: Path) -> dict[str, Any]:
+    """How the weights of a folder are stored: their bytes on the disk, and how they are held in few bits, where they are."""
+    few_bits = stored_quantization(check_config(folder / "config.json"), where=str(folder / "config.json"))
+    size = sum(math.prod(tensor.shape) * BITS[tensor.dtype] for tensor in _used(folder)) // 8
+    size = size or sum(file.stat().st_size for file in folder.glob("pytorch_model*.bin"))
+    return {"weight_bytes": size or None, **({"quantization": few_bits.label} if few_bits else {})}
 
 
 def _numbers(tensor: StoredTensor, few_bits: StoredQuantization | None) -> int:

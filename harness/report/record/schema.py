@@ -64,7 +64,7 @@ class RequestedModel(Spec):
     adapter_on: str = ""
     "The model that an adapter of peft was trained on, where --model names one."
     weight_bytes: int | None = None
-    "Of the files that its weights are read from."
+    "What its weights take on the disk."
     pitfalls: tuple[str, ...] = ()
     "What goes wrong with it."
 
