@@ -13,6 +13,7 @@ passes through the model, for units are gathered within them.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,11 @@ from harness.runtime.processes import join_alone, num_ranks
 
 if TYPE_CHECKING:
     import torch
+
+
+M_MMAP_THRESHOLD = -3
+"Of mallopt(3): from how many bytes on a block is mapped, and so returned when it is freed."
+MAPPED_BYTES = 1 << 20
 
 
 def is_divided(module: torch.nn.Module) -> bool:
@@ -56,6 +62,8 @@ def _divide(network: Any, machine: Machine, precision: str) -> None:
     kind = torch.device(machine.device).type
     is_full = machine.sharding == "full"
     sizes, names = ((num_ranks(),), ("shard",)) if is_full else ((num_ranks(), 1), ("copy", "shard"))
+    if kind == "cpu" and is_full:
+        _give_memory_back()
     mesh = init_device_mesh(kind, sizes, mesh_dim_names=names)
     half = None if precision == "float32" else getattr(torch, precision)
     # Inputs are not cast: the residual stream stays what autocast makes of it, as in a process alone.
@@ -71,6 +79,12 @@ def _divide(network: Any, machine: Machine, precision: str) -> None:
             # Losses are divided by the targets of the whole batch: gradients are summed, not averaged.
             part.set_force_sum_reduction_for_comms(True)
             part.set_gradient_divide_factor(1.0)
+
+
+def _give_memory_back() -> None:
+    """Have glibc return large blocks to the system when they are freed: it would keep every layer that was gathered."""
+    with contextlib.suppress(OSError, AttributeError):  # other systems have no such function
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
 
 
 def add_up_next(module: torch.nn.Module, *, now: bool) -> None:
