@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, create_model
 
 from harness.api.errors import UserError, collecting, raise_all
-from harness.api.model_files import local_folder
+from harness.api.model_files import VOCABULARIES, local_folder
 from harness.api.quantization import StoredQuantization
 from harness.api.registry import ADAPTERS, TASK_TYPES
 from harness.planning.backbone.folder_checks import check_model_type
+from harness.planning.backbone.folders import CheckpointParts
 from harness.planning.backbone.hub_ids import is_hub_id
 from harness.specs.key_values import parse_key_values, shown
 from harness.specs.model_args import LoraArgs, ModelArgs
@@ -115,6 +116,25 @@ def adapter_arguments(given: ModelArgs, *, adapter: str, stored: StoredQuantizat
         extra["lora"] |= {"variant": given.lora_variant} if given.lora_variant != "lora" else {}
         extra["lora"] |= {"chain": given.lora_chain} if given.lora_chain not in (None, usual) else {}
     return extra
+
+
+def settled(said: ModelArgs, held: CheckpointParts | None) -> ModelArgs:
+    """--model_args with what a checkpoint or an adapter of peft says of itself; UserError where they contradict each other."""
+    peft = held.peft if held else None
+    if said.base is not None and peft is None:
+        raise UserError("'base' says nothing without an adapter of peft", where=f"{WHERE} base", todo="leave it out")
+    before = held.quantization if held else None
+    if before and said.quantization not in (None, before):
+        raise UserError(
+            "adapters answer beside the weights that they were trained on",
+            where=f"{WHERE} quantization",
+            expected=f"quantization={before}, as the checkpoint's base.json says",
+            found=str(said.quantization),
+        )
+    found = {"quantization": before} if before else {}
+    if peft and said.tokenizer is None and any(file.is_file() for name in VOCABULARIES for file in peft.folder.glob(name)):
+        found["tokenizer"] = str(peft.folder)  # with the words that it was trained with
+    return said.model_copy(update=found) if found else said
 
 
 def _knowing(key: str) -> str:

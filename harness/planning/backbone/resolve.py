@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.api.errors import UserError, collecting, did_you_mean, raise_all
-from harness.api.model_files import VOCABULARIES, local_folder
+from harness.api.model_files import local_folder
 from harness.api.quantization import StoredQuantization, gguf_file, stored_quantization
 from harness.api.registry import ADAPTERS
 from harness.data.pretraining_coverage import covered
@@ -31,7 +31,7 @@ from harness.planning.backbone.folders import (
 )
 from harness.planning.backbone.gguf_files import check_gguf, gguf_quantization, gguf_sizes
 from harness.planning.backbone.hub_ids import is_hub_id
-from harness.planning.backbone.model_args import WHERE, GivenArgs, adapter_arguments, check_said, parse_model_args
+from harness.planning.backbone.model_args import WHERE, GivenArgs, adapter_arguments, check_said, parse_model_args, settled
 from harness.planning.backbone.peft_folders import peft_fingerprint
 from harness.planning.backbone.sizes import Limits, limits_of, read_sizes, read_storage
 from harness.planning.catalog.catalog import Catalog, Entry
@@ -149,7 +149,7 @@ def _real(
         found = "a file" if _names_a_file(said.path) else shown(said.path)
         raise UserError("no such model", where=where, expected="a hub id `org/name`, a folder or a .gguf file", found=found)
     held = checkpoint_parts(path, where=where, base=said.base) if path is not None else None
-    said = _settled(said, held)
+    said = settled(said, held)
     _check_files(held, said)
     name = preset.spec.preset if preset else folder_name(model)
     if held and held.peft and preset is None:
@@ -212,25 +212,6 @@ def _made(preset: Entry[PresetSpec] | None) -> dict[str, Any] | None:
     """The configuration of a backbone that the run makes."""
     scratch = preset.spec.scratch if preset else None
     return {"vocab_size": scratch.vocab_size, **scratch.config} if scratch else None
-
-
-def _settled(said: ModelArgs, held: CheckpointParts | None) -> ModelArgs:
-    """--model_args with what a checkpoint or an adapter of peft says of itself; UserError where they contradict each other."""
-    peft = held.peft if held else None
-    if said.base is not None and peft is None:
-        raise UserError("'base' says nothing without an adapter of peft", where=f"{WHERE} base", todo="leave it out")
-    before = held.quantization if held else None
-    if before and said.quantization not in (None, before):
-        raise UserError(
-            "adapters answer beside the weights that they were trained on",
-            where=f"{WHERE} quantization",
-            expected=f"quantization={before}, as the checkpoint's base.json says",
-            found=str(said.quantization),
-        )
-    found = {"quantization": before} if before else {}
-    if peft and said.tokenizer is None and any(file.is_file() for name in VOCABULARIES for file in peft.folder.glob(name)):
-        found["tokenizer"] = str(peft.folder)  # with the words that it was trained with
-    return said.model_copy(update=found) if found else said
 
 
 def _check_files(held: CheckpointParts | None, said: ModelArgs) -> None:

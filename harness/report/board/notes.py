@@ -245,8 +245,8 @@ def _of_tasks(board: Mapping[str, Json]) -> list[str]:
 def _few_bits(board: Mapping[str, Json]) -> list[str]:
     """Which backbones hold their weights in few bits, and which are adapters that were trained elsewhere."""
     models = board["models"].items()
-    stored = collected((model["quantization"], name) for name, model in models if model["quantization"])
-    put_on = collected((model["adapter_on"], name) for name, model in models if model["adapter_on"])
+    stored = collected((model["quantization"], name) for name, model in models if model.get("quantization"))
+    put_on = collected((model["adapter_on"], name) for name, model in models if model.get("adapter_on"))
     return [
         *(f"{', '.join(names)}: weights in few bits ({label})." for label, names in stored.items()),
         *(f"{', '.join(names)}: an adapter that was trained elsewhere, on {base}." for base, names in put_on.items()),
