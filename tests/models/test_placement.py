@@ -249,7 +249,7 @@ def test_adapters_are_not_merged_into_layers_on_the_disk(folders, tmp_path):
     trained = opened(folders["llama"], adapter=decoder, heads={}, inference=False, extra=LORA)
     trained.save(str(tmp_path / "checkpoint"))
     opened(folders["llama"], adapter=decoder, heads={}, checkpoint=str(tmp_path / "checkpoint"))
-    with pytest.raises(UserError, match=r"adapters cannot be merged(.|\n)*cpu_memory_gib"):
+    with pytest.raises(UserError, match=r"adapters cannot be put into layers(.|\n)*cpu_memory_gib"):
         opened(
             folders["llama"],
             adapter=decoder,

@@ -33,6 +33,8 @@ WIDTHS = {
 }
 LAYERS = {"mt5": "num_layers", "umt5": "num_layers", "xglm": "num_layers", "bloom": "n_layer"}
 WITHIN = 0.015
+EAGER = 0.05
+"Of models that have the plain computation of attention alone: a mask or a copy of it may be kept in fp32."
 "Of a few small tensors (constants of norms, numbers of positions) nothing is said."
 
 
@@ -95,7 +97,8 @@ def of_a_layer(kind, folder, precision, *, checkpointing=False, **source):
 def test_what_a_layer_keeps_is_known_beforehand(kind, precision, tmp_path):
     found, copies, shape = of_a_layer(kind, tmp_path, precision)
     how = HowTrained(precision=precision)
-    assert layer_bytes(shape, how, tokens=TOKENS, length=LENGTH) == pytest.approx(found, rel=WITHIN)
+    within = EAGER if kind == "deberta-v2" else WITHIN
+    assert layer_bytes(shape, how, tokens=TOKENS, length=LENGTH) == pytest.approx(found, rel=within)
     assert copies_of_weights(shape, how) == pytest.approx(copies * shape.layers, rel=0.01)
 
 

@@ -41,7 +41,21 @@ def test_what_is_held_is_done_wholly():
     assert done == [1, 2]
 
 
-def test_a_second_signal_does_not_wait():
+def test_a_signal_that_comes_twice_at_once_is_one():
+    done = []
+
+    def work():
+        send(signal.SIGTERM)
+        send(signal.SIGTERM)  # torchrun passes on what its processes have been told already
+        done.append(1)
+
+    with pytest.raises(Interrupted), ending_signals(), held():
+        work()
+    assert done == [1]
+
+
+def test_a_second_signal_does_not_wait(monkeypatch):
+    monkeypatch.setattr("harness.runtime.interruption.ECHO", 0.0)
     done = []
 
     def work():

@@ -64,7 +64,7 @@ OTHER_NAMES = {
 OTHER_SCRIPTS = {"Hans": "Hani", "Hant": "Hani", "Hang": "Kore"}
 "Scripts as FLORES calls them."
 AT_AN_END = frozenset(
-    ["bg", "bn", "de", "el", "en", "es", "eu", "fr", "gu", "hu", "ja", "ko", "lt", "nl", "ru", "sv", "th", "ur", "vi", "zh"]
+    ["bg", "bn", "de", "el", "en", "es", "eu", "fr", "gu", "hu", "ja", "ko", "lt", "nl", "ru", "sv", "sw", "th", "ur", "vi", "zh"]
 )
 "Codes of two letters that are no words (no, it) and no usual abbreviations (ml, mt, ar): they count at the end of a name."
 _CODE = r"[a-z]{3}[_-][A-Za-z]{4}|[a-z]{2,3}"
