@@ -173,12 +173,9 @@ def test_adapters_are_added_in_fp32_and_rounded_once(folders, tmp_path):
     exact = weights_of(loaded("llama", base, **last))
     start = weights_of(loaded("llama", base))
     for name, found in weights_of(loaded("llama", base, dtype="bfloat16", **last)).items():
-        # The base is read in bf16; its sum with all three updates is rounded once more.
-        update = exact[name] - start[name]
-        expected = (start[name].bfloat16().float() + update).bfloat16()
-        off = (found.float() - expected.float()).abs().max()
-        assert off <= 2**-8 * expected.float().abs().max() * 0.51, name
-        assert (found == expected).float().mean() > 0.99, name
+        # The base is read in bf16; its sum with all three updates is rounded once more, by half a unit in the last place at most.
+        summed = start[name].bfloat16().float() + (exact[name] - start[name])
+        assert ((found.float() - summed).abs() <= 2**-8 * summed.abs() * 1.001 + 1e-7).all(), name
     facts = loaded("llama", base, dtype="bfloat16", **last).weight_facts["adapters"]
     assert facts["adapters"] == 3
     assert 5e-4 < facts["rounding"]["relative"] < 3e-3  # bf16 has 8 bits
