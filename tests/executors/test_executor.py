@@ -147,8 +147,9 @@ def test_a_stage_that_another_run_holds_is_waited_for(project, tmp_path):
 def test_a_finished_stage_says_how_it_was_computed(project, tmp_path):
     project.run(tmp_path, tasks="pairs", languages=("de",))
     done = {path.parent.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("*/*/done.json")}
-    trained = {"device": "cpu", "dtype": "float32", "threads": 1, "processes": 1, "repeatable": True}
-    asked = {**trained, "dtype": done["predict"]["dtype"]}  # what `auto` came to mean here
+    here = {"device": "cpu", "dtype": "float32", "threads": 1, "processes": 1, "repeatable": True}
+    trained = {**here, "sharding": "none", "offload": "none"}
+    asked = {**here, "dtype": done["predict"]["dtype"]}  # what `auto` came to mean here
     assert {verb: found.get("arithmetic") for verb, found in done.items()} == {"train": trained, "predict": asked, "score": None}
 
 
