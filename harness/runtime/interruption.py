@@ -22,10 +22,14 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interrupted(KeyboardInterrupt):
     """The process was told to end."""
 
-    def __init__(self, by: signal.Signals) -> None:
-        """`by`: the signal; SIGPIPE stands for a closed stdout or stderr, which is what ends programs that do not ignore it."""
+    def __init__(self, by: signal.Signals, *, everywhere: bool = False) -> None:
+        """`by`: the signal; SIGPIPE stands for a closed stdout or stderr, which is what ends programs that do not ignore it.
+
+        `everywhere`: all processes that work together end at this place.
+        """
         super().__init__(by.name)
         self.by = by
+        self.everywhere = everywhere
 
     @property
     def exit_code(self) -> int:
@@ -71,6 +75,14 @@ def held() -> Iterator[None]:
 def waiting() -> signal.Signals | None:
     """The signal that waits for the end of a `held` block; None where none does."""
     return _waiting[0] if _waiting else None
+
+
+def end(by: signal.Signals) -> None:
+    """Raise Interrupted, in a `held` block at its end."""
+    if not _held:
+        raise Interrupted(by)
+    if not _waiting:
+        _waiting.append(by)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -186,7 +186,7 @@ def end_together() -> None:
 
         told = waiting()
         if add_up(torch.tensor([float(told is not None)])).item():
-            raise Interrupted(told or signal.SIGTERM)
+            raise Interrupted(told or signal.SIGTERM, everywhere=True)
 
 
 def from_first(decide: Callable[[], T]) -> T:

@@ -49,8 +49,9 @@ def train(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> dict
         try:
             with bar:
                 _steps(run, start, bar)
-        except Interrupted:
-            save_on_leaving(run)
+        except Interrupted as told:
+            if num_ranks() == 1 or told.everywhere:
+                save_on_leaving(run)
             raise
         return _finish(run)
 

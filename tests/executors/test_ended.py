@@ -113,6 +113,18 @@ def test_a_reader_that_closes_the_pipe_ends_it_quietly(project, left_alone, tmp_
     assert differences(left_alone[0], tmp_path / "cut") == []
 
 
+def test_a_closed_pipe_ends_two_processes(tmp_path):
+    """Only the first one hears of it, and the other must not wait for it for ever."""
+    project = Project.make(tmp_path / "p", max_steps=80, epochs=200, eval_every=5, tasks="pairs")
+    process = start(project, tmp_path / "cut", processes=2)
+    wait_for_steps(process, tmp_path / "cut", 5)
+    process.stderr.close()
+    process.stdout.close()
+    assert process.wait(timeout=300) != 0
+    assert not list(tmp_path.glob("cut/*/*/error.txt"))
+    assert "# Leaderboard" in whole(project, tmp_path / "cut", processes=2)
+
+
 def children_of(pid):
     found = []
     for path in os.scandir("/proc"):
