@@ -13,6 +13,7 @@ import math
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -229,17 +230,39 @@ def _prepared(name: str, lines: Sequence[Mapping[str, Any]], lang: str) -> dict[
     return found
 
 
+def stats_of(
+    metric: Any,
+    predictions: Sequence[Any],
+    golds: Sequence[Any],
+    *,
+    lang: str,
+    prepared: Mapping[str, Any] | None = None,
+    where: Callable[[int], str] | None = None,
+) -> np.ndarray:
+    """Statistics float64 [n, K] of examples, all at once where the metric can; a UserError says `where` its example stands."""
+    more = {} if prepared is None else {"prepared": prepared}
+    if metric.all_stats is not None:
+        with suppress(UserError):  # which example it is is found out one by one
+            return np.asarray(metric.all_stats(predictions, golds, lang=lang, **more), dtype=np.float64)
+    rows = []
+    for number, (prediction, gold) in enumerate(zip(predictions, golds, strict=True)):
+        try:
+            rows.append(metric.stats(prediction, gold, lang=lang, **more))
+        except UserError as error:
+            if where is None:
+                raise
+            raise error.at(where(number)) from error
+    return np.array(rows, dtype=np.float64)
+
+
 def _stats(name: str, lines: Sequence[Mapping[str, Any]], lang: str, prepared: Mapping[str, Any] | None) -> np.ndarray:
     """Statistics float64 [n, K] of all examples; a UserError of the metric names the example."""
-    metric = METRICS.load(name)
-    more = {} if prepared is None else {"prepared": prepared}
-    rows = []
-    for line in lines:
-        try:
-            rows.append(metric.stats(line["prediction"], line["gold"], lang=lang, **more))
-        except UserError as error:
-            raise error.at(f"metric {name}, language {lang}, example '{line['id']}'") from error
-    return np.array(rows, dtype=np.float64)
+    predictions, golds = [line["prediction"] for line in lines], [line["gold"] for line in lines]
+
+    def where(number: int) -> str:
+        return f"metric {name}, language {lang}, example '{lines[number]['id']}'"
+
+    return stats_of(METRICS.load(name), predictions, golds, lang=lang, prepared=prepared, where=where)
 
 
 def _counts(lines: Sequence[Mapping[str, Any]]) -> Counts:
