@@ -121,7 +121,8 @@ def whole_tensors(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]
             seen.add(id(tensor))
             whole: Any = tensor.detach()
             if isinstance(whole, DTensor):  # offloaded parts meet on the device
-                whole = whole.to(whole.device_mesh.device_type).full_tensor()
+                there: Any = whole.to(whole.device_mesh.device_type)
+                whole = there.full_tensor()
             yield name, whole.cpu()
 
 

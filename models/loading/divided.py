@@ -76,11 +76,11 @@ class UnreadWeights:
         """
         aliases = _tied(self.model)
 
-        def place(tensor: Tensor) -> Tensor:
+        def with_memory(tensor: Tensor) -> Tensor:
             where = parameters_on if parameters_on and isinstance(tensor, nn.Parameter) else device
             return torch.empty_like(tensor, device=where) if tensor.is_meta else tensor.to(where)
 
-        self.model._apply(place)
+        self.model._apply(with_memory)
         for (module, name), (first, first_name) in aliases:
             setattr(module, name, getattr(first, first_name))
         _fill_buffers(self.model)
