@@ -111,14 +111,15 @@ class Decoder(LowRankModel):
         if module.first is not None and self.max_positions < UNLIMITED:
             self.max_positions -= 1
 
-    def read_weights(self) -> None:
+    def read_weights(self, *, offloaded: bool = False) -> None:
         """Read what was left unread, and try whether attention goes both ways where it is to."""
         is_unread = self.unread is not None
-        super().read_weights()
+        super().read_weights(offloaded=offloaded)
         if is_unread and is_bidirectional(self.module.body.config):
             check_bidirectional(self.module.backbone, place=self.device, first=self._first_states)
 
     def _first_states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        ids, mask = ids.to(self.device), mask.to(self.device)
         batch = Batch(features=[], input_ids=ids, attention_mask=mask, type_ids=None, labels=None, groups=torch.arange(len(ids)))
         vectors: torch.Tensor = self.module(batch, pooling=Pooling(method="first"))
         return vectors

@@ -253,8 +253,11 @@ class Trainable(Protocol):
     """What is trained: module(batch, head=name) -> outputs with grad [B, ...]; module(batch, pooling=p) -> [B, D];
     module.units() -> [ShardedPart]: its parts from the input on; what belongs to none of them is gathered for the whole pass."""
 
-    def read_weights(self) -> None:
-        """Read what `ModelSource.empty` left unread into the parameters, however they are divided among processes by now."""
+    def read_weights(self, *, offloaded: bool = False) -> None:
+        """Read what `ModelSource.empty` left unread into the parameters, however they are divided among processes by now.
+
+        `offloaded`: parameters lie in main memory, all else on the device.
+        """
 
     def save(self, folder: str, *, tensors: Iterable[tuple[str, torch.Tensor]] | None = None) -> None:
         """Write weights (safetensors), heads and what is needed to load them again; overwrites.

@@ -5,8 +5,7 @@
             optimizer.step()
 
 What is on disk at that moment serves the next run, so nothing has to be put in order; a training saves its state where that is
-cheap.  A second signal does not wait for anything; one that follows at once is the same word, told twice (Ctrl-C reaches torchrun
-and its processes, and torchrun passes it on).
+cheap.  A second signal does not wait for anything.
 """
 
 import contextlib
@@ -38,11 +37,11 @@ class Interrupted(KeyboardInterrupt):
 
 
 ECHO = 2.0
-"Seconds within which a second signal is taken for the first one."
+"Seconds in which signals to one of several processes are one: Ctrl-C reaches them and torchrun, which passes it on."
 
 _held = 0
 _waiting: list[signal.Signals] = []
-_heard = 0.0
+_heard = _echo = 0.0
 
 
 @contextlib.contextmanager
@@ -60,14 +59,17 @@ def ending_signals() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def held() -> Iterator[None]:
-    """A block of a moment that is done wholly or not at all: the first signal waits for its end."""
-    global _held
-    _held += 1
+def held(*, echo: float = 0.0) -> Iterator[None]:
+    """A block of a moment that is done wholly or not at all: the first signal waits for its end.
+
+    Others that follow within `echo` seconds are taken for the same one.
+    """
+    global _held, _echo
+    _held, _echo, before = _held + 1, max(echo, _echo), _echo
     try:
         yield
     finally:
-        _held -= 1
+        _held, _echo = _held - 1, before
         if _waiting and not _held:
             raise Interrupted(_waiting.pop())
 
@@ -92,7 +94,7 @@ def _end(number: int, frame: FrameType | None) -> None:
         _waiting.append(by)
         _heard = now
         return
-    if _held and now - _heard < ECHO:
+    if _held and now - _heard < _echo:
         return
     _waiting.clear()
     raise Interrupted(by)

@@ -22,7 +22,7 @@ from harness.api.randomness import generator
 from harness.prediction.loop import AskedTask, evaluate
 from harness.runtime.arguments import TrainArguments
 from harness.runtime.folders import link_folder, remove_folder, write_folder
-from harness.runtime.interruption import Interrupted, held
+from harness.runtime.interruption import ECHO, Interrupted, held
 from harness.runtime.machine import Machine
 from harness.runtime.processes import end_together, from_first, num_ranks, rank, together
 from harness.runtime.stages import Stage, write_json
@@ -45,7 +45,7 @@ def train(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> dict
     start = resume(run)
     shown = machine.progress and rank() == 0
     bar = progress_bar(f"train {stage.label}", total=run.total_steps, initial=start, unit="step", stays=True, shown=shown)
-    with held() if num_ranks() > 1 else nullcontext():  # told to end, processes leave together: see end_together
+    with held(echo=ECHO) if num_ranks() > 1 else nullcontext():  # told to end, processes leave together: see end_together
         try:
             with bar:
                 _steps(run, start, bar)

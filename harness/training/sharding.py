@@ -50,7 +50,7 @@ def distribute(adapter: Any, *, machine: Machine, precision: str) -> None:
             )
         join_alone()
         _divide(adapter.module, machine, precision)
-        adapter.read_weights()
+        adapter.read_weights(offloaded=machine.offload == "cpu")
         adapter.weight_bytes = sum(local_part(one).numel() * one.element_size() for one in adapter.module.parameters())
 
 
@@ -111,14 +111,19 @@ def gathered_root(module: torch.nn.Module) -> Iterator[None]:
 
 def whole_tensors(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """The tensors of `state_dict` on the CPU, each whole, tied ones once, one after the other; every process goes through it."""
+    from torch.distributed.tensor import DTensor
+
     if is_divided(module):
         module.reshard()  # type: ignore[operator]  # a forward pass leaves it whole, in its lower precision
     seen: set[int] = set()
     for name, tensor in module.state_dict(keep_vars=True).items():
         if id(tensor) not in seen:
             seen.add(id(tensor))
-            tensor = tensor.detach()
-            yield name, (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).cpu()
+            whole: Any = tensor.detach()
+            if isinstance(whole, DTensor):  # offloaded parts meet on the device
+                there: Any = whole.to(whole.device_mesh.device_type)
+                whole = there.full_tensor()
+            yield name, whole.cpu()
 
 
 def local_part(parameter: torch.Tensor) -> torch.Tensor:

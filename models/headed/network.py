@@ -146,10 +146,10 @@ class HeadedModel(Adapter):
         """Whether layers are brought to where they are computed for every batch."""
         return self.unread is None and is_offloaded(self.module.backbone)
 
-    def read_weights(self) -> None:
-        """Read what `ModelSource.empty` left unread."""
+    def read_weights(self, *, offloaded: bool = False) -> None:
+        """Read what `ModelSource.empty` left unread; `offloaded` parameters lie in main memory."""
         if self.unread is not None:
-            self.unread.read(self.device)
+            self.unread.read(self.device, parameters_on=torch.device("cpu") if offloaded else None)
             self.unread = None
 
     def forward_head(self, batch: Batch, head: str) -> list[Output]:

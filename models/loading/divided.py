@@ -69,13 +69,18 @@ class UnreadWeights:
     places: Sequence[_TensorPlace]
     changes: Sequence[WeightUpdate] = field(default_factory=list)
 
-    def read(self, device: torch.device) -> None:
+    def read(self, device: torch.device, *, parameters_on: torch.device | None = None) -> None:
         """Give every tensor memory on the device and its value; parameters may have become parts (DTensors) meanwhile.
 
-        What has values already (fresh adapters) keeps them.
+        `parameters_on`: where parameters lie, if not where the buffers do.  What has values already (fresh adapters) keeps them.
         """
         aliases = _tied(self.model)
-        self.model._apply(lambda tensor: torch.empty_like(tensor, device=device) if tensor.is_meta else tensor.to(device))
+
+        def with_memory(tensor: Tensor) -> Tensor:
+            where = parameters_on if parameters_on and isinstance(tensor, nn.Parameter) else device
+            return torch.empty_like(tensor, device=where) if tensor.is_meta else tensor.to(where)
+
+        self.model._apply(with_memory)
         for (module, name), (first, first_name) in aliases:
             setattr(module, name, getattr(first, first_name))
         _fill_buffers(self.model)

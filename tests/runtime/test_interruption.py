@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from harness.runtime.interruption import ENDING, Interrupted, ending_signals, held
+from harness.runtime.interruption import ENDING, Interrupted, ending_signals, held, waiting
 
 
 def send(by):
@@ -41,21 +41,22 @@ def test_what_is_held_is_done_wholly():
     assert done == [1, 2]
 
 
-def test_a_signal_that_comes_twice_at_once_is_one():
+def test_a_signal_that_is_told_twice_at_once_is_one():
     done = []
 
     def work():
-        send(signal.SIGTERM)
-        send(signal.SIGTERM)  # torchrun passes on what its processes have been told already
+        with held():
+            send(signal.SIGINT)
+            send(signal.SIGTERM)
+            assert waiting() == signal.SIGINT
         done.append(1)
 
-    with pytest.raises(Interrupted), ending_signals(), held():
+    with pytest.raises(Interrupted) as caught, ending_signals(), held(echo=30.0):
         work()
-    assert done == [1]
+    assert (done, caught.value.by, waiting()) == ([1], signal.SIGINT, None)
 
 
-def test_a_second_signal_does_not_wait(monkeypatch):
-    monkeypatch.setattr("harness.runtime.interruption.ECHO", 0.0)
+def test_a_second_signal_does_not_wait():
     done = []
 
     def work():
