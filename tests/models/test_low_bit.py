@@ -153,7 +153,7 @@ def test_stacked_adapters_go_into_the_weights_where_these_are_trained_as_a_whole
         trained(model)
         model.save(str(tmp_path / str(number)))
     whole = loaded("llama", base, inference=False, checkpoint=str(tmp_path / "1"), keep=True)
-    np.testing.assert_allclose(outputs(whole), outputs(model), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(outputs(whole), outputs(model), atol=5e-5, rtol=0)
     assert all(one.requires_grad for one in whole.module.backbone.parameters())
     whole.save(str(tmp_path / "whole"))
     assert not (tmp_path / "whole" / "adapters").exists()
