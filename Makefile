@@ -14,7 +14,7 @@ ONE_THREAD = OMP_NUM_THREADS=1
 LM_EVAL = .venv-lm-eval
 RUN = HF_HUB_OFFLINE=1 $(BIN)/python run_eval.py
 
-.PHONY: demo test test-browser test-versions fuzz check test-real vllm lm-eval clean
+.PHONY: demo test test-slow test-cluster test-browser test-versions fuzz check test-real vllm lm-eval every-eval-ever bench bench-peers clean
 
 define check_python
 	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON); say make PYTHON=/path/to/python3.11 (3.11 or newer)"; exit 2; }
@@ -33,7 +33,13 @@ demo: $(STAMP)  ## the main job on the embedded miniature world, and the page of
 	@$(ONE_THREAD) $(RUN) leaderboard runs/demo --html runs/demo/report.html > /dev/null
 
 test: $(STAMP)  ## the tests that need nothing beside the project
-	$(ONE_THREAD) $(BIN)/python -m pytest -m "not real and not browser" -n 2
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "not real and not browser and not slow and not cluster" -n 2
+
+test-slow: $(STAMP)  ## whole runs that are ended and killed in many ways
+	$(ONE_THREAD) $(BIN)/python -m pytest -m slow -n 2
+
+test-cluster: $(STAMP)  ## Ray clusters of several nodes on this machine, whose nodes, workers and drivers are killed
+	$(ONE_THREAD) $(BIN)/python -m pytest -m cluster
 
 FUZZ ?= 1000
 fuzz: $(STAMP)  ## hostile files and flags, FUZZ of each kind (default: 1000); `$(BIN)/python tests/fuzz --help` for one kind or one case
@@ -54,6 +60,30 @@ $(LM_EVAL)/.installed: constraints-lm-eval.txt
 	touch $@
 
 lm-eval: $(LM_EVAL)/.installed  ## the lm-eval package in an environment of its own, for tests and benchmarks side by side
+
+PYTHON_312 ?= $(firstword $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.12.*/bin/python) python3.12)
+.venv-eee/.installed: constraints-every-eval-ever.txt
+	test -x .venv-eee/bin/python || $(PYTHON_312) -m venv .venv-eee
+	.venv-eee/bin/python -m pip install -q -r constraints-every-eval-ever.txt
+	touch $@
+
+every-eval-ever: .venv-eee/.installed  ## the package every-eval-ever (Python 3.12 or newer) in an environment of its own, for a test that it takes our exports
+
+BENCH = .venv-bench
+$(BENCH)/.installed: constraints-bench.txt
+	$(check_python)
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install -q "$$(grep -o '^torch==[0-9.]*' constraints-bench.txt)"
+	$(BENCH)/bin/python -m pip install -q -c constraints-bench.txt transformers sentence-transformers faiss-cpu seqeval sentencepiece protobuf
+	touch $@
+
+bench-peers: $(BENCH)/.installed  ## seqeval, faiss, sentence-transformers and transformers 4 in an environment of their own
+
+MODEL ?= multilingual-e5-small
+LM ?= SmolLM2-135M-Instruct
+HUB ?= ../shared/hub
+bench: $(STAMP) $(BENCH)/.installed $(LM_EVAL)/.installed  ## ratios to other packages, into benchmarks/README.md: MODEL=, LM= and HUB= are folders
+	$(BIN)/python benchmarks/bench.py --encoder $(MODEL) --lm $(LM) --hub $(HUB)
 
 test-real: $(STAMP)  ## the tests on real data and models, skipped with a reason where they are absent
 	$(ONE_THREAD) $(BIN)/python -m pytest -m real -rs -n 2

@@ -61,6 +61,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if command not in names:
         raise UserError(f"unknown command '{command}'", todo=did_you_mean(command, names))
     module = COMMANDS.load(command)
+    if command in ("run", "plan"):
+        from harness.commands._borrowed_flags import translate
+
+        words, notes = translate(words)
+        if is_first():
+            print(*(f"note: {visible(note)}" for note in notes), sep="\n", end="\n" if notes else "", file=sys.stderr)
     parser = Parser(
         prog=f"run_eval.py {command}",
         description=module.__doc__,

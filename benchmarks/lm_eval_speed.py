@@ -12,6 +12,7 @@ scenario only, and computes no bootstrap: both are in its favour.  A ratio above
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,10 +25,18 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.lm_eval_rows import SCENARIOS, write_scenario
+from benchmarks.pairs import Row, finish, machine_words
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH_SIZES = (1, 8, 16)
 DIRECTORIES = {"choices": "okapi", "letters": "belebele", "xnli": "xnli", "generation": "xquad"}
+GOALS = {"choices": 3.5, "letters": 1.5, "xnli": 2.5, "generation": 4.0}
+PARTS = {
+    "choices": "likelihood of four long options behind a shared passage",
+    "letters": "the same with letters",
+    "xnli": "XNLI in 15 languages",
+    "generation": "generation, XQuAD in five languages",
+}
 COLUMNS = ["scenario", "tasks x rows", "lm-eval batch", *("lm-eval model", "xlift model", "ratio")]
 COLUMNS += ["lm-eval whole", "xlift whole", "ratio"]
 
@@ -42,6 +51,7 @@ class Scenario:
     batch_size: int = 1
     theirs: list[tuple[float, float]] = field(default_factory=list)
     "(model, whole) seconds of each round."
+    loads: list[float] = field(default_factory=list)
     ours: list[tuple[float, float]] = field(default_factory=list)
 
 
@@ -161,6 +171,7 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
             turns = [(scenario.theirs, sides.theirs), (scenario.ours, sides.ours)]
             for times, side in turns if number % 2 == 0 else turns[::-1]:
                 times.append(side(scenario))
+            scenario.loads.append(os.getloadavg()[0])
             (theirs, whole), (ours, our_whole) = scenario.theirs[-1], scenario.ours[-1]
             say(
                 f"round {number + 1}, {scenario.name}: model {theirs:.1f} s, xlift {ours:.1f} s; "
@@ -169,6 +180,27 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
     say(f"\n{args.dtype}, {args.threads} threads, best of {args.rounds} rounds\n")
     for row in (COLUMNS, ["---"] * len(COLUMNS), *(row_of(scenario, args.limit) for scenario in scenarios)):
         say(f"| {' | '.join(row)} |")
+    for scenario in scenarios:
+        finish(record_of(scenario, args), args.record)
+
+
+def record_of(scenario: Scenario, args: argparse.Namespace) -> Row:
+    """The row of the table: ratios of the model's seconds, round by round."""
+    pairs = [(theirs[0], ours[0]) for theirs, ours in zip(scenario.theirs, scenario.ours, strict=True)]
+    ratios = [theirs / ours for theirs, ours in pairs]
+    return Row(
+        name=f"lm_eval_{scenario.name}",
+        part=f"{PARTS[scenario.name]}, {len(scenario.tasks)} tasks of {args.limit} rows, {args.dtype}",
+        peer=f"lm-eval 0.4.13 hf, batch {scenario.batch_size}",
+        goal=GOALS[scenario.name],
+        ratio=statistics.median(ratios),
+        ratios=ratios,
+        ours=statistics.median(ours for _, ours in pairs),
+        theirs=statistics.median(theirs for theirs, _ in pairs),
+        agreement="request by request: tests/commands/test_lm_eval_real.py",
+        machine=machine_words(scenario.loads),
+        threads=args.threads,
+    )
 
 
 def main() -> int:
@@ -185,6 +217,7 @@ def main() -> int:
     parser.add_argument("--batch_size", type=int, help="of lm-eval; without it 1, 8 and 16 are tried")
     parser.add_argument("--scenarios", default=",".join(SCENARIOS))
     parser.add_argument("--lm_eval_python", default=default, help="interpreter with lm-eval (make lm-eval)")
+    parser.add_argument("--record", type=Path, help="file that gets the rows, for the table (see bench.py)")
     parser.add_argument("--timed", help=argparse.SUPPRESS)
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
     args = parser.parse_args()

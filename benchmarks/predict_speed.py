@@ -1,14 +1,20 @@
 """The prediction loop against its limit: bare bf16 forward passes over the same batches, sorted and tokenized beforehand.
 
     python benchmarks/predict_speed.py --model <folder> --data_dir <mirror> --rows 300 --rounds 3
+    python benchmarks/predict_speed.py --model <folder> --data_dir <mirror> --tasks xnli,panx --languages all --peers
 
 Both sides run in one process, interleaved, with the same model: A is predict_bundle with all it does (reading rows, tokenizing,
 batching, reducing, streaming to disk, decoding, predictions.jsonl); loading weights and packages happens before.  B runs the
-module over the padded batches that A planned and drops the outputs.  Prints tokens per second of each and the ratio A / B.
+module over the padded batches that A planned and drops the outputs.  Prints tokens per second of each and the ratio A / B.  With
+--peers transformers' Trainer.predict comes as well (trainer_speed.py): padding by batch in the same dtype, and padding to 128
+tokens in float32, the default of the scripts that do so.
 """
 
 import argparse
+import copy
 import dataclasses
+import os
+import statistics
 import sys
 import tempfile
 import time
@@ -22,6 +28,7 @@ import torch
 
 import harness.prediction.answers as answering
 import harness.prediction.loop as predicting
+from benchmarks.pairs import Row, finish, machine_words
 from harness.api.registry import TASK_TYPES
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
@@ -81,6 +88,56 @@ def bare(batches: Sequence[tuple[str, Any]], adapter: Any) -> float:
     return time.perf_counter() - begin_time
 
 
+MAXIMUM = 128
+"Tokens that XTREME's scripts pad to."
+ALIKE = 0.97
+"Of the labels chosen, those that must be the same in bfloat16, whose sums depend on the batch."
+
+
+def in_order(batches: Sequence[tuple[str, Any]], adapter: Any) -> dict[str, list[Any]]:
+    """The features of each head in the order of their rows, without those longer than MAXIMUM."""
+    found: dict[str, list[Any]] = {}
+    for head, batch in batches:
+        found.setdefault(head, []).extend(one for one in batch.features if len(one.input_ids) <= MAXIMUM)
+    return {head: sorted(own, key=lambda one: (one.example, one.part)) for head, own in found.items()}
+
+
+def peers_of(batches: Sequence[tuple[str, Any]], adapter: Any) -> dict[str, Any]:
+    """Trainer with padding by batch, and with padding to MAXIMUM and weights in float32; both must choose our labels."""
+    from benchmarks.trainer_speed import TrainerSide, alike, bare_logits
+
+    features = in_order(batches, adapter)
+    wide = copy.copy(adapter)
+    wide.module = copy.deepcopy(adapter.module).float()
+    sides = {
+        "by_batch": TrainerSide(features, adapter, maximum=None),
+        "to_maximum": TrainerSide(features, wide, maximum=MAXIMUM),
+    }
+    ours = bare_logits(batches, adapter)
+    for name, side in sides.items():
+        for head, logits in side.turn()[1].items():
+            share = alike([ours[id(one)] for one in features[head]], logits)
+            sys.stdout.write(f"{name}, {head}: {share:.4f} of the labels are the same" + "\n")
+            if share < ALIKE:
+                raise SystemExit(f"results differ: {name}, {head}")
+    return sides
+
+
+def rows_of(times: dict[str, list[float]], words: str, *, threads: int, machine: str) -> list[Row]:
+    """The rows of the table."""
+    goals = {"bare": (0.95, "bare forward passes"), "by_batch": (1.9, "Trainer.predict, padding by batch"),
+             "to_maximum": (9.0, "Trainer.predict, padding to 128, float32")}  # fmt: skip
+    rows = []
+    for name, (goal, peer) in goals.items():
+        if name in times:
+            ratios = [theirs / ours for theirs, ours in zip(times[name], times["whole"], strict=True)]
+            own = Row(name=f"predict_{name}", part=words, peer=peer, goal=goal, machine=machine, threads=threads)
+            own.ratio, own.ratios, own.agreement = statistics.median(ratios), ratios, "labels by the largest logit"
+            own.ours, own.theirs = statistics.median(times["whole"]), statistics.median(times[name])
+            rows.append(own)
+    return rows
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -94,6 +151,9 @@ def main() -> None:
     parser.add_argument("--recipe", default="quick")
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--device")
+    parser.add_argument("--minutes", type=float, default=15.0, help="no round begins that would end later (default: %(default)s)")
+    parser.add_argument("--peers", action="store_true", help="beside Trainer.predict as well")
+    parser.add_argument("--record", type=Path, help="file that gets the rows, for the table (see bench.py)")
     args = parser.parse_args()
     catalog = Catalog([Path(folder) for folder in args.include_path])
     place = DataPlace.resolve(args.data_dir)
@@ -104,7 +164,7 @@ def main() -> None:
         model_args=f"dtype={args.dtype}",
         tasks=args.tasks,
         recipe=args.recipe,
-        languages=tuple(args.languages.split(",")),
+        languages=() if args.languages == "all" else tuple(args.languages.split(",")),
         limit=args.rows,
     )
     plan = make_plan(request, catalog=catalog, place=place)
@@ -115,14 +175,26 @@ def main() -> None:
     tokens = sum(len(feature.input_ids) for _, batch in batches for feature in batch.features)
     sys.stdout.write(f"{len(stages)} cells, {tokens} tokens in {len(batches)} batches, {args.dtype} on {machine.device}" + "\n")
     bare(batches[:2], adapter)
-    times: dict[str, list[float]] = {"whole": [], "bare": []}
+    sides = peers_of(batches, adapter) if args.peers else {}
+    times: dict[str, list[float]] = {name: [] for name in ("whole", "bare", *sides)}
+    loads = []
+    started = time.monotonic()
     for number in range(args.rounds):
+        if number and (time.monotonic() - started) * (number + 1) / number > args.minutes * 60:
+            break
         times["whole"].append(whole(stages, adapter, machine))
         times["bare"].append(bare(batches, adapter))
+        for name, side in sides.items():
+            times[name].append(side.turn()[0])
+        loads.append(os.getloadavg()[0])
         speeds = {name: tokens / values[-1] for name, values in times.items()}
         sys.stdout.write(f"round {number + 1}: loop {speeds['whole']:.0f} tokens/s, bare {speeds['bare']:.0f} tokens/s" + "\n")
     ratio = min(times["bare"]) / min(times["whole"])
     sys.stdout.write(f"the loop reaches {ratio:.3f} of the bare speed (best of {args.rounds} rounds each)" + "\n")
+    examples = sum(len(batch.features) for _, batch in batches)
+    words = f"scoring {examples:,} sequences of {args.tasks} in {len(stages)} cells, {args.dtype}"
+    for row in rows_of(times, words, threads=torch.get_num_threads(), machine=machine_words(loads)):
+        finish(row, args.record)
 
 
 if __name__ == "__main__":

@@ -14,47 +14,37 @@ leaves out a beginning-of-text token for every model, and no word for any.  Like
 A token sees what comes before it only: taggers read a word at its last subword, and a span head does not know the answer's
 end at its start.  Keys of `ModelSource.extra`:
     bidirectional   True: tokens see those that come after them, too, where the architecture can (not with ALiBi: BLOOM)
-    lora            rank, alpha, dropout, targets: the backbone is frozen and a low-rank adapter trained (see causal/lora.py)
+    lora            rank, alpha, dropout, targets, variant, chain: low-rank adapters are trained, not the backbone (low_rank/)
+    quantization    nf4 or int8: the weights are in few bits, and only adapters beside them are trained (loading/low_bit.py)
 """
 
-import dataclasses
 import json
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
-from harness.api.model_files import read_base, read_model_json
+from harness.api.model_files import read_model_json
 from harness.api.model_source import ModelSource
-from harness.api.protocols import Feature, HeadSpec, Output
-from models.causal.lora import (
-    adapter_folders,
-    add_lora,
-    low_rank_of,
-    merge_adapters,
-    save_adapters,
-    save_trained_only,
-)
+from harness.api.protocols import Batch, Feature, HeadSpec, Output, Pooling
 from models.causal.network import DecoderNetwork
 from models.causal.pretrained import (
     causal_config,
     check_bidirectional,
     check_language_model,
+    describe_causal,
     first_token,
     is_bidirectional,
     load_causal,
 )
-from models.headed.checkpoint import BASE_FILE, checkpoint_folder, has_backbone, head_shape, load_heads
-from models.headed.network import HeadedModel, place_network
+from models.headed.checkpoint import checkpoint_folder, head_shape, load_heads
+from models.headed.network import place_network
 from models.inference.likelihood import generate, loglikelihood
 from models.loading.architectures import make_model
-from models.loading.files import locate
+from models.loading.placement import first_device
 from models.loading.pretrained import (
     UNLIMITED,
     choose_dtype,
@@ -65,13 +55,25 @@ from models.loading.pretrained import (
 )
 from models.loading.scratch import init_scratch, train_tokenizer
 from models.loading.tokenizer import load_tokenizer
+from models.low_rank.lora import low_rank_of, save_trained_only
+from models.low_rank.model import Adapted, LowRankModel, adapt
+from models.low_rank.origin import find_origin
 
 __all__ = ["CAPABILITIES", "Decoder", "init_scratch", "load", "read_sizes", "train_tokenizer"]
 
 CAPABILITIES = ("fit", "forward_head", "embed", "loglikelihood", "generate")
 CAUSAL = True
 "Its tokens see those before them only, unless asked otherwise."
-ARGUMENTS = ("bidirectional", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets")
+ARGUMENTS = (
+    "bidirectional",
+    "quantization",
+    "lora_rank",
+    "lora_alpha",
+    "lora_dropout",
+    "lora_targets",
+    "lora_variant",
+    "lora_chain",
+)
 "Keys of --model_args that this adapter knows beyond those of all."
 MODEL_TYPES = (
     "bloom", "cohere", "cohere2", "falcon", "gemma", "gemma2", "gemma3", "gemma3_text", "glm4", "gpt2", "gpt_neo", "gpt_neox",
@@ -89,21 +91,7 @@ ATTENTION_FILE = "decoder.json"
 "Says whether a checkpoint was trained with attention in both directions."
 
 
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """The folders from which the weights of a model are loaded."""
-
-    source: ModelSource
-    "Its path is that of a backbone, not of a checkpoint."
-    folder: Path
-    "What the weights were read from."
-    is_own: bool
-    "Whether only a checkpoint holds them."
-    adapters: Sequence[Path]
-    "Merged into them, in order."
-
-
-class Decoder(HeadedModel):
+class Decoder(LowRankModel):
     """The adapter: see `Adapter` in harness/api/protocols.py."""
 
     module: DecoderNetwork
@@ -116,15 +104,25 @@ class Decoder(HeadedModel):
         *,
         heads: Mapping[str, HeadSpec],
         device: torch.device,
-        origin: Origin,
-        trained: nn.Module | None,
+        adapted: Adapted,
     ) -> None:
-        """Takes the loaded parts; `trained` is peft's view of the model where low-rank adapters are trained."""
-        super().__init__(module, tokenizer, heads=heads, device=device)
-        self.origin = origin
-        self.trained = trained
+        """Takes the loaded parts."""
+        super().__init__(module, tokenizer, heads=heads, device=device, adapted=adapted)
         if module.first is not None and self.max_positions < UNLIMITED:
             self.max_positions -= 1
+
+    def read_weights(self, *, offloaded: bool = False) -> None:
+        """Read what was left unread, and try whether attention goes both ways where it is to."""
+        is_unread = self.unread is not None
+        super().read_weights(offloaded=offloaded)
+        if is_unread and is_bidirectional(self.module.body.config):
+            check_bidirectional(self.module.backbone, place=self.device, first=self._first_states)
+
+    def _first_states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        ids, mask = ids.to(self.device), mask.to(self.device)
+        batch = Batch(features=[], input_ids=ids, attention_mask=mask, type_ids=None, labels=None, groups=torch.arange(len(ids)))
+        vectors: torch.Tensor = self.module(batch, pooling=Pooling(method="first"))
+        return vectors
 
     def loglikelihood(self, features: Sequence[Feature], *, max_tokens: int = 4096) -> list[Output]:
         """For each continuation [N, 3] of each feature: sum of log-probabilities, tokens, 1.0 if each is the likeliest."""
@@ -136,20 +134,11 @@ class Decoder(HeadedModel):
         model = check_language_model(self.module.backbone)
         return generate(model, features, tokenizer=self.tokenizer, device=self.device, max_tokens=max_tokens)
 
-    def save_backbone(self, target: Path) -> None:
+    def save_backbone(self, target: Path, *, tensors: Iterable[tuple[str, torch.Tensor]] | None) -> None:
         """Write `backbone/`, an ordinary folder of a causal language model; with LoRA `adapters/` and where their base lies."""
         facts = {"bidirectional": is_bidirectional(self.module.body.config)}
         (target / ATTENTION_FILE).write_text(json.dumps(facts) + "\n", encoding="utf-8")
-        if self.trained is None:
-            super().save_backbone(target)
-            return
-        source, base = self.origin.source, Path(self.origin.source.path).expanduser()
-        if self.origin.is_own:  # it goes along with what is trained on it
-            shutil.copytree(self.origin.folder, target / "backbone")
-        else:
-            place = {"path": str(base.resolve()) if base.is_dir() else source.path, "revision": source.revision}
-            (target / BASE_FILE).write_text(json.dumps(place, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        save_adapters(self.trained, target, earlier=self.origin.adapters, base=base.name if base.is_dir() else source.path)
+        super().save_backbone(target, tensors=tensors)
 
 
 def load(
@@ -174,23 +163,21 @@ def load(
     both_ways = bool(source.extra.get("bidirectional")) or _was_bidirectional(checkpoint)
     config = causal_config(load_config(origin.folder, source), bidirectional=both_ways)
     dtype = choose_dtype(source.dtype, device=device, inference=inference or lora is not None)
-    lm = load_causal(origin.folder, config=config, source=source, dtype=dtype)
-    if not source.device_map:
-        nn.Module.to(lm, torch.device(device))
-    if is_bidirectional(config):
-        check_bidirectional(lm)
+    unread = describe_causal(origin.folder, config=config, source=source, dtype=dtype) if source.empty else None
+    lm = unread.model if unread else load_causal(origin.folder, config=config, source=source, dtype=dtype, device=device)
+    if is_bidirectional(config) and not unread:
+        check_bidirectional(lm, place=first_device(lm))
     _check_heads(heads, lm)
     embeddings = input_embeddings(lm)
     tokenizer = load_tokenizer(checkpoint or origin.folder, source, vocab_size=embeddings.num_embeddings, pads_with_end=True)
-    merge_adapters(lm, origin.adapters)
-    trained = add_lora(lm, lora, seed=seed) if lora else None
+    adapted = adapt(lm, origin, lora, seed=seed, inference=inference, unread=unread)
     shape = head_shape(lm, pooling="last")
     modules = load_heads(heads, keep_heads or {}, checkpoint=checkpoint, shape=shape, seed=seed)
     network = DecoderNetwork(lm, modules, first=first_token(tokenizer, vocab_size=embeddings.num_embeddings))
-    place = place_network(network, embeddings, device=device, inference=inference)
-    if trained is not None:
+    place = place_network(network, device=torch.device(device) if unread else None, inference=inference)
+    if adapted.trained is not None:
         save_trained_only(network)
-    return Decoder(network, tokenizer, heads=heads, device=place, origin=origin, trained=trained)
+    return Decoder(network, tokenizer, heads=heads, device=place, adapted=adapted)
 
 
 def read_sizes(model: str | Mapping[str, Any]) -> dict[str, int]:
@@ -198,21 +185,6 @@ def read_sizes(model: str | Mapping[str, Any]) -> dict[str, int]:
     config = causal_config(find_config(model), bidirectional=False)
     with torch.device("meta"):
         return count_sizes(make_model(config), config)
-
-
-def find_origin(source: ModelSource, checkpoint: Path | None) -> Origin:
-    """Which weights a source means: those of its checkpoint, or those of its path with the checkpoint's adapters."""
-    if checkpoint is not None and Path(source.path).expanduser() == checkpoint:
-        own: dict[str, Any] = {"path": str(checkpoint / "backbone"), "revision": None}
-        if not has_backbone(checkpoint):
-            own["path"], own["revision"] = read_base(checkpoint / BASE_FILE)
-        source = dataclasses.replace(source, **own)
-    if checkpoint is not None and has_backbone(checkpoint):
-        folder = checkpoint / "backbone"
-    else:
-        folder = locate(source.path, revision=source.revision, remote_code=source.trust_remote_code)
-    is_own = folder.parent == checkpoint and folder.resolve() != Path(source.path).expanduser().resolve()
-    return Origin(source=source, folder=folder, is_own=is_own, adapters=adapter_folders(checkpoint))
 
 
 def _was_bidirectional(checkpoint: Path | None) -> bool:

@@ -6,7 +6,10 @@
     vectors = encoder.embed(batch, Pooling(layer=14))            # one array [H] a feature
     encoder.save("runs/.../checkpoint")                          # backbone/, tokenizer files, heads.safetensors, heads.json
 
-A checkpoint is such a folder; `ModelSource.checkpoint` (or the folder given as `path`) loads it again.
+A checkpoint is such a folder; `ModelSource.checkpoint` (or the folder given as `path`) loads it again.  Keys of
+`ModelSource.extra`:
+    lora            rank, alpha, dropout, targets, variant, chain: low-rank adapters are trained, not the backbone (low_rank/)
+    quantization    nf4 or int8: the weights are in few bits, and only adapters beside them are trained (loading/low_bit.py)
 """
 
 from collections.abc import Mapping
@@ -14,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
@@ -22,8 +25,9 @@ from harness.api.model_source import ModelSource
 from harness.api.protocols import HeadSpec
 from models.headed.checkpoint import checkpoint_folder, head_shape, load_heads
 from models.headed.heads import MlmHead, lm_head_names
-from models.headed.network import HeadedModel, HeadedNetwork, place_network
+from models.headed.network import HeadedNetwork, place_network
 from models.loading.architectures import encoder_class, make_model
+from models.loading.divided import describe_model
 from models.loading.files import locate, read_tensors
 from models.loading.pretrained import (
     accepts_type_ids,
@@ -36,13 +40,18 @@ from models.loading.pretrained import (
 )
 from models.loading.scratch import init_scratch, train_tokenizer
 from models.loading.tokenizer import adds_first_token, load_tokenizer
+from models.low_rank.lora import low_rank_of, save_trained_only
+from models.low_rank.model import LowRankModel, adapt
+from models.low_rank.origin import find_origin
 
 __all__ = ["CAPABILITIES", "Encoder", "init_scratch", "load", "read_sizes", "train_tokenizer"]
 
 CAPABILITIES = ("fit", "forward_head", "embed")
+ARGUMENTS = ("quantization", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "lora_variant", "lora_chain")
+"Keys of --model_args that this adapter knows beyond those of all."
 
 
-class Encoder(HeadedModel):
+class Encoder(LowRankModel):
     """The adapter: see `Adapter` in harness/api/protocols.py."""
 
     module: HeadedNetwork
@@ -62,23 +71,24 @@ def load(
 
     `keep_heads` maps a head's name to its name in the checkpoint.
 
-    Inference loads in `source.dtype` and evaluation mode, training in fp32 and training mode.  Raises UserError for what is not a
-    model folder or not an encoder, or lacks weights, a fast tokenizer or a head that is to be kept.
+    Inference loads in `source.dtype` and evaluation mode, with all adapters of a checkpoint; training in fp32 and training mode,
+    with LoRA fp32 adapters on a base in `source.dtype`.  Raises UserError for what is not a model folder or not an encoder, or
+    lacks weights, a fast tokenizer or a head that is to be kept.
     """
-    checkpoint, keep_heads = checkpoint_folder(source), keep_heads or {}
-    folder = (
-        checkpoint / "backbone"
-        if checkpoint
-        else locate(source.path, revision=source.revision, remote_code=source.trust_remote_code)
-    )
+    checkpoint, keep_heads = checkpoint_folder(source, with_base=True), keep_heads or {}
+    origin = find_origin(source, checkpoint)
+    source, folder = origin.source, origin.folder
+    lora = None if inference else low_rank_of(source.extra)
     config = load_config(folder, source)
-    dtype = choose_dtype(source.dtype, device=device, inference=inference)
-    backbone = load_model(encoder_class(config), folder, config=config, source=source, dtype=dtype)
-    if not source.device_map:
-        nn.Module.to(backbone, torch.device(device))
+    dtype = choose_dtype(source.dtype, device=device, inference=inference or lora is not None)
+    kind = encoder_class(config)
+    how: dict[str, Any] = {"config": config, "source": source, "dtype": dtype}
+    unread = describe_model(kind, folder, **how) if source.empty else None
+    backbone = unread.model if unread else load_model(kind, folder, **how, device=device)
     embeddings = input_embeddings(backbone)
     tokenizer = load_tokenizer(checkpoint or folder, source, vocab_size=embeddings.num_embeddings)
     _check_padding(backbone, tokenizer)
+    adapted = adapt(backbone, origin, lora, seed=seed, inference=inference, unread=unread)
     # T5's tokenizers put nothing before the text: its first token is just a piece of the first word.
     shape = head_shape(backbone, pooling="first" if adds_first_token(tokenizer) else "mean")
     modules = load_heads(heads, keep_heads, checkpoint=checkpoint, shape=shape, seed=seed)
@@ -88,8 +98,10 @@ def load(
         for module in fresh_mlm:
             module.load_pretrained(tensors)
     network = HeadedNetwork(backbone, modules, type_ids=accepts_type_ids(backbone, tokenizer))
-    place = place_network(network, embeddings, device=device, inference=inference)
-    return Encoder(network, tokenizer, heads=heads, device=place)
+    place = place_network(network, device=torch.device(device) if unread else None, inference=inference)
+    if adapted.trained is not None:
+        save_trained_only(network)
+    return Encoder(network, tokenizer, heads=heads, device=place, adapted=adapted)
 
 
 def read_sizes(model: str | Mapping[str, Any]) -> dict[str, int]:

@@ -5,7 +5,9 @@
     model = load(source, heads={"xnli": HeadSpec(kind="sequence", num_outputs=3)}, device="cpu", seed=0, inference=True)
 
 Its one head serves every head name asked for.  The model's labels are matched to the task's by name, case aside, and its logits
-put in the task's order (`head_labels`, for heads of the kinds sequence and token).  Keys of `ModelSource.extra`:
+put in the task's order (`head_labels`, for heads of the kinds sequence and token).  With `ModelSource.peft` the head is
+one that an adapter of peft brings (`modules_to_save`), on the backbone of `path` with the adapter merged.  Keys of
+`ModelSource.extra`:
     labels          `a|b|c`: names of the model's outputs in their order, for checkpoints that say LABEL_0, LABEL_1 (--model_args)
     ignore_labels   `x|y`: labels of the model that may never be predicted, because the task does not have them (--model_args)
 """
@@ -27,24 +29,33 @@ from transformers import (
 )
 
 from harness.api.errors import UserError, did_you_mean
+from harness.api.model_files import read_model_json
 from harness.api.model_source import ModelSource
 from harness.api.protocols import Adapter, Batch, HeadSpec, Output, PendingOutputs, Pooling
 from models.headed.network import bytes_of_weights
 from models.loading.files import locate
+from models.loading.placement import bytes_by_place, first_device, is_offloaded
 from models.loading.pretrained import (
+    TensorNames,
     accepts_type_ids,
     choose_dtype,
     input_embeddings,
     load_config,
     load_model,
     model_inputs,
+    moved,
     pending_outputs,
     position_limit,
     split_outputs,
 )
 from models.loading.tokenizer import load_tokenizer
+from models.low_rank.files import CONFIG_FILE
+from models.low_rank.foreign import adopt_adapter, brought_modules, num_labels
+from models.low_rank.merging import merge_adapters
 
 CAPABILITIES = ("forward_head",)
+ARGUMENTS = ("quantization",)
+"Keys of --model_args that this adapter knows beyond those of all."
 
 CLASSES: dict[str, tuple[str, Any]] = {
     "sequence": ("ForSequenceClassification", AutoModelForSequenceClassification),
@@ -53,6 +64,8 @@ CLASSES: dict[str, tuple[str, Any]] = {
     "choice": ("ForMultipleChoice", AutoModelForMultipleChoice),
 }
 "Head kind -> how the names of such classes end, and the class that finds them."
+TASK_TYPES = {"SEQ_CLS": "sequence", "TOKEN_CLS": "token", "QUESTION_ANS": "span"}
+"Of adapters of peft: the kind of the head that they bring."
 UNLABELLED = ("span", "choice")
 "Kinds whose outputs are not the task's labels."
 
@@ -85,21 +98,30 @@ class Finetuned(Adapter):
     """The adapter: see `Adapter` in harness/api/protocols.py."""
 
     def __init__(
-        self, module: FinetunedNetwork, tokenizer: PreTrainedTokenizerFast, *, heads: Mapping[str, HeadSpec], device: torch.device
+        self,
+        module: FinetunedNetwork,
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        heads: Mapping[str, HeadSpec],
+        device: torch.device,
+        weight_facts: Mapping[str, Any],
     ) -> None:
         """Takes the loaded parts; `device` is where batches go."""
+        self.weight_facts = weight_facts
         self.module = module
         self.tokenizer = tokenizer
         self.heads = dict(heads)
         self.device = device
+        self.batch_device = str(device)
         self.max_positions = position_limit(module.model)
         self.num_embeddings = input_embeddings(module.model).num_embeddings
         self.weight_bytes = bytes_of_weights(module, device)
+        self.placed, self.is_streamed = bytes_by_place(module.model), is_offloaded(module.model)
 
     def forward_head(self, batch: Batch, head: str) -> list[Output]:
         """Outputs of the features of a batch, in order, without gradient."""
         with torch.no_grad():
-            outputs = self.module(batch, head=head)
+            outputs = self.module(moved(batch, self.device), head=head)
         return split_outputs(outputs, batch, kind=self.heads[head].kind, where=f"head '{head}'")
 
     def begin(self, batch: Batch, *, head: str | None = None, pooling: Pooling | None = None) -> PendingOutputs:
@@ -107,7 +129,7 @@ class Finetuned(Adapter):
         if batch.input_ids.device.type != "cuda" or head is None:
             return super().begin(batch, head=head, pooling=pooling)
         with torch.no_grad():
-            outputs = self.module(batch, head=head)
+            outputs = self.module(moved(batch, self.device), head=head)
         return pending_outputs(outputs, batch, kind=self.heads[head].kind, where=f"head '{head}'")
 
 
@@ -130,19 +152,39 @@ def load(
         )
     folder = locate(source.path, revision=source.revision, remote_code=source.trust_remote_code)
     config = load_config(folder, source)
+    peft = Path(source.peft).expanduser() if source.peft else None
+    if peft:
+        config = _with_head_of(peft, config)
     kind = _kind(config, heads, folder)
     orders = {
         name: [] if kind in UNLABELLED else _label_order(name, spec, config=config, source=source) for name, spec in heads.items()
     }
     dtype = choose_dtype(source.dtype, device=device, inference=True)
     finder = CLASSES[kind][1]
-    model = load_model(finder._model_mapping.get(type(config), finder), folder, config=config, source=source, dtype=dtype)
-    if not source.device_map:
-        nn.Module.to(model, torch.device(device))
+    model_class = finder._model_mapping.get(type(config), finder)
+    brought = TensorNames(brought=brought_modules(peft)) if peft else None
+    model = load_model(model_class, folder, config=config, source=source, dtype=dtype, device=device, tensors=brought)
+    facts = {}
+    if peft:
+        facts = {"adapters": {"adapters": 1, "rounding": merge_adapters(model, [adopt_adapter(peft, model)]).facts()}}
     embeddings = input_embeddings(model)
     tokenizer = load_tokenizer(folder, source, vocab_size=embeddings.num_embeddings)
     network = FinetunedNetwork(model, orders, kind=kind, type_ids=accepts_type_ids(model, tokenizer)).eval().requires_grad_(False)
-    return Finetuned(network, tokenizer, heads=heads, device=embeddings.weight.device)
+    return Finetuned(network, tokenizer, heads=heads, device=first_device(model), weight_facts=facts)
+
+
+def _with_head_of(peft: Path, config: PretrainedConfig) -> PretrainedConfig:
+    """The configuration of a base with the head that an adapter of peft brings; UserError where it brings none."""
+    said = read_model_json(peft / CONFIG_FILE).get("task_type")
+    ending = CLASSES[TASK_TYPES[said]][0] if said in TASK_TYPES else None
+    outputs = num_labels(peft)
+    if ending is None or outputs is None:
+        expected = "task_type " + ", ".join(TASK_TYPES) + ", with its head among modules_to_save"
+        raise UserError("this adapter has no head that can be asked", where=str(peft / CONFIG_FILE), expected=expected)
+    if outputs != config.num_labels:
+        config.num_labels = outputs  # transformers names them LABEL_0, LABEL_1 then
+    config.architectures = [f"Model{ending}"]
+    return config
 
 
 def _kind(config: PretrainedConfig, heads: Mapping[str, HeadSpec], folder: Path) -> str:

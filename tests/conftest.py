@@ -32,6 +32,15 @@ def _lacking(reason: str) -> NoReturn:
 
 
 @pytest.fixture(scope="session")
+def every_eval_ever_python() -> Path:
+    """The interpreter that has the package every-eval-ever."""
+    python = Path(os.environ.get("XLIFT_EEE_PYTHON") or ROOT / ".venv-eee" / "bin" / "python").expanduser()
+    if not python.is_file():
+        _lacking(f"every-eval-ever is not here: {python} (make every-eval-ever, or $XLIFT_EEE_PYTHON)")
+    return python
+
+
+@pytest.fixture(scope="session")
 def lm_eval_python() -> Path:
     """The interpreter that has the lm-eval package."""
     python = Path(os.environ.get("XLIFT_LM_EVAL_PYTHON") or ROOT / ".venv-lm-eval" / "bin" / "python").expanduser()

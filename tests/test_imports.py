@@ -25,7 +25,15 @@ WINGS = [
     "harness.commands",
 ]
 "Each imports itself and those above it in this list, anywhere in its code."
-ROOMS_OF_MODELS = ["models.loading", "models.inference", "models.headed", "models.causal", "models.*", "models.vllm"]
+ROOMS_OF_MODELS = [
+    "models.loading",
+    "models.inference",
+    "models.headed",
+    "models.low_rank",
+    "models.causal",
+    "models.*",
+    "models.vllm",
+]
 "The same for models/ (`models.*`: adapters that are files); it imports nothing of harness/ but harness.api and harness.specs."
 LOADS_MODELS = (
     "harness.training",

@@ -35,8 +35,15 @@ class ModelSource:
     what is trained is fp32."""
     attn_implementation: str = "sdpa"
     device_map: str | None = None
+    "How a model is spread over devices, main memory and disk; None = it lies on one device."
+    cpu_memory_gib: float | None = None
+    "Main memory for weights under a device_map; None = most of what is free."
+    gpu_memory_gib: float | None = None
+    "Memory of each GPU for weights under a device_map; None = most of it."
     checkpoint: str | None = None
     "Folder of one of our checkpoints whose backbone weights (and heads, if asked) replace those of `path`."
+    peft: str | None = None
+    "Folder of an adapter that peft has trained elsewhere on `path`, where no checkpoint is named."
     tokenizer: str | None = None
     "Folder or id of the tokenizer where it is not that of `path`."
     trust_remote_code: bool = False
@@ -44,5 +51,7 @@ class ModelSource:
     "Adapter-specific keys of the preset (e.g. tokenizer_class, encoder_half)."
     head_labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     "Head -> its label names in the order of its outputs, for adapters that map a head made elsewhere."
+    empty: bool = False
+    "For training: the backbone's parameters are only described (meta device) until `read_weights`, when processes share them."
     engine: EngineHost | None = None
     "Where the engine runs that answers in the adapter's place; None = transformers, in this process."

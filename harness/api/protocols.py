@@ -7,7 +7,7 @@ No module-level import of torch here: commands that need no model stay fast.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -237,6 +237,12 @@ class Adapter(Protocol):
     "Where its batches are made; None = the device that the model runs on."
     versions: Mapping[str, str] = {}
     "Of packages in another environment that it computes with: package -> version."
+    placed: Mapping[str, int] = {}
+    "Bytes of its weights by where they lie: a device, `cpu`, `disk`."
+    is_streamed: bool = False
+    "Whether weights are brought to where they are computed with for every batch: then large batches are worth their memory."
+    weight_facts: Mapping[str, Any] = {}
+    "How its weights came about, where they are not simply those of a file: `adapters`, how many, how chained, how rounded."
 
     def begin(self, batch: Batch, *, head: str | None = None, pooling: Pooling | None = None) -> PendingOutputs:
         """Have a batch computed: what `forward_head` (or with `pooling` what `embed`) gives of it, perhaps only later.
@@ -252,14 +258,32 @@ class Adapter(Protocol):
         return
 
 
+class ShardedPart(NamedTuple):
+    """A part of a network whose weights are gathered and let go together where it is divided among processes."""
+
+    module: torch.nn.Module
+    in_float32: bool = False
+    "Computes in fp32 whatever the format of the others."
+
+
 class Trainable(Protocol):
     """Capability `fit`: it can be trained and saved."""
 
     module: torch.nn.Module
-    "What is trained: module(batch, head=name) -> outputs with grad [B, ...]; module(batch, pooling=p) -> [B, D]."
+    """What is trained: module(batch, head=name) -> outputs with grad [B, ...]; module(batch, pooling=p) -> [B, D];
+    module.units() -> [ShardedPart]: its parts from the input on; what belongs to none of them is gathered for the whole pass."""
 
-    def save(self, folder: str) -> None:
-        """Write weights (safetensors), heads and what is needed to load them again; overwrites."""
+    def read_weights(self, *, offloaded: bool = False) -> None:
+        """Read what `ModelSource.empty` left unread into the parameters, however they are divided among processes by now.
+
+        `offloaded`: parameters lie in main memory, all else on the device.
+        """
+
+    def save(self, folder: str, *, tensors: Iterable[tuple[str, torch.Tensor]] | None = None) -> None:
+        """Write weights (safetensors), heads and what is needed to load them again; overwrites.
+
+        `tensors`: those of `module.state_dict()`, whole and one after the other, where the module itself has parts of them.
+        """
 
 
 class AnswersByHead(Protocol):

@@ -6,6 +6,7 @@ What a run asks for becomes plans in `_requests.py`, which the commands that onl
 """
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -26,17 +27,27 @@ def input_path(text: str) -> Path:
     return path_named(text, where="a path to read")
 
 
-def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
-    """--include_path and --data_dir."""
-    parser.set_defaults(trust_task_code=False)  # for commands that have no --trust_task_code
+def add_include_arguments(parser: argparse.ArgumentParser) -> None:
+    """--include_path, and what of it may run."""
+    parser.set_defaults(allow_path=[])  # for commands that have no --allow_path
     parser.add_argument(
         "--include_path",
         action="append",
         type=input_path,
         default=[],
         metavar="DIR",
-        help="folder of your own tasks, groups, recipes, presets and studies, or of lm-eval's task files (may be repeated)",
+        help="folder of your own tasks, groups, recipes, presets, studies, languages and metrics, or of lm-eval's task files "
+        "(may be repeated)",
     )
+    parser.add_argument(
+        "--trust_metric_code", action="store_true", help="run the Python code of metrics/*.py in the folders of --include_path"
+    )
+
+
+def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
+    """--include_path and --data_dir."""
+    parser.set_defaults(trust_task_code=False)  # for commands that have no --trust_task_code
+    add_include_arguments(parser)
     parser.add_argument(
         "--data_dir",
         metavar="DIR",
@@ -112,6 +123,7 @@ def add_request_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
     """How and where to run; none of it changes a result beyond rounding."""
+    parser.set_defaults(executor="local")  # for commands that run nothing
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     parser.add_argument(
         "--batch_tokens",
@@ -130,13 +142,47 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let a GPU add up in any order: perhaps faster, but the same run again differs in the last bits (the board says so)",
     )
+    parser.add_argument(
+        "--sharding",
+        choices=("none", "full"),
+        default="none",
+        help="training in several processes (torchrun): none = each holds the whole model, full = each holds a part (FSDP)",
+    )
+    parser.add_argument(
+        "--offload",
+        choices=("none", "cpu"),
+        default="none",
+        help="with --sharding full: cpu = weights, gradients and optimizer state lie in main memory (default: none)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def add_cost_arguments(parser: argparse.ArgumentParser) -> None:
+    """--on and --price."""
+    parser.add_argument(
+        "--on",
+        default="",
+        metavar="DEVICE[:N]",
+        help="reckon for such devices (see `ls devices`), N of them (default: the one that is here)",
+    )
+    parser.add_argument("--price", type=float, metavar="P", help="of an hour of one device, in any currency: cost is in the same")
+
+
+def check_price(price: float | None) -> None:
+    """UserError for a price that is none."""
+    if price is not None and not 0 <= price < math.inf:
+        raise UserError("no price", where="--price", expected="a number, 0 or more", found=f"{price}")
+
+
+def new_catalog(args: argparse.Namespace, folders: Sequence[Path]) -> Catalog:
+    """The catalog with some folders of the user's, mistakes in their files left for later."""
+    return Catalog(folders, allowed=allowed_of(args), trust_metric_code=args.trust_metric_code)
 
 
 def catalog_of(args: argparse.Namespace) -> Catalog:
     """The catalog with the user's folders; a mistake in one of their files is an error now, not later."""
     folders = list(args.include_path)
-    catalog = Catalog(folders, allowed=allowed_of(args))
+    catalog = new_catalog(args, folders)
     errors = [*catalog.errors, *(error for folder in folders for error in catalog.check_all(under=folder))]
     raise_all(distinct(errors))
     return catalog

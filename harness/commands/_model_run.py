@@ -1,6 +1,6 @@
 """One model of a command: all its stages run, what it asked for written down, what went wrong said.
 
-end = run_model(plan, args, catalog=catalog, place=place, machine=machine)
+end = run_model(plan, args, execution, catalog=catalog, place=place, machine=machine)
 end.request, end.is_complete
 """
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.commands._arguments import say
+from harness.commands._execution import Execution
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.overlaps import find_overlaps
@@ -21,7 +22,7 @@ from harness.runtime.machine import Machine
 from harness.runtime.processes import is_first
 
 if TYPE_CHECKING:
-    from harness.executors.local import Report
+    from harness.executors.graph.report import Report
 
 
 class ModelEnd(NamedTuple):
@@ -35,6 +36,7 @@ class ModelEnd(NamedTuple):
 def run_model(
     plan: Plan,
     args: argparse.Namespace,
+    execution: Execution,
     *,
     catalog: Catalog,
     place: DataPlace,
@@ -48,7 +50,8 @@ def run_model(
     root = Path(args.output_path)
     replaced: list[dict[str, object]] = []
     while True:
-        report, request = _execute(plan, args, catalog=catalog, machine=machine, replaced=replaced, rests_on=rests_on)
+        request = _begin(plan, catalog=catalog, root=root, replaced=replaced, rests_on=rests_on)
+        report = execution.run(plan.stages, root=root, machine=machine)
         found = degenerate_runs(plan, root=root)
         again = with_replacements(plan.request, found) if args.replace_degenerate else None
         replaced += [_replacement(run, plan, again) for run in found if args.replace_degenerate]
@@ -69,26 +72,17 @@ def run_model(
     return ModelEnd(request, has_scores, is_complete=not (report.failed or report.not_run or blocked))
 
 
-def _execute(
-    plan: Plan,
-    args: argparse.Namespace,
-    *,
-    catalog: Catalog,
-    machine: Machine,
-    replaced: Sequence[Mapping[str, object]],
-    rests_on: Sequence[str],
-) -> tuple["Report", Path]:
-    """Run the stages; under torchrun all but the first process train and predict with it and write nothing."""
-    request = root = Path(args.output_path)
-    if is_first():
-        todo = [stage for stage in plan.stages if not stage.is_done(root)]
-        done = len(plan.stages) - len(todo)
-        counts = f"{len(plan.cells)} scores, {len(plan.stages)} stages"
-        say(f"{plan.backbone.name}: {counts}: {done} done, {len(todo)} to do, in {root}")
-        request = write_request(plan, catalog=catalog, root=root, replaced=replaced, rests_on=rests_on)
-    from harness.executors.local import execute  # imports torch
-
-    return execute(plan.stages, root=root, machine=machine, verify=args.verify), request
+def _begin(
+    plan: Plan, *, catalog: Catalog, root: Path, replaced: Sequence[Mapping[str, object]], rests_on: Sequence[str]
+) -> Path:
+    """Say what is to do and write down what is asked for; under torchrun only the first process does."""
+    if not is_first():
+        return root
+    todo = [stage for stage in plan.stages if not stage.is_done(root)]
+    done = len(plan.stages) - len(todo)
+    counts = f"{len(plan.cells)} scores, {len(plan.stages)} stages"
+    say(f"{plan.backbone.name}: {counts}: {done} done, {len(todo)} to do, in {root}")
+    return write_request(plan, catalog=catalog, root=root, replaced=replaced, rests_on=rests_on)
 
 
 def _replacement(run: DegenerateRun, plan: Plan, again: RunRequest | None) -> dict[str, object]:

@@ -6,15 +6,20 @@ plans, machine = plans_of(args, catalog, place_of(args)); print_remarks(catalog,
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from harness.api.errors import UserError, collecting, distinct, raise_all
 from harness.api.hardware import check_device
-from harness.commands._arguments import comma_separated, models_of, say
+from harness.api.registry import METRICS
+from harness.commands._arguments import check_price, comma_separated, models_of, say
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
+from harness.planning.costs.devices import Device, named_device, present_device, several
+from harness.planning.costs.refusals import refusals
 from harness.planning.plan import Plan, make_plan
 from harness.planning.request import RunRequest
 from harness.runtime.machine import Machine
+from harness.runtime.processes import announced_processes, check_launch
 
 MAX_REMARKS = 5
 "Remarks on names that two files have which are printed at most."
@@ -49,13 +54,18 @@ def requests_of(args: argparse.Namespace) -> list[RunRequest]:
 
 
 def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> Machine:
-    """The knobs of this machine."""
+    """The knobs of this machine; raises UserError for values that it has not, and for a launch of processes that failed."""
+    check_launch()
     for name in ("batch_tokens", "save_every"):
         value = getattr(args, name)
         if value is not None and value < 1:
             raise UserError("must be at least 1", where=f"--{name}", found=str(value))
-    if args.device is not None:
+    if args.device is not None and args.executor == "local":
         check_device(args.device)
+    elif args.device not in (None, "cpu", "cuda"):
+        raise UserError("a cluster says itself which device", where="--device", expected="cpu or cuda", found=args.device)
+    if args.offload != "none" and args.sharding != "full":
+        raise UserError("--offload goes with --sharding full", where="--offload", found=f"--sharding {args.sharding}")
     return Machine(
         place=place,
         device_name=args.device,
@@ -64,8 +74,32 @@ def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> 
         keep=args.keep,
         progress=not args.quiet,
         repeatable=not args.unrepeatable,
+        sharding=args.sharding,
+        offload=args.offload,
         task_folders=catalog.task_folders(),
+        own_metrics=tuple(METRICS.own().values()),
     )
+
+
+def device_of(args: argparse.Namespace, catalog: Catalog) -> Device:
+    """The device that costs are reckoned for: that of --on, else the one that is here."""
+    check_price(args.price)
+    return named_device(args.on, catalog=catalog) if args.on else present_device(args.device)
+
+
+def check_fit(args: argparse.Namespace, plans: Sequence[Plan], catalog: Catalog, *, root: Path, machine: Machine) -> None:
+    """Raise every stage to be run that cannot fit the device that is here, unless the user wants it tried.
+
+    On a cluster it is the device of --on.
+    """
+    if args.ignore_memory or (
+        args.executor != "local" and not args.on
+    ):  # what the machines of a cluster are, they say themselves
+        return
+    device = present_device(args.device) if args.executor == "local" else named_device(args.on, catalog=catalog)
+    if args.executor == "local" and machine.sharding == "full":
+        device = several(device, announced_processes())
+    raise_all(distinct([error for plan in plans for error in refusals(plan, root=root, machine=machine, device=device)]))
 
 
 def plans_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> tuple[list[Plan], Machine]:

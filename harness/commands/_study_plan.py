@@ -1,6 +1,6 @@
-"""What a study takes, before anything is loaded: cells, stages, memory, disk and compute by backbone.
+"""What a study takes, before anything is loaded: cells, stages, memory, disk, hours and cost by backbone.
 
-out(study_page(design, plans, root=root, machine=machine))
+out(study_page(design, plans, root=root, machine=machine, device=device, price=2.5))
 """
 
 from collections import Counter
@@ -8,18 +8,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.commands._plan_costs import device_line
 from harness.commands._table import table
-from harness.planning.costs import MemoryNeeds, gib, memory_of, training_cost, training_operations
+from harness.planning.costs.devices import Device
+from harness.planning.costs.estimate import Costing, StageCost, checkpoint_bytes, costing_of
+from harness.planning.costs.totals import Totals, totals
+from harness.planning.costs.words import gib, hours, money, operations
 from harness.planning.plan import Plan
 from harness.runtime.arguments import TrainArguments
 from harness.runtime.machine import Machine
-from harness.runtime.stages import finished_stages
+from harness.runtime.stages import AnyStage, finished_stages, in_order
 from harness.study.design.design import StudyDesign
 from harness.study.design.ladder import LadderMember
 from harness.study.design.learning_rates import RateTrial, trial_stages
 
-DEVICES = ((24, "24 GB"), (48, "48 GB"), (80, "80 GB"), (141, "141 GB"))
-"Memory of usual devices, in 10^9 bytes."
 EXA = 1e18
 
 
@@ -31,28 +33,67 @@ class PlannedMember(NamedTuple):
     trials: Sequence[RateTrial]
 
 
-def study_page(design: StudyDesign, members: Sequence[PlannedMember], *, root: Path, machine: Machine) -> str:
+class _Costs(NamedTuple):
+    """What a member's stages take on the device, trials included."""
+
+    stages: Mapping[str, StageCost]
+    costing: Costing | None
+    all: Totals
+    left: Totals
+    "Of those that are not done."
+
+    def memory(self, verb: str) -> int | None:
+        """Bytes that its stages of a verb take at most."""
+        return max((cost.memory.total for cost in self.stages.values() if cost.verb == verb), default=None)
+
+    def fits(self, device: Device) -> str:
+        """Whether all of its stages fit the device."""
+        if not self.stages:
+            return "?"
+        least = max(cost.least.total for cost in self.stages.values() if not cost.is_spread)
+        return "yes" if least <= device.memory else f"no: {gib(least)}"
+
+
+def _costs(planned: PlannedMember, machine: Machine, device: Device, done: set[str]) -> _Costs:
+    costing = costing_of(planned.plan, machine=machine, device=device)
+    stages: list[AnyStage] = in_order([*trial_stages(planned.trials), *planned.plan.stages])
+    found = {stage.key: cost for stage in stages if costing and (cost := costing.stage(stage))}
+    left = [stage for stage in stages if stage.name not in done]
+    sharded = machine.sharding == "full"
+    both = [totals(some, found, devices=device.count, is_sharded=sharded) for some in (stages, left)]
+    return _Costs(found, costing, both[0], both[1])
+
+
+def study_page(
+    design: StudyDesign,
+    members: Sequence[PlannedMember],
+    *,
+    root: Path,
+    machine: Machine,
+    device: Device,
+    price: float | None = None,
+) -> str:
     """All of it as text."""
     done = finished_stages(root)
     rows: list[list[str]] = []
-    totals: Counter[str] = Counter()
-    compute = _Compute(0.0, 0)
+    counts: Counter[str] = Counter()
+    found: list[_Costs] = []
     disk = 0.0
     for planned in members:
-        numbers, operations = _numbers(planned, machine, done)
-        totals.update(numbers)
-        compute = _Compute(compute.known + operations.known, compute.unknown + operations.unknown)
-        memory = memory_of(planned.plan)
-        kept = 0.0 if memory is None or machine.keep == "none" else memory.checkpoint * numbers["trainings"]
+        numbers, costs = _numbers(planned, done), _costs(planned, machine, device, done)
+        counts.update(numbers)
+        found.append(costs)
+        checkpoint = checkpoint_bytes(planned.plan)
+        kept = 0.0 if checkpoint is None or machine.keep == "none" else checkpoint * numbers["trainings"]
         disk += kept
-        rows.append(_row(planned, numbers, operations, memory, kept))
+        rows.append(_row(planned, numbers, costs, device, "?" if checkpoint is None else gib(kept), price))
     header = ["backbone", "family", "size", "method", "recipe", "cells", "trainings", "trials", "predictions"]
-    header += ["to train", "to predict", "device", "checkpoints", "exaFLOP at most"]
+    header += ["to train", "to predict", "fits", "checkpoints", "exaFLOP", "time"] + (["cost"] if price is not None else [])
     lines = [
         f"{design.spec.study}: {design.spec.description}",
-        _title(design, totals),
+        _title(design, counts),
         table(header, rows),
-        *_sums(totals, compute, disk),
+        *_sums(counts, found, disk, device=device, price=price),
         *_trial_lines(design),
         *dict.fromkeys(note for planned in members for note in planned.plan.missing()),
     ]
@@ -71,47 +112,28 @@ def _title(design: StudyDesign, totals: Mapping[str, int]) -> str:
     )
 
 
-class _Compute(NamedTuple):
-    """Floating-point operations of trainings."""
-
-    known: float
-    unknown: int
-    "Trainings of which rows or lengths are not known here."
-
-    def shown(self) -> str:
-        """In 10^18."""
-        return f"{self.known / EXA:,.3g}" + (f" ({self.unknown:,} trainings unknown)" if self.unknown else "")
-
-
-def _numbers(planned: PlannedMember, machine: Machine, done: set[str]) -> tuple[dict[str, int], _Compute]:
-    """Counts of a member, and the operations of its trainings, trials included."""
+def _numbers(planned: PlannedMember, done: set[str]) -> dict[str, int]:
+    """Counts of a member."""
     plan = planned.plan
-    stages = plan.stages
-    own = [stage for stage in stages if isinstance(stage.args, TrainArguments)]
-    trials = {stage.key: stage for stage in trial_stages(planned.trials) if isinstance(stage.args, TrainArguments)}
-    size, low_rank = planned.member.size, planned.member.is_low_rank
-    each = [
-        training_operations(stage.args, training_cost(stage.args, machine), parameters=size, is_low_rank=low_rank)
-        for stage in {**{stage.key: stage for stage in own}, **trials}.values()
-    ]
-    counts = {
+    return {
         "cells": len(plan.cells),
         "blocked": sum(bool(cell.missing) for cell in plan.cells),
-        "trainings": len(own),
+        "trainings": sum(isinstance(stage.args, TrainArguments) for stage in plan.stages),
         "trials": len({trial.stage.key for trial in planned.trials if trial.is_judged}),
-        "predictions": sum(stage.verb == "predict" for stage in stages),
-        "stages": len(stages),
-        "done": sum(stage.name in done for stage in stages),
+        "predictions": sum(stage.verb == "predict" for stage in plan.stages),
+        "stages": len(plan.stages),
+        "done": sum(stage.name in done for stage in plan.stages),
         "alone": sum(len(cell.train) + 2 for cell in plan.cells if cell.score),
     }
-    return counts, _Compute(sum(one for one in each if one is not None), sum(one is None for one in each))
 
 
 def _row(
-    planned: PlannedMember, numbers: Mapping[str, int], operations: _Compute, memory: MemoryNeeds | None, kept: float
+    planned: PlannedMember, numbers: Mapping[str, int], costs: _Costs, device: Device, kept: str, price: float | None
 ) -> list[str]:
     member = planned.member
-    return [
+    train, predict = costs.memory("train"), costs.memory("predict")
+    unknown = f" ({costs.all.unknown:,} stages unknown)" if costs.all.unknown else ""
+    line = [
         member.name,
         member.family,
         short_size(member.size),
@@ -121,12 +143,14 @@ def _row(
         f"{numbers['trainings']:,}",
         f"{numbers['trials']:,}" if planned.trials else "-",
         f"{numbers['predictions']:,}",
-        gib(memory.train) if memory and memory.train is not None else "?",
-        gib(memory.predict) if memory else "?",
-        _device(memory),
-        gib(kept) if memory else "?",
-        operations.shown(),
+        "?" if train is None else gib(train),
+        "?" if predict is None else gib(predict),
+        costs.fits(device),
+        kept,
+        f"{costs.all.flops / EXA:,.3g}{unknown}",
+        hours(costs.all.seconds) if costs.stages else "?",
     ]
+    return line + ([money(costs.all.seconds, price) if costs.stages else "?"] if price is not None else [])
 
 
 def short_size(size: float) -> str:
@@ -134,26 +158,27 @@ def short_size(size: float) -> str:
     return f"{size / 1e9:.2f}B" if size >= 1e9 else f"{size / 1e6:.0f}M" if size >= 1e6 else f"{size / 1e3:.0f}k"
 
 
-def _device(memory: MemoryNeeds | None) -> str:
-    """The smallest usual device that takes the weights to train (or predict), or how many of 80 GB share them."""
-    if memory is None:
-        return "?"
-    need = (memory.train if memory.train is not None else memory.predict) / 1e9
-    fitting = [name for size, name in DEVICES if need * 1.1 <= size]  # a tenth at least for activations
-    return f"1 x {fitting[0]}" if fitting else f"{-int(-need * 1.1 // 80)} x 80 GB, sharded"
-
-
-def _sums(totals: Mapping[str, int], compute: _Compute, disk: float) -> list[str]:
-    shared = totals["alone"] - totals["stages"]
-    trials = f"; {totals['trials']:,} trials of learning rates before them" if totals["trials"] else ""
-    left_out = f" without {compute.unknown:,} trainings whose rows are not here" if compute.unknown else ""
+def _sums(counts: Mapping[str, int], found: Sequence[_Costs], disk: float, *, device: Device, price: float | None) -> list[str]:
+    shared = counts["alone"] - counts["stages"]
+    trials = f"; {counts['trials']:,} trials of learning rates before them" if counts["trials"] else ""
+    seconds, left = sum(one.all.seconds for one in found), sum(one.left.seconds for one in found)
+    at_once = sum(one.left.at_once for one in found)
+    unknown = sum(one.all.unknown for one in found)
+    without = f", without {unknown:,} stages whose rows are not here" if unknown else ""
+    several = f", {hours(at_once)} on {device.count} at best, a backbone after the other" if device.count > 1 else ""
+    paid = (
+        f"; cost {money(seconds, price)}, of what is left {money(left, price)}, in the currency of the price"
+        if price is not None
+        else ""
+    )
+    speeds = [one.costing.speed(cost.precision).source for one in found if one.costing for cost in one.stages.values()]
     return [
-        f"{totals['stages']:,} stages ({totals['done']:,} done), {totals['trainings']:,} of them trainings and "
-        f"{totals['predictions']:,} predictions, {shared:,} fewer than if cells shared none{trials}",
-        "memory: weights, gradients and the optimizer's moments without activations, which grow with batch and length; the "
-        "device is the smallest usual one with a tenth to spare",
-        f"compute: at most {compute.known / EXA:,.3g} exaFLOP of training{left_out}, every text at its full length; hours depend "
-        "on the device: at a sustained 100 TFLOP/s an exaFLOP takes 2.8 of them",
+        f"{counts['stages']:,} stages ({counts['done']:,} done), {counts['trainings']:,} of them trainings and "
+        f"{counts['predictions']:,} predictions, {shared:,} fewer than if cells shared none{trials}",
+        device_line(device),
+        f"compute: {operations(sum(one.all.flops for one in found))} of trainings, trials and predictions{without}: "
+        f"{hours(seconds)} on one device, {hours(left)} of them left{several}{paid}",
+        "time: computing alone, without loading and writing; " + "; ".join(dict.fromkeys(speeds)),
         f"disk: about {gib(disk)} of checkpoints in the end (--keep none leaves none)",
     ]
 

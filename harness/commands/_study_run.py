@@ -1,6 +1,6 @@
 """One backbone of a study, from trials of learning rates to its scores; or what is on disk of it.
 
-run = run_member(design, member, args, catalog=catalog, place=place, machine=machine)       # a MemberRun
+run = run_member(design, member, args, execution, catalog=catalog, place=place, machine=machine)       # a MemberRun
 run = recall_member(design, member, args, catalog=catalog, place=place)                     # without running anything
 """
 
@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.commands._arguments import say
+from harness.commands._execution import Execution
 from harness.commands._model_run import run_model
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
@@ -81,14 +82,13 @@ def run_member(
     design: StudyDesign,
     member: LadderMember,
     args: argparse.Namespace,
+    execution: Execution,
     *,
     catalog: Catalog,
     place: DataPlace,
     machine: Machine,
 ) -> MemberRun:
     """Trials, then all cells at the chosen rates, then retrieval at other layers."""
-    from harness.executors.local import execute  # imports torch
-
     root = Path(args.output_path)
     incomplete: list[str] = []
 
@@ -96,7 +96,7 @@ def run_member(
         todo = [stage for stage in stages if not stage.is_done(root)]
         if is_first() and todo:
             say(f"{member.name}: {what}: {len(stages) - len(todo)} stages done, {len(todo)} to do")
-        report = execute(stages, root=root, machine=machine, verify=args.verify)
+        report = execution.run(stages, root=root, machine=machine)
         for stage, error in report.failed:
             incomplete.append(stage.name)
             say(f"failed: {stage.name}\n  {error}")
@@ -109,7 +109,7 @@ def run_member(
     layers = layer_plans(design, plan, catalog=catalog, place=place)
     beside = [stage for layer in layers for stage in layer.plan.stages]
     rests_on = [stage.name for stage in trial_stages(rates.trials)] + [stage.name for stage in beside]
-    end = run_model(plan, args, catalog=catalog, place=place, machine=machine, rests_on=sorted(set(rests_on)))
+    end = run_model(plan, args, execution, catalog=catalog, place=place, machine=machine, rests_on=sorted(set(rests_on)))
     if beside:
         run_stages(beside, "retrieval at other layers")
     if machine.keep != "all" and is_first():
@@ -138,6 +138,46 @@ def recall_member(
     layers = layer_plans(design, plan, catalog=catalog, place=place)
     found = _member_run(member, settled, path.name if path.is_file() else None, rates, is_complete=path.is_file())
     return replace(found, layers=layers)
+
+
+class OpenStages:
+    """What of a study can be done by now, a member after the other as its learning rates are chosen: for executors that run
+    members at the same time.
+    """
+
+    def __init__(
+        self, design: StudyDesign, members: Sequence[LadderMember], root: Path, *, catalog: Catalog, place: DataPlace
+    ) -> None:
+        """`members`: those that are to run."""
+        self._design, self._root, self._catalog, self._place = design, root, catalog, place
+        self._waiting: dict[str, set[str]] = {member.name: set() for member in members}
+        "Member -> keys of the stages that it was found to need last."
+        self._members = {member.name: member for member in members}
+
+    def following(self, settled: set[str]) -> list[AnyStage]:
+        """The stages of members that have none left to wait for: first their trials, then all else at the rates chosen."""
+        found: list[AnyStage] = []
+        for name in [name for name, keys in self._waiting.items() if keys <= settled]:
+            stages, is_last = self._stages(self._members[name])
+            fresh = {stage.key for stage in stages} - settled
+            found += stages
+            if is_last or not fresh:  # without any, trials have failed, and no rate will be chosen
+                del self._waiting[name]
+            else:
+                self._waiting[name] = fresh
+        return in_order(found)
+
+    def _stages(self, member: LadderMember) -> tuple[list[AnyStage], bool]:
+        """What a member needs next, and whether that is all."""
+        rates = _Rates(None, self._root)
+        _settle_rates(self._design, member, rates, self._catalog, self._place)
+        trials = trial_stages(rates.trials)
+        if rates.is_open:
+            return trials, False
+        given = given_rates(rates.chosen)
+        plan = make_plan(self._design.request(member, rates=given), catalog=self._catalog, place=self._place)
+        layers = layer_plans(self._design, plan, catalog=self._catalog, place=self._place)
+        return [*trials, *plan.stages, *(stage for layer in layers for stage in layer.plan.stages)], True
 
 
 def stages_of_study(

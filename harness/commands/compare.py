@@ -25,7 +25,7 @@ import argparse
 
 from harness.api.errors import UserError
 from harness.api.path_names import path_named
-from harness.commands._arguments import comma_separated, out, say
+from harness.commands._arguments import add_include_arguments, catalog_of, comma_separated, out, say
 from harness.report.board.older_results import older_text
 from harness.report.comparison import Scope, compare, find_systems, markdown, write_comparison
 from harness.report.comparison.document import SAMPLES
@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the tests (default: 0)")
     parser.add_argument("--output", type=output_path, metavar="FILE", help="where to write the JSON (default: only print)")
+    add_include_arguments(parser)
 
 
 def run_and_cells(text: str) -> str:
@@ -68,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("more than two systems", expected="one run, or two", found=" ".join(args.systems))
     if args.samples is not None and args.samples < 1:
         raise UserError("must be at least 1", where="--samples", found=str(args.samples))
+    if args.include_path:
+        catalog_of(args)  # metrics and languages of the user's own
     scope = Scope(tasks=comma_separated(args.tasks), languages=comma_separated(args.languages))
     a, b = find_systems(args.systems, a=args.a, b=args.b, scope=scope)
     older = dict.fromkeys(older_text(result.entry()) for system in (a, b) for result in system.material.older)

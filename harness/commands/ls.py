@@ -1,8 +1,9 @@
 """List what there is.
 
-python run_eval.py ls tasks | models | metrics | groups | recipes | studies | types | languages | references
+python run_eval.py ls tasks | models | metrics | groups | recipes | studies | types | languages | references | devices
 python run_eval.py ls tasks --languages sw,de --type tagging      # those that test one of these languages
 python run_eval.py ls models --family XLM-R --languages sw        # those whose pretraining held one of these languages
+python run_eval.py ls languages --languages all                   # also those that no task here tests
 """
 
 import argparse
@@ -11,18 +12,21 @@ from typing import NamedTuple
 
 from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.api.registry import METRICS, TASK_TYPES
-from harness.commands._arguments import add_catalog_arguments, allowed_of, comma_separated, out, say
+from harness.commands._arguments import add_catalog_arguments, comma_separated, new_catalog, out, say
 from harness.commands._table import first_sentence, paragraphs, table
-from harness.data.languages import in_order, language, languages, xtreme_languages
+from harness.data.languages import TODO_OWN, in_order, language, languages, xtreme_languages
 from harness.data.pretraining_coverage import covered
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.catalog.lm_eval_files.index import PREFIX
+from harness.scoring.own_metrics import facts_of
 from harness.specs.evidence import explained
 from harness.specs.task import TaskSpec
 
 FILTERS = {"tasks": ("languages", "type"), "models": ("languages", "family"), "languages": ("languages", "family")}
 "Which lists can be narrowed, and by what."
-HELP = "list tasks, models, metrics, groups, recipes, studies, types, languages or references"
+ALL = "all"
+"What --languages says for the whole language table."
+HELP = "list tasks, models, metrics, groups, recipes, studies, types, languages, references or devices"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default="tasks",
         metavar="WHAT",
-        help="tasks, models, metrics, groups, recipes, studies, types, languages or references (published numbers)",
+        help="tasks, models, metrics, groups, recipes, studies, types, languages, references (published numbers) or devices",
     )
     parser.add_argument(
         "--languages", default="", metavar="L,...", help="of tasks, models and languages: only those that have one of these"
@@ -44,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one table; files in error come last, with exit code 2."""
-    catalog = Catalog(args.include_path, allowed=allowed_of(args))
+    catalog = new_catalog(args, args.include_path)
     listings: dict[str, Callable[[Catalog, ListFilter], str]] = {
         "tasks": _tasks,
         "models": _models,
@@ -55,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         "types": _types,
         "languages": _languages,
         "references": _references,
+        "devices": _devices,
     }
     if args.what not in listings:
         raise UserError(f"cannot list '{args.what}'", todo=did_you_mean(args.what, listings))
@@ -91,7 +96,8 @@ def _wanted(args: argparse.Namespace) -> ListFilter:
     if args.type and args.type not in TASK_TYPES.names():
         wrong.append(UserError(f"no task type '{args.type}'", where="--type", todo=did_you_mean(args.type, TASK_TYPES.names())))
     raise_all(wrong)
-    codes = tuple(language(code, where="--languages").code for code in comma_separated(args.languages))
+    asked = list(languages()) if args.what == "languages" and args.languages == ALL else comma_separated(args.languages)
+    codes = tuple(language(code, where="--languages").code for code in asked)
     return ListFilter(codes, args.type, args.family)
 
 
@@ -176,8 +182,8 @@ def _size(number: int | None) -> str:
 
 
 def _metrics(_: Catalog, __: ListFilter) -> str:
-    modules = {name: METRICS.load(name) for name in METRICS.names()}
-    rows = [[name, first_sentence(module.__doc__ or ""), " ".join(module.KEYS)] for name, module in modules.items()]
+    facts = {name: facts_of(name) for name in METRICS.names()}
+    rows = [[name, first_sentence(metric.doc), " ".join(metric.keys)] for name, metric in facts.items()]
     return table(["metric", "what", "keys"], rows) + "\n\n`show METRIC` says all of one, with the signature that scores carry."
 
 
@@ -201,6 +207,21 @@ def _studies(catalog: Catalog, _: ListFilter) -> str:
     return table(["study", "backbones", "settings", "seeds", "hypotheses", "what it asks"], rows)
 
 
+def _devices(catalog: Catalog, _: ListFilter) -> str:
+    rows = []
+    for name in catalog.names("device"):
+        spec = catalog.device(name).spec
+        halves = spec.bfloat16_tflops or spec.float16_tflops
+        numbers = [
+            f"{spec.memory_gib:g}",
+            f"{spec.float32_tflops:g}",
+            f"{halves:g}" if halves else "-",
+            f"{spec.bandwidth_gbs:g}",
+        ]
+        rows.append([name, *numbers, spec.source])
+    return table(["device", "GiB", "TFLOP/s fp32", "bf16 (or fp16)", "GB/s", "source"], rows)
+
+
 def _types(_: Catalog, __: ListFilter) -> str:
     rows = []
     for name in TASK_TYPES.names():
@@ -210,18 +231,27 @@ def _types(_: Catalog, __: ListFilter) -> str:
 
 
 def _languages(catalog: Catalog, wanted: ListFilter) -> str:
-    """The language table, with the tasks that test each language (those of generated worlds are left out)."""
+    """The language table, with the tasks that test each language (those of generated worlds are left out).
+
+    Without a filter, those of XTREME and XTREME-R, those that a task here tests, and the user's own; how many others there are.
+    """
     specs = [catalog.task(name).spec for name in catalog.names("task")]
     real = [spec for spec in specs if spec.data.test and not any(source.world for source in spec.data.test)]
     rows = []
     family = _in_family(wanted.family, (row.family for row in languages().values()))
+    left_out = 0
     for row in (languages()[code] for code in wanted.of(languages())):
         if family not in ("", row.family):
             continue
         tasks = [spec.task for spec in real if row.code in spec.languages]
-        known = [row.code, row.iso3, row.name, row.family, row.script, row.word_order or "-", row.benchmark or "-"]
+        if not (any(wanted) or row.benchmark or tasks or row.code in catalog.own_languages):
+            left_out += 1
+            continue
+        known = [row.code, row.iso3, row.name, row.family, row.script or "-", row.word_order or "-", row.benchmark or "-"]
         rows.append([*known, " ".join(tasks) or "-"])
-    return table(["code", "iso3", "name", "family", "script", "order", "benchmark", "tasks"], rows)
+    listed = table(["code", "iso3", "name", "family", "script", "order", "benchmark", "tasks"], rows)
+    more = f"{left_out} more languages that no task here tests: `ls languages --languages {ALL}`, or --family.  {TODO_OWN}"
+    return f"{listed}\n\n{paragraphs(more)}" if left_out else listed
 
 
 def _references(_: Catalog, __: ListFilter) -> str:

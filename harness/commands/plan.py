@@ -1,15 +1,20 @@
 """Show the stages of a run and what they cost, without running anything.
 
 python run_eval.py plan --model xlm-roberta-base --tasks xtreme --intermediate none,mnli --output_path runs/x
+python run_eval.py plan --model xlm-roberta-large --tasks xnli --on h100-80gb:4 --price 2.5    # memory, hours, cost there
+python run_eval.py plan --model xlm-roberta-large --tasks xnli --json                          # every part of every stage
 """
 
 import argparse
+import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.api.errors import UserError
 from harness.commands._arguments import (
+    add_cost_arguments,
     add_machine_arguments,
     add_request_arguments,
     catalog_of,
@@ -17,11 +22,13 @@ from harness.commands._arguments import (
     place_of,
     say,
 )
-from harness.commands._requests import plans_of, print_remarks
+from harness.commands._plan_costs import costs_json, costs_text
+from harness.commands._requests import device_of, plans_of, print_remarks
 from harness.commands._table import paragraphs, table
 from harness.data.row_errors import num_wrong
 from harness.planning.choice_beginnings import beginnings_of_choices
-from harness.planning.costs import Estimate, estimate
+from harness.planning.costs.estimate import Estimate, estimate
+from harness.planning.costs.refusals import refusals
 from harness.planning.data_mistakes import data_mistakes
 from harness.planning.plan import Plan
 from harness.runtime.engines import DEFAULT
@@ -29,46 +36,64 @@ from harness.runtime.machine import Machine
 from harness.runtime.outputs import output_folder
 from harness.runtime.stages import AnyStage, finished_stages
 
-HELP = "show the stages of a run: done, to do, blocked; steps, memory, disk"
+HELP = "show the stages of a run: done, to do, blocked; steps, memory, hours, cost, disk"
 ALWAYS = ("learning_rate", "batch_size", "epochs", "max_steps")
 "Hyper-parameters that are shown even at their default."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `plan`: those of `run`."""
+    """The flags of `plan`: those of `run`, and for what it is reckoned."""
     add_request_arguments(parser)
     add_machine_arguments(parser)
+    add_cost_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print the costs of every stage, part by part, as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the plan; 2 if some rows are wrong, 1 if some scores are blocked."""
+    """Print the plan; 2 if some rows are wrong or a stage fits no such device, 1 if some scores are blocked."""
     root = output_folder(args.output_path, where="--output_path")
     catalog = catalog_of(args)
     place = place_of(args, runs=[root])
     plans, machine = plans_of(args, catalog, place)
+    device = device_of(args, catalog)
     print_remarks(catalog, plans)
     done = finished_stages(root)
     mistakes: dict[str, UserError] = {}
+    unfit: list[UserError] = []
+    documents: list[dict[str, Any]] = []
     for plan in plans:
-        out(_page(plan, root=root, machine=machine, done=done) + ("\n" if plan is not plans[-1] else ""))
+        numbers = estimate(plan, root=root, machine=machine, device=device)
+        if args.json:
+            documents.append(costs_json(plan, numbers, done=done, price=args.price))
+        else:
+            out(
+                _page(plan, numbers, root=root, machine=machine, done=done, price=args.price)
+                + ("\n" if plan is not plans[-1] else "")
+            )
         mistakes |= {str(mistake): mistake for mistake in data_mistakes(plan, machine=machine)}
+        unfit += refusals(plan, root=root, machine=machine, device=device)
+    if args.json:
+        out(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
     for text in mistakes:
         say(text)
+    for error in unfit:
+        say(f"cannot fit: {error}")
     if mistakes:
         say(f"wrong rows: {num_wrong(list(mistakes.values()))} (`run` does all that does not need them)")
+    if mistakes or unfit:
         return 2
     return 1 if any(cell.missing for plan in plans for cell in plan.cells) else 0
 
 
-def _page(plan: Plan, *, root: Path, machine: Machine, done: set[str]) -> str:
+def _page(plan: Plan, numbers: Estimate, *, root: Path, machine: Machine, done: set[str], price: float | None) -> str:
     """What is planned for one model."""
-    numbers = estimate(plan, root=root, machine=machine)
     parts = [
         paragraphs(_title(plan, root)),
         _trainings(plan, numbers, done),
         paragraphs(_hyper_parameters(plan)),
         _predictions(plan, numbers, done),
         _stages(plan, done),
+        costs_text(plan, numbers, done=done, price=price),
         paragraphs(
             "\n".join([*_mixtures(plan, numbers), *_remarks(plan), *beginnings_of_choices(plan, machine=machine), *numbers.notes])
         ),

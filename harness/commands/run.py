@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.commands import plan as plan_command
 from harness.commands._arguments import (
+    add_cost_arguments,
     add_machine_arguments,
     add_request_arguments,
     catalog_of,
@@ -17,12 +18,13 @@ from harness.commands._arguments import (
     place_of,
     say,
 )
+from harness.commands._execution import add_executor_arguments, execution_of
 from harness.commands._model_run import run_model
-from harness.commands._requests import plans_of, print_remarks
+from harness.commands._requests import check_fit, device_of, plans_of, print_remarks
 from harness.report.board.references import named_references
 from harness.runtime.outputs import make_output_folder, output_folder
 from harness.runtime.processes import is_first
-from harness.runtime.stages import sweep_stale
+from harness.runtime.stages import in_order, sweep_stale
 
 HELP = "train, predict, score, print scores and lifts (the default); `leaderboard` prints all of it"
 
@@ -31,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `run`."""
     add_request_arguments(parser)
     add_machine_arguments(parser)
+    add_executor_arguments(parser)
+    add_cost_arguments(parser)
+    parser.set_defaults(json=False)  # for --dry_run
+    parser.add_argument(
+        "--ignore_memory", action="store_true", help="run stages that cannot fit into the memory of the device as well"
+    )
     parser.add_argument("--dry_run", action="store_true", help="only print the plan, as the command `plan` does")
     parser.add_argument(
         "--replace_degenerate",
@@ -50,16 +58,22 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return plan_command.run(args)
     root = output_folder(args.output_path, where="--output_path")
+    execution = execution_of(args)
     references = named_references(args.references)
     catalog = catalog_of(args)
     place = place_of(args, runs=[root])
     plans, machine = plans_of(args, catalog, place)
     print_remarks(catalog, plans)
+    check_fit(args, plans, catalog, root=root, machine=machine)
+    if args.on:
+        execution.reckon(plans, machine=machine, device=device_of(args, catalog))
     if is_first():
         make_output_folder(root, where="--output_path")
         sweep_stale(root)
         sweep_stale(root / "requests")
-    ends = [run_model(plan, args, catalog=catalog, place=place, machine=machine) for plan in plans]
+    if len(plans) > 1:
+        execution.run_ahead(in_order(stage for plan in plans for stage in plan.stages), root=root, machine=machine)
+    ends = [run_model(plan, args, execution, catalog=catalog, place=place, machine=machine) for plan in plans]
     if not is_first():
         return 0
     if not any(end.has_scores for end in ends):

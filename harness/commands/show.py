@@ -1,4 +1,4 @@
-"""Show the resolved spec of a task, group, recipe, preset or study, and where each value comes from.
+"""Show the resolved spec of a task, group, recipe, preset, study or device, and where each value comes from.
 
 python run_eval.py show xnli
 python run_eval.py show xnli --model multilingual-e5-small --recipe quick     # the options and hyper-parameters of a run
@@ -12,13 +12,15 @@ from typing import Any
 
 from harness.api.errors import UserError, did_you_mean
 from harness.api.registry import METRICS, TASK_TYPES
-from harness.commands._arguments import add_catalog_arguments, add_trust_argument, allowed_of, out, place_of, say
+from harness.commands._arguments import add_catalog_arguments, add_trust_argument, new_catalog, out, place_of, say
 from harness.commands._table import fits, paragraphs, prose, table
 from harness.planning.backbone.resolve import resolve
-from harness.planning.catalog.catalog import KINDS, Catalog, Entry
+from harness.planning.catalog.catalog import Catalog, Entry
+from harness.planning.catalog.kinds import KINDS
 from harness.planning.catalog.lm_eval_files.index import PREFIX
 from harness.planning.precedence import SourcedValues, task_options, training
 from harness.planning.routes import parse_prompt_args
+from harness.scoring.own_metrics import facts_of
 from harness.specs.evidence import explained, tags_in
 from harness.specs.loader import Document
 from harness.specs.model import field_docs
@@ -30,7 +32,7 @@ HELP = "show a resolved spec with the file and line of each value"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `show`."""
-    parser.add_argument("name", help="a task, group, recipe, preset, study or metric")
+    parser.add_argument("name", help="a task, group, recipe, preset, study, device or metric")
     add_catalog_arguments(parser)
     add_trust_argument(parser)
     parser.add_argument("--model", help="also settle the options for this model")
@@ -44,15 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the spec."""
-    catalog = Catalog(args.include_path, allowed=allowed_of(args))
+    catalog = new_catalog(args, args.include_path)
     kinds = [kind for kind in KINDS if args.name in catalog.names(kind)]
     if not kinds and catalog.lm_eval.knows(args.name):
         kinds = ["task" if catalog.lm_eval.is_task(args.name) else "group"]
     elif catalog.lm_eval.knows(args.name):
         say(f"note: lm-eval's '{args.name}' is {PREFIX}{args.name}")
     if not kinds and args.name in METRICS.names():
-        module = METRICS.load(args.name)
-        out(prose(module.__doc__ or "") + "\n\n" + paragraphs(f"keys: {', '.join(module.KEYS)}\nsignature: {module.SIGNATURE}"))
+        metric = facts_of(args.name)
+        out(prose(metric.doc) + "\n\n" + paragraphs(f"keys: {', '.join(metric.keys)}\nsignature: {metric.signature}"))
         return 0
     if not kinds:
         known = [name for kind in KINDS for name in (*catalog.names(kind), *catalog.lm_eval_names(kind))]

@@ -2,7 +2,7 @@
 
     python run_eval.py study mini_scaling                                    # a study by its name (see `ls studies`)
     python run_eval.py study my_study.yaml --output_path runs/mine           # or its file
-    python run_eval.py study scaling --dry_run                               # cells, stages, memory and disk by backbone
+    python run_eval.py study scaling --dry_run                               # cells, stages, memory, disk, hours by backbone
     python run_eval.py study scaling --backbones mt5-small,mt5-base          # only these now; the report is of all that is done
     python run_eval.py study scaling --seeds 1,2,3,4,5                       # two seeds more than the file has: another look
     python run_eval.py study scaling --watch                                 # how far another process is
@@ -19,6 +19,7 @@ from pathlib import Path
 from harness.api.errors import UserError, collecting, did_you_mean, distinct, raise_all
 from harness.commands._arguments import (
     add_catalog_arguments,
+    add_cost_arguments,
     add_machine_arguments,
     add_trust_argument,
     catalog_of,
@@ -27,7 +28,8 @@ from harness.commands._arguments import (
     place_of,
     say,
 )
-from harness.commands._requests import machine_of, seeds_of
+from harness.commands._execution import add_executor_arguments, execution_of
+from harness.commands._requests import check_fit, device_of, machine_of, seeds_of
 from harness.commands._study_plan import PlannedMember, study_page
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog, Entry
@@ -53,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output_path", metavar="DIR", help="folder of the stages, the board and study.json (default: runs/<study>)"
     )
     add_machine_arguments(parser)
+    add_executor_arguments(parser)
+    add_cost_arguments(parser)
+    parser.add_argument(
+        "--ignore_memory", action="store_true", help="run stages that cannot fit into the memory of the device as well"
+    )
     parser.add_argument("--seeds", default="", metavar="N,...", help="these training seeds instead of the file's, e.g. some more")
     parser.add_argument("--backbones", default="", metavar="NAME,...", help="run only these; the report is of all")
     parser.add_argument("--dry_run", action="store_true", help="only print what it takes")
@@ -78,30 +85,39 @@ def run(args: argparse.Namespace) -> int:
     references = named_references(",".join(design.spec.references))
     args.output_path = args.output_path or str(Path("runs") / design.spec.study)
     root = output_folder(args.output_path, where="--output_path")
+    execution = execution_of(args)
     place = place_of(args, runs=[root])
     machine = machine_of(args, catalog, place)
     chosen = _chosen(design.members, args.backbones)
     planned = _planned(design, catalog, place, with_trials=args.dry_run)  # every mistake, before a backbone is loaded
     if args.dry_run:
-        out(study_page(design, planned, root=root, machine=machine))
+        out(study_page(design, planned, root=root, machine=machine, device=device_of(args, catalog), price=args.price))
         return 0
-    from harness.commands._study_run import recall_member, run_member, stages_of_study
+    from harness.commands._study_run import OpenStages, recall_member, run_member, stages_of_study
 
     if args.watch:
         from harness.commands._study_watch import watch
 
         watch(lambda: stages_of_study(design, args, catalog=catalog, place=place), root=root)
         return 0
+    if not args.report_only:
+        wanted = [one.plan for one in planned if one.member in chosen]
+        check_fit(args, wanted, catalog, root=root, machine=machine)
+        if args.on:
+            execution.reckon(wanted, machine=machine, device=device_of(args, catalog))
     if is_first():
         make_output_folder(root, where="--output_path")
         sweep_stale(root)
         sweep_stale(root / "requests")
     runs = []
+    if execution.at_once and not args.report_only:
+        more = OpenStages(design, [member for member in design.members if member in chosen], root, catalog=catalog, place=place)
+        execution.run_ahead([], root=root, machine=machine, more=more.following)
     for member in design.members:
         if args.report_only or member not in chosen:
             runs.append(recall_member(design, member, args, catalog=catalog, place=place))
         else:
-            runs.append(run_member(design, member, args, catalog=catalog, place=place, machine=machine))
+            runs.append(run_member(design, member, args, execution, catalog=catalog, place=place, machine=machine))
     if not is_first():
         return 0
     from harness.report.studies.study_report import write_report

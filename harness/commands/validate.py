@@ -1,7 +1,7 @@
-"""Check task, group, recipe, preset and study files, and that real rows become examples.
+"""Check task, group, recipe, preset, study and device files, and that real rows become examples.
 
     python run_eval.py validate my_tasks/ --data_dir mirror/
-    python run_eval.py validate pawsx                       # one task, group, recipe, preset or study by its name
+    python run_eval.py validate pawsx                       # one task, group, recipe, preset, study or device by its name
     python run_eval.py validate --specs_only                # only the files, all of them; no data are read
 
 Every mistake comes out in one run, each with its file and line.  Every language of local files is read, the first of other
@@ -14,13 +14,14 @@ from functools import cache
 from typing import Any
 
 from harness.api.errors import MissingData, UserError, collecting, did_you_mean
-from harness.api.registry import TASK_TYPES
+from harness.api.own_modules import OwnModule
+from harness.api.registry import METRICS, TASK_TYPES
 from harness.commands._arguments import (
     add_catalog_arguments,
     add_trust_argument,
-    allowed_of,
     comma_separated,
     input_path,
+    new_catalog,
     out,
     place_of,
     say,
@@ -29,8 +30,10 @@ from harness.data.field_mapping import field_doubts
 from harness.data.languages import language
 from harness.data.locations import DataPlace
 from harness.data.rows import load_rows
-from harness.planning.catalog.catalog import KINDS, Catalog, Entry
+from harness.planning.catalog.catalog import Catalog, Entry
+from harness.planning.catalog.kinds import KINDS
 from harness.planning.catalog.lm_eval_files.index import PREFIX
+from harness.scoring.own_metric_code import wrong_cases
 from harness.specs.portable import Split
 from harness.specs.task import TaskSpec
 from harness.study.design.design import design_of
@@ -60,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     given = str(args.path or "")
     is_name = bool(given) and not args.path.exists()
     folders = [*args.include_path, *([args.path] if given and not is_name else [])]
-    catalog = Catalog(folders, allowed=allowed_of(args))
+    catalog = new_catalog(args, folders)
     under = None if is_name else args.path
     if is_name:
         names, from_lm_eval = _named(given, catalog)
@@ -87,8 +90,23 @@ def run(args: argparse.Namespace) -> int:
                 errors += _render(task, args, catalog)
     for error in errors:
         say(str(error))
-    out(f"{len(names)} files checked, {len(errors)} errors")
+    told = [path for path in catalog.language_files if under and path.is_relative_to(under.resolve())]
+    for own in (own for own in METRICS.own().values() if under and own.path.is_relative_to(under.resolve())):
+        told.append(own.path)
+        errors += _wrong_metric(own)
+    out(f"{len(names) + len(told)} files checked, {len(errors)} errors")
     return 2 if errors else 0
+
+
+def _wrong_metric(own: OwnModule) -> list[UserError]:
+    """What is wrong with a metric of the user's own beyond what its file says: it is tried where it may run."""
+    if not own.trusted:
+        say(f"note: {own.path} is read and not tried: that takes {own.flag}")
+        return []
+    errors: list[UserError] = []
+    with collecting(errors):
+        errors += wrong_cases(own.name)
+    return errors
 
 
 def _named(name: str, catalog: Catalog) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -99,7 +117,7 @@ def _named(name: str, catalog: Catalog) -> tuple[list[tuple[str, str]], list[tup
         theirs = [("task" if catalog.lm_eval.is_task(name) else "group", PREFIX + name.removeprefix(PREFIX))]
     if not own and not theirs:
         known = [each for kind in KINDS for each in (*catalog.names(kind), *catalog.lm_eval_names(kind))]
-        expected = "a folder of YAML files, one file, or the name of a task, group, recipe, preset or study"
+        expected = "a folder of YAML files, one file, or the name of a task, group, recipe, preset, study or device"
         raise UserError(f"{name} does not exist", expected=expected, todo=did_you_mean(name, known))
     return own, theirs
 

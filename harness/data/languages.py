@@ -4,6 +4,8 @@ language("de").name                          # 'German'
 fill("udpos.{name}", "de")                   # 'udpos.German'; also {lang} {iso3} {name_lower}
 groups("script", ["de", "ru", "sw"])         # {'Cyrl': ['ru'], 'Latn': ['de', 'sw']}
 in_order(["sw", "en", "de"])                 # ['en', 'de', 'sw']: as they are printed everywhere
+
+Languages of the user's own stand beside those of the table, in this process, once `own_languages.py` has told of them.
 """
 
 import re
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 from harness.api.errors import UserError, did_you_mean
 from harness.specs.loader import load_yaml
@@ -23,6 +26,9 @@ GROUPINGS = ("family", "script", "word_order", "covered")
 COVERED, NOT_COVERED, NOT_RECORDED = "covered", "not covered", "not recorded"
 UNDETERMINED = "und"
 "ISO 639's code for a language that nothing says: of tasks of other harnesses.  It is no row of the table."
+OWN_FILE = "languages.yaml"
+"A file of this name in a folder of --include_path holds languages of the user's own."
+TODO_OWN = f"A language of your own goes into {OWN_FILE} in a folder of --include_path."
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
@@ -31,7 +37,7 @@ class Language:
     """One row of languages.yaml."""
 
     code: str
-    "ISO 639-1 code as XTREME uses it."
+    "ISO 639-1 code as XTREME uses it, 639-3 where there is none; with a script where that is not the language's usual one."
     iso3: str
     "Code of three letters as Tatoeba spells it."
     name: str
@@ -39,44 +45,121 @@ class Language:
     family: str
     "Language family; `isolate` for none."
     script: str
-    "ISO 15924 code."
+    "ISO 15924 code; empty where it is not recorded."
     word_order: str | None
     "SVO, SOV or VSO; None where no order dominates or it is not recorded."
     benchmark: str | None
     "`xtreme` or, for those that XTREME-R adds, `xtreme_r`; None for any other."
 
 
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows by code, and the codes by what else languages are called: the first row of each spelling."""
+
+    rows: Mapping[str, Language]
+    iso3: Mapping[str, str]
+    names: Mapping[str, str]
+    "By English name in small letters."
+
+    @classmethod
+    def of(cls, rows: Iterable[Language]) -> "Table":
+        """The table of some rows."""
+        listed = list(rows)
+        return cls(
+            rows=MappingProxyType({row.code: row for row in listed}),
+            iso3={row.iso3: row.code for row in reversed(listed)},
+            names={row.name.lower(): row.code for row in reversed(listed)},
+        )
+
+
+_OWN: dict[str, dict[str, Language]] = {"records": {}, "files": {}}
+"Languages of the user's own in this process: those that records of runs tell, then those of files, which win."
+_CURRENT: list[Table] = []
+"The table of this process, once it was asked for."
+
+
 @cache
-def languages() -> Mapping[str, Language]:
-    """The whole table by code, in the order of the file."""
+def shipped_languages() -> Mapping[str, Language]:
+    """The rows of harness/data/languages.yaml by code, in the order of the file."""
     rows = load_yaml(TABLE.read_text(encoding="utf-8"))
     optional = ("order", "benchmark")
     found = {}
     for code, row in rows.items():
         order, benchmark = (row.pop(key, None) for key in optional)
-        found[code] = Language(code=code, word_order=order, benchmark=benchmark, **row)
+        found[code] = Language(code=code, word_order=order, benchmark=benchmark, **{"script": "", **row})
     return MappingProxyType(found)
+
+
+def language_table() -> Table:
+    """The whole table of this process."""
+    if not _CURRENT:
+        own = {**_OWN["records"], **_OWN["files"]}
+        _CURRENT.append(Table.of([*shipped_languages().values(), *(own[code] for code in sorted(own))]))
+    return _CURRENT[0]
+
+
+def put_own_languages(rows: Iterable[Language], *, of: Literal["files", "records"]) -> None:
+    """Put languages beside the shipped ones: those of files in the place of the files before, those of records beside others.
+
+    `own_languages.py` has checked them; a code of the shipped table stays as it is there.
+    """
+    if of == "files":
+        _OWN[of].clear()
+    _OWN[of].update((row.code, row) for row in rows if row.code not in shipped_languages())
+    _CURRENT.clear()
+
+
+def forget_own_languages() -> None:
+    """Take the user's own languages away again, those of files and of records."""
+    for rows in _OWN.values():
+        rows.clear()
+    _CURRENT.clear()
+
+
+def own_languages() -> list[Language]:
+    """The languages that are not in the shipped table; asked of every task, so the table need not be read for it."""
+    return list({**_OWN["records"], **_OWN["files"]}.values())
+
+
+def languages() -> Mapping[str, Language]:
+    """The whole table by code, in the order of the file, the user's own languages last."""
+    return language_table().rows
 
 
 def xtreme_languages() -> tuple[str, ...]:
     """Codes of XTREME's 40 languages, in the order of the file."""
-    return tuple(code for code, row in languages().items() if row.benchmark == "xtreme")
+    return tuple(code for code, row in shipped_languages().items() if row.benchmark == "xtreme")
 
 
 def language(code: str, *, where: str = "") -> Language:
     """The row of a code, an empty one for `und`; raises UserError with the nearest known code or name."""
-    table = languages()
+    table = language_table()
     if code == UNDETERMINED:
         name = "an undetermined language"
         return Language(code=code, iso3=code, name=name, family="", script="", word_order=None, benchmark=None)
-    if code in table:
-        return table[code]
-    spellings = {form: row.code for row in table.values() for form in (row.iso3, row.name, row.name.lower())}
-    if code in spellings:
-        todo = f"did you mean '{spellings[code]}'?"
-    else:
-        todo = f"{did_you_mean(code, table, listed=len(table))}  New languages go into harness/data/{TABLE.name}."
-    raise UserError(f"unknown language '{code}'", where=where, expected="an ISO 639-1 code of the language table", todo=todo)
+    if code in table.rows:
+        return table.rows[code]
+    expected = "a code of the language table: `run_eval.py ls languages`"
+    raise UserError(f"unknown language '{code}'", where=where, expected=expected, todo=near_languages(code))
+
+
+def near_languages(text: str) -> str:
+    """What to write in the place of an unknown language, and where one's own are told."""
+    table = language_table()
+    spelled = table.iso3.get(text) or table.names.get(text.lower())
+    near = f"did you mean '{spelled}'?" if spelled else did_you_mean(text, table.rows)
+    return f"{near}  {TODO_OWN}"
+
+
+def held(code: str, covered: Collection[str] | None) -> bool | None:
+    """Whether a backbone's pretraining held a language; None where it is not recorded.
+
+    Records say what they hold of XTREME's and XTREME-R's languages; of another they can say that it is there, not that it lacks.
+    """
+    if covered is None or code in covered:
+        return None if covered is None else True
+    row = languages().get(code)
+    return None if row is None or row.benchmark is None else False
 
 
 def groups(by: str, codes: Iterable[str], *, covered: Collection[str] | None = None) -> dict[str, list[str]]:
@@ -91,7 +174,7 @@ def groups(by: str, codes: Iterable[str], *, covered: Collection[str] | None = N
     for code in codes:
         row = language(code)
         if by == "covered":
-            name = NOT_RECORDED if covered is None else COVERED if code in covered else NOT_COVERED
+            name = {None: NOT_RECORDED, True: COVERED, False: NOT_COVERED}[held(code, covered)]
         else:
             name = getattr(row, by) or NOT_RECORDED
         found.setdefault(name, []).append(code)

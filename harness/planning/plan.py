@@ -20,9 +20,10 @@ from harness.planning.backbone.resolve import Backbone, resolve
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.fingerprints import Missing
 from harness.planning.intermediate import Setting, parse_settings
+from harness.planning.low_bit_checks import low_bit_mistakes
 from harness.planning.precedence import SourcedValues
 from harness.planning.request import RunRequest
-from harness.planning.request_checks import beyond, conflicts, impossible, unresolved, unserved, untrusted
+from harness.planning.request_checks import beyond, conflicts, impossible, unresolved, unserved, untrusted, untrusted_metrics
 from harness.planning.resolved_tasks import ResolvedTask, TaskResolver
 from harness.planning.routes import Routing, parse_prompt_args
 from harness.planning.selection import selected
@@ -182,8 +183,10 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
     )
     errors += conflicts(request, list(entries.values()), any_named=bool(request.tasks.strip(" ,")), routing=routing)
     errors += untrusted(list(entries.values()), trusted=place.trust_task_code)
+    errors += untrusted_metrics(list(entries.values()))
     if backbone:
         errors += impossible(backbone, list(entries.values()), settings, routing=routing, catalog=catalog)
+        errors += low_bit_mistakes(backbone, list(entries.values()), settings, routing=routing)
     if backbone is None or recipe is None:
         raise_all(errors)
     assert backbone is not None

@@ -5,12 +5,11 @@ errors += impossible(backbone, entries, settings, routing=routing, catalog=catal
 """
 
 import contextlib
-import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from harness.api.errors import UserError, collecting, did_you_mean
-from harness.api.registry import TASK_TYPES
+from harness.api.registry import METRICS, TASK_TYPES
 from harness.planning.backbone.resolve import Backbone
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.intermediate import NO_INTERMEDIATE, Setting
@@ -19,6 +18,7 @@ from harness.planning.resolved_tasks import ResolvedTask, TaskResolver
 from harness.planning.routes import PROMPT, Routing
 from harness.runtime.engines import ADAPTER as ENGINE_ADAPTER
 from harness.runtime.engines import DEFAULT, vllm_python
+from harness.runtime.processes import announced_processes
 from harness.runtime.stages import TrainingPhase
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.task_code import ALLOW, place_of
@@ -112,6 +112,17 @@ def untrusted(entries: Sequence[Entry[TaskSpec]], *, trusted: bool) -> list[User
     ]
 
 
+def untrusted_metrics(entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:
+    """Metrics of the user's own, of any of the tasks, that nobody has allowed to run: one error for all of them."""
+    used = dict.fromkeys(use.metric for entry in entries for use in entry.spec.metrics)
+    wanted = [own for name in used if (own := METRICS.own().get(name)) and not own.trusted]
+    if not wanted:
+        return []
+    names = ", ".join(own.name for own in wanted)
+    message, todo = f"{names}: Python code of the user's own would score", "read it, then allow it with --trust_metric_code"
+    return [UserError(message, where="--tasks", found="; ".join(str(own.path) for own in wanted), todo=todo)]
+
+
 def _not_had(use: Use, backbone: Backbone) -> list[UserError]:
     """Why a task cannot be had with a backbone."""
     spec, offered = use.entry.spec, backbone.capabilities()
@@ -194,10 +205,10 @@ def unserved(tasks: TaskResolver, names: Sequence[str]) -> list[UserError]:
     for spec in served:
         with collecting(errors):
             errors += _other_layer(tasks.target(spec.task), backbone)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if announced_processes() > 1:
         message = f"{engine.name} divides its work among devices by itself"
         todo = "leave torchrun out and say --model_args data_parallel_size=2"
-        errors.append(UserError(message, where="torchrun", found=f"{os.environ['WORLD_SIZE']} processes", todo=todo))
+        errors.append(UserError(message, where="torchrun", found=f"{announced_processes()} processes", todo=todo))
     with collecting(errors):
         vllm_python()
     return errors

@@ -20,6 +20,7 @@ from harness.runtime.arguments import (
     SplitRows,
     file_of,
 )
+from harness.scoring.own_metrics import own_signatures
 from harness.scoring.score import score_keys
 from harness.specs.portable import portable
 from harness.specs.prompt import PromptArgs
@@ -46,7 +47,12 @@ def component_arguments(
         # Targets that select on the same rows share the checkpoint: under the name of the task that gives the training rows.
         same = spec == portable(source, split="validation", metrics=True, prompt=in_words)
         chosen = source if same else target
-        validation = SplitRows(task=chosen.task, spec=spec, data=fingerprints.data(chosen, "validation"))
+        validation = SplitRows(
+            task=chosen.task,
+            spec=spec,
+            data=fingerprints.data(chosen, "validation"),
+            metric_code=own_signatures([use.metric for use in target.metrics]),
+        )
     own_file = file_of(source.task)
     return ComponentArguments(
         task=source.task,

@@ -55,6 +55,8 @@ class Answers(NamedTuple):
     "Rows of the model's table of words."
     computes: bool = False
     "A model does, so that other work fits in beside it."
+    placed: Mapping[str, int] = {}
+    "Bytes of the model's weights by where they lie."
 
 
 def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine) -> Answers:
@@ -90,7 +92,7 @@ def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine
                 batch = on_device(asked.batch, where)
                 return adapter.begin(batch, head=question.head, pooling=question.pooling)
             except RuntimeError as error:
-                if len(asked.features) == 1 or not ran_out_of_memory(error):
+                if len(asked.features) == 1 or ceiling.is_shared or not ran_out_of_memory(error):
                     raise
                 ceiling.too_much(_cost(asked.features))
         outputs = ask_batch(adapter, asked.features, question, device=machine.device, ceiling=ceiling)
@@ -101,12 +103,13 @@ def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine
         adapter.max_positions,
         make_ready,
         begin,
-        adapter.budget or machine.tokens(train=False, weights=adapter.weight_bytes),
+        adapter.budget or machine.tokens(train=False, weights=adapter.weight_bytes, streamed=adapter.is_streamed),
         adapter.budget is not None,
         adapter.versions,
         adapter.close,
         num_embeddings=adapter.num_embeddings,
         computes=True,
+        placed=adapter.placed,
     )
 
 
@@ -143,7 +146,7 @@ def ask_batch(adapter: Any, features: Sequence[Feature], question: Question, *, 
         try:
             return _outputs(adapter, features, question, device=device)
         except RuntimeError as error:
-            if len(features) == 1 or not ran_out_of_memory(error):
+            if len(features) == 1 or ceiling.is_shared or not ran_out_of_memory(error):
                 raise
             ceiling.too_much(_cost(features))
     torch.cuda.empty_cache()
@@ -163,7 +166,7 @@ def _answers_in_words(adapter: Any, features: Sequence[Feature], question: Quest
             found: list[Any] = answer(features, max_tokens=adapter.budget or ceiling.most)
             return found
         except RuntimeError as error:
-            if adapter.budget is not None or ceiling.most < longest or not ran_out_of_memory(error):
+            if adapter.budget is not None or ceiling.is_shared or ceiling.most < longest or not ran_out_of_memory(error):
                 raise
             ceiling.too_much(ceiling.most)
         torch.cuda.empty_cache()

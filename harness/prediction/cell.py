@@ -58,6 +58,8 @@ class Cell:
     "Rows of the model's table of words, where it has one."
     versions: Mapping[str, str] = field(default_factory=dict)
     "Of packages in another environment that compute its answers."
+    placed: Mapping[str, int] = field(default_factory=dict)
+    "Bytes of the model's weights by where they lie."
     _lengths: list[int] | None = None
     _read: set[str] = field(default_factory=set)
     "Fingerprints of the rows that were read: not those of the stage where a file has changed since it was planned."
@@ -183,6 +185,12 @@ class Cell:
         counts = count_tokens(self.features, self.examples, kind=self.kind, tokenizer=self.tokenizer)._asdict()
         pairs = [pair._asdict() for pair in self._beginnings(self.features)]
         return {**counts, **({"never_chosen": pairs} if pairs else {})}
+
+    def placement(self) -> dict[str, Any]:
+        """Where the weights of a model lay that was spread by a device_map, and what it was given; empty for any other."""
+        said = {name: getattr(self.stage.knobs, name) for name in ("device_map", "cpu_memory_gib", "gpu_memory_gib")}
+        given = {name: value for name, value in said.items() if value is not None}
+        return {"placement": {**given, "bytes": dict(self.placed)}} if given else {}
 
     def measure(self) -> list[int]:
         """Tokens of each feature: read from disk, where they are kept, or known by encoding the rows."""

@@ -42,6 +42,7 @@ def finish_cell(cell: Cell) -> None:
         "truncated_examples": num_truncated,
         "dtype": cell.machine.dtype(cell.args.model.dtype),
         "arithmetic": cell.machine.arithmetic(cell.args.model.dtype),
+        **cell.placement(),
         **provenance(),
     }
     facts["versions"] = {**facts["versions"], **cell.versions}

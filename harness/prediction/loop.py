@@ -28,7 +28,7 @@ from harness.prediction.questions import Question
 from harness.runtime.budget import TRAINING, Ceiling
 from harness.runtime.garbage import rare_collections
 from harness.runtime.machine import Machine
-from harness.runtime.processes import from_first, gather, num_ranks, rank, together
+from harness.runtime.processes import end_together, from_first, gather, num_ranks, rank, together
 from harness.scoring.score import score_value
 from harness.specs.task import TaskSpec
 
@@ -111,6 +111,7 @@ def _encoded(
             max_positions=answers.max_positions,
             num_embeddings=answers.num_embeddings,
             versions=answers.versions,
+            placed=answers.placed,
         )
         try:
             cell.measure()  # here, so that the bar says what is going on
@@ -244,31 +245,39 @@ def evaluate(
     asked: AskedTask,
     machine: Machine,
     title: str = "",
+    alike: bool = False,
 ) -> float:
     """The task's score (0-100) of a model in memory, without writing anything: selection on English validation rows.
 
-    `title` is what the bar says, which is gone at the end; none is shown without it.
+    `title` is what the bar says, which is gone at the end; none is shown without it.  Several processes share the batches and
+    make equally many passes, as a model that is divided among them wants it; `alike`: each asks everything, where one answer
+    takes passes of a number that is not known before.
     """
     import torch
 
     task, module, options, question = asked
     tokens = machine.tokens(train=False, weights=TRAINING * adapter.weight_bytes)  # gradients and moments lie there as well
-    ceiling = Ceiling(tokens)
+    ceiling = Ceiling(tokens, is_shared=num_ranks() > 1 and machine.sharding == "full")
     mine: dict[int, Any] = {}
     lengths = [num_tokens(feature) for feature in features]
     bar = progress_bar(title, total=sum(lengths), unit="token", scaled=True, shown=bool(title) and not rank())
-    with together(), torch.inference_mode(), bar:
-        for number, batch in enumerate(planned_batches(lengths, question, tokens=tokens)):
-            if number % num_ranks() == rank():
-                own = [features[i] for i in batch]
-                ceiling.begin(number)
-                outputs = ask_batch(adapter, own, question, device=machine.device, ceiling=ceiling)
-                for i, output in zip(batch, outputs, strict=True):
-                    mine[i] = module.reduce(features[i], output, task=task, options=options)
-            bar.update(sum(lengths[i] for i in batch))
+    batches = planned_batches(lengths, question, tokens=tokens)
+    count, place = (1, 0) if alike else (num_ranks(), rank())
+    # No `together`: a process that fails within a pass of a divided model cannot tell the others, and ends.
+    with torch.no_grad(), bar:
+        for first in range(0, len(batches), count):
+            own = batches[min(first + place, len(batches) - 1)]
+            ceiling.begin(first + place)
+            asked_for = [features[i] for i in own]
+            outputs = ask_batch(adapter, asked_for, question, device=machine.device, ceiling=ceiling)
+            for i, output in zip(own, outputs, strict=True):
+                mine[i] = module.reduce(features[i], output, task=task, options=options)
+            bar.update(sum(lengths[i] for batch in batches[first : first + count] for i in batch))
+            end_together()
     everyone = {i: partial for part in gather(mine) for i, partial in part.items()}
     partials = [np.asarray(everyone[i]) if question.pooling else everyone[i] for i in range(len(features))]
     predictions = module.decode(examples, features, partials, task=task, options=options)
     records = [{name: getattr(p, name) for name in Prediction.__slots__} for p in predictions]
+    machine.metrics_at_hand()
     metrics = [use.metric for use in task.metrics]
     return score_value(records, metrics=metrics, score=task.score, lang=task.train_languages[0])

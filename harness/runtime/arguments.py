@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.api.errors import UserError
 from harness.api.protocols import Json
+from harness.data.own_languages import learn
 from harness.specs.portable import revive
 from harness.specs.recipe import Training
 from harness.specs.task import TaskSpec
@@ -44,6 +45,13 @@ class _Part:
                     place = each.name if number is None else f"{each.name}.{number}"
                     found |= {f"{place}.{inner}": text for inner, text in part.identities().items()}
         return found
+
+
+def _task_spec(task: str, spec: Mapping[str, Json]) -> TaskSpec:
+    """The task of a stage, as far as it is known here; this process learns the languages that it tells of."""
+    found = revive(task, spec)
+    learn(found.own_languages, where=f"task '{task}'")
+    return found
 
 
 def _revisions(spec: Mapping[str, Json]) -> dict[str, str]:
@@ -99,6 +107,8 @@ class SplitRows(_Part):
     "The part of the task's spec that reads them: see harness/specs/portable.py."
     data: Mapping[str, str]
     "Language -> fingerprint."
+    metric_code: Mapping[str, str] = field(default_factory=dict)
+    "Of rows that choose a checkpoint: metric -> signature with its code, of the metrics of the user's own that score them."
 
     def identities(self) -> dict[str, str]:
         """Fingerprints of the rows, and of whatever else is read with them."""
@@ -108,7 +118,7 @@ class SplitRows(_Part):
     @property
     def task_spec(self) -> TaskSpec:
         """The task, as far as it is known here."""
-        return revive(self.task, self.spec)
+        return _task_spec(self.task, self.spec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +250,7 @@ class PredictArguments(_Part):
     @property
     def task_spec(self) -> TaskSpec:
         """The task, as far as it is known here."""
-        return revive(self.task, self.spec)
+        return _task_spec(self.task, self.spec)
 
 
 @dataclass(frozen=True, kw_only=True)

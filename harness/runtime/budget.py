@@ -25,11 +25,14 @@ LEAST = 512
 "Tokens that are tried in any case."
 
 
-def device_tokens(memory: int, *, weights: int, train: bool) -> int:
-    """Padded tokens of a forward pass on a device of so many bytes in all, `weights` of them taken by a model."""
+def device_tokens(memory: int, *, weights: int, train: bool, model: int = 0) -> int:
+    """Padded tokens of a forward pass on a device of so many bytes in all, `weights` of them taken by a model.
+
+    `model`: bytes of all of its weights, where the device has a part of them: layers are whole while they compute.
+    """
     times = TRAINING if train else 1
     room = memory * (1 - SPARE) - times * weights
-    return max(LEAST, int(room / (times * TOKEN_BYTES * max(1.0, math.sqrt(weights / SMALL)))))
+    return max(LEAST, int(room / (times * TOKEN_BYTES * max(1.0, math.sqrt(max(weights, model) / SMALL)))))
 
 
 def ran_out_of_memory(error: RuntimeError) -> bool:
@@ -70,6 +73,8 @@ class Ceiling:
     "(number of the batch, tokens from there on)."
     on_learning: Callable[[], Any] = lambda: None
     "Called when that has grown, before anything is tried again."
+    is_shared: bool = False
+    "Other processes make the same passes at the same time: what does not fit is not cut."
     most: int = 0
     "Now."
     _batch: int = 0

@@ -1,6 +1,7 @@
 """Folders that are whole or absent, whenever the process dies: written under a temporary name and renamed.
 
 write_folder(stage_folder / "checkpoint", lambda place: adapter.save(str(place)))
+write_folder_together(stage_folder / "state-500", write)     # several processes, each a part of it
 sweep(stage_folder)          # removes what a killed process left half-written
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.runtime.outputs import output_failure
+from harness.runtime.processes import from_first, rank, together
 
 
 def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
@@ -28,6 +30,40 @@ def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
         # Asked while the disk is as full as it was.
         failure = output_failure(error, folder=folder.parent) if isinstance(error, Exception) else None
         shutil.rmtree(temporary, ignore_errors=True)
+        if failure:
+            raise failure from error
+        raise
+
+
+def write_folder_together(
+    folder: Path, write: Callable[[Path], None], *, finish: Callable[[Path], None] = lambda place: None
+) -> None:
+    """The same by all processes at once: each calls `write` for its part, then `finish` once every part is there.
+
+    `finish` has to fail in all of them or in none.
+    """
+
+    def begin() -> Path:
+        temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        return temporary
+
+    def end() -> None:
+        remove_folder(folder)
+        temporary.rename(folder)
+
+    temporary = folder
+    try:
+        temporary = from_first(begin)
+        with together():
+            write(temporary)
+        finish(temporary)
+        from_first(end)
+    except BaseException as error:
+        failure = output_failure(error, folder=folder.parent) if isinstance(error, Exception) else None
+        if rank() == 0 and temporary != folder:
+            shutil.rmtree(temporary, ignore_errors=True)
         if failure:
             raise failure from error
         raise

@@ -25,11 +25,14 @@ REMOVABLE = "checkpoint"
 "Folder that --keep may have removed once all that needs it is done."
 
 
-def seal(folder: Path) -> dict[str, dict[str, Any]]:
-    """Sizes and hashes of the files of a folder (relative name -> entry), written to disk before they are told."""
+def seal(folder: Path, *, part: int = 0, parts: int = 1) -> dict[str, dict[str, Any]]:
+    """Sizes and hashes of the files of a folder (relative name -> entry), written to disk before they are told.
+
+    Where several processes share the work, each takes one of the `parts`.
+    """
     found: dict[str, dict[str, Any]] = {}
     folders = {folder}
-    for path in _files(folder):
+    for path in _files(folder)[part::parts]:
         with path.open("rb") as file:
             os.fsync(file.fileno())
         found[path.relative_to(folder).as_posix()] = {"size": path.stat().st_size, "xxh3": file_hash(path)}

@@ -50,11 +50,15 @@ def model_source(stage: ModelStage, *, root: Path, machine: Machine, labels: Map
         dtype=machine.dtype(wanted),
         attn_implementation=model.attn_implementation,
         device_map=knobs.device_map,
+        cpu_memory_gib=knobs.cpu_memory_gib,
+        gpu_memory_gib=knobs.gpu_memory_gib,
         checkpoint=str(checkpoint) if checkpoint else None,
+        peft=knobs.peft,
         tokenizer=knobs.tokenizer,
         trust_remote_code=model.trust_remote_code,
         extra=model.extra,
         head_labels=labels,
+        empty=trains and machine.sharding == "full" and machine.shares_model,
         engine=None if trains or model.engine is None else _engine_host(stage, model.engine, root=root),
     )
 

@@ -6,7 +6,6 @@ machine.dtype("auto")           # 'bfloat16' where the hardware multiplies it, e
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.api.hardware import computes_bfloat16
+from harness.api.own_modules import OwnModule
 from harness.api.protocols import Json
+from harness.api.registry import METRICS
 from harness.runtime.budget import device_tokens
-from harness.runtime.processes import num_ranks
+from harness.runtime.processes import announced_processes, local_rank, num_ranks
 from harness.runtime.repeatability import is_repeatable
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 CPU_PREDICT_TOKENS = 4096
 CPU_TRAIN_TOKENS = 1024
+CPU_STREAMED_TOKENS = 8192
+"Where weights are read from the disk for every batch: a pass should take longer than that."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,11 @@ class Machine:
     "Training steps between resumable states; None = as the recipe says."
     keep: str = "best"
     "Which checkpoints stay on disk: none | best | all."
+    sharding: str = "none"
+    """What several processes do in training: none = each holds the whole model, full = each holds a part of every weight,
+    gradient and moment (FSDP)."""
+    offload: str = "none"
+    "cpu = weights, gradients and moments of a sharded training lie in main memory and visit the device; or none."
     progress: bool = True
     "Progress bars on stderr."
     repeatable: bool = True
@@ -50,6 +58,14 @@ class Machine:
     "Batches are made ready, and answers written, in threads beside the device that computes; the results are the same without."
     task_folders: Mapping[str, Path] = field(default_factory=dict)
     "Task -> folder of its YAML file, beside which local files are looked for."
+    own_metrics: tuple[OwnModule, ...] = ()
+    "Metrics of the user's own: a process that has read no catalog finds them here (`metrics_at_hand`)."
+
+    def metrics_at_hand(self) -> None:
+        """Tell this process of the user's own metrics, where it does not know them."""
+        known = METRICS.own()
+        if any(known.get(own.name) != own for own in self.own_metrics):
+            METRICS.put_own([*({**known, **{own.name: own for own in self.own_metrics}}.values())])
 
     @cached_property
     def device(self) -> str:
@@ -59,9 +75,13 @@ class Machine:
         if self.device_name:
             return self.device_name
         if torch.cuda.is_available():
-            local = os.environ.get("LOCAL_RANK")  # torchrun: one device for each process
-            return "cuda" if local is None else f"cuda:{local}"
+            return "cuda" if announced_processes() == 1 else f"cuda:{local_rank()}"
         return "mps" if torch.backends.mps.is_available() else "cpu"
+
+    @property
+    def shares_model(self) -> bool:
+        """Whether a trained model is divided: among processes, or between main memory and the device."""
+        return num_ranks() > 1 or self.offload == "cpu"
 
     def dtype(self, wanted: str) -> str:
         """`auto` settled for this machine."""
@@ -84,13 +104,21 @@ class Machine:
             "repeatable": is_repeatable(self.device, wanted=self.repeatable),
         }
 
-    def tokens(self, *, train: bool, weights: int = 0) -> int:
-        """Padded tokens per forward pass, where weights take so many bytes; never by what is free just now."""
+    def training_arithmetic(self, wanted: str) -> dict[str, Json]:
+        """The same of a training: besides, how its processes share the model."""
+        return {**self.arithmetic(wanted), "sharding": self.sharding, "offload": self.offload}
+
+    def tokens(self, *, train: bool, weights: int = 0, model: int = 0, streamed: bool = False) -> int:
+        """Padded tokens per forward pass, where weights take so many bytes; never by what is free just now.
+
+        `model`: bytes of the whole model, where the device has a part of its weights.  `streamed`: weights are brought to where
+        they are computed with for every batch.
+        """
         import torch
 
         if self.batch_tokens:
             return self.batch_tokens
         if not self.device.startswith("cuda"):
-            return CPU_TRAIN_TOKENS if train else CPU_PREDICT_TOKENS
+            return CPU_TRAIN_TOKENS if train else CPU_STREAMED_TOKENS if streamed else CPU_PREDICT_TOKENS
         memory = self.device_memory or torch.cuda.get_device_properties(self.device).total_memory
-        return device_tokens(memory, weights=weights, train=train)
+        return device_tokens(memory, weights=weights, train=train, model=model)

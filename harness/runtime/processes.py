@@ -1,6 +1,7 @@
-"""Several processes that do one job together, as `torchrun --nproc_per_node 2 run_eval.py ...` starts them.
+"""Several processes that do one job together, as torchrun, `accelerate launch` or mpirun starts them.
 
-    join("cuda")                        # enter the group that torchrun announces; nothing happens in a process alone
+    check_launch()                      # UserError where a launcher was asked for several processes and started one
+    join("cuda")                        # enter the group that is announced; nothing happens in a process alone
     rank(), num_ranks()                 # 0, 1 in a process alone
     decision = from_first(decide)       # the first process decides, all learn it
     agree(error)                        # after work that can fail in one process only: all go on, or all fail
@@ -13,11 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from harness.api.errors import UserError
+from harness.runtime.interruption import Interrupted, waiting
 
 if TYPE_CHECKING:
     import torch
@@ -31,19 +34,79 @@ class SharedFailure(Exception):
     """Work failed in some process, and every process knows; the message is the first failure's."""
 
 
+class _Announced(NamedTuple):
+    """Which of how many processes this one is, as its launcher says."""
+
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+
+
+LAUNCHERS = (
+    ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"),
+    ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
+    ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_LOCAL_RANK", "MV2_COMM_WORLD_LOCAL_SIZE"),
+)
+"Variables of torchrun (and `accelerate launch` on several GPUs), Open MPI, Intel MPI and MPICH, MVAPICH."
+
+
+def _place() -> _Announced:
+    """What the environment announces; (0, 1, 0, 1) where nothing is."""
+    for rank_name, size_name, local_rank, local_size in LAUNCHERS:
+        size = os.environ.get(size_name, "")
+        if size.isdecimal() and int(size) > 1:
+            number = int(os.environ.get(rank_name, "0"))
+            local = int(os.environ.get(local_rank, number))
+            return _Announced(number, int(size), local, int(os.environ.get(local_size, size)))
+    return _Announced(0, 1, 0, 1)
+
+
+def announced_processes() -> int:
+    """How many processes the launcher says there are; known before `join`, from the environment alone."""
+    return _place().size
+
+
+def local_rank() -> int:
+    """Number of this process on its machine, from 0; which GPU is its own."""
+    return _place().local_rank
+
+
 def is_first() -> bool:
     """Whether this process locks, writes and prints; known before `join`, from the environment alone."""
-    return not _announced() or int(os.environ.get("RANK", "0")) == 0
+    return _place().rank == 0
 
 
-def _announced() -> bool:
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+def check_launch() -> None:
+    """Refuse a launch that looks like one of several processes and is none, or whose processes cannot find each other."""
+    environment = os.environ
+    if announced_processes() > 1:
+        if "MASTER_ADDR" not in environment and _place().local_size < announced_processes():
+            raise UserError(
+                "the processes cannot find each other",
+                where="the environment",
+                expected="MASTER_ADDR and MASTER_PORT, the address of the first one",
+                todo="torchrun sets them; with mpirun give -x MASTER_ADDR=... -x MASTER_PORT=...",
+            )
+    elif "WORLD_SIZE" not in environment and "MASTER_ADDR" in environment and "ACCELERATE_MIXED_PRECISION" in environment:
+        # What `accelerate launch --cpu --num_processes 2` does: one process, and the address of a group that there is not.
+        raise UserError(
+            "accelerate was asked for several processes and has started one",
+            where="accelerate launch --cpu",
+            todo="torchrun --nproc_per_node N run_eval.py ... --device cpu, or accelerate launch --multi_gpu --num_processes N, "
+            "which starts them on CPUs as well",
+        )
 
 
 def join(device: str) -> None:
     """Enter the process group, if one is announced."""
-    if not _announced():
+    place = _place()
+    if place.size == 1:
         return
+    told = {"RANK": place.rank, "WORLD_SIZE": place.size, "LOCAL_RANK": place.local_rank}
+    for name, value in (*told.items(), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "29500")):
+        os.environ.setdefault(name, str(value))
     import torch
     import torch.distributed as dist
 
@@ -53,11 +116,20 @@ def join(device: str) -> None:
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
 
 
+def join_alone() -> None:
+    """Make a group of this process alone, where it is in none: torch divides models within a group."""
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        backend = "cpu:gloo,cuda:nccl" if dist.is_nccl_available() else "gloo"
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+
+
 def leave() -> None:
     """Leave the process group, once all have come so far."""
-    if num_ranks() > 1:
-        import torch.distributed as dist
+    import torch.distributed as dist
 
+    if dist.is_available() and dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()
 
@@ -74,6 +146,14 @@ def num_ranks() -> int:
     import torch.distributed as dist
 
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def wait_for_all() -> None:
+    """Go on once every process has come so far."""
+    if num_ranks() > 1:
+        import torch.distributed as dist
+
+        dist.barrier()
 
 
 def add_up(tensor: torch.Tensor) -> torch.Tensor:
@@ -94,6 +174,19 @@ def gather(value: T) -> list[T]:
     found: list[T] = [value] * num_ranks()
     dist.all_gather_object(found, value)
     return found
+
+
+def end_together() -> None:
+    """Raise Interrupted in every process if any of several has been told to end; all call it at the same places.
+
+    Within `held`: a process that left by itself would leave the others waiting for it in the middle of their work.
+    """
+    if num_ranks() > 1:
+        import torch
+
+        told = waiting()
+        if add_up(torch.tensor([float(told is not None)])).item():
+            raise Interrupted(told or signal.SIGTERM, everywhere=True)
 
 
 def from_first(decide: Callable[[], T]) -> T:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
-from harness.runtime.interruption import Interrupted
+from harness.runtime.interruption import end
 from harness.runtime.outputs import OutputFailed
 
 
@@ -45,7 +45,7 @@ class WatchedStream:
             yield
         except BrokenPipeError:
             self._abandon()
-            raise Interrupted(signal.SIGPIPE) from None
+            end(signal.SIGPIPE)
         except OSError as error:  # a full disk, a terminal that is gone
             self._abandon()
             if self._is_result:

@@ -11,6 +11,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,7 @@ def score_table(
     This is what harness.scoring.bootstrap resamples for the task's score and for differences of it.
     """
     names = list(dict.fromkeys(key.split(".")[0] for key in keys))
-    combines = [METRICS.load(name).combine for name in names]
+    combines = [_combine_of(name) for name in names]
     ends = np.cumsum([stats[name].shape[1] for name in names])[:-1]
 
     def combine(totals: np.ndarray) -> dict[str, np.ndarray]:
@@ -175,6 +176,15 @@ def score_table(
         return {"score": score / len(keys)}
 
     return np.concatenate([stats[name] for name in names], axis=1), combine
+
+
+def _combine_of(name: str) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """How the totals of a metric give its scores; a metric that is not here was the user's own when these were scored."""
+    if not METRICS.knows(name):
+        message, todo = f"these scores are of a metric of the user's own, '{name}'", f"--include_path DIR with metrics/{name}.py"
+        raise UserError(message, expected="its code, to add them up", todo=f"give {todo} as it was, and --trust_metric_code")
+    combine: Callable[[np.ndarray], dict[str, np.ndarray]] = METRICS.load(name).combine
+    return combine
 
 
 def write_score(cell: CellScore, folder: Path) -> None:
@@ -204,14 +214,36 @@ def _prepared(name: str, lines: Sequence[Mapping[str, Any]], lang: str) -> dict[
     return found
 
 
+def stats_of(
+    metric: Any,
+    predictions: Sequence[Any],
+    golds: Sequence[Any],
+    *,
+    lang: str,
+    prepared: Mapping[str, Any] | None = None,
+    where: Callable[[int], str] | None = None,
+) -> np.ndarray:
+    """Statistics float64 [n, K] of examples, all at once where the metric can; a UserError says `where` its example stands."""
+    more = {} if prepared is None else {"prepared": prepared}
+    if metric.all_stats is not None:
+        with suppress(UserError):  # which example it is is found out one by one
+            return np.asarray(metric.all_stats(predictions, golds, lang=lang, **more), dtype=np.float64)
+    rows = []
+    for number, (prediction, gold) in enumerate(zip(predictions, golds, strict=True)):
+        try:
+            rows.append(metric.stats(prediction, gold, lang=lang, **more))
+        except UserError as error:
+            if where is None:
+                raise
+            raise error.at(where(number)) from error
+    return np.array(rows, dtype=np.float64)
+
+
 def _stats(name: str, lines: Sequence[Mapping[str, Any]], lang: str, prepared: Mapping[str, Any] | None) -> np.ndarray:
     """Statistics float64 [n, K] of all examples; a UserError of the metric names the example."""
-    metric = METRICS.load(name)
-    more = {} if prepared is None else {"prepared": prepared}
-    rows = []
-    for line in lines:
-        try:
-            rows.append(metric.stats(line["prediction"], line["gold"], lang=lang, **more))
-        except UserError as error:
-            raise error.at(f"metric {name}, language {lang}, example '{line['id']}'") from error
-    return np.array(rows, dtype=np.float64)
+    predictions, golds = [line["prediction"] for line in lines], [line["gold"] for line in lines]
+
+    def where(number: int) -> str:
+        return f"metric {name}, language {lang}, example '{lines[number]['id']}'"
+
+    return stats_of(METRICS.load(name), predictions, golds, lang=lang, prepared=prepared, where=where)

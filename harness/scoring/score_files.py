@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.api.errors import UserError
 from harness.api.json_text import read_json_file
+from harness.api.registry import METRICS
 from harness.scoring.score import IDS, SCORE_FILE, STATS_FILE
 
 _TODO = "remove the folder, and run the command that made it again"
@@ -59,7 +60,23 @@ def read_stats(folder: Path) -> dict[str, np.ndarray]:
         if name != IDS
     ):
         raise UserError("not statistics as the score stage writes them", where=str(folder / STATS_FILE), todo=_TODO)
+    for name in METRICS.own().keys() & found.keys():
+        _check_code(name, folder)
     return found
+
+
+def _check_code(name: str, folder: Path) -> None:
+    """Raise UserError for statistics of a metric of the user's own whose code is another now: it would add them up otherwise."""
+    signature = METRICS.load(name).SIGNATURE
+    there = {value["signature"] for key, value in read_score(folder)["metrics"].items() if key.partition(".")[0] == name}
+    if there != {signature}:
+        raise UserError(
+            f"the code of metric '{name}' is not the code that scored",
+            where=str(folder),
+            expected=", ".join(sorted(there)),
+            found=signature,
+            todo="give the command that made these scores again, or the code that it had",
+        )
 
 
 def read_ids(folder: Path) -> np.ndarray:

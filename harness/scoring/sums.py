@@ -31,4 +31,6 @@ def ordered_mean(values: Sequence[float], *, weights: Sequence[float] | None = N
 
 def ordered_total(stats: np.ndarray) -> np.ndarray:
     """Column sums float64 [K] of stats [n, K], added row by row."""
-    return np.array([ordered_sum(column) for column in np.asarray(stats, dtype=np.float64).T.tolist()])
+    stats = np.asarray(stats, dtype=np.float64)
+    # An accumulation is made of the sums of all beginnings, so that numpy has no choice of an order.  0.0 + -0.0 is 0.0.
+    return np.cumsum(stats, axis=0)[-1] + 0.0 if len(stats) else np.zeros(stats.shape[1:])

@@ -26,7 +26,7 @@ def parse_key_values(text: str, model: type[ModelT], *, where: str) -> ModelT:
     """The values as a spec, those given in its `model_fields_set`; raises every mistake at once."""
     values: dict[str, Any] = {}
     errors: list[UserError] = []
-    for key, equals, value in _parts(text):
+    for key, equals, value in split_key_values(text):
         if not equals:
             todo = f"write {key}=VALUE" if key in model.model_fields else "write key=value,key=value"
             errors.append(UserError("not key=value", where=where, found=shown(key), todo=todo))
@@ -44,7 +44,7 @@ def merged_key_values(*texts: str) -> str:
     """Several such texts as one: each key once, of what several say the last."""
     found: dict[str, str] = {}
     for text in texts:
-        for key, equals, value in _parts(text):
+        for key, equals, value in split_key_values(text):
             found[key] = f"{key}{equals}" + (f'"{value}"' if "," in value else value)
     return ",".join(found.values())
 
@@ -81,8 +81,8 @@ def shown(value: Any, *, quoted: bool = True) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
-def _parts(text: str) -> list[tuple[str, str, str]]:
-    """(key, `=` or nothing, value) of each part that is not empty."""
+def split_key_values(text: str) -> list[tuple[str, str, str]]:
+    """(key, `=` or nothing, value) of each part that is not empty; values as plain text."""
     found, place = [], 0
     while place < len(text):
         part = PART.match(text, place)

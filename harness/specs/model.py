@@ -31,7 +31,8 @@ def field_docs(model: type[BaseModel]) -> dict[str, str]:
         (definition,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
         assert isinstance(definition, ast.ClassDef)
         for field, text in zip(definition.body, definition.body[1:]):
-            is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
-            if is_text and isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+                continue
+            if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str):
                 docs[field.target.id] = inspect.cleandoc(text.value.value)
     return docs

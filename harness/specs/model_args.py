@@ -61,18 +61,24 @@ class EngineArgs(Spec):
 
 
 class LoraArgs(Spec):
-    """What only causal models know: adapters of these name them in ARGUMENTS."""
+    """What only some adapters know: they name it in ARGUMENTS."""
 
     bidirectional: bool = False
     "True lets the tokens of a causal model see those after them, for its heads and embeddings."
+    quantization: Literal["nf4", "int8"] | None = None
+    "Holds the weights in 4 or 8 bits (bitsandbytes): for inference, and as the frozen base of low-rank adapters (QLoRA)."
     lora_rank: int = Field(default=0, ge=0, lt=1 << 31)
-    "Trains low-rank adapters (LoRA) of this rank in place of a causal model's weights; 0 = no."
+    "Trains low-rank adapters (LoRA) of this rank in place of the model's weights; 0 = no."
     lora_alpha: Count | Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     "Their updates are multiplied by alpha / rank; twice the rank if not given."
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
     "Dropout before them."
     lora_targets: Names = ("all-linear",)
     "Ends of the names of the modules that get one, separated by |; all linear layers if not given."
+    lora_variant: Literal["lora", "dora"] = "lora"
+    "dora trains the length of each row of a weight apart from its direction."
+    lora_chain: Literal["merge", "stack"] | None = None
+    "Adapters of earlier phases: `merge`d into the weights, or `stack`ed beside them, which is the rule with `quantization`."
 
 
 class ModelArgs(EngineArgs, LoraArgs):
@@ -80,14 +86,20 @@ class ModelArgs(EngineArgs, LoraArgs):
 
     path: Text | None = None
     "Folder or hub id of the weights, where --model names a preset."
+    base: Text | None = None
+    "Folder or hub id of the model that an adapter of peft was trained on, where its files name another place."
     revision: Text | None = None
     "Commit on the hub."
     dtype: Annotated[Literal["float32", "bfloat16", "float16", "auto"], BeforeValidator(_dtype)] = "auto"
     "Type of the numbers for inference; auto is bfloat16 where the hardware has it."
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     "How attention is computed."
-    device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = None
-    "Spreads a model over several devices."
+    device_map: Literal["auto", "balanced", "balanced_low_0", "sequential", "cpu"] | None = None
+    "Spreads a model over several devices, what does not fit there over main memory and disk."
+    cpu_memory_gib: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    "Main memory in GiB for the weights of a model with a device_map; the rest is read from its files for every batch."
+    gpu_memory_gib: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    "Memory in GiB of each GPU for them."
     tokenizer: Text | None = None
     "Folder or hub id of the tokenizer."
     adapter: Text | None = None

@@ -26,8 +26,17 @@ def portable(spec: TaskSpec, *, split: Split, metrics: bool = False, prompt: boo
     content = spec.model_dump(mode="json", include=keys, exclude_defaults=True)
     if prompt and spec.prompt:
         content["prompt"] = spec.prompt.model_dump(mode="json", exclude={"source"}, exclude_defaults=True)
+    if spec.own_languages:
+        content["own_languages"] = _own_languages(spec, split)
     sources = [source.model_dump(mode="json", exclude_defaults=True) for source in getattr(spec.data, split)]
     return {**content, "type": spec.type, "data": {split: sources}}
+
+
+def _own_languages(spec: TaskSpec, split: Split) -> dict[str, Any]:
+    """What is told of those languages of a split that the shipped table lacks: prompts and names of files say it."""
+    codes = {*(spec.languages if split == "test" else spec.train_languages)}
+    codes |= {source.beside.lang for source in getattr(spec.data, split) if source.beside}
+    return {code: row.model_dump(mode="json", exclude_defaults=True) for code, row in spec.own_languages.items() if code in codes}
 
 
 def revive(name: str, content: Mapping[str, Any]) -> TaskSpec:

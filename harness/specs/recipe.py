@@ -38,6 +38,8 @@ class Training(Spec):
     "AdamW epsilon."
     adam_beta2: float = Field(default=0.999, gt=0, lt=1)
     "AdamW beta2."
+    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
+    "AdamW; adamw_8bit keeps its two moments of large matrices in eight bits (bitsandbytes): 2 bytes a parameter instead of 8."
     max_grad_norm: float = Field(default=1.0, ge=0)
     "Gradient clipping by global norm; 0 = off."
     head_learning_rate: float | None = Field(default=None, gt=0)

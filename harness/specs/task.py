@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from harness.specs.language import LanguageSpec
 from harness.specs.lm_eval import LmEvalTask
 from harness.specs.model import Spec
 from harness.specs.prompt import PromptSpec
@@ -215,6 +216,9 @@ class TaskSpec(Spec):
     "What a reader of a score must know; printed by `show` and kept on the board."
     stands_in_for: str = ""
     "The metric that lm-eval's file names first, where it has no number here and the score is of another; made with `lm_eval`."
+    own_languages: dict[str, LanguageSpec] = {}
+    """Those of its languages that the shipped table lacks, as languages.yaml beside the tasks tells them; put here when the file
+    is read, never written by hand: stages have them in their keys."""
     lm_eval: LmEvalTask | None = None
     "What a task file of lm-evaluation-harness says; made when such a file is read, never written by hand."
 
@@ -222,6 +226,14 @@ class TaskSpec(Spec):
     def is_trainable(self) -> bool:
         """Whether it has training rows, its own or another task's; those of lm-eval's files are only shown."""
         return bool(self.train_on or self.data.train) and self.lm_eval is None
+
+    @property
+    def all_languages(self) -> tuple[str, ...]:
+        """Every language of its rows, test languages first, each once."""
+        data = self.data
+        sources = (*data.test, *data.train, *data.validation, *data.translated)
+        beside = [source.beside.lang for source in sources if source.beside]
+        return tuple(dict.fromkeys((*self.languages, *self.train_languages, *self.translated_languages, *beside)))
 
     def translated_into(self, lang: str) -> "TaskSpec":
         """The task under the name `task@lang`, with its translated rows of a language as its training rows."""

@@ -9,10 +9,8 @@ piece): a resumed run, and a second pass over a piece, draw the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from harness.api.errors import UserError
@@ -22,13 +20,13 @@ from harness.prediction.batching import collate, plan_batches
 from harness.prediction.questions import Question
 from harness.runtime.budget import TrainingBudget, ran_out_of_memory
 from harness.runtime.machine import Machine
-from harness.runtime.processes import add_up, agree, num_ranks, rank, together
+from harness.runtime.processes import add_up, num_ranks, rank
+from harness.training.passes import PassShare, StepPlan, plan_passes
+from harness.training.precision import Precision
+from harness.training.sharding import add_up_next
 
 if TYPE_CHECKING:
     import torch
-
-EXCHANGE_ELEMENTS = 2**24
-"Gradient values per exchange between processes."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +41,7 @@ class Work:
     machine: Machine
     budget: TrainingBudget
     "The same for all components."
-    accelerator: Any
+    precision: Precision
     seed: int
     one_pass_per_example: bool = False
     "The loss sets the features of an example against each other: they stay in one piece."
@@ -64,7 +62,8 @@ class Work:
 def batch_gradients(work: Work, groups: Sequence[list[Feature]], *, step: int) -> float:
     """Gradients of the mean loss over the targets of a recipe batch; returns that loss, the same in every process.
 
-    Out of memory: the same step again in pieces of half the size.
+    Out of memory: a process alone makes the same step again in pieces of half the size.  Where several work together the others
+    wait within the pass that failed, so that nothing is left but to end: a UserError, which is torchrun's to tell the others.
     """
     import torch
 
@@ -74,134 +73,92 @@ def batch_gradients(work: Work, groups: Sequence[list[Feature]], *, step: int) -
     least = max(map(len, groups)) * longest if work.one_pass_per_example else longest
     while True:
         try:
-            if work.module.WHOLE_BATCH_LOSS:
-                loss = _cached(work, features, num_targets, step)
-            else:
-                mine = [feature for group in groups[rank() :: num_ranks()] for feature in group]
-                loss = _guarded(partial(_summed, work, mine, num_targets=num_targets, step=step))
+            plan = plan_passes(groups, pieces=work.pieces, processes=num_ranks())
+            way = _summed if not work.module.WHOLE_BATCH_LOSS else _direct if plan.is_one else _cached
+            loss = way(work, features, plan, num_targets=num_targets, step=step)
             break
         except RuntimeError as error:
             if not ran_out_of_memory(error):
                 raise
             work.adapter.module.zero_grad()
-            with together():
-                if work.budget.tokens <= least:
-                    raise UserError(
-                        f"out of memory with one sequence of {longest} tokens",
-                        where=f"training step {step + 1}",
-                        todo="gradient_checkpointing: true, a shorter max_length, or a larger device",
-                    ) from error
+            if work.budget.tokens <= least or num_ranks() > 1:
+                raise _too_much(work, longest, step) from error
             work.budget.halve()
             torch.cuda.empty_cache()
-    _exchange(list(work.adapter.module.parameters()))
     return float(add_up(torch.as_tensor(loss, device=work.machine.device, dtype=torch.float32)))
 
 
-def _guarded(attempt: Callable[[], Any]) -> Any:
-    """Do this process's share; if any process runs out of memory, all do, so that all try again alike."""
-    import torch
-
-    if num_ranks() == 1:
-        return attempt()
-    result: Any = None
-    failure: Exception | None = None
-    try:
-        result = attempt()
-    except Exception as error:
-        failure = error
-    is_memory = isinstance(failure, RuntimeError) and ran_out_of_memory(failure)
-    anywhere = bool(add_up(torch.tensor([float(is_memory)])).item())
-    agree(None if is_memory else failure)
-    if anywhere:
-        raise torch.OutOfMemoryError("in some process") from failure
-    return result
+def _too_much(work: Work, longest: int, step: int) -> UserError:
+    """What to say where memory is short for good."""
+    todo = "gradient_checkpointing: true, a shorter max_length, or a larger device"
+    if num_ranks() > 1 and work.budget.tokens > longest:
+        what = f"out of memory with {work.budget.tokens} tokens in process {rank()}"
+        todo = f"the same command with --batch_tokens {max(longest, work.budget.tokens // 2)}; or {todo}"
+    else:
+        what = f"out of memory with one sequence of {longest} tokens"
+    return UserError(what, where=f"training step {step + 1}", todo=todo)
 
 
-def _piece(work: Work, features: Sequence[Feature]) -> Any:
+def _batch(work: Work, features: Sequence[Feature]) -> Any:
     return collate(features, pad_id=work.adapter.tokenizer.pad_token_id, device=work.machine.device)
 
 
-def _ask(work: Work, batch: Any, *, step: int, piece: int) -> torch.Tensor:
+def _ask(work: Work, batch: Any, *, step: int, piece: PassShare) -> torch.Tensor:
     """Outputs with the dropout of this piece."""
     import torch
 
-    torch.manual_seed(seed_of("dropout", step, piece, seed=work.seed) >> 1)
-    with work.accelerator.autocast():
+    torch.manual_seed(seed_of("dropout", step, piece.number, seed=work.seed) >> 1)
+    with work.precision.autocast():
         outputs: torch.Tensor = work.adapter.module(batch, head=work.question.head, pooling=work.question.pooling)
     return outputs
 
 
-def _summed(work: Work, features: Sequence[Feature], *, num_targets: int, step: int) -> Any:
-    """Backward passes over this process's features, piece by piece; returns its part of the loss."""
+def _backward(work: Work, loss: torch.Tensor, *, last: bool) -> None:
+    """A backward pass; the last one of the step adds up the gradients of all processes."""
+    # With a part of every weight no process has room for gradients of all of them: they are added up after each pass.
+    add_up_next(work.adapter.module, now=last or work.machine.sharding == "full")
+    work.precision.scaled(loss).backward()
+
+
+def _summed(work: Work, features: Sequence[Feature], plan: StepPlan, *, num_targets: int, step: int) -> Any:
+    """Backward passes over this process's pieces; returns its part of the loss."""
     total: Any = 0.0
-    plans = work.pieces(features)
-    for number, indices in enumerate(plans):
-        batch = _piece(work, [features[i] for i in sorted(indices)])
-        outputs = _ask(work, batch, step=step, piece=number * num_ranks() + rank())
+    mine = plan.of(rank())
+    for at, piece in enumerate(mine, start=1):
+        batch = _batch(work, [features[i] for i in sorted(piece.indices)])
+        outputs = _ask(work, batch, step=step, piece=piece)
         loss = work.module.loss(outputs, batch, work.options) / num_targets
-        work.accelerator.backward(loss)
+        if not piece.counts:
+            loss = loss * 0.0
+        _backward(work, loss, last=at == len(mine))
         total += loss.detach().float()
     return total
 
 
-def _cached(work: Work, features: Sequence[Feature], num_targets: int, step: int) -> Any:
+def _cached(work: Work, features: Sequence[Feature], plan: StepPlan, *, num_targets: int, step: int) -> Any:
     """A loss over all outputs of the recipe batch: outputs without graph, their gradients, then one backward per piece."""
     import torch
 
-    plans = work.pieces(features)
-    mine = range(rank(), len(plans), num_ranks())
-    if len(plans) == 1:
-        return _guarded(lambda: _direct(work, features, num_targets, step) if rank() == 0 else 0.0)
-
-    def forward() -> list[torch.Tensor]:
-        with torch.no_grad():
-            return [_ask(work, _piece(work, [features[i] for i in plans[n]]), step=step, piece=n).float() for n in mine]
-
-    found = _guarded(forward)
-    width = add_up(torch.tensor([vectors.shape[-1] if n == 0 else 0 for n, vectors in zip(mine, found)][:1] or [0]))
-    outputs = torch.zeros(len(features), int(width.item()), device=work.machine.device)
-    for number, vectors in zip(mine, found):
-        outputs[plans[number]] = vectors
+    mine = plan.of(rank())
+    with torch.no_grad():
+        found = [_ask(work, _batch(work, [features[i] for i in piece.indices]), step=step, piece=piece).float() for piece in mine]
+    outputs = torch.zeros(len(features), found[0].shape[-1], device=work.machine.device)
+    for piece, vectors in zip(mine, found):
+        if piece.counts:
+            outputs[piece.indices] = vectors
     add_up(outputs).requires_grad_()
-    loss = work.module.loss(outputs, _piece(work, features), work.options) / num_targets
+    loss = work.module.loss(outputs, _batch(work, features), work.options) / num_targets
     (gradient,) = torch.autograd.grad(loss, outputs)
-
-    def backward() -> None:
-        for number in mine:
-            vectors = _ask(work, _piece(work, [features[i] for i in plans[number]]), step=step, piece=number)
-            work.accelerator.backward((vectors.float() * gradient[plans[number]]).sum())
-
-    _guarded(backward)
+    for at, piece in enumerate(mine, start=1):
+        vectors = _ask(work, _batch(work, [features[i] for i in piece.indices]), step=step, piece=piece)
+        weight = gradient[piece.indices] if piece.counts else torch.zeros_like(vectors, dtype=torch.float32)
+        _backward(work, (vectors.float() * weight).sum(), last=at == len(mine))
     return loss.detach() if rank() == 0 else 0.0
 
 
-def _direct(work: Work, features: Sequence[Feature], num_targets: int, step: int) -> Any:
-    """The same where the whole recipe batch fits the device."""
-    batch = _piece(work, features)
-    loss = work.module.loss(_ask(work, batch, step=step, piece=0), batch, work.options) / num_targets
-    work.accelerator.backward(loss)
+def _direct(work: Work, features: Sequence[Feature], plan: StepPlan, *, num_targets: int, step: int) -> Any:
+    """The same where the whole recipe batch fits the device of the one process that there is."""
+    batch = _batch(work, features)
+    loss = work.module.loss(_ask(work, batch, step=step, piece=plan.of(0)[0]), batch, work.options) / num_targets
+    _backward(work, loss, last=True)
     return loss.detach()
-
-
-def _exchange(parameters: Sequence[torch.nn.Parameter]) -> None:
-    """Add up the gradients of all processes, in a fixed order; a parameter that none has used keeps none."""
-    import torch
-
-    if num_ranks() == 1:
-        return
-    used = add_up(torch.tensor([float(p.grad is not None) for p in parameters]))
-    shared = [p for p, count in zip(parameters, used.tolist()) if count]
-    for parameter in shared:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    ends, size = [0], 0
-    for number, parameter in enumerate(shared, start=1):
-        size += parameter.numel()
-        if size >= EXCHANGE_ELEMENTS or number == len(shared):
-            ends.append(number)
-            size = 0
-    for begin, end in pairwise(ends):
-        gradients = [p.grad for p in shared[begin:end] if p.grad is not None]
-        summed = add_up(torch.cat([gradient.flatten() for gradient in gradients]))
-        for gradient, part in zip(gradients, summed.split([g.numel() for g in gradients])):
-            gradient.copy_(part.view_as(gradient))

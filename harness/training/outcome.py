@@ -46,6 +46,7 @@ def training_facts(run: TrainingRun) -> dict[str, Any]:
         "removed_overlaps": sum(data.num_removed for data in run.data.values()),
         "dtype": run.machine.dtype(run.training.precision),
     }
+    facts |= run.adapter.weight_facts
     unread = list(dict.fromkeys(text for data in run.data.values() for text in data.unread_tests))
     if unread:
         facts["unread_tests"] = unread

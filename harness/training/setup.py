@@ -21,15 +21,18 @@ from harness.runtime.arguments import TrainArguments
 from harness.runtime.budget import TrainingBudget
 from harness.runtime.loading import load_adapter
 from harness.runtime.machine import Machine
+from harness.runtime.processes import gather, together
 from harness.runtime.stages import Stage
 from harness.runtime.threads import usable_cores
 from harness.specs.recipe import Training
 from harness.training.gradients import Work
 from harness.training.items import TrainingData, read_training_data
 from harness.training.mixture import Mixture, SampledTask
-from harness.training.optimizer import freeze, parameter_groups, rate_factor
+from harness.training.optimizer import TrainingOptimizer, freeze, rate_factor
 from harness.training.pace import Pace
+from harness.training.precision import Precision
 from harness.training.progress import Log, Progress
+from harness.training.sharding import distribute
 from harness.training.states import States
 
 
@@ -44,8 +47,9 @@ class TrainingRun:
     "By component, in the order of the stage's arguments."
     works: Mapping[str, Work]
     "By component; they share the adapter."
-    optimizer: Any
+    optimizer: TrainingOptimizer
     scheduler: Any
+    precision: Precision
     mixture: Mixture
     total_steps: int
     states: States
@@ -70,11 +74,6 @@ class TrainingRun:
         return next(iter(self.works.values())).budget
 
     @property
-    def accelerator(self) -> Any:
-        """Mixed precision and clipping."""
-        return next(iter(self.works.values())).accelerator
-
-    @property
     def module(self) -> Any:
         """What is trained."""
         return self.adapter.module
@@ -83,44 +82,39 @@ class TrainingRun:
 def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> TrainingRun:
     """Load data and model, build optimizer and schedule."""
     import torch
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
     from accelerate.utils import set_seed
 
     training, seed = stage.args.hyper_parameters, stage.args.seed
-    precision = machine.dtype(training.precision)
-    if precision == "float16" and not machine.device.startswith("cuda"):
-        raise UserError("float16 training needs a GPU", where=f"training stage {stage.name}", todo="precision: auto")
-    set_seed(seed_of("start", seed=seed) % 2**31)
-    adapter: Any = _load(stage, root=root, machine=machine)
-    data = {one.name: one for one in _read(stage, adapter, machine=machine)}
-    mixture = _mixture(list(data.values()), training, seed)
-    total_steps = mixture.steps_for(epochs=training.epochs, max_steps=training.max_steps)
-    mixed = {"bfloat16": "bf16", "float16": "fp16", "float32": "no"}[precision]
-    AcceleratorState._reset_state()  # it is shared, and refuses another precision than that of the stage before
-    accelerator = Accelerator(mixed_precision=mixed, cpu=machine.device == "cpu")
-    if training.gradient_checkpointing:
-        adapter.module.enable_gradient_checkpointing()
-    freeze(adapter.module, training)
-    optimizer = torch.optim.AdamW(
-        parameter_groups(adapter.module, training),
-        lr=training.learning_rate,
-        betas=(0.9, training.adam_beta2),
-        eps=training.adam_epsilon,
-        fused=machine.device.startswith(("cpu", "cuda")),
-    )
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_factor(training, total_steps=total_steps))
+    name = machine.dtype(training.precision)
+    with together():
+        if name == "float16" and not machine.device.startswith("cuda"):
+            raise UserError("float16 training needs a GPU", where=f"training stage {stage.name}", todo="precision: auto")
+        set_seed(seed_of("start", seed=seed) % 2**31)
+        adapter: Any = _load(stage, root=root, machine=machine)
+        data = {one.name: one for one in _read(stage, adapter, machine=machine)}
+        mixture = _mixture(list(data.values()), training, seed)
+        total_steps = mixture.steps_for(epochs=training.epochs, max_steps=training.max_steps)
+        if training.gradient_checkpointing:
+            adapter.module.enable_gradient_checkpointing()
+        freeze(adapter.module, training)
+    distribute(adapter, machine=machine, precision=name)
+    with together():
+        optimizer = TrainingOptimizer(adapter.module, training, device=machine.device)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer.inner, rate_factor(training, total_steps=total_steps))
     adapter.module.train()
-    budget = TrainingBudget(planned=machine.tokens(train=True, weights=adapter.weight_bytes))
+    precision = Precision(name, device=machine.device)
+    model_bytes = sum(one.numel() * one.element_size() for one in adapter.module.parameters())
+    tokens = machine.tokens(train=True, weights=adapter.weight_bytes, model=model_bytes if machine.shares_model else 0)
+    budget = TrainingBudget(planned=min(gather(tokens)))  # all make the same number of passes
     return TrainingRun(
         folder=stage.folder(root),
         machine=machine,
         training=training,
         data=data,
-        works={name: _work(one, adapter, accelerator, seed=seed, machine=machine, budget=budget) for name, one in data.items()},
-        # The model is not wrapped: gradients.py exchanges gradients itself, once a step, whatever the pieces of each process.
-        optimizer=accelerator.prepare_optimizer(optimizer),
+        works={name: _work(one, adapter, precision, seed=seed, machine=machine, budget=budget) for name, one in data.items()},
+        optimizer=optimizer,
         scheduler=scheduler,
+        precision=precision,
         mixture=mixture,
         total_steps=total_steps,
         states=States(folder=stage.folder(root), keep_all=machine.keep == "all"),
@@ -163,7 +157,7 @@ def _drawn(module: Any, tokenizer: Any) -> list[int]:
     return [] if module.augment is None or tokenizer.mask_token_id is None else [tokenizer.mask_token_id]
 
 
-def _work(data: TrainingData, adapter: Any, accelerator: Any, *, seed: int, machine: Machine, budget: TrainingBudget) -> Work:
+def _work(data: TrainingData, adapter: Any, precision: Precision, *, seed: int, machine: Machine, budget: TrainingBudget) -> Work:
     """What the loss of a component is computed with."""
     question = Question(None, data.question.pooling) if data.question.pooling else Question(data.head, None)
     return Work(
@@ -173,7 +167,7 @@ def _work(data: TrainingData, adapter: Any, accelerator: Any, *, seed: int, mach
         question=question,
         machine=machine,
         budget=budget,
-        accelerator=accelerator,
+        precision=precision,
         seed=seed,
         one_pass_per_example=data.module.ONE_PASS_PER_EXAMPLE,
     )

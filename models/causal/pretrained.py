@@ -3,19 +3,24 @@
 config = causal_config(load_config(folder, source), bidirectional=False)
 lm = load_causal(folder, config=config, source=source, dtype=torch.float32)     # ...ForCausalLM, or its body alone
 lm.base_model                                                                   # the body: what makes hidden states
-check_bidirectional(lm)
+check_bidirectional(lm, place=torch.device("cpu"))
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
 from harness.api.model_source import ModelSource
 from models.loading.architectures import decoder_class
+from models.loading.divided import UnreadWeights, describe_model
 from models.loading.files import tensor_names
-from models.loading.pretrained import input_embeddings, load_model
+from models.loading.gguf import gguf_tensor_names
+from models.loading.pretrained import TensorNames, input_embeddings, load_model
 from models.loading.tokenizer import adds_first_token
 
 LM_HEADS = ("lm_head.weight", "embed_out.weight", "output.weight")
@@ -55,25 +60,50 @@ def is_bidirectional(config: PretrainedConfig) -> bool:
     return bool(getattr(config, "use_bidirectional_attention", False)) or not getattr(config, "is_causal", True)
 
 
-def load_causal(folder: Path, *, config: PretrainedConfig, source: ModelSource, dtype: torch.dtype) -> PreTrainedModel:
+def load_causal(
+    folder: Path, *, config: PretrainedConfig, source: ModelSource, dtype: torch.dtype, device: str = "cpu"
+) -> PreTrainedModel:
     """Weights of a folder in the causal language model; in its body alone where the files hold no output matrix."""
-    names = tensor_names(folder)
-    tied = getattr(config, "tie_word_embeddings", True)
-    lm_head = tied or any(name.endswith(LM_HEADS) for name in names)
-    renames = TEXT_HALF if any("language_model." in name for name in names) else None
-    lm = load_model(decoder_class(config, lm_head=lm_head), folder, config=config, source=source, dtype=dtype, renames=renames)
+    kind, renames = _class_of(folder, config, source)
+    lm = load_model(kind, folder, config=config, source=source, dtype=dtype, device=device, tensors=TensorNames(renames))
     if is_bidirectional(config):
-        # Without padding there is no mask, and attention goes by this flag of each layer.
-        for module in lm.modules():
-            if getattr(module, "is_causal", None) is True:
-                module.is_causal = False  # type: ignore[assignment]
+        _look_both_ways(lm)
     return lm
 
 
-def check_bidirectional(lm: PreTrainedModel) -> None:
-    """Try whether a later token changes what is said of an earlier one; UserError if the architecture does not let it."""
+def describe_causal(folder: Path, *, config: PretrainedConfig, source: ModelSource, dtype: torch.dtype) -> UnreadWeights:
+    """The same without its weights, which are read once they are divided among processes."""
+    kind, renames = _class_of(folder, config, source)
+    unread = describe_model(kind, folder, config=config, source=source, dtype=dtype, renames=renames)
+    if is_bidirectional(config):
+        _look_both_ways(unread.model)
+    return unread
+
+
+def _class_of(folder: Path, config: PretrainedConfig, source: ModelSource) -> tuple[Any, Mapping[str, str] | None]:
+    """The class that a folder's weights fill, and what they are called otherwise in it."""
+    names = gguf_tensor_names(source.path) or tensor_names(folder)
+    tied = getattr(config, "tie_word_embeddings", True)
+    lm_head = tied or any(name.endswith(LM_HEADS) for name in names)
+    return decoder_class(config, lm_head=lm_head), TEXT_HALF if any("language_model." in name for name in names) else None
+
+
+def _look_both_ways(lm: PreTrainedModel) -> None:
+    """Without padding there is no mask, and attention goes by this flag of each layer."""
+    for module in lm.modules():
+        if getattr(module, "is_causal", None) is True:
+            module.is_causal = False  # type: ignore[assignment]
+
+
+def check_bidirectional(
+    lm: PreTrainedModel, *, place: torch.device, first: Callable[[Tensor, Tensor], Tensor] | None = None
+) -> None:
+    """Try whether a later token changes what is said of an earlier one; UserError if the architecture does not let it.
+
+    `place`: where batches go.  `first(ids, mask)` gives the hidden states of the first tokens, where the model cannot be called
+    by itself.
+    """
     size = input_embeddings(lm).num_embeddings
-    place = input_embeddings(lm).weight.device
     # 2 rows: without padding, and with, for masks are made in different ways.
     ids = torch.tensor([[1, 2, 3 % size, 1], [1, 2, 4 % size, 2]], device=place)
     training = lm.training
@@ -82,8 +112,8 @@ def check_bidirectional(lm: PreTrainedModel) -> None:
         with torch.no_grad():
             for kept in (4, 3):
                 mask = torch.tensor([[1, 1, 1, kept == 4]] * 2, dtype=torch.long, device=place)
-                first = lm.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, 0]
-                if torch.equal(first[0], first[1]):
+                states = first(ids, mask) if first else _first_states(lm, ids, mask)
+                if torch.equal(states[0], states[1]):
                     raise UserError(
                         f"model type '{lm.config.model_type}' cannot attend to later tokens",
                         where="bidirectional",
@@ -92,6 +122,11 @@ def check_bidirectional(lm: PreTrainedModel) -> None:
                     )
     finally:
         lm.train(training)
+
+
+def _first_states(lm: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor:
+    states: Tensor = lm.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, 0]
+    return states
 
 
 def check_language_model(lm: PreTrainedModel) -> PreTrainedModel:

@@ -4,7 +4,7 @@
     modules = load_heads(heads, keep_heads, checkpoint=folder, shape=shape, seed=1)
 
 A checkpoint is a folder with tokenizer files, heads.safetensors, heads.json, and the weights: `backbone/` (ordinary files), or
-for adapters trained on a frozen backbone `adapters/` and base.json, which says where that backbone lies (see causal/lora.py).
+for adapters trained on a frozen backbone `adapters/` and base.json, which says where that backbone lies (see low_rank/files.py).
 """
 
 import dataclasses

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from harness.api.errors import UserError
+from models.loading.layers import find_layers
 
 
 def resolve_layer(layer: float, num_layers: int) -> int:
@@ -25,10 +26,14 @@ def resolve_layer(layer: float, num_layers: int) -> int:
 
 
 def hidden_state(backbone: PreTrainedModel, inputs: Mapping[str, Any], *, layer: int) -> Tensor:
-    """The [B, T, H] tensor that `output_hidden_states` would give as hidden_states[layer]; the layers above are not run."""
+    """The [B, T, H] tensor that `output_hidden_states` would give as hidden_states[layer]; the layers above are not run.
+
+    It lies where the inputs do, wherever the last of these layers lies.
+    """
+    place = inputs["input_ids"].device
     num_layers = backbone.config.num_hidden_layers
     if layer == num_layers:
-        return backbone(**inputs).last_hidden_state
+        return backbone(**inputs).last_hidden_state.to(place)
     owner, name = find_layers(backbone)
     layers = getattr(owner, name)
     captured: list[Tensor] = []
@@ -51,14 +56,4 @@ def hidden_state(backbone: PreTrainedModel, inputs: Mapping[str, Any], *, layer:
     finally:
         hook.remove()
         setattr(owner, name, layers)
-    return captured[0]
-
-
-def find_layers(backbone: PreTrainedModel) -> tuple[nn.Module, str]:
-    """The module that holds the list of layers, and the list's name in it."""
-    num_layers = backbone.config.num_hidden_layers
-    for owner in backbone.modules():
-        for name, child in owner.named_children():
-            if isinstance(child, nn.ModuleList) and len(child) == num_layers:
-                return owner, name
-    raise UserError(f"cannot find the layers of {type(backbone).__name__}", expected=f"a list of {num_layers} modules")
+    return captured[0].to(place)

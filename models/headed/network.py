@@ -9,7 +9,7 @@ The adapters `encoder` and `decoder` differ in how hidden states come about and 
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,22 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from harness.api.protocols import Adapter, Batch, HeadSpec, Output, PendingOutputs, Pooling
+from harness.api.errors import UserError
+from harness.api.protocols import Adapter, Batch, HeadSpec, Output, PendingOutputs, Pooling, ShardedPart
 from models.headed.heads import MlmHead, pool
 from models.headed.hidden_states import hidden_state, resolve_layer
-from models.loading.pretrained import input_embeddings, model_inputs, pending_outputs, position_limit, quiet, split_outputs
+from models.loading.divided import UnreadWeights, save_streamed
+from models.loading.layers import find_layers
+from models.loading.placement import bytes_by_place, first_device, is_offloaded
+from models.loading.pretrained import (
+    input_embeddings,
+    model_inputs,
+    moved,
+    pending_outputs,
+    position_limit,
+    quiet,
+    split_outputs,
+)
 
 
 class HeadedNetwork(nn.Module):
@@ -64,18 +76,41 @@ class HeadedNetwork(nn.Module):
         with torch.autocast(hidden_BTH.device.type, enabled=False):
             return module(hidden_BTH.float(), batch.attention_mask)
 
+    def units(self) -> list[ShardedPart]:
+        """The layers and the heads: tables of words and what else is used in several places belong to the whole."""
+        owner, name = find_layers(self.body)
+        heads = [ShardedPart(head, in_float32=True) for head in self.heads.values() if any(True for _ in head.parameters())]
+        return [*(ShardedPart(layer) for layer in getattr(owner, name)), *heads]
+
     def enable_gradient_checkpointing(self) -> None:
         """Recompute activations in the backward pass; not re-entrant, so that inner layers can be pooled as well."""
         enable = getattr(self.backbone, "activation_checkpointing_enable", None) or self.backbone.gradient_checkpointing_enable
         enable({"use_reentrant": False})
 
 
-def place_network(network: HeadedNetwork, embeddings: nn.Embedding, *, device: str, inference: bool) -> torch.device:
+def _without_heads(tensors: Iterable[tuple[str, Tensor]], *, kept: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """Those of the backbone, by their names in it; those of the heads are put into `kept`."""
+    for name, tensor in tensors:
+        if name.startswith("heads."):
+            kept[name.removeprefix("heads.")] = tensor.contiguous()
+        else:
+            yield name.removeprefix("backbone."), tensor
+
+
+def place_network(network: HeadedNetwork, *, inference: bool, device: torch.device | None = None) -> torch.device:
     """Put the heads where batches go, set the mode of training or inference, and return that device.
 
-    With a device_map batches go where the first layer lies (or runs, where its weights are offloaded).
+    `device`: that of a backbone whose weights are still to be read.  UserError where weights are to be trained that are brought
+    to a device for every batch.
     """
-    place = torch.device(device) if embeddings.weight.is_meta else embeddings.weight.device
+    place = device or first_device(network.backbone)
+    if not inference and device is None and is_offloaded(network.backbone):
+        raise UserError(
+            "weights that lie in main memory or on the disk cannot be trained",
+            where="--model_args device_map",
+            expected="a model that fits on the devices",
+            todo="leave device_map out, or give more with gpu_memory_gib and cpu_memory_gib",
+        )
     network.heads.to(place)
     network.train(not inference)
     if inference:
@@ -102,9 +137,28 @@ class HeadedModel(Adapter):
         self.tokenizer = tokenizer
         self.heads = dict(heads)
         self.device = device
+        self.batch_device = str(device)
         self.max_positions = position_limit(module.body)
         self.num_embeddings = input_embeddings(module.body).num_embeddings
         self.weight_bytes = bytes_of_weights(module, device)
+        self.unread: UnreadWeights | None = None
+        "What of the backbone's weights is still to be read."
+
+    @property
+    def placed(self) -> Mapping[str, int]:  # type: ignore[override]
+        """Bytes of weights by where they lie; empty before they are read."""
+        return {} if self.unread else bytes_by_place(self.module.backbone)
+
+    @property
+    def is_streamed(self) -> bool:  # type: ignore[override]
+        """Whether layers are brought to where they are computed for every batch."""
+        return self.unread is None and is_offloaded(self.module.backbone)
+
+    def read_weights(self, *, offloaded: bool = False) -> None:
+        """Read what `ModelSource.empty` left unread; `offloaded` parameters lie in main memory."""
+        if self.unread is not None:
+            self.unread.read(self.device, parameters_on=torch.device("cpu") if offloaded else None)
+            self.unread = None
 
     def forward_head(self, batch: Batch, head: str) -> list[Output]:
         """Outputs of the features of a batch, in order, without gradient and dropout."""
@@ -125,21 +179,26 @@ class HeadedModel(Adapter):
             outputs, kind, where = self._run(batch, head=head), self.heads[str(head)].kind, f"head '{head}'"
         return pending_outputs(outputs, batch, kind=kind, where=where)
 
-    def save(self, folder: str) -> None:
+    def save(self, folder: str, *, tensors: Iterable[tuple[str, Tensor]] | None = None) -> None:
         """Write backbone, tokenizer and heads; the caller renames the folder into place."""
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
+        weights: dict[str, Tensor] = {}
         with quiet():
-            self.save_backbone(target)
+            self.save_backbone(target, tensors=None if tensors is None else _without_heads(tensors, kept=weights))
             self.tokenizer.save_pretrained(target)
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.heads.state_dict().items()}
+        if tensors is None:
+            weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.heads.state_dict().items()}
         save_file(weights, target / "heads.safetensors", metadata={"format": "pt"})
         described = {name: self._describe(name) for name in sorted(self.heads)}
         (target / "heads.json").write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
-    def save_backbone(self, target: Path) -> None:
-        """Write the part of a checkpoint that is not heads and not tokenizer."""
-        self.module.backbone.save_pretrained(target / "backbone")
+    def save_backbone(self, target: Path, *, tensors: Iterable[tuple[str, Tensor]] | None) -> None:
+        """Write what of a checkpoint is not heads and not tokenizer; `tensors`: see `save`."""
+        if tensors is None:
+            self.module.backbone.save_pretrained(target / "backbone")
+        else:
+            save_streamed(self.module.backbone, tensors, target / "backbone")
 
     def _describe(self, name: str) -> dict[str, Any]:
         """What heads.json says of a head: its spec, and which vector it reads where that is a choice."""
@@ -153,7 +212,7 @@ class HeadedModel(Adapter):
             self.module.eval()
         try:
             with torch.no_grad():
-                return self.module(batch, **what)
+                return self.module(moved(batch, self.device), **what)
         finally:
             if training:
                 self.module.train()

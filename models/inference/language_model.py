@@ -23,6 +23,10 @@ from models.inference.prefix_tree import Tokens
 
 LOGITS_AT_ONCE = 1 << 25
 "Numbers in one piece of logits: 128 MiB in fp32."
+CPU_LOGITS_AT_ONCE = 6 << 20
+"""The same on CPUs, where a piece beyond the caches and what malloc keeps costs half as much again; but CPU_ROWS_AT_ONCE or more,
+for each piece reads the output matrix once more."""
+CPU_ROWS_AT_ONCE = 32
 CPU_SPARE = 32
 """Padded tokens that cost a CPU about as much as one more pass, which reads the weights once more.  SmolLM2-135M on one core: a
 pass takes 50 ms, and 2.6 ms a token in fp32, 1.5 ms in bf16."""
@@ -100,15 +104,23 @@ class SplitModel:
             raise UserError(
                 f"cannot go on from what {type(self.model).__name__} keeps", expected="a model that keeps keys and values"
             )
-        return found.last_hidden_state, found.past_key_values if keep else None
+        return found.last_hidden_state.to(self.device), found.past_key_values if keep else None
 
     def logits(self, hidden_NH: Tensor) -> Iterator[Tensor]:
         """Logits [n, V] in fp32 of hidden states [N, H], a bounded number at a time, in order."""
-        size = max(1, LOGITS_AT_ONCE // int(self.model.config.get_text_config().vocab_size))
-        for piece_nH in hidden_NH.split(size):
+        for piece_nH in self._pieces(hidden_NH):
             with self._fixed_hidden(piece_nH.unsqueeze(0)):
                 ids = torch.zeros((1, len(piece_nH)), dtype=torch.int64, device=self.device)
-                yield self.model(input_ids=ids, use_cache=False).logits[0].float()
+                yield self.model(input_ids=ids, use_cache=False).logits[0].float().to(self.device)
+
+    def _pieces(self, hidden_NH: Tensor) -> Sequence[Tensor]:
+        """Hidden states whose logits are made at once: fewer on CPUs, unless there are gradients, which add up piece by piece."""
+        vocabulary = int(self.model.config.get_text_config().vocab_size)
+        if self.device.type != "cpu" or torch.is_grad_enabled():
+            return hidden_NH.split(max(1, LOGITS_AT_ONCE // vocabulary))
+        rows = max(1, min(LOGITS_AT_ONCE, max(CPU_LOGITS_AT_ONCE, CPU_ROWS_AT_ONCE * vocabulary)) // vocabulary)
+        # Of about equal sizes: for very few rows there are kernels that round in another way.
+        return hidden_NH.tensor_split(max(1, -(-len(hidden_NH) // rows)))
 
     @contextmanager
     def _fixed_hidden(self, hidden_BTH: Tensor) -> Iterator[None]:
@@ -134,7 +146,8 @@ def copied(cache: Any) -> Any:
 def chosen_rows(cache: Any, rows: Tensor) -> Any:
     """A cache of some rows [n] of another, which stays as it is; a row may be chosen more than once."""
     found = copied(cache)
-    found.batch_select_indices(rows)
+    for layer in found.layers:  # they may lie on several devices
+        layer.batch_select_indices(rows if layer.keys is None else rows.to(layer.keys.device))
     return found
 
 

@@ -96,9 +96,9 @@ def _left_padded(rows: CachedRows) -> CachedRows:
     order = rows.mask.argsort(dim=1, stable=True)[:, -width:]
     cache = copied(rows.cache)
     for layer in cache.layers:
+        own = order.to(layer.keys.device)[:, None, :, None]
         layer.keys, layer.values = (
-            states.gather(2, order[:, None, :, None].expand(-1, states.shape[1], -1, states.shape[3]))
-            for states in (layer.keys, layer.values)
+            states.gather(2, own.expand(-1, states.shape[1], -1, states.shape[3])) for states in (layer.keys, layer.values)
         )
     mask = rows.mask.gather(1, order)
     return CachedRows(rows.nodes, (width - mask.sum(dim=1)).tolist(), mask, cache)

@@ -1,19 +1,17 @@
 """What every adapter on transformers needs: configuration, weights, and the limits and sizes they imply.
 
 config = load_config(folder, source)
-model = load_model(encoder_class(config), folder, config=config, source=source, dtype=torch.float32)
+model = load_model(encoder_class(config), folder, config=config, source=source, dtype=torch.float32, device="cpu")
 """
 
 import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import transformers
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -29,23 +27,13 @@ from harness.api.model_source import ModelSource
 from harness.api.protocols import Batch, Output, PendingOutputs
 from models.loading.architectures import takes_pooling_layer
 from models.loading.files import locate
+from models.loading.low_bit import low_bit_arguments, quiet_progress, settle_low_bit
+from models.loading.placement import is_offloaded, placement
+from models.loading.read_ahead import read_ahead
+from models.loading.remarks import first_line, quiet
 
 UNLIMITED = 1 << 20
 "max_positions of models that have no table of positions and state no limit (T5's relative positions)."
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence transformers' loading report and progress bar: what matters of them is checked and raised here."""
-    level, bars = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(level)
-        if bars:
-            transformers.logging.enable_progress_bar()
 
 
 def load_config(folder: Path, source: ModelSource) -> PretrainedConfig:
@@ -82,12 +70,6 @@ def _label_names(content: Mapping[str, Any]) -> dict[int, str] | None:
     return {int(index): str(name) for index, name in names.items()}
 
 
-def first_line(error: BaseException) -> str:
-    """What an error of another package says, in a line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {' '.join(lines[:2])}"[:300]
-
-
 def find_config(model: str | Mapping[str, Any]) -> PretrainedConfig:
     """Configuration of a model folder, a checkpoint or a hub id, or of settings with `model_type`; no weights are read."""
     if not isinstance(model, str):
@@ -107,6 +89,15 @@ def choose_dtype(name: str, *, device: str, inference: bool) -> torch.dtype:
     return types[name] if name != "auto" else torch.bfloat16 if computes_bfloat16(device) else torch.float32
 
 
+class TensorNames(NamedTuple):
+    """What is to know of the names of the tensors in some files."""
+
+    renames: Mapping[str, str] | None = None
+    "Regular expressions for their beginnings -> what the model calls them."
+    brought: tuple[str, ...] = ()
+    "Beginnings of names whose weights the caller has from elsewhere."
+
+
 def load_model(
     model_class: Any,
     folder: Path,
@@ -114,24 +105,28 @@ def load_model(
     config: PretrainedConfig,
     source: ModelSource,
     dtype: torch.dtype,
-    renames: Mapping[str, str] | None = None,
+    device: str = "cpu",
+    tensors: TensorNames | None = None,
 ) -> PreTrainedModel:
     """Weights of a folder in the model; UserError if any is missing, so that nothing stays random unseen.
 
-    `renames` maps regular expressions for the beginnings of tensor names to what the model calls them.
+    Each tensor goes from its file straight to where it is to lie (see placement.py), and what has its type already stays mapped.
     """
     arguments: dict[str, Any] = {"add_pooling_layer": False} if takes_pooling_layer(model_class) else {}
-    if renames:
-        arguments["key_mapping"] = dict(renames)
-    if source.device_map:
-        arguments["device_map"] = source.device_map
+    known = tensors or TensorNames()
+    if known.renames:
+        arguments["key_mapping"] = dict(known.renames)
+    place = placement(model_class, config=config, source=source, device=device, dtype=dtype)
+    if place is not None:
+        arguments["device_map"] = place
     if not issubclass(model_class, PreTrainedModel):
         arguments["trust_remote_code"] = source.trust_remote_code
+    arguments |= low_bit_arguments(source, config=config, dtype=dtype)
     attention = source.attn_implementation
     if attention == "sdpa" and not getattr(model_class, "_supports_sdpa", True):
         attention = "eager"  # sdpa is the default of every source; DeBERTa and RemBERT have the plain computation only
     try:
-        with quiet():
+        with quiet(), quiet_progress(source, config):
             model, report = model_class.from_pretrained(
                 folder,
                 config=config,
@@ -146,6 +141,7 @@ def load_model(
     except Exception as error:  # of any kind, by the class that the files name: the files are what is wrong
         raise UserError(f"cannot load {model_class.__name__}", where=str(folder), found=first_line(error)) from error
     missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+    missing = [name for name in missing if not known.brought or not name.startswith(known.brought)]
     if missing:
         raise UserError(
             f"the weights do not fit {model_class.__name__}",
@@ -153,6 +149,9 @@ def load_model(
             found=f"{len(missing)} tensors missing or of another shape: {', '.join(missing[:4])}",
             todo="check that config.json belongs to these weights; `--model_args model_type=...` corrects a wrong model_type",
         )
+    settle_low_bit(model)
+    if is_offloaded(model):
+        read_ahead(model)
     return model
 
 
@@ -213,6 +212,15 @@ def model_inputs(batch: Batch, *, type_ids: bool) -> Mapping[str, torch.Tensor]:
     if type_ids and batch.type_ids is not None:
         inputs["token_type_ids"] = batch.type_ids
     return inputs
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """The same batch with its tensors on a device; itself where they are there."""
+    if batch.input_ids.device == device:
+        return batch
+    names = ("input_ids", "attention_mask", "type_ids", "labels", "groups")
+    tensors = {name: value.to(device) for name in names if (value := getattr(batch, name)) is not None}
+    return dataclasses.replace(batch, **tensors)
 
 
 def split_outputs(outputs: torch.Tensor, batch: Batch, *, kind: str, where: str) -> list[Output]:

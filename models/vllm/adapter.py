@@ -14,7 +14,6 @@ asked; likelihoods and texts come from one engine, vectors from another that tak
 """
 
 import dataclasses
-import json
 import os
 import shutil
 import tempfile
@@ -30,14 +29,14 @@ from transformers import GenerationConfig, PretrainedConfig, PreTrainedTokenizer
 from harness.api.errors import UserError
 from harness.api.model_source import EngineHost, ModelSource
 from harness.api.protocols import Adapter, Batch, Feature, HeadSpec, Output, Pooling
-from models.causal.lora import CONFIG_FILE, adapter_folders, combine_adapters
 from models.causal.pretrained import causal_config, first_token
-from models.decoder import find_origin
 from models.headed.checkpoint import checkpoint_folder
 from models.headed.hidden_states import resolve_layer
 from models.inference.generation import GenerationRequest, end_tokens, finished_text, request_of, text_of
 from models.loading.pretrained import UNLIMITED, load_config, quiet
 from models.loading.tokenizer import load_tokenizer
+from models.low_rank.files import adapter_folders, check_servable, combine_adapters
+from models.low_rank.origin import find_origin
 from models.vllm.likelihood import Scores
 from models.vllm.process import Worker
 from models.vllm.requests import ContinuationRequest, ScoringRequest
@@ -240,7 +239,7 @@ def load(
         "disable_log_stats": True,
         "max_logprobs": -1,
         "seed": 0,
-        "adapters": [str(folder) for folder in adapter_folders(checkpoint)],
+        "adapters": [str(folder) for folder in (*adapter_folders(checkpoint), *([origin.foreign] if origin.foreign else []))],
     }
     return VllmModel(llm_args, tokenizer, config=config, host=source.engine)
 
@@ -269,7 +268,7 @@ def _lora_args(adapter: Path | None) -> dict[str, Any]:
     """Arguments of vllm.LLM for an adapter; UserError if its rank is more than vLLM has room for."""
     if adapter is None:
         return {}
-    config = json.loads((adapter / CONFIG_FILE).read_text(encoding="utf-8"))
+    config = check_servable(adapter)
     room = next((rank for rank in RANKS if rank >= config["r"]), None)
     if room is None:
         raise UserError(

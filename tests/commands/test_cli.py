@@ -12,11 +12,14 @@ from small_tasks import RECIPE, pairs, rows, write, write_tasks
 import run_eval
 from harness.api.registry import COMMANDS, ROOT
 
-CATALOG = {"--include_path", "--data_dir", "--allow_path"}
+INCLUDE = {"--include_path", "--trust_metric_code"}
+CATALOG = INCLUDE | {"--data_dir", "--allow_path"}
 TRUST = {"--trust_task_code"}
 REQUEST = CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--recipe", "--seeds", "--languages", "--limit"}
 REQUEST |= {"--no_train", "--remove_overlap", "--output_path", "--route", "--prompt_args"}
-MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet", "--unrepeatable"}
+MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet", "--unrepeatable", "--sharding", "--offload"}
+EXECUTOR = {"--executor", "--address", "--retries", "--cpus_per_stage", "--processes_per_stage", "--copy_to"}
+COSTS = {"--on", "--price"}
 STUDY = {
     "--output_path",
     "--backbones",
@@ -29,17 +32,35 @@ STUDY = {
     "--verify",
 }
 FLAGS = {
-    "run": TRUST | REQUEST | MACHINE | {"--dry_run", "--references", "--replace_degenerate", "--verify"},
-    "plan": TRUST | REQUEST | MACHINE,
+    "run": TRUST
+    | REQUEST
+    | MACHINE
+    | COSTS
+    | EXECUTOR
+    | {"--dry_run", "--references", "--replace_degenerate", "--verify", "--ignore_memory"},
+    "plan": TRUST | REQUEST | MACHINE | COSTS | {"--json"},
+    "calibrate": {"--device"},
     "ls": CATALOG | {"--languages", "--type", "--family"},
     "show": TRUST | CATALOG | {"--model", "--model_args", "--recipe", "--prompt_args", "--languages"},
     "validate": TRUST | CATALOG | {"--specs_only", "--languages", "--model", "--model_args"},
     "fetch": CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--languages"},
     "leaderboard": CATALOG
-    | {"--output", "--by", "--references", "--older", "--csv", "--latex", "--figures", "--html", "--examples"},
-    "study": TRUST | CATALOG | MACHINE | STUDY,
+    | {
+        "--output",
+        "--by",
+        "--references",
+        "--older",
+        "--csv",
+        "--latex",
+        "--figures",
+        "--html",
+        "--examples",
+        "--export",
+        "--answers",
+    },
+    "study": TRUST | CATALOG | MACHINE | COSTS | EXECUTOR | STUDY | {"--ignore_memory"},
     "clean": {"--tasks", "--languages", "--older", "--yes"},
-    "compare": {"--a", "--b", "--by", "--tasks", "--languages", "--samples", "--seed", "--output"},
+    "compare": INCLUDE | {"--a", "--b", "--by", "--tasks", "--languages", "--samples", "--seed", "--output"},
     "errors": TRUST | CATALOG | {"--task", "--languages", "--setting", "--model", "--seed", "-n", "--all", "--right", "--draw"},
     "submission": CATALOG | {"--output", "--gold", "--model", "--intermediate", "--recipe", "--seed", "--partial"},
 }
@@ -141,7 +162,7 @@ def test_plan_prints_the_pitfalls_of_a_preset(tmp_path, capsys):
     code, out, _ = call(capsys, "plan", "--model", "model", *words)
     assert code == 0
     assert "note on model: It bites." in out
-    assert "device memory" in out
+    assert "its number of parameters" in out
 
 
 def test_validate_says_every_mistake_and_renders_rows(tmp_path, capsys):

@@ -16,10 +16,18 @@ ELSEWHERE = {
     "--untracked": "git",
     "--porcelain": "git",
     "--short": "git",
+    "--query": "nvidia-smi",
+    "--format": "nvidia-smi",
+    "--cpu": "accelerate launch",
+    "--multi_gpu": "accelerate launch",
+    "--num_processes": "accelerate launch",
     "--replace_subtokens_with_fused_forms": "the script of XTREME that treebanks are cut by",
 }
 "Flags of other programs."
+OTHERS = ROOT / "harness" / "commands" / "_borrowed_flags.py"
+"A list of the flags of other harnesses; tests/commands/test_coming_from.py tries what it says of ours."
 FILES = [*sorted((ROOT / "harness").rglob("*.py")), *sorted((ROOT / "models").rglob("*.py")), ROOT / "run_eval.py"]
+FILES.remove(OTHERS)
 
 
 def texts(path):

@@ -161,7 +161,7 @@ def test_languages_choose_among_the_tasks_of_a_group(folder, tmp_path, capsys):
     assert "1 scores" in err
     assert "lm_eval/odd_de" in out
     code, _, err = call(capsys, "plan", *words(folder, root, "*_sw", "--languages", "sw"))
-    assert (code, "left out" in err) == (0, False)
+    assert (code, "left out" in err) == (0, False), err
     code, _, err = call(capsys, "plan", *words(folder, root, "odd", "--languages", "fr"))
     assert code == 2
     assert "no task of 'odd' has any of these languages\n  expected: some of de, sw\n  found: fr" in err

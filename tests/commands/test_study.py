@@ -120,9 +120,9 @@ def test_only_some_backbones_can_be_run_and_the_rest_is_named_as_missing(made, t
 
 def test_an_interrupted_study_goes_on_and_ends_with_the_same_bytes(made, tmp_path, monkeypatch):
     study, root = made
-    from harness.executors import local
+    from harness.executors.graph import work
 
-    real, calls = local.train, []
+    real, calls = work.train, []
 
     def dies(*args, **kwargs):
         calls.append(1)
@@ -130,9 +130,9 @@ def test_an_interrupted_study_goes_on_and_ends_with_the_same_bytes(made, tmp_pat
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(local, "train", dies)
+    monkeypatch.setattr(work, "train", dies)
     assert study.command("--output_path", str(tmp_path / "runs")) == 130
-    monkeypatch.setattr(local, "train", real)
+    monkeypatch.setattr(work, "train", real)
     assert len(trained(tmp_path / "runs")) == 7
     assert study.command("--output_path", str(tmp_path / "runs")) == 0
     assert differences(root, tmp_path / "runs") == []

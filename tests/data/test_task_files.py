@@ -25,7 +25,7 @@ LANGUAGES = {
     "bucc2018": "de fr ru zh",
     "tatoeba": "ar he vi id jv tl eu ml ta te af nl de el bn hi mr ur fa fr it pt es bg ru ja ka ko th sw zh kk tr et fi hu",
 }
-OTHERS = ("recipes", "studies")
+OTHERS = ("recipes", "studies", "devices")
 FILES = sorted(path for path in (ROOT / "tasks").rglob("[!_]*.yaml") if path.parent.name not in OTHERS)
 SPECS = {}
 for path in FILES:

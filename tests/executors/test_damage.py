@@ -118,7 +118,7 @@ def test_a_broken_state_is_told_and_the_one_before_serves(project, whole, tmp_pa
 
     assert run_in_child(project, root, until=lambda: len(steps()) == 2 and steps()[-1] >= 3, **REQUEST) == -9
     *_, newest = sorted(root.glob("train/*/state-*"), key=lambda path: int(path.name.split("-")[1]))
-    flip(newest / "tensors.pt")
+    flip(newest / "process-00001-00000.safetensors")
     before = (tmp_path / "cut.trace").read_text().count("\n")
     assert run_in_child(project, root, **REQUEST) == 0
     assert differences(whole, root) == []

@@ -100,6 +100,7 @@ def test_nohup_keeps_it_running(project, tmp_path):
     assert (process.returncode, "# Leaderboard" in out) == (0, True), err
 
 
+@pytest.mark.slow
 def test_a_reader_that_closes_the_pipe_ends_it_quietly(project, left_alone, tmp_path):
     """Its stderr is closed while it trains; it hears of that with the next line of progress."""
     process = start(project, tmp_path / "cut")
@@ -110,6 +111,18 @@ def test_a_reader_that_closes_the_pipe_ends_it_quietly(project, left_alone, tmp_
     assert not list(tmp_path.glob("cut/*/*/error.txt"))
     assert whole(project, tmp_path / "cut") == left_alone[1]
     assert differences(left_alone[0], tmp_path / "cut") == []
+
+
+def test_a_closed_pipe_ends_two_processes(tmp_path):
+    """Only the first one hears of it, and the other must not wait for it for ever."""
+    project = Project.make(tmp_path / "p", max_steps=80, epochs=200, eval_every=5, tasks="pairs")
+    process = start(project, tmp_path / "cut", processes=2)
+    wait_for_steps(process, tmp_path / "cut", 5)
+    process.stderr.close()
+    process.stdout.close()
+    assert process.wait(timeout=300) != 0
+    assert not list(tmp_path.glob("cut/*/*/error.txt"))
+    assert "# Leaderboard" in whole(project, tmp_path / "cut", processes=2)
 
 
 def children_of(pid):
@@ -126,6 +139,7 @@ def children_of(pid):
     return found
 
 
+@pytest.mark.slow
 def test_two_processes_end_together_and_go_on_together(tmp_path):
     """torchrun passes the signal on; the first process saves the state that all have reached."""
     project = Project.make(tmp_path / "p", max_steps=80, epochs=200, eval_every=40, tasks="pairs")

@@ -149,6 +149,7 @@ def test_a_finished_stage_says_how_it_was_computed(project, tmp_path):
     done = {path.parent.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("*/*/done.json")}
     trained = {"device": "cpu", "dtype": "float32", "threads": 1, "processes": 1, "repeatable": True}
     asked = {**trained, "dtype": done["predict"]["dtype"]}  # what `auto` came to mean here
+    trained |= {"sharding": "none", "offload": "none"}
     assert {verb: found.get("arithmetic") for verb, found in done.items()} == {"train": trained, "predict": asked, "score": None}
 
 

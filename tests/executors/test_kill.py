@@ -44,6 +44,7 @@ def test_killed_at_changes_of_files_it_ends_with_the_same_bytes(project, tmp_pat
     assert 0 < steps <= num_steps(tmp_path / "cut.trace") <= steps + killed * SAVE_EVERY
 
 
+@pytest.mark.slow
 def test_prompts_go_on_where_they_were(project, tmp_path):
     """Killed between answers: what the model has said is on disk, and is not asked again."""
     project = project.with_machine(batch_tokens=40)
@@ -62,6 +63,7 @@ def test_prompts_go_on_where_they_were(project, tmp_path):
     assert differences(tmp_path / "whole", tmp_path / "cut") == []
 
 
+@pytest.mark.slow
 def test_fine_tuning_in_words_ends_with_the_same_bytes(project, tmp_path):
     """Killed while it trains and while it chooses a checkpoint by asking."""
     request = {
@@ -78,6 +80,7 @@ def test_fine_tuning_in_words_ends_with_the_same_bytes(project, tmp_path):
     assert differences(tmp_path / "whole", tmp_path / "cut") == []
 
 
+@pytest.mark.slow
 def test_killed_at_each_change_at_the_end_of_training(project, tmp_path):
     """From the last step on: best checkpoint, log, checkpoint, train.json, done.json, tidying, predictions, scores."""
     request = {"tasks": "pairs", "languages": ("de",)}
@@ -91,6 +94,7 @@ def test_killed_at_each_change_at_the_end_of_training(project, tmp_path):
     assert differences(tmp_path / "whole", tmp_path / "cut") == []
 
 
+@pytest.mark.slow
 def test_killed_at_random_times(project, tmp_path):
     request = {"tasks": "pairs,nearest", "intermediate": "none,cloze"}
     begin = time.monotonic()

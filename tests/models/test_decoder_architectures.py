@@ -162,15 +162,15 @@ def test_a_run_chooses_the_adapter_and_goes_on_with_the_low_rank_adapters_of_eac
 
 
 def test_a_plan_knows_that_only_adapters_are_trained(capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["plan", "--tasks", "mini/nli", "--recipe", "mini", "--model", "qwen3-8b-base", "--model_args"]
+    flags = ["plan", "--tasks", "mini/nli", "--recipe", "mini", "--on", "h100-80gb", "--model", "qwen3-8b-base", "--model_args"]
     assert run_eval.main([*flags, "lora_rank=16"]) == 0
     shown = capsys.readouterr().out
-    assert "about 15.3 GiB to train" in shown
+    assert "15.4 GiB  166 MiB" in shown  # weights, and gradients of the adapters alone
     assert "low-rank adapters" in shown
-    assert run_eval.main([*flags, "bidirectional=true"]) == 0
+    assert run_eval.main([*flags, "bidirectional=true"]) == 2  # as a whole it does not fit
     whole = capsys.readouterr().out
     assert "low-rank" not in whole
-    assert "about 15.3 GiB to train" not in whole
+    assert "166 MiB" not in whole
 
 
 def folder_with(tmp_path: Path, **config: Any) -> str:
@@ -224,8 +224,8 @@ def test_settings_of_lora_are_settled_and_checked() -> None:
     ):
         with pytest.raises(UserError, match=words):
             extra(wrong)
-    with pytest.raises(UserError, match=r"'encoder' does not know 'bidirectional'(.|\n)*'encoder' does not know 'lora_rank'"):
-        extra("lora_rank=4,bidirectional=true", "encoder")
+    with pytest.raises(UserError, match=r"'finetuned' does not know 'bidirectional'(.|\n)*'finetuned' does not know 'lora_rank'"):
+        extra("lora_rank=4,bidirectional=true", "finetuned")
     assert set(ARGUMENTS) == set(LoraArgs.model_fields)
 
 

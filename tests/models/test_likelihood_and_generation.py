@@ -178,6 +178,36 @@ def test_logits_are_never_more_than_asked_for_at_once(models, monkeypatch):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-5)
 
 
+def test_pieces_of_logits_fit_the_caches_of_a_cpu_and_are_not_too_small(models, monkeypatch):
+    wanted = loglikelihood(models("llama"), requests(), device=CPU, max_tokens=4096)
+    sizes = []
+    handle = models("llama").get_output_embeddings().register_forward_hook(lambda *a: sizes.append(a[-1].shape[:-1].numel()))
+    for at_once, least, most in ((6 * VOCAB, 4, 6), (1, 4, 4)):
+        monkeypatch.setattr("models.inference.language_model.CPU_LOGITS_AT_ONCE", at_once)
+        monkeypatch.setattr("models.inference.language_model.CPU_ROWS_AT_ONCE", least)
+        sizes.clear()
+        found = loglikelihood(models("llama"), requests(), device=CPU, max_tokens=4096)
+        assert max(sizes) == most
+        for one, other in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
+    handle.remove()
+
+
+def test_the_first_of_equal_logits_is_the_likeliest(models):
+    model = models("qwen2")
+    weight = model.get_output_embeddings().weight
+    context = [5, 6, 7]
+    best = greedy_ids(model, context, 1)[-1]
+    with torch.no_grad():
+        before = weight.clone()
+        weight[best - 1] = weight[best + 1] = weight[best]  # three equal logits
+        (found,) = loglikelihood(
+            model, [feature(context, [[best - 1], [best], [best + 1], [best + 2]])], device=CPU, max_tokens=99
+        )
+        weight.copy_(before)
+    assert found[:, 2].tolist() == [1.0, 0.0, 0.0, 0.0]
+
+
 def test_a_model_is_left_as_it_was(models):
     model = models("llama")
     forward = model.base_model.forward

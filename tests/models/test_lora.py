@@ -14,8 +14,9 @@ from transformers import AutoModelForCausalLM
 
 from harness.api.errors import UserError
 from harness.api.protocols import Batch
-from models.causal.lora import adapter_folders, combine_adapters, merge_adapters
 from models.decoder import Decoder
+from models.low_rank.files import adapter_folders, combine_adapters
+from models.low_rank.merging import merge_adapters
 
 ALL = pytest.mark.parametrize("kind", sorted(DECODERS))
 

@@ -16,7 +16,7 @@ from harness.api.errors import UserError
 from harness.api.model_source import ModelSource
 from harness.api.protocols import HeadSpec, Pooling
 from models.encoder import load, read_sizes
-from models.loading import files
+from models.loading import conversion
 from models.loading.files import locate, read_tensors
 from models.loading.pretrained import count_sizes
 from models.loading.scratch import init_scratch, train_tokenizer
@@ -64,9 +64,11 @@ def test_bin_files_are_converted_once(xlmr, parts, old_format):
     np.testing.assert_array_equal(model.embed(batch_of(), Pooling()), before)
     converted = locate(str(xlmr))
     assert converted != xlmr
-    written = (converted / "model.safetensors").stat().st_mtime_ns
+    shards = sorted(converted.glob("*.safetensors"))
+    assert len(shards) == parts
+    written = [shard.stat().st_mtime_ns for shard in shards]
     assert locate(str(xlmr)) == converted
-    assert (converted / "model.safetensors").stat().st_mtime_ns == written
+    assert [shard.stat().st_mtime_ns for shard in shards] == written
     assert not list(converted.parent.glob(".making*"))
 
 
@@ -80,10 +82,7 @@ def test_tied_tensors_in_a_bin_file_are_both_kept(xlmr):
 
 def test_large_bin_files_become_several_with_an_index(xlmr, monkeypatch):
     pickle_weights(xlmr)
-    split = files.split_torch_state_dict_into_shards
-    monkeypatch.setattr(
-        files, "split_torch_state_dict_into_shards", lambda state, max_shard_size: split(state, max_shard_size="50KB")
-    )
+    monkeypatch.setattr(conversion, "SHARD", 50_000)
     folder = locate(str(xlmr))
     assert len(list(folder.glob("model-*.safetensors"))) > 1
     assert open_model(xlmr).embed(batch_of(), Pooling())[0].shape == (32,)

@@ -9,7 +9,6 @@ from harness.api.errors import UserError
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.catalog.lm_eval_files.conversion import convert
 from harness.planning.catalog.lm_eval_files.index import Index, is_lm_eval_file, yaml_files
-from harness.planning.catalog.lm_eval_files.languages import language_of
 from harness.planning.catalog.lm_eval_files.yaml_reader import read_file
 
 
@@ -84,26 +83,6 @@ def test_a_group_changes_tasks_that_a_group_below_it_has_changed_already(tmp_pat
     assert task == "lm_eval/outer::inner::one"
     spec = catalog.task(task).spec.lm_eval
     assert (spec.num_fewshot, spec.target_delimiter) == (5, "-")
-
-
-@pytest.mark.parametrize(
-    ("name", "dataset", "lang"),
-    [
-        ("xnli_de", "de", "de"),
-        ("mlqa_zh_zh", "mlqa.zh.zh", "zh"),
-        ("mlqa_ar_de", "mlqa.ar.de", "und"),
-        ("belebele_deu_Latn", "deu_Latn", "de"),
-        ("belebele_hin_Latn", "hin_Latn", "und"),
-        ("belebele_zho_Hant", "zho_Hant", "zh"),
-        ("flores_deu_Latn-eng_Latn", None, "und"),
-        ("truthfulqa_vi_mc1", "vi", "vi"),
-        ("paws_ko", None, "ko"),
-        ("hellaswag", None, "und"),
-        ("task_xx", "xx", "und"),
-    ],
-)
-def test_a_language_is_a_code_in_a_name_and_never_a_guess(name, dataset, lang):
-    assert language_of(name=name, dataset_name=dataset) == lang
 
 
 def test_files_of_rows_are_those_of_the_split(tmp_path):

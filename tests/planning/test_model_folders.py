@@ -239,15 +239,6 @@ def test_a_base_that_is_not_said(tmp_path, capsys, content):
     assert f"{tmp_path}/base.json: " in refused(capsys, tmp_path)
 
 
-@pytest.mark.parametrize("base", ["org/name", None])
-def test_an_adapter_of_peft_says_what_to_do(tmp_path, capsys, base):
-    (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": base}))
-    text = refused(capsys, tmp_path)
-    assert "holds an adapter of peft, which is no model by itself" in text
-    assert "merge_and_unload()" in text
-    assert ("org/name" in text) == (base is not None)
-
-
 def test_an_adapter_beside_a_model_would_load_another_model(folder):
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "org/name"}')
     with pytest.raises(UserError, match=r"adapter of peft(.|\n)*remove adapter_config.json"):

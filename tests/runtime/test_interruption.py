@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from harness.runtime.interruption import ENDING, Interrupted, ending_signals, held
+from harness.runtime.interruption import ENDING, Interrupted, ending_signals, held, waiting
 
 
 def send(by):
@@ -39,6 +39,21 @@ def test_what_is_held_is_done_wholly():
     with pytest.raises(Interrupted), ending_signals():
         work()
     assert done == [1, 2]
+
+
+def test_a_signal_that_is_told_twice_at_once_is_one():
+    done = []
+
+    def work():
+        with held():
+            send(signal.SIGINT)
+            send(signal.SIGTERM)
+            assert waiting() == signal.SIGINT
+        done.append(1)
+
+    with pytest.raises(Interrupted) as caught, ending_signals(), held(echo=30.0):
+        work()
+    assert (done, caught.value.by, waiting()) == ([1], signal.SIGINT, None)
 
 
 def test_a_second_signal_does_not_wait():

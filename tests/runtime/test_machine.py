@@ -33,6 +33,8 @@ def test_a_budget_leaves_room_beside_the_weights():
     assert one.tokens(train=True, weights=GIB) == int((80 * GIB * 0.85 - 4 * GIB) / (1 << 20))
     large = one.tokens(train=False, weights=16 * GIB)
     assert large == int((80 * GIB * 0.85 - 16 * GIB) / (1 << 20)), "four times as much for a token of a model of sixteen times"
+    part = one.tokens(train=True, weights=4 * GIB, model=16 * GIB)
+    assert part == int((80 * GIB * 0.85 - 16 * GIB) / (1 << 22)), "a layer is whole while it computes"
     assert one.tokens(train=True, weights=30 * GIB) == 512, "it is tried all the same"
     assert machine(device_name="cuda", device_memory=80 * GIB, batch_tokens=77).tokens(train=False, weights=GIB) == 77
 

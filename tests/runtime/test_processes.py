@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -10,7 +11,9 @@ import pytest
 from safetensors.torch import load_file
 from small_runs import Project
 
+from harness.api.errors import UserError
 from harness.api.registry import ROOT
+from harness.runtime.processes import announced_processes, check_launch, is_first
 
 TOLERANCE = 2e-5
 "Weights after 9 steps, fp32: sums over processes come in another order."
@@ -79,6 +82,63 @@ def test_two_processes_agree_with_one_and_one_finishes_what_two_began(still, tmp
     assert not [
         path for path in (tmp_path / "two").rglob("*") if path.name.startswith((".", "partials", "vectors", "state", "best"))
     ]
+
+
+def launched(project, root, *flags):
+    """A run of one small task that `accelerate launch` starts with these flags."""
+    words = ["--model", str(project.model), "--tasks", "pairs", "--languages", "de", "--include_path", str(project.folder)]
+    words += ["--recipe", "tiny", "--output_path", str(root), "--device", "cpu", "--quiet", "--sharding", "full"]
+    command = ["-m", "accelerate.commands.launch", *flags, str(ROOT / "run_eval.py"), *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, *command], capture_output=True, text=True, env=environment, timeout=300)
+
+
+def test_accelerate_launch_starts_processes_that_work_together(still, tmp_path):
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
+    ended = launched(still, tmp_path / "r", "--multi_gpu", "--num_processes", "2", "--main_process_port", port)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("# Leaderboard") == 1
+    done = json.loads(next(tmp_path.glob("r/train/*/done.json")).read_text())
+    assert {"processes": 2, "sharding": "full", "offload": "none"}.items() <= done["arithmetic"].items()
+
+
+def test_accelerate_launch_that_starts_one_process_of_two_is_refused(still, tmp_path):
+    """`accelerate launch --cpu --num_processes 2` starts one, without a word."""
+    ended = launched(still, tmp_path / "r", "--cpu", "--num_processes", "2")
+    assert ended.returncode != 0
+    assert "error: accelerate launch --cpu: accelerate was asked for several processes and has started one" in ended.stderr
+    assert "torchrun --nproc_per_node N" in ended.stderr
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "first", "count"),
+    [
+        ({}, True, 1),
+        ({"WORLD_SIZE": "2", "RANK": "1"}, False, 2),
+        ({"WORLD_SIZE": "1", "RANK": "0"}, True, 1),
+        ({"OMPI_COMM_WORLD_SIZE": "3", "OMPI_COMM_WORLD_RANK": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "3"}, False, 3),
+        ({"PMI_SIZE": "2", "PMI_RANK": "0", "MPI_LOCALNRANKS": "2"}, True, 2),
+        ({"ACCELERATE_MIXED_PRECISION": "no"}, True, 1),
+    ],
+)
+def test_what_launchers_announce(monkeypatch, environment, first, count):
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", *environment):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    check_launch()
+    assert (is_first(), announced_processes()) == (first, count)
+
+
+def test_processes_of_several_machines_need_an_address(monkeypatch):
+    for name, value in (("OMPI_COMM_WORLD_SIZE", "4"), ("OMPI_COMM_WORLD_RANK", "1"), ("OMPI_COMM_WORLD_LOCAL_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(UserError, match="cannot find each other"):
+        check_launch()
 
 
 def test_a_failure_in_training_is_known_to_all(still, tmp_path):

@@ -99,10 +99,16 @@ def test_signatures_say_what_sacrebleus_own_say():
 
 
 def test_every_language_has_a_tokenizer_that_needs_no_other_package():
-    names = {code: bleu.tokenizer(code) for code in languages()}
-    assert {code for code, name in names.items() if name != "13a"} == {"zh", "ja", "ko", "th", "my"}
+    names = {code: bleu.tokenizer(code) for code in languages() if code not in bleu.NO_TOKENS}
+    assert {code for code, name in names.items() if name != "13a"} == {"zh", "ja", "ko", "th", "my", "km", "lo"}
     for name in set(names.values()):
         assert bleu.scorer(name).tokenizer_signature == name
+
+
+def test_languages_without_spaces_that_nothing_takes_apart_are_refused():
+    assert set(bleu.NO_TOKENS) < set(languages())
+    with pytest.raises(UserError, match=r"(?s)bleu cannot take 'yue' apart.*take chrf"):
+        bleu.stats("佢喺度", ["佢喺度"], lang="yue")
 
 
 def test_the_language_of_the_texts_counts_where_it_is_not_that_of_the_cell():

@@ -7,6 +7,7 @@ import inspect
 
 from harness.api.protocols import Asks, Trains
 from harness.api.registry import TASK_TYPES
+from harness.specs.model import field_docs
 from harness.specs.task import TaskSpec
 from harness.task_types._protocol import ReadsRows, TaskType
 
@@ -44,7 +45,7 @@ def assert_keeps_contract(module):
             wanted = [(p.name, p.kind) for p in inspect.signature(member).parameters.values()][1:]  # without self
             assert [(p.name, p.kind) for p in inspect.signature(getattr(module, name)).parameters.values()] == wanted, name
         assert [name for name in protocol.__annotations__ if getattr(module, name, None) is None] == []
-    assert [name for name, field in module.Options.model_fields.items() if not field.description] == []
+    assert set(field_docs(module.Options)) == set(module.Options.model_fields)
     assert module.ROUTES
     fields = {key.rstrip("?") for key in module.FIELDS}
     assert [row for row in module.SAMPLES if not fields >= set(row)] == []

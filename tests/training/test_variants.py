@@ -175,6 +175,7 @@ def test_a_mixture_trains_every_head_and_says_how_much(project, tmp_path):
     assert [line["step"] for line in log if "english_score" in line] == [3, 6, 9, 12]
 
 
+@pytest.mark.slow
 def test_a_mixture_killed_anywhere_ends_with_the_same_bytes(project, tmp_path):
     how = {"tasks": "tags", "intermediate": "pairs+words", "languages": ("en",)}
     assert not project.run(tmp_path / "whole", **how).failed

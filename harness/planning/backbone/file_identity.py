@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.api.model_files import local_folder
+from harness.api.quantization import gguf_file
 from harness.data.file_hashes import files_fingerprint
 from harness.planning.backbone.folders import commit_in_cache
 
@@ -31,6 +32,9 @@ CHAT_FORMAT = ("chat_template*", "generation_config.json", "special_tokens_map.j
 
 def weights_fingerprint(path: str, revision: str | None, patterns: Sequence[str] = WEIGHTS) -> str:
     """`file:<hash>` of a local folder's weights, configuration and tokenizer; `hub:<id>@<commit>` otherwise."""
+    single = gguf_file(path)
+    if single:
+        return files_fingerprint([single])
     folder = local_folder(path)
     if folder:
         files = sorted({file for pattern in patterns for file in folder.rglob(pattern) if file.is_file()})

@@ -72,6 +72,7 @@ class ModelConfig(BaseModel):
     vocab_size: Size | None = None
     max_position_embeddings: Size | None = None
     n_positions: Size | None = None
+    quantization_config: dict[str, Any] | None = None
 
 
 def check_config(file: Path) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def check_folder(folder: Path, *, trusts_code: bool, model_type: str | None = No
         check_weights(files)
         pickles = [file for pattern in PICKLES for file in sorted(folder.glob(pattern)) if not files]
         for file in pickles:
-            _check_pickle(file)
+            check_pickle(file)
         if not files and not pickles:
             raise UserError(
                 f"'{folder}' holds no weights",
@@ -107,7 +108,7 @@ def check_folder(folder: Path, *, trusts_code: bool, model_type: str | None = No
     raise_all(errors)
 
 
-def _check_pickle(file: Path) -> None:
+def check_pickle(file: Path) -> None:
     """UserError for what is no file of torch.save, by its beginning and end."""
     try:
         with file.open("rb") as handle:

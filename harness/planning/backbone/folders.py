@@ -7,19 +7,20 @@
 Imports neither torch nor transformers.
 """
 
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
 from harness.api.model_files import contents, local_folder, read_base, read_model_json
+from harness.api.quantization import BITS_HERE, gguf_file
 from harness.api.registry import ADAPTERS
 from harness.planning.backbone.folder_checks import check_config
+from harness.planning.backbone.gguf_files import gguf_config
+from harness.planning.backbone.hub_ids import is_hub_id
+from harness.planning.backbone.peft_folders import PeftFolder, is_peft_folder, read_peft_folder
 
 CAUSAL = ("ForCausalLM", "LMHeadModel")
 "Ends of the names of causal language models in `architectures`."
-HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
-PEFT = "adapter_config.json"
 
 
 class CheckpointParts(NamedTuple):
@@ -32,21 +33,26 @@ class CheckpointParts(NamedTuple):
     "Commit on the hub, of a base that is not here."
     is_base: bool = False
     "The backbone lies elsewhere: the checkpoint holds adapters trained on it."
-
-
-def is_hub_id(text: str) -> bool:
-    """Whether a text can be the name of a repository, `org/name`."""
-    return bool(HUB_ID.fullmatch(text)) and text[0] not in ".-" and ".." not in text and "--" not in text
+    quantization: str | None = None
+    "How the backbone was quantised when the checkpoint's adapters were trained beside it."
+    peft: PeftFolder | None = None
+    "An adapter trained elsewhere, which is put on the backbone."
 
 
 def folder_name(text: str) -> str:
-    """The name of a folder, however it is said: `.`, `..`, with a slash behind it."""
+    """The name of a folder, however it is said: `.`, `..`, with a slash behind it; of a GGUF file its name."""
+    file = gguf_file(text)
+    if file:
+        return file.stem
     folder = local_folder(text)
     return folder.resolve().name or "root" if folder else text
 
 
 def config_of(path: str, *, revision: str | None) -> dict[str, Any] | None:
     """config.json of a folder, or of a download in the hub's cache; None where it is not here."""
+    file = gguf_file(path)
+    if file:
+        return gguf_config(file)
     folder = local_folder(path)
     if folder is None:
         commit = revision or commit_in_cache(path)
@@ -109,17 +115,22 @@ def adapter_for(path: str, *, revision: str | None) -> str:
     return "decoder" if causal or config.get("model_type") in ADAPTERS.constant("decoder", "MODEL_TYPES") else "encoder"
 
 
-def checkpoint_parts(path: str, *, where: str = "--model") -> CheckpointParts:
-    """Backbone and checkpoint of what --model names; UserError for a folder that is neither."""
+def checkpoint_parts(path: str, *, where: str = "--model", base: str | None = None) -> CheckpointParts:
+    """Backbone and checkpoint of what --model names; UserError for a folder that is neither.
+
+    `base` is where the model lies that an adapter of peft was trained on, if its files name another place.
+    """
+    file = gguf_file(path)
     folder = local_folder(path)
-    if folder is None:
-        return CheckpointParts(path, None)
+    if file or folder is None:
+        return CheckpointParts(str(file or path), None)
     if (folder / "backbone" / "config.json").is_file():
-        return CheckpointParts(str(folder / "backbone"), str(folder))
+        return CheckpointParts(str(folder / "backbone"), str(folder), quantization=_quantization(folder))
     if (folder / "base.json").is_file():
         return _on_a_base(folder)
-    if (folder / PEFT).is_file():
-        raise _peft(folder, path, where)
+    if is_peft_folder(folder):
+        peft = read_peft_folder(folder, base=base)
+        return CheckpointParts(peft.base, None, revision=peft.revision, peft=peft)
     if (folder / "config.json").is_file():
         return CheckpointParts(str(folder), None)
     message, expected = f"'{path}' is not a model folder", "a folder with config.json"
@@ -137,19 +148,13 @@ def _on_a_base(folder: Path) -> CheckpointParts:
             found=place,
             todo="write its folder or hub id there",
         )
-    return CheckpointParts(place, str(folder), revision=revision, is_base=True)
+    return CheckpointParts(place, str(folder), revision=revision, is_base=True, quantization=_quantization(folder))
 
 
-def _peft(folder: Path, path: str, where: str) -> UserError:
-    """What to do with an adapter of peft: transformers would load the model that it names, whatever lies beside it."""
-    base = read_model_json(folder / PEFT).get("base_model_name_or_path")
-    named = base if isinstance(base, str) and base else "MODEL"
-    return UserError(
-        f"'{path}' holds an adapter of peft, which is no model by itself",
-        where=where,
-        expected="a folder with config.json and all weights",
-        found=f"{PEFT}, trained on {named if named != 'MODEL' else 'a model that it does not name'}",
-        todo=f"merge it once (AutoPeftModelForCausalLM.from_pretrained({path!r}).merge_and_unload().save_pretrained(FOLDER)), "
-        f"copy the tokenizer files of {named} into FOLDER, and give --model FOLDER"
-        + (f"; if the folder holds all weights already, remove {PEFT}" if (folder / "config.json").is_file() else ""),
-    )
+def _quantization(folder: Path) -> str | None:
+    """How the base of a checkpoint's adapters was quantised; UserError for what cannot be."""
+    file = folder / "base.json"
+    said = read_model_json(file).get("quantization") if file.is_file() else None
+    if said is not None and said not in BITS_HERE:
+        raise UserError("unknown quantization", where=str(file), expected=", ".join(BITS_HERE), found=repr(said)[:60])
+    return said

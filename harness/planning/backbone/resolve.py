@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.api.errors import UserError, collecting, did_you_mean, raise_all
 from harness.api.model_files import local_folder
+from harness.api.quantization import StoredQuantization, gguf_file, stored_quantization
 from harness.api.registry import ADAPTERS
 from harness.data.pretraining_coverage import covered
 from harness.planning.backbone.file_identity import chat_fingerprint, tokenizer_fingerprint, weights_fingerprint
@@ -26,11 +27,13 @@ from harness.planning.backbone.folders import (
     checkpoint_parts,
     config_of,
     folder_name,
-    is_hub_id,
     needed_config,
 )
-from harness.planning.backbone.model_args import WHERE, GivenArgs, adapter_arguments, check_said, parse_model_args
-from harness.planning.backbone.sizes import Limits, limits_of, read_sizes
+from harness.planning.backbone.gguf_files import check_gguf, gguf_quantization, gguf_sizes
+from harness.planning.backbone.hub_ids import is_hub_id
+from harness.planning.backbone.model_args import WHERE, GivenArgs, adapter_arguments, check_said, parse_model_args, settled
+from harness.planning.backbone.peft_folders import peft_fingerprint
+from harness.planning.backbone.sizes import Limits, limits_of, read_sizes, read_storage
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.runtime.arguments import ModelArguments
 from harness.runtime.engines import Engine, engine_of
@@ -61,8 +64,12 @@ class Backbone:
     "What answers its prompts and makes its vectors."
     options: Mapping[str, Any] = field(default_factory=dict)
     "Task options among --model_args."
+    stored: StoredQuantization | None = None
+    "How its files hold weights in few bits, if they do."
     limits: Limits = field(default_factory=Limits)
     "Layers and positions, as far as its configuration is here."
+    config: Mapping[str, Any] | None = None
+    "config.json, as far as it is here, or the settings of a backbone that the run makes."
     facts: Mapping[str, Any] = field(default_factory=dict)
     "Path, sizes, licence and pitfalls for the board."
 
@@ -100,7 +107,7 @@ def resolve(model: str, model_args: str, *, catalog: Catalog, use_own_head: bool
     if preset and preset.spec.adapter == "fake":
         _check_files(None, given.model)
         return _fake(preset, given)
-    return _real(model, preset, given, engine=engine, use_own_head=use_own_head)
+    return _real(model, preset, given, engine=engine, use_own_head=use_own_head, catalog=catalog)
 
 
 def _named(model: str) -> str:
@@ -113,14 +120,16 @@ def _named(model: str) -> str:
 def _check_place(model: str, catalog: Catalog) -> None:
     """UserError for what is neither a folder nor a hub id."""
     is_file = _names_a_file(model)
-    if local_folder(model) or (is_hub_id(model) and not is_file):
+    if local_folder(model) or gguf_file(model) or (is_hub_id(model) and not is_file):
         return
     raise UserError(
         f"no model '{shown(model, quoted=False)}'",
         where="--model",
         expected=EXPECTED,
         found="a file" if is_file else "",
-        todo="give the folder that it lies in" if is_file else did_you_mean(model, catalog.names("preset")),
+        todo="give the folder that it lies in; a file by itself is a model only as GGUF (.gguf)"
+        if is_file
+        else did_you_mean(model, catalog.names("preset")),
     )
 
 
@@ -128,33 +137,52 @@ def _names_a_file(text: str) -> bool:
     return os.path.isfile(os.path.expanduser(text))
 
 
-def _real(model: str, preset: Entry[PresetSpec] | None, given: GivenArgs, *, engine: Engine, use_own_head: bool) -> Backbone:
+def _real(
+    model: str, preset: Entry[PresetSpec] | None, given: GivenArgs, *, engine: Engine, use_own_head: bool, catalog: Catalog
+) -> Backbone:
     """A backbone whose weights lie somewhere, or are made by this run."""
     said = given.model
-    path = said.path or (model if local_folder(model) else preset.spec.hub if preset else model)
+    is_here = local_folder(model) or gguf_file(model)
+    path = said.path or (model if is_here else preset.spec.hub if preset else model)
     where = "--model" if said.path is None else f"{WHERE} path"
-    if said.path is not None and not local_folder(said.path) and not is_hub_id(said.path):
+    if said.path is not None and not local_folder(said.path) and not gguf_file(said.path) and not is_hub_id(said.path):
         found = "a file" if _names_a_file(said.path) else shown(said.path)
-        raise UserError("no such model", where=where, expected="a hub id `org/name` or a folder", found=found)
-    held = checkpoint_parts(path, where=where) if path is not None else None
+        raise UserError("no such model", where=where, expected="a hub id `org/name`, a folder or a .gguf file", found=found)
+    held = checkpoint_parts(path, where=where, base=said.base) if path is not None else None
+    said = settled(said, held)
     _check_files(held, said)
+    name = preset.spec.preset if preset else folder_name(model)
+    if held and held.peft and preset is None:
+        preset = _preset_of(held.backbone, catalog)  # what suits the base suits it with an adapter
     adapter = said.adapter or (preset.spec.adapter if preset else None)
     if adapter is None:
         adapter = adapter_for(held.backbone, revision=held.revision or said.revision) if held else "encoder"
-    knobs = Knobs(device_map=said.device_map, tokenizer=said.tokenizer, engine=dict(engine.knobs))
-    fingerprint, config = None, None
+    knobs = Knobs(
+        device_map=said.device_map,
+        cpu_memory_gib=said.cpu_memory_gib,
+        gpu_memory_gib=said.gpu_memory_gib,
+        tokenizer=said.tokenizer,
+        engine=dict(engine.knobs),
+    )
+    fingerprint, config, stored = None, None, None
     if held:
         path = held.backbone
-        stated = preset.spec.revision if preset and not local_folder(path) else None
-        revision = held.revision or said.revision or stated
-        knobs = replace(knobs, path=path, checkpoint=held.checkpoint, revision=revision)
+        revision = held.revision or said.revision or (preset.spec.revision if preset and not local_folder(path) else None)
+        peft = held.peft
+        knobs = replace(knobs, path=path, checkpoint=held.checkpoint, revision=revision, peft=str(peft.folder) if peft else None)
         config = config_of(path, revision=revision)
         if use_own_head and held.checkpoint is None and adapter in ("encoder", "decoder"):
             config = config if preset else needed_config(path, revision=revision)
-            adapter = "finetuned" if _has_own_head(config, adapter) else adapter
+            adapter = "finetuned" if (peft.head if peft else _has_own_head(config, adapter)) else adapter
         fingerprint = weights_fingerprint(held.checkpoint or path, revision)
         if held.is_base:
             fingerprint += "+" + weights_fingerprint(path, revision)
+        if peft:
+            fingerprint += "+" + peft_fingerprint(peft.folder)
+        stored = gguf_quantization(path) or (stored_quantization(config, where=path) if config else None)
+        if stored and said.quantization:
+            todo = "leave quantization out"
+            raise UserError("these weights are in few bits already", where=f"{WHERE} quantization", found=stored.label, todo=todo)
     arguments = ModelArguments(
         adapter=adapter,
         fingerprint=fingerprint,
@@ -162,10 +190,10 @@ def _real(model: str, preset: Entry[PresetSpec] | None, given: GivenArgs, *, eng
         dtype=said.dtype,
         attn_implementation=said.attn_implementation,
         trust_remote_code=said.trust_remote_code,
-        extra=adapter_arguments(said, adapter=adapter),
+        extra=adapter_arguments(said, adapter=adapter, stored=stored),
     )
     return Backbone(
-        name=preset.spec.preset if preset else folder_name(model),
+        name=name,
         adapter=adapter,
         preset=preset,
         arguments=arguments,
@@ -173,15 +201,28 @@ def _real(model: str, preset: Entry[PresetSpec] | None, given: GivenArgs, *, eng
         chat_format=chat_fingerprint(str(knobs.tokenizer or knobs.checkpoint or path)),
         engine=engine,
         options=given.options,
+        stored=stored,
         limits=limits_of(config, layers=preset.spec.layers if preset else None),
+        config=config or _made(preset),
         facts=_facts(preset, path, arguments, knobs),
     )
+
+
+def _made(preset: Entry[PresetSpec] | None) -> dict[str, Any] | None:
+    """The configuration of a backbone that the run makes."""
+    scratch = preset.spec.scratch if preset else None
+    return {"vocab_size": scratch.vocab_size, **scratch.config} if scratch else None
 
 
 def _check_files(held: CheckpointParts | None, said: ModelArgs) -> None:
     """Raise all that is wrong with the folders that a model comes from."""
     errors: list[UserError] = []
     checkpoint, path = (held.checkpoint, held.backbone) if held else (None, "")
+    file = gguf_file(path)
+    if file:
+        with collecting(errors):
+            check_gguf(file)
+        path = ""
     backbone, tokenizer = local_folder(path), local_folder(said.tokenizer or checkpoint or path)
     with collecting(errors):
         if backbone:
@@ -236,14 +277,19 @@ def _has_own_head(config: Mapping[str, Any] | None, adapter: str) -> bool:
 def _facts(preset: Entry[PresetSpec] | None, path: Any, arguments: ModelArguments, knobs: Knobs) -> dict[str, Any]:
     """What the board says of the model; sizes from the weights' headers where they are here, else from the preset."""
     spec = preset.spec if preset else None
-    folder = local_folder(str(path)) if path else None
+    folder, file = (local_folder(str(path)), gguf_file(str(path))) if path else (None, None)
     keys = ("parameters", "non_embedding_parameters", "layers", "hidden_size", "licence")
     facts: dict[str, Any] = spec.model_dump(include=set(keys)) if spec else dict.fromkeys(keys)
-    if folder:
-        facts |= read_sizes(folder)
+    if file:
+        facts |= gguf_sizes(file)
+    elif folder:
+        facts |= {**read_sizes(folder), **read_storage(folder)}
+    if arguments.extra.get("quantization"):
+        facts["quantization"] = f"bitsandbytes {arguments.extra['quantization']}"
     held = covered(spec.languages) if spec else None
     return {
-        "path": folder_name(str(path)) if folder else path,
+        "path": folder_name(str(path)) if folder else file.name if file else path,
+        "adapter_on": "" if knobs.peft is None else folder_name(str(path)),
         "preset": spec.preset if spec else None,
         "family": spec.family if spec else "",
         "coverage": dataclasses.asdict(held) if held else None,

@@ -1,6 +1,7 @@
 """Parameters, layers and width of a local backbone: from config.json and the headers of the files that its weights come from.
 
 read_sizes(Path("models/xlm-roberta-base"))["parameters"]        # 277452288
+read_storage(Path("models/Qwen3-8B-AWQ"))["quantization"]          # 'awq int4, groups of 128'
 
 The files are those that transformers reads: model.safetensors, else what the index names.  Copies of the weights beside them (a
 `consolidated.safetensors`) are not counted, nor what a backbone is used without: heads, poolers, mT5's decoder.  Imports neither
@@ -13,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.api.model_files import StoredTensor, read_header, weight_files
+from harness.api.model_files import BITS, StoredTensor, read_header, weight_files
+from harness.api.quantization import StoredQuantization, stored_quantization
 from harness.planning.backbone.folder_checks import check_config
 
 EMBEDDING = re.compile(r"((?<!rel_)embeddings|embed_tokens|embed_positions|embed_in|embed_out|shared|wte|wpe)\.weight$")
@@ -25,6 +27,13 @@ NOT_COUNTED = (
 "Parts of names of tensors that are no part of a backbone, or no parameters."
 MLM_HEAD = re.compile(r"(head\.(dense|norm)|decoder)\.(weight|bias)$")
 "Names of ModernBERT's head, from their beginning."
+SCALES = re.compile(
+    r"(scales|qzeros|g_idx|weight_scale|weight_zero_point|weight_shape|weight_g_idx|(in|out)put_(scale|zero_point|global_scale)|"
+    r"weight_global_scale|weight_scale_inv|absmax|quant_map|SCB|weight_format|quant_state\.bitsandbytes__\w+)$"
+)
+"Ends of names of what turns few bits into weights again."
+PACKED = re.compile(r"(qweight|weight_packed)$")
+"Ends of names of weights of which several share a number."
 DECODER = re.compile(r"(model\.)?(decoder\.|encoder\.embed_tokens\.)")
 "Of a model with encoder and decoder: what the encoder is used without, and its name for the table that both share."
 
@@ -65,13 +74,14 @@ def read_sizes(folder: Path) -> dict[str, Any]:
     alone = config.get("tie_word_embeddings") is False and not whole.get("is_encoder_decoder") and not masked
     outputs = {"lm_head.weight"} if alone else set()
     stored = {tensor.name: tensor for tensor in _used(folder) if tensor.is_parameter}
+    few_bits = stored_quantization(whole, where=str(folder / "config.json"))
     total = embedding = 0
     for name, tensor in stored.items():
         if name not in outputs and (any(part in name for part in NOT_COUNTED) or MLM_HEAD.match(name)):
             continue
         if whole.get("is_encoder_decoder") and DECODER.match(name) and _shares_words(name, stored):
             continue
-        count = math.prod(tensor.shape)
+        count = _numbers(tensor, few_bits)
         total += count
         embedding += count if name in outputs or EMBEDDING.search(name) else 0
     sizes = {
@@ -79,6 +89,28 @@ def read_sizes(folder: Path) -> dict[str, Any]:
         "hidden_size": config.get("hidden_size") or config.get("d_model") or config.get("n_embed"),
     }
     return {**sizes, **({"parameters": total, "non_embedding_parameters": total - embedding} if total else {})}
+
+
+def read_storage(folder: Path) -> dict[str, Any]:
+    """How the weights of a folder are stored: their bytes on the disk, and how they are held in few bits, where they are."""
+    few_bits = stored_quantization(check_config(folder / "config.json"), where=str(folder / "config.json"))
+    size = sum(math.prod(tensor.shape) * BITS[tensor.dtype] for tensor in _used(folder)) // 8
+    size = size or sum(file.stat().st_size for file in folder.glob("pytorch_model*.bin"))
+    return {"weight_bytes": size or None, **({"quantization": few_bits.label} if few_bits else {})}
+
+
+def _numbers(tensor: StoredTensor, few_bits: StoredQuantization | None) -> int:
+    """How many weights a tensor stands for: of those in few bits several share a number, and scales are none."""
+    count = math.prod(tensor.shape)
+    if few_bits is None:
+        return count
+    if SCALES.search(tensor.name):
+        return 0
+    if few_bits.bits and PACKED.search(tensor.name):
+        return count * BITS[tensor.dtype] // few_bits.bits
+    if few_bits.method == "bitsandbytes" and tensor.dtype == "U8":
+        return count * 2
+    return count
 
 
 def _shares_words(name: str, stored: dict[str, StoredTensor]) -> bool:

@@ -1,4 +1,4 @@
-"""All tasks, groups, recipes, presets and studies there are: the shipped folders and those of --include_path.
+"""All tasks, groups, recipes, presets, studies and devices there are: the shipped folders and those of --include_path.
 
     catalog = Catalog(include=[Path("my_tasks")])
     catalog.select("xnli,mini/*")          # names of tasks, in order, groups and globs expanded
@@ -6,13 +6,11 @@
 
 Task files of lm-evaluation-harness below an --include_path are listed by name and read when they are asked for.  Their tasks and
 groups are called lm_eval/<name>; the bare name means them where nothing of this project has it.
-
 Reading and checking specs imports neither torch nor datasets.
 """
 
 import fnmatch
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -20,28 +18,23 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from harness.api.errors import UserError, collecting, did_you_mean, distinct, raise_all
-from harness.api.registry import ROOT
+from harness.api.registry import METRICS, ROOT
+from harness.data.languages import OWN_FILE, Language, put_own_languages
+from harness.data.own_languages import own_facts, rows_of, twice
+from harness.planning.catalog.folders import TaskFolders, roots_of
+from harness.planning.catalog.kinds import KINDS, key_of
 from harness.planning.catalog.known_good import KnownGood
 from harness.planning.catalog.lm_eval_files.groups import LmEvalNames
 from harness.planning.catalog.lm_eval_files.index import PREFIX, Index, is_lm_eval_file, yaml_files
+from harness.scoring.own_metrics import metrics_in
+from harness.specs.device import DeviceSpec
 from harness.specs.loader import Document, read_document, shown
 from harness.specs.preset import PresetSpec
 from harness.specs.recipe import RecipeSpec
 from harness.specs.study import StudySpec
 from harness.specs.task import GroupSpec, TaskSpec
 
-KINDS: Mapping[str, type[BaseModel]] = {
-    "task": TaskSpec,
-    "group": GroupSpec,
-    "recipe": RecipeSpec,
-    "preset": PresetSpec,
-    "study": StudySpec,
-}
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
-LONGEST_NAME = 100
-"Letters of a name: it becomes part of the names of folders, of which file systems take 255 bytes."
-RESERVED = ("none",)
-"Names that mean something else on the command line."
+SHIPPED = (ROOT / "tasks", ROOT / "models" / "presets")
 SpecT = TypeVar("SpecT", bound=BaseModel)
 
 
@@ -56,10 +49,11 @@ class Entry(Generic[SpecT]):
 class Catalog:
     """An index of YAML files by kind and name; specs are checked when they are asked for."""
 
-    def __init__(self, include: Sequence[Path] = (), *, allowed: Sequence[Path] = ()) -> None:
+    def __init__(self, include: Sequence[Path] = (), *, allowed: Sequence[Path] = (), trust_metric_code: bool = False) -> None:
         """Index tasks/, models/presets/ and each folder (or file) of `include`; later ones may not repeat a name.
 
-        A file includes others of its own folder, of what is indexed, or of the folders of `allowed`.
+        A file includes others of its own folder, of what is indexed, or of the folders of `allowed`.  Languages and metrics of
+        the user's own are told to this process, in the place of those of the catalog before.
         """
         self.errors: list[UserError] = []
         self.remarks: list[str] = []
@@ -69,10 +63,12 @@ class Catalog:
         self._documents: dict[tuple[str, str], Document] = {}
         self._checked: dict[tuple[str, str], Entry[Any]] = {}
         self._known_good = KnownGood()
-        shipped = (ROOT / "tasks", ROOT / "models" / "presets")
-        self._within = [root for place in (*shipped, *allowed, *include) for root in _roots(place)]
+        self._within = [root for place in (*SHIPPED, *allowed, *include) for root in roots_of(place)]
         self.lm_eval.index.within += self._within
-        for folder in shipped:
+        self.own_languages: dict[str, Language] = {}
+        "Languages that files of `include` tell of, by code."
+        self.language_files: list[Path] = []
+        for folder in SHIPPED:
             self._index(folder)
         for extra in include:
             if not extra.exists():
@@ -81,28 +77,33 @@ class Catalog:
             lm_eval_paths = [path for path in files if is_lm_eval_file(path)]
             self.lm_eval.index.add(lm_eval_paths)
             self._index(extra, without={*lm_eval_paths})
+        put_own_languages(self.own_languages.values(), of="files")
+        metrics, mistakes = metrics_in(include, trusted=trust_metric_code)
+        METRICS.put_own(metrics)
+        self.errors += mistakes
 
     def _index(self, place: Path, without: frozenset[Path] | set[Path] = frozenset()) -> None:
         for path in [place] if place.is_file() else sorted([*place.rglob("*.yaml"), *place.rglob("*.yml")]):
             if path.name.startswith("_") or path in without:
                 continue
-            try:
-                self._add(read_document(path, within=self._within))
-            except UserError as error:
-                self.errors.append(error)
+            with collecting(self.errors):
+                document = read_document(path, within=self._within)
+                if path.name == OWN_FILE:
+                    self._add_languages(document)
+                else:
+                    self._add(document)
+
+    def _add_languages(self, document: Document) -> None:
+        """Take the languages of a file; its mistakes are those of the catalog."""
+        rows, errors = rows_of(document)
+        errors += twice(rows, self.own_languages, where=f"{shown(document.path)}:1")
+        self.errors += errors
+        self.own_languages.update((row.code, row) for row in rows)
+        self.language_files.append(document.path)
 
     def _add(self, document: Document) -> None:
-        kinds = [kind for kind in KINDS if kind in document.values]
-        if len(kinds) != 1:
-            known = ", ".join(f"`{kind}: <name>`" for kind in KINDS)
-            raise UserError(
-                "cannot tell what this file is", where=f"{shown(document.path)}:1", expected=f"exactly one of {known}"
-            )
-        key = (kinds[0], str(document.values[kinds[0]]))
+        key = key_of(document)
         where = document.where((key[0],))
-        if not NAME.fullmatch(key[1]) or key[1] in RESERVED or len(key[1]) > LONGEST_NAME:
-            expected = f"at most {LONGEST_NAME} letters, digits and . _ -, with / between parts (and not {', '.join(RESERVED)})"
-            raise UserError(f"'{key[1]:.{LONGEST_NAME}}' cannot be a name", where=where, expected=expected)
         sharing = ("task", "group") if key[0] in ("task", "group") else (key[0],)  # --tasks takes both
         for other in [self._documents[kind, key[1]] for kind in sharing if (kind, key[1]) in self._documents]:
             if other.path == document.path:  # --include_path of a folder that is read anyway
@@ -111,7 +112,7 @@ class Catalog:
         self._documents[key] = document
 
     def names(self, kind: str) -> list[str]:
-        """Names of this project's entries of a kind ('task', 'group', 'recipe', 'preset', 'study'), sorted."""
+        """Names of this project's entries of a kind ('task', 'group', 'recipe', 'preset', 'study', 'device'), sorted."""
         return sorted(name for k, name in self._documents if k == kind)
 
     def lm_eval_names(self, kind: str) -> list[str]:
@@ -134,7 +135,8 @@ class Catalog:
 
     def task_folders(self) -> Mapping[str, Path]:
         """Task -> folder of its file; those of lm-eval are looked up when they are asked for."""
-        return _Folders(self)
+        names = [*self.names("task"), *self.lm_eval_names("task")]
+        return TaskFolders(has=self.has_task, folder=lambda task: self.folder("task", task), names=lambda: names)
 
     def _entry(self, kind: str, name: str, *, where: str = "") -> Entry[Any]:
         key = (kind, name)
@@ -162,7 +164,7 @@ class Catalog:
         found = self.lm_eval.task(name)
         raise_all(found.errors)
         assert found.spec is not None
-        return Entry(spec=found.spec, document=self.lm_eval.document(name))
+        return Entry(spec=_with_languages(found.spec), document=self.lm_eval.document(name))
 
     def task(self, name: str, *, where: str = "") -> Entry[TaskSpec]:
         """A task by name; raises UserError(s) for an unknown name (asked for at `where`) or a spec with mistakes."""
@@ -183,6 +185,10 @@ class Catalog:
     def study(self, name: str) -> Entry[StudySpec]:
         """A study by name."""
         return self._entry("study", name)
+
+    def device(self, name: str, *, where: str = "") -> Entry[DeviceSpec]:
+        """A device by name."""
+        return self._entry("device", name, where=where)
 
     def group_tasks(self, name: str, *, _stack: tuple[str, ...] = ()) -> list[str]:
         """The tasks below a group in order, each once; raises UserError for unknown members and circles."""
@@ -234,6 +240,8 @@ class Catalog:
             return self._check_lm_eval(kind, name)
         document = self._documents[kind, name]
         spec, errors = self._known_good.check(document, kind, KINDS[kind], tasks=self.names("task"))
+        if isinstance(spec, TaskSpec):
+            spec = _with_languages(spec)
         return (Entry(spec=spec, document=document) if spec else None), errors
 
     def _check_lm_eval(self, kind: str, name: str) -> tuple[Entry[Any] | None, list[UserError]]:
@@ -270,26 +278,7 @@ class Catalog:
         return [key for key, document in self._documents.items() if document.path.is_relative_to(under.resolve())]
 
 
-def _roots(place: Path) -> list[Path]:
-    """A folder of files, or that of one file, as it is called and as it is without links."""
-    folder = place.parent if place.is_file() else place
-    return [folder.absolute(), folder.resolve()]
-
-
-@dataclass(frozen=True)
-class _Folders(Mapping[str, Path]):
-    """The folders of all tasks of a catalog."""
-
-    catalog: Catalog
-
-    def __getitem__(self, task: str) -> Path:
-        if not self.catalog.has_task(task):
-            raise KeyError(task)
-        return self.catalog.folder("task", task)
-
-    def __iter__(self) -> Iterator[str]:
-        yield from self.catalog.names("task")
-        yield from self.catalog.lm_eval_names("task")
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+def _with_languages(spec: TaskSpec) -> TaskSpec:
+    """A task with what is told of those of its languages that the shipped table lacks."""
+    facts = own_facts(spec.all_languages)
+    return spec.model_copy(update={"own_languages": facts}) if facts else spec

@@ -12,11 +12,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from harness.api.errors import UserError, did_you_mean
+from harness.api.errors import UserError, collecting, did_you_mean
 from harness.api.registry import ADAPTERS, METRICS, READERS, TASK_TYPES, WORLDS
-from harness.data.languages import PLACEHOLDERS, languages
+from harness.data.languages import PLACEHOLDERS, TODO_OWN, languages, near_languages
 from harness.data.pretraining_coverage import corpora
 from harness.data.values import compared_as
+from harness.scoring.own_metrics import keys_of
 from harness.specs.loader import Document, parse, value_at
 from harness.specs.preset import PresetSpec
 from harness.specs.recipe import RecipeSpec, Training
@@ -96,7 +97,9 @@ class _Check:
         """Note a text at a key path that is not among the known names; whether it is."""
         name = self.raw(*path)
         if isinstance(name, str) and name not in names:  # the model has refused what is no text
-            self.add(f"unknown {kind} '{name}'", path, todo=did_you_mean(name, names))
+            near = {"language": near_languages, "metric": METRICS.near}.get(kind)
+            todo = near(name) if near else did_you_mean(name, names)
+            self.add(f"unknown {kind} '{name}'", path, todo=todo)
         return name in names
 
     def all_known(self, kind: str, path: KeyPath, names: Sequence[str]) -> bool:
@@ -125,6 +128,8 @@ def _task(check: _Check, spec: TaskSpec) -> None:
             check.add(mistake.message, mistake.path, expected=mistake.expected, found=mistake.found, todo=mistake.todo)
     for key in ("languages", "train_languages", "translated_languages"):
         check.all_known("language", (key,), list(languages()))
+    if check.raw("own_languages") is not None:
+        check.add("'own_languages' is not written by hand", ("own_languages",), todo=TODO_OWN)
     _metrics(check)
     check.known("task", ("train_on",), check.tasks)
     for value in spec.label_values if spec.labels else ():
@@ -194,7 +199,7 @@ def _metrics(check: _Check) -> None:
     for path in paths:
         _no_answer(check, path)
         _unfit_labels(check, path)
-    keys = [f"{check.raw(*path)}.{key}" for path in paths for key in METRICS.load(check.raw(*path)).KEYS]
+    keys = [f"{check.raw(*path)}.{key}" for path in paths for key in keys_of(check.raw(*path))]
     check.all_known("score", ("score",), keys)
 
 
@@ -210,7 +215,9 @@ def _no_answer(check: _Check, path: KeyPath) -> None:
 def _unfit_labels(check: _Check, path: KeyPath) -> None:
     """Note a metric that cannot score the labels of the task."""
     name, labels = check.raw(*path), check.raw("labels")
-    find = METRICS.load(name).unfit_labels
+    own, find = METRICS.own().get(name), None
+    with collecting(check.errors):
+        find = METRICS.load(name).unfit_labels if own is None or own.trusted else None  # what may not run is not asked
     unfit = find([label for label in labels if isinstance(label, str)]) if find and isinstance(labels, list) else []
     if unfit:
         todo = "rename the labels by label_values, or take another metric (docs/metrics.md)"

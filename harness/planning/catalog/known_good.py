@@ -2,8 +2,9 @@
 
 spec, errors = KnownGood().check(document, "task", TaskSpec, tasks=names)     # (spec, []), or (None, every mistake)
 
-A document is known by what it says, by the names of all tasks, and by the state of this project's own files: its checks ask which
-task types, metrics, readers and languages there are.  What is new is written when the process ends.
+A document is known by what it says, by the names of all tasks, by the user's own languages and metrics, and by the state of this
+project's own files: its checks ask which task types, metrics, readers and languages there are.  What is new is written when the
+process ends.
 """
 
 import atexit
@@ -20,7 +21,8 @@ from pydantic import BaseModel
 from harness.api.cache import cache_folder, recall, remember
 from harness.api.errors import UserError
 from harness.api.file_states import FileState
-from harness.api.registry import ROOT
+from harness.api.registry import METRICS, ROOT
+from harness.data.languages import own_languages
 from harness.specs.loader import Document, parse
 
 MOST = 5_000
@@ -65,7 +67,8 @@ def _store() -> Path:
 
 
 def _digest(document: Document, kind: str, tasks: Sequence[str]) -> str:
-    said = [project_state(), kind, document.path.name, document.values, list(tasks)]
+    own = [map(repr, own_languages()), ((metric.name, metric.code, metric.trusted) for metric in METRICS.own().values())]
+    said = [project_state(), kind, document.path.name, document.values, list(tasks), *map(list, own)]
     return xxhash.xxh3_128(json.dumps(said, sort_keys=True, default=repr).encode("utf-8", "surrogatepass")).hexdigest()
 
 

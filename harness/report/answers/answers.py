@@ -51,6 +51,8 @@ class AnswerChoice(NamedTuple):
     "At most so many; None = all of them."
     draw: int | None = None
     "Draw them by this seed, in place of the most confident ones."
+    in_order: bool = False
+    "As predictions.jsonl has them, in place of the most confident ones first."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,6 +215,8 @@ def _chosen(judged: Sequence[_Judged], choice: AnswerChoice) -> tuple[list[_Judg
     if choice.draw is not None:
         places = sample_ids([one.line["id"] for one in wanted], number, seed=choice.draw, key="answers")
         return [wanted[place] for place in places], f"drawn by seed {choice.draw}"
+    if choice.in_order:
+        return wanted[:number], "in the order of the rows"
     if any(one.confidence is not None for one in wanted):
         ordered = sorted(wanted, key=lambda one: (-(one.confidence or 0.0), one.place))
         return ordered[:number], CONFIDENT

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.api.protocols import Json
-from harness.data.languages import in_order
+from harness.data.languages import held, in_order
 from harness.report.board.ceilings import ceiling_notes
 from harness.report.board.computing import adapter_notes, uneven_computing, versions
 from harness.report.board.number_format import INCOMPLETE, STAND_IN, UNREAD, arm_text, collected, language_list, listed, unread
@@ -69,6 +69,7 @@ def notes(board: Mapping[str, Json]) -> list[str]:
         *_scaling(board),
         *adapter_notes(board),
         *_of_tasks(board),
+        *_few_bits(board),
         *_pitfalls(board),
         *older_notes(board),
         *(f"Failed: {entry['stage']}: {_first_line(entry['error'])}" for entry in board["failures"]),
@@ -241,6 +242,17 @@ def _of_tasks(board: Mapping[str, Json]) -> list[str]:
     return [f"{', '.join(tasks)}: {note}" for note, tasks in found.items()]
 
 
+def _few_bits(board: Mapping[str, Json]) -> list[str]:
+    """Which backbones hold their weights in few bits, and which are adapters that were trained elsewhere."""
+    models = board["models"].items()
+    stored = collected((model["quantization"], name) for name, model in models if model.get("quantization"))
+    put_on = collected((model["adapter_on"], name) for name, model in models if model.get("adapter_on"))
+    return [
+        *(f"{', '.join(names)}: weights in few bits ({label})." for label, names in stored.items()),
+        *(f"{', '.join(names)}: an adapter that was trained elsewhere, on {base}." for base, names in put_on.items()),
+    ]
+
+
 def _pitfalls(board: Mapping[str, Json]) -> list[str]:
     """Each pitfall once, with the backbones that have it."""
     found = collected((pitfall, name) for name, model in board["models"].items() for pitfall in model["pitfalls"])
@@ -259,7 +271,7 @@ def _scaling(board: Mapping[str, Json]) -> list[str]:
         found.append(f"Backbones of {len(families)} families ({named}) differ in more than size: compare sizes within a family.")
     langs = dict.fromkeys(row["lang"] for row in board["rows"])
     known = {name: model["coverage"]["languages"] for name, model in models.items() if model["coverage"]}
-    lacking = {name: [lang for lang in langs if lang not in covered] for name, covered in known.items()}
+    lacking = {name: [lang for lang in langs if held(lang, covered) is False] for name, covered in known.items()}
     if len({tuple(names) for names in lacking.values()}) > 1:
         named = "; ".join(f"{name} not {language_list(names)}" if names else f"{name} all" for name, names in lacking.items())
         found.append(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from harness.api.escaping import visible
 from harness.api.protocols import Json
-from harness.data.languages import language
+from harness.data.languages import held, language
 
 Row = Mapping[str, Any]
 "A row of the long table: column -> value."
@@ -45,7 +45,7 @@ class _Cell(NamedTuple):
     @property
     def covered(self) -> bool | None:
         coverage = self.model.get("coverage")
-        return None if coverage is None else self.row["lang"] in coverage["languages"]
+        return held(self.row["lang"], coverage["languages"] if coverage else None)
 
     @property
     def dtype(self) -> str | None:

@@ -54,3 +54,9 @@ def _later_than(date: str) -> str:
     now = datetime.now(UTC)
     now = max(now, datetime.fromisoformat(date) + _STEP) if date else now
     return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def newest_date(runs: Iterable[Path]) -> str:
+    """When the newest command of some run folders was given, ISO 8601 in UTC; the beginning of time where none says."""
+    dates = [date_in(path) for run in runs for path in (run / "requests").glob("*.json")]
+    return max(filter(None, dates), default="1970-01-01T00:00:00.000Z")

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from harness.api.errors import UserError, raise_all
 from harness.api.protocols import Json
+from harness.data.own_languages import learn
 from harness.report.record.newest import MODEL_IDENTITY, TASK_IDENTITY, CellKey, FoundRequest, settle
 from harness.report.record.older import OlderResult, older_results
 from harness.report.record.schema import (
@@ -103,6 +104,7 @@ def gather(folders: Sequence[Path], *, requests: Sequence[str] | None = None) ->
     groups = _merged("group", settled.groups, ("aggregate",), errors)
     raise_all(errors)
     newest_last = [request.content for request in sorted(settled.requests, key=lambda request: request.age)]
+    learn({code: row for request in newest_last for code, row in request.languages.items()}, where=f"{roots[0]}/requests")
     overlaps = {(o.train, o.test, o.lang): o for request in newest_last for o in request.overlaps}
     failures = {(f.stage, portable(f.error)) for r in read for f in r.failures if not _done(f.stage, roots)}
     return Material(

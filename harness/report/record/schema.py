@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from harness.api.errors import UserError, raise_all
 from harness.api.json_text import read_json_file
 from harness.runtime.stages import write_json
+from harness.specs.language import LanguageSpec
 from harness.specs.model import Spec
 
 SCHEMA: Literal[1] = 1
@@ -58,6 +59,12 @@ class RequestedModel(Spec):
     "Licence of the weights."
     dtype: str | None = None
     "Number format asked for."
+    quantization: str = ""
+    "How its weights are held in few bits, e.g. `gguf Q4_K_M`; empty = they are not."
+    adapter_on: str = ""
+    "The model that an adapter of peft was trained on, where --model names one."
+    weight_bytes: int | None = None
+    "What its weights take on the disk."
     pitfalls: tuple[str, ...] = ()
     "What goes wrong with it."
 
@@ -191,6 +198,8 @@ class RequestFile(Spec):
     "By name."
     groups: dict[str, RequestedGroup] = {}
     "By name."
+    languages: dict[str, LanguageSpec] = {}
+    "Languages of its tasks that the shipped table lacks, as the user told of them: later commands group by them."
     cells: tuple[RequestedCell, ...]
     "Everything asked for, done or not."
     backbone: tuple[str, ...] = ()

@@ -67,6 +67,7 @@ def write_request(
         models={plan.backbone.name: RequestedModel.model_validate({**plan.backbone.facts, **_made_sizes(plan, root)})},
         tasks={name: _task(plan, task) for name, task in plan.tasks.items()},
         groups=_groups(plan, catalog),
+        languages={code: row for task in plan.tasks.values() for code, row in task.spec.own_languages.items()},
         cells=tuple(_cell(plan, cell) for cell in plan.cells),
         backbone=_backbone_stages(plan),
         rests_on=tuple(sorted(rests_on)),

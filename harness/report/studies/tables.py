@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.planning.costs import num_test_rows
+from harness.planning.costs.rows import num_test_rows
 from harness.planning.plan import Plan
 from harness.report.board.lifts import ScoredCell, score_cells
 from harness.report.record.gather import CellRecord, Material, gather

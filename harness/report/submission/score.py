@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from harness.api.errors import UserError, raise_all
 from harness.api.registry import METRICS
 from harness.report.submission.files import read_answers, read_lines, read_questions, read_sentences
 from harness.report.submission.xtreme_format import CATEGORIES, TASKS, OfficialTask
+from harness.scoring.score import stats_of
 from harness.scoring.sums import ordered_mean, ordered_total
 
 
@@ -202,8 +201,7 @@ def _totals(task: OfficialTask, lang: str, given: Sequence[Any], wanted: Sequenc
     if not wanted:
         raise UserError("no examples to score", where=f"{task.name}, {lang}", expected="at least one in the label file")
     metric = METRICS.load(task.metric)
-    rows = [metric.stats(prediction, gold, lang=lang) for prediction, gold in zip(given, wanted, strict=True)]
-    totals = ordered_total(np.array(rows, dtype=np.float64))
+    totals = ordered_total(stats_of(metric, given, wanted, lang=lang))
     return LanguageScore({key: float(value) for key, value in metric.combine(totals).items()}, len(wanted))
 
 

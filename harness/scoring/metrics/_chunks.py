@@ -25,6 +25,8 @@ class Chunk(NamedTuple):
 
 ReadTag: TypeAlias = Callable[[str], tuple[str, str]]
 "A tag -> its letter and type."
+OUTSIDE = ("O", "O")
+"What stands before and after a sentence."
 
 
 @cache
@@ -59,15 +61,26 @@ def chunks(tags: Sequence[str], *, read: ReadTag) -> set[Chunk]:
     name begins with B, E or S (SCONJ, SYM), which stay single.
     """
     found: set[Chunk] = set()
-    first, before, kind_before = 0, "O", "O"
-    for position, (here, kind) in enumerate([*map(read, tags), ("O", "O")]):
-        changed = kind != kind_before
-        if before in "ES" or (before in "BI" and here in "BSO") or (changed and before not in "O."):
-            found.add(Chunk(kind_before, first, position - 1))
-        if here in "BS" or (before in "ESO" and here in "EI") or (changed and here not in "O."):
+    first, before = 0, OUTSIDE
+    for position, here in enumerate([*map(read, tags), OUTSIDE]):
+        if ends_chunk(before, here):
+            found.add(Chunk(before[1], first, position - 1))
+        if begins_chunk(before, here):
             first = position
-        before, kind_before = here, kind
+        before = here
     return found
+
+
+def ends_chunk(before: tuple[str, str], here: tuple[str, str]) -> bool:
+    """Whether a chunk ends between two tags, each a letter and a type."""
+    changed = before[1] != here[1]
+    return before[0] in "ES" or (before[0] in "BI" and here[0] in "BSO") or (changed and before[0] not in "O.")
+
+
+def begins_chunk(before: tuple[str, str], here: tuple[str, str]) -> bool:
+    """Whether a chunk begins with the second of two tags."""
+    changed = before[1] != here[1]
+    return here[0] in "BS" or (before[0] in "ESO" and here[0] in "EI") or (changed and here[0] not in "O.")
 
 
 def check_tags(prediction: Sequence[str], gold: Sequence[str]) -> None:

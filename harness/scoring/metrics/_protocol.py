@@ -42,5 +42,8 @@ class MetricDefaults:
     prepare = None
     """prepare(predictions, golds, *, lang) -> Json mapping: what only the whole set can tell (squad_v2's thresholds).  `stats`
     then takes it as `prepared`, score.json keeps it (`settings`), and bootstrap samples take it as given."""
+    all_stats = None
+    """all_stats(predictions, golds, *, lang, and `prepared` as for `stats`) -> float64 [n, K]: what `stats` gives, faster.
+    Where it raises UserError, `stats` is asked one by one, and says which example it is."""
     unfit_labels = None
     """unfit_labels(labels) -> those of a task's labels that it refuses; None = it takes any.  Asked when a task file is read."""

@@ -26,6 +26,7 @@ class ValueMetric(ABC):
     name: str
     family: str
     CHOOSES_THRESHOLDS: ClassVar[bool] = False
+    all_stats: ClassVar[None] = None
     KEYS: tuple[str, ...]
     SIGNATURE: str
     total: Callable[[np.ndarray], dict[str, np.ndarray]]

@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from harness.api.errors import UserError
 from harness.scoring.metrics._references import generated, references
 from harness.scoring.metrics._sacrebleu import VERSION, segment_statistics
 
 KEYS = ("bleu",)
 BY_CHARACTER = ("ja", "km", "ko", "lo", "my", "th")
+NO_TOKENS = ("bo", "dz", "shn", "yue")
+"Written without spaces, and with nothing in sacrebleu that takes them apart: whole sentences would count as words."
 SIGNATURE = (
     f"bleu|sacrebleu|nrefs:var|case:mixed|eff:no|tok:zh for zh, char for {' '.join(BY_CHARACTER)}, 13a for all other languages"
     f"|smooth:exp|version:{VERSION}"
@@ -24,7 +27,9 @@ SIGNATURE = (
 
 
 def tokenizer(lang: str) -> str:
-    """The name of sacrebleu's tokenizer for a language."""
+    """The name of sacrebleu's tokenizer for a language; raises UserError for one that it cannot take apart."""
+    if lang in NO_TOKENS:
+        raise UserError(f"bleu cannot take '{lang}' apart, which has no spaces between words", todo="take chrf")
     return "zh" if lang == "zh" else "char" if lang in BY_CHARACTER else "13a"
 
 

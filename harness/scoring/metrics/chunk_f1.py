@@ -10,6 +10,9 @@ like give XTREME's numbers; 1.2.2 gives others.  The type of a tag is what follo
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from harness.scoring.metrics._chunk_arrays import chunk_counts
 from harness.scoring.metrics._chunks import after_last_hyphen, chunk_stats
 from harness.scoring.metrics._counts import KEYS as KEYS
 from harness.scoring.metrics._counts import combine as combine
@@ -20,6 +23,11 @@ SIGNATURE = "chunk_f1|micro|seqeval:0.0.12|xtreme:838c13b"
 def stats(prediction: Sequence[str] | None, gold: Sequence[str], *, lang: str) -> tuple[int, int, int]:
     """Count the runs of one sentence that are (correct, predicted, gold); a missing prediction predicts none."""
     return chunk_stats(prediction, gold, read=after_last_hyphen)
+
+
+def all_stats(predictions: Sequence[Sequence[str] | None], golds: Sequence[Sequence[str]], *, lang: str) -> np.ndarray:
+    """The statistics of many sentences, float64 [n, 3]."""
+    return chunk_counts(predictions, golds, read=after_last_hyphen)
 
 
 GOLDEN: tuple[dict[str, Any], ...] = (

@@ -10,6 +10,9 @@ seqeval reads with a warning, are an error.  XTREME's script has a rule of its o
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from harness.scoring.metrics._chunk_arrays import chunk_counts
 from harness.scoring.metrics._chunks import after_first_hyphen, chunk_stats, is_entity_tag
 from harness.scoring.metrics._counts import KEYS as KEYS
 from harness.scoring.metrics._counts import combine as combine
@@ -25,6 +28,11 @@ def unfit_labels(labels: Sequence[str]) -> list[str]:
 def stats(prediction: Sequence[str] | None, gold: Sequence[str], *, lang: str) -> tuple[int, int, int]:
     """Count the entities of one sentence that are (correct, predicted, gold); a missing prediction predicts none."""
     return chunk_stats(prediction, gold, read=after_first_hyphen)
+
+
+def all_stats(predictions: Sequence[Sequence[str] | None], golds: Sequence[Sequence[str]], *, lang: str) -> np.ndarray:
+    """The statistics of many sentences, float64 [n, 3]."""
+    return chunk_counts(predictions, golds, read=after_first_hyphen)
 
 
 GOLDEN: tuple[dict[str, Any], ...] = (

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from harness.api.errors import UserError, did_you_mean
 from harness.data.field_mapping import ITEM, check_fields, names_in
-from harness.data.languages import languages
+from harness.data.languages import languages, near_languages
 from harness.data.templates.compiled import braces_doubt, single_braces
 from harness.specs.prompt import PerItem, PromptSpec, Words
 from harness.specs.task import TaskSpec, Template
@@ -44,7 +44,7 @@ def prompt_mistakes(spec: TaskSpec, *, example: type) -> Iterator[Mistake]:
     yield from _templates(("prompt",), prompt, spec.labels, names)
     for lang, words in prompt.languages.items():
         if lang not in languages():
-            yield Mistake(("prompt", "languages", lang), f"unknown language '{lang}'", todo=did_you_mean(lang, languages()))
+            yield Mistake(("prompt", "languages", lang), f"unknown language '{lang}'", todo=near_languages(lang))
         yield from _templates(("prompt", "languages", lang), words, spec.labels, names)
     if prompt.chat:
         yield from _templates(("prompt", "chat"), prompt.chat, spec.labels, names)

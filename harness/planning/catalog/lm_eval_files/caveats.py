@@ -80,4 +80,4 @@ def _choices(config: LmEvalTask) -> Iterator[str]:
 
 def _lang(language: str) -> Iterator[str]:
     if language == UNDETERMINED:
-        yield "its language is neither in its dataset's configuration nor in its name, or not in the language table: und"
+        yield "its language is und: nothing says it, or its rows are in several languages or in none"

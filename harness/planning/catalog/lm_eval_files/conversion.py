@@ -70,7 +70,13 @@ def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any]) -> 
     _check_keys(file)
     config = _config(file)
     sources = sources_of(file)
-    language = language_of(name=name.rpartition("::")[2], dataset_name=_text(file.get("dataset_name")))
+    answer = file.get("doc_to_target", "")
+    language = language_of(
+        name=name.rpartition("::")[2],
+        dataset=_text(file.get("dataset_path")),
+        config=_text(file.get("dataset_name")),
+        answer=answer if isinstance(answer, str) and not isinstance(answer, FunctionName) else "",
+    )
     notes: list[str] = []
     spec = None
     if config and sources and not file.errors:

@@ -1,7 +1,8 @@
 """What single stages do that is neither training nor prediction, and what is said of a stage that is done.
 
 facts = make_backbone(stage, root=root, machine=machine)       # verb init
-score_predictions(stage, root=root)                            # verb score
+score_predictions(stage, root=root, machine=machine)           # verb score
+score_beside(stages, predicted, root=root, machine=machine)    # the same in a thread beside a model that predicts
 done_line(stage, folder=stage.folder(root), seconds=0.4)       # 'done: score/xlmr-xnli-de-0123456789: 77.1 in 0.4 s'
 """
 
@@ -12,7 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.api.errors import UserError
 from harness.api.progress import duration
+from harness.api.registry import METRICS
 from harness.prediction.finishing import read_predictions
 from harness.runtime.arguments import InitArguments, ScoreArguments
 from harness.runtime.folders import sweep
@@ -41,10 +44,15 @@ def make_backbone(stage: Stage[InitArguments], *, root: Path, machine: Machine) 
     return {"vocabulary": len(tokenizer)}
 
 
-def score_predictions(stage: Stage[ScoreArguments], *, root: Path) -> dict[str, object]:
-    """Score the predictions of the stage's one input; there are no facts of the stage to be told."""
+def score_predictions(stage: Stage[ScoreArguments], *, root: Path, machine: Machine) -> None:
+    """Score the predictions of the stage's one input."""
+    machine.metrics_at_hand()
     predict = stage.inputs[0].folder(root)
     args = stage.args
+    for name, signature in zip(args.metrics, args.signatures, strict=True):
+        if signature != METRICS.load(name).SIGNATURE:
+            found, todo = METRICS.load(name).SIGNATURE, "give the command again"
+            raise UserError(f"metric '{name}' is not the one that was planned with", expected=signature, found=found, todo=todo)
     with rare_collections():
         cell = score_cell(
             read_predictions(predict),
@@ -55,10 +63,9 @@ def score_predictions(stage: Stage[ScoreArguments], *, root: Path) -> dict[str, 
             seed=args.seed,
         )
     write_score(cell, stage.folder(root))
-    return {}
 
 
-def score_beside(stages: Sequence[AnyStage], predicted: AnyStage, *, root: Path) -> dict[str, float]:
+def score_beside(stages: Sequence[AnyStage], predicted: AnyStage, *, root: Path, machine: Machine) -> dict[str, float]:
     """Score predictions that have just been made, while a model goes on with others; seconds by key of the stages done so.
 
     What fails is left to its turn among the stages, which tells why.
@@ -71,7 +78,7 @@ def score_beside(stages: Sequence[AnyStage], predicted: AnyStage, *, root: Path)
             if held and not stage.is_done(root):
                 sweep(begin(stage, root))
                 begun = time.monotonic()
-                score_predictions(stage, root=root)
+                score_predictions(stage, root=root, machine=machine)
                 mark_done(stage, root, provenance())
                 seconds[stage.key] = time.monotonic() - begun
     return seconds

@@ -1,0 +1,1 @@
+"""Stages on the machines of a Ray cluster: the driver decides and holds the locks, workers compute."""

@@ -1,0 +1,1 @@
+"""What stages cost: memory, arithmetic, hours and money on a named device, before anything is loaded."""

@@ -1,0 +1,1 @@
+"""A board in the files that other programs read: a module a format."""

@@ -1,0 +1,99 @@
+"""What a training writes down of its weights: resumable states, and checkpoints that others load.
+
+save_state(run, step); step = resume(run)          # in all processes: each writes and reads its own part
+save_checkpoint(run, run.folder / "best-300")       # an ordinary folder; a divided model passes through tensor by tensor
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.api.progress import tell
+from harness.runtime.budget import TrainingBudget
+from harness.runtime.folders import remove_folder, write_folder
+from harness.runtime.processes import from_first, num_ranks, rank, together
+from harness.training.progress import Log, Progress
+from harness.training.setup import TrainingRun
+from harness.training.sharding import is_divided, whole_tensors
+
+if TYPE_CHECKING:
+    import torch
+
+CHEAP_BYTES = 4 << 30
+"Size of a process's part of a state up to which a training that is told to end writes it: a matter of seconds."
+
+
+def resume(run: TrainingRun) -> int:
+    """Restore the newest state, if there is one; returns the number of steps done."""
+    state = run.states.newest(tell=say)
+    if state is not None:
+        room = run.optimizer.restore(state.facts["optimizer"])
+        run.states.read(state, _named(run.optimizer.parameters, room))
+        run.scheduler.load_state_dict(state.facts["scheduler"])
+        for group, rate in zip(run.optimizer.param_groups, run.scheduler.get_last_lr(), strict=True):
+            group["lr"] = rate
+        run.precision.go_on(state.facts["precision"])
+        run.progress = Progress(**state.facts["progress"])
+        run.due = state.facts["due"]
+        run.budget.go_on(TrainingBudget(**state.facts["budget"]), wanted=run.machine.batch_tokens is not None)
+    if rank() == 0:
+        run.log = Log(run.folder / "log.jsonl", run.progress)
+    return state.step if state else 0
+
+
+def save_state(run: TrainingRun, step: int) -> None:
+    """Write everything that `resume` needs; what is not trained is where the stage began."""
+    facts = {
+        "progress": vars(run.progress),
+        "scheduler": run.scheduler.state_dict(),
+        "optimizer": run.optimizer.steps(),
+        "precision": run.precision.facts(),
+        "due": run.due,
+        "budget": vars(run.budget),
+    }
+    run.states.save(step, _named(run.optimizer.parameters, run.optimizer.tensors()), facts)
+    from_first(lambda: _forget_worse(run))
+
+
+def _named(parameters: dict[str, torch.nn.Parameter], moments: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of a state: trained parameters, and what the optimizer knows of them."""
+    weights = {f"model/{name}": parameter.detach() for name, parameter in parameters.items()}
+    return {**weights, **{f"optimizer/{name}": tensor for name, tensor in moments.items()}}
+
+
+def _forget_worse(run: TrainingRun) -> None:
+    for old in run.folder.glob("best-*"):
+        if old.name != f"best-{run.progress.best_step}":
+            remove_folder(old)
+
+
+def save_on_leaving(run: TrainingRun) -> None:
+    """Save the state of the last step that is wholly done, where that is a matter of seconds; called when told to end."""
+    step = len(run.progress.losses)
+    tensors = [*run.optimizer.parameters.values(), *run.optimizer.tensors().values()]
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    if run.whole and step > 0 and step not in run.states.steps() and size <= CHEAP_BYTES * num_ranks():
+        save_state(run, step)
+        say(f"{run.folder.name}: the state of step {step} is saved")
+
+
+def save_checkpoint(run: TrainingRun, folder: Path) -> None:
+    """Write a checkpoint by the first process, with the help of the others where the model is divided among them."""
+    if not is_divided(run.module):
+        write_folder(folder, lambda place: run.adapter.save(str(place)))
+        return
+    tensors = whole_tensors(run.module)
+    with together():
+        try:
+            if rank() == 0:
+                write_folder(folder, lambda place: run.adapter.save(str(place), tensors=tensors))
+        finally:
+            for _ in tensors:  # the others give their parts to the end, whatever becomes of it here
+                pass
+
+
+def say(text: str) -> None:
+    """Say something beside the progress bar, once."""
+    if rank() == 0:
+        tell(text)
