@@ -5,6 +5,7 @@ XLIFT_REQUIRE_REAL=1 pytest -m real    # a missing folder is a failure
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -13,6 +14,8 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells have it for what they start in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.pop("COLUMNS", None)  # tables are as wide as their rows, unless a test says how wide the terminal is
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from small_runs import CONFIG, FOREIGN, Project
 
 import run_eval
@@ -54,6 +55,7 @@ def test_a_folder_whose_name_holds_a_comma_is_one_model(tmp_path, capsys):
     assert str(tmp_path / "a,b") in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_models_are_ranked_on_the_board_of_one_command_and_of_several(tmp_path, capsys):
     project = Project.make(tmp_path / "project", tasks="pairs,nearest", max_steps=3)
     tokenizer = train_tokenizer([*FOREIGN, *FOREIGN.values()], vocab_size=200)

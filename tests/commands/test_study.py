@@ -75,6 +75,7 @@ def test_a_dry_run_counts_what_cells_share_and_touches_nothing(made, tmp_path, c
     assert "150 stages (150 done)" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_another_seed_backbone_or_target_runs_the_new_cells_only(made, tmp_path, capsys):
     _, root = made
     folder = tmp_path / "copy"
@@ -103,6 +104,7 @@ def test_another_seed_backbone_or_target_runs_the_new_cells_only(made, tmp_path,
     assert "all of alpha is spent" in again["look"]["why_not"]
 
 
+@pytest.mark.slow
 def test_only_some_backbones_can_be_run_and_the_rest_is_named_as_missing(made, tmp_path, capsys):
     study, _ = made
     assert study.command("--backbones", "small", "--output_path", str(tmp_path / "runs")) == 1
@@ -118,6 +120,7 @@ def test_only_some_backbones_can_be_run_and_the_rest_is_named_as_missing(made, t
     assert "--backbones: the study has no backbone 'smal'\n  to do: did you mean 'small'?" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_goes_on_and_ends_with_the_same_bytes(made, tmp_path, monkeypatch):
     study, root = made
     from harness.executors.graph import work
@@ -138,6 +141,7 @@ def test_an_interrupted_study_goes_on_and_ends_with_the_same_bytes(made, tmp_pat
     assert differences(root, tmp_path / "runs") == []
 
 
+@pytest.mark.slow
 def test_learning_rates_are_chosen_on_development_rows_with_seeds_that_are_not_reported(tmp_path, capsys):
     study = SmallStudy.make(tmp_path)
     grid = {"full": {"recipe": "tiny", "learning_rates": {"intermediate": [1e-3, 1e-2], "target": [1e-6, 1e-3]}}}

@@ -73,6 +73,7 @@ def left_alone(project, tmp_path_factory):
     return root, whole(project, root)
 
 
+@pytest.mark.slow
 def test_each_signal_ends_it_with_a_word_and_a_state(project, left_alone, tmp_path):
     root, board = left_alone
     for number, (by, code, how) in enumerate(ENDS):
@@ -92,6 +93,7 @@ def test_each_signal_ends_it_with_a_word_and_a_state(project, left_alone, tmp_pa
     assert differences(root, tmp_path / "cut") == []
 
 
+@pytest.mark.slow
 def test_nohup_keeps_it_running(project, tmp_path):
     process = start(project, tmp_path / "r", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     wait_for_steps(process, tmp_path / "r", 20)
@@ -113,6 +115,7 @@ def test_a_reader_that_closes_the_pipe_ends_it_quietly(project, left_alone, tmp_
     assert differences(left_alone[0], tmp_path / "cut") == []
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_two_processes(tmp_path):
     """Only the first one hears of it, and the other must not wait for it for ever."""
     project = Project.make(tmp_path / "p", max_steps=80, epochs=200, eval_every=5, tasks="pairs")

@@ -134,6 +134,7 @@ def test_two_runs_on_one_folder_share_the_work(project, tmp_path):
     assert all(done + reused == 12 for _, done, reused in found)
 
 
+@pytest.mark.slow
 def test_a_stage_that_another_run_holds_is_waited_for(project, tmp_path):
     plan, _ = project.plan(tasks="pairs", languages=("de",))
     train = next(stage for stage in plan.stages if stage.verb == "train")

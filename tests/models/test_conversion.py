@@ -43,7 +43,7 @@ done.append(True)
 print(peak - start)
 """
 NUM = 40
-"Tensors of a megabyte."
+"Tensors of four megabytes: a shard is large beside what the imports of a conversion take."
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def pickled(tmp_path):
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": "bert"}))
     for part in range(2):
-        whole = torch.arange(NUM // 2 * (1 << 18), dtype=torch.float32) + part
+        whole = torch.arange(NUM // 2 * (1 << 20), dtype=torch.float32) + part
         rows = {f"{part}.{number}": row for number, row in enumerate(whole.view(NUM // 2, -1))}
         torch.save(rows, folder / f"pytorch_model-{part + 1:05}-of-00002.bin")
     return folder
@@ -84,21 +84,22 @@ def check(place):
     assert set(index.values()) == {path.name for path in place.glob("*.safetensors")}
     held = {name: tensor for file in set(index.values()) for name, tensor in load_file(place / file).items()}
     for part in range(2):
-        assert torch.equal(held[f"{part}.3"], torch.arange(3 << 18, 4 << 18, dtype=torch.float32) + part)
+        assert torch.equal(held[f"{part}.3"], torch.arange(3 << 20, 4 << 20, dtype=torch.float32) + part)
     return index
 
 
 def test_a_conversion_holds_one_shard_and_says_what_it_does(pickled, cache):
-    place, peak, told = ended(started(pickled, shard=4 << 20))
+    place, peak, told = ended(started(pickled, shard=16 << 20))
     assert place.parent == cache
     assert len(set(check(place).values())) == NUM / 4
-    assert peak < 12 << 20  # of 40 MB
-    assert f"converting {pickled} (0.0 GB of pickled weights) to safetensors, once, in {place}" in told
+    assert peak < 48 << 20  # of 160 MB
+    assert f"converting {pickled} (0.2 GB of pickled weights) to safetensors, once, in {place}" in told
     again, _, told = ended(started(pickled))
     assert again == place
     assert "converting" not in told
 
 
+@pytest.mark.slow
 def test_a_killed_conversion_leaves_nothing_that_counts(pickled, cache):
     process = started(pickled)
     deadline = time.monotonic() + 120
@@ -116,6 +117,7 @@ def test_a_killed_conversion_leaves_nothing_that_counts(pickled, cache):
     assert list(cache.iterdir()) == [place]
 
 
+@pytest.mark.slow
 def test_processes_that_want_the_same_convert_it_once(pickled, cache):
     processes = [started(pickled) for _ in range(3)]
     found = [ended(process) for process in processes]

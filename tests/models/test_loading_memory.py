@@ -73,8 +73,8 @@ def shape(kind, *, small=False):
     ("model_class", "config_class", "adapter"),
     [
         (BertForMaskedLM, BertConfig, "encoder"),
-        (BertForSequenceClassification, BertConfig, "finetuned"),
-        (LlamaForCausalLM, LlamaConfig, "decoder"),
+        pytest.param(BertForSequenceClassification, BertConfig, "finetuned", marks=pytest.mark.slow),
+        pytest.param(LlamaForCausalLM, LlamaConfig, "decoder", marks=pytest.mark.slow),
     ],
 )
 def test_weights_are_in_memory_once(tmp_path, model_class, config_class, adapter):

@@ -110,7 +110,7 @@ def test_what_is_trained_beside_the_weights_is_what_answers_afterwards(folders, 
     assert np.abs(vectors(again) - vectors(loaded(kind, base, extra=asked))).max() > 1e-2
 
 
-@pytest.mark.parametrize("kind", ["xlm-roberta", "llama"])
+@pytest.mark.parametrize("kind", ["xlm-roberta", pytest.param("llama", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("variant", ["lora", "dora"])
 @pytest.mark.parametrize(
     ("quantization", "chain"), [(None, "merge"), (None, "stack"), ("nf4", None), ("nf4", "merge"), ("int8", None)]
@@ -221,6 +221,7 @@ def test_the_8_bit_optimizer_trains_adapters_beside_4_bits(folders):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["model", "decoder"])
 def test_killed_in_training_beside_4_bits_it_ends_with_the_same_bytes(kind, tmp_path):
     project = Project.make(tmp_path / "project", tasks="pairs", gradient_checkpointing=True)

@@ -173,6 +173,7 @@ def test_sizes_are_short(size, text):
     assert size_text(size) == text
 
 
+@pytest.mark.slow
 def test_matplotlib_is_imported_only_when_figures_are_asked_for(run, tmp_path):
     def modules(*flags):
         code = f"import sys, run_eval; run_eval.main(['leaderboard', {str(run)!r}, *{flags!r}]); "

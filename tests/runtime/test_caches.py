@@ -88,6 +88,7 @@ def request_words(tmp_path):
     return [*words, "--model", "oracle", "--tasks", "right,bare"]
 
 
+@pytest.mark.slow
 def test_no_command_minds_a_broken_cache(request_words, tmp_path, capsys, monkeypatch):
     """Every file that a plan and a run leave in the cache is broken in every way; they print what they printed before."""
     monkeypatch.setenv("XLIFT_CACHE_DIR", str(tmp_path / "cache"))

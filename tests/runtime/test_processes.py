@@ -93,6 +93,7 @@ def launched(project, root, *flags):
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, env=environment, timeout=300)
 
 
+@pytest.mark.slow
 def test_accelerate_launch_starts_processes_that_work_together(still, tmp_path):
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -141,6 +142,7 @@ def test_processes_of_several_machines_need_an_address(monkeypatch):
         check_launch()
 
 
+@pytest.mark.slow
 def test_a_failure_in_training_is_known_to_all(still, tmp_path):
     """The loss becomes nan in both; what does not need the checkpoint is done, the exit code says that something is missing."""
     recipe = {
@@ -158,6 +160,7 @@ def test_a_failure_in_training_is_known_to_all(still, tmp_path):
     assert len(list((tmp_path / "r").glob("train/*/error.txt"))) == 1
 
 
+@pytest.mark.slow
 def test_a_cell_that_cannot_be_read_is_lost_in_all_processes_and_no_other(tmp_path):
     project = Project.make(tmp_path / "p", max_steps=2, tasks="pairs")
     rows = project.folder / "pairs-test-de.jsonl"

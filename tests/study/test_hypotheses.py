@@ -194,6 +194,7 @@ def test_one_part_refutes_at_its_share_of_the_level():
     assert p_value_of(JointClaim(parts=parts)) == pytest.approx(2 * two_sided(-2.5), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_what_a_claim_decides_at_one_level_it_decides_at_every_higher_one():
     """Of parts that are above 0 and within the margin at once, as of all others."""
     rng = np.random.default_rng(0)

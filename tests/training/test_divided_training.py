@@ -83,7 +83,9 @@ def agree(one, other, *, relative=RELATIVE):
         np.testing.assert_allclose(second[name], losses, rtol=relative, err_msg=name)
 
 
-@pytest.mark.parametrize(("count", "sharding"), WAYS)
+@pytest.mark.parametrize(
+    ("count", "sharding"), [pytest.param(*way, marks=() if way == (2, "full") else pytest.mark.slow) for way in WAYS]
+)
 def test_losses_and_scores_are_those_of_one_process(ran, count, sharding):
     one, several = ran(1, "none"), ran(count, sharding)
     agree(one, several)
@@ -100,6 +102,7 @@ def test_losses_and_scores_are_those_of_one_process(ran, count, sharding):
     assert left == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sharding", ["none", "full"])
 def test_as_many_processes_give_the_same_bytes_also_after_a_kill(still, ran, tmp_path, sharding):
     root, project = tmp_path / "again", still.with_machine(sharding=sharding)
@@ -112,6 +115,7 @@ def test_as_many_processes_give_the_same_bytes_also_after_a_kill(still, ran, tmp
     assert differences(ran(2, sharding), root) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "sharding"), [(1, "none"), (4, "full"), (4, "none")])
 def test_a_run_that_was_killed_on_two_processes_goes_on_with_another_number(still, ran, tmp_path, count, sharding):
     root = tmp_path / "other"
@@ -205,6 +209,7 @@ def wide(tmp_path_factory):
     return Project(folder=folder, model=folder / "wide").with_machine(batch_tokens=60)
 
 
+@pytest.mark.slow
 def test_moments_in_eight_bits_train_alike_on_any_number_of_processes(wide, tmp_path):
     how = {"tasks": "pairs", "languages": ("de",)}
     runs = {
@@ -235,6 +240,7 @@ def test_moments_in_eight_bits_train_alike_on_any_number_of_processes(wide, tmp_
     np.testing.assert_allclose(next(iter(logs(tmp_path / "fewer").values())), losses["one"], rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_bfloat16_and_checkpointing_come_near_one_process(wide, tmp_path):
     how = {"tasks": "pairs", "languages": ("de",)}
     for recipe, relative in (("half", 0.02), ("lean", RELATIVE)):
@@ -249,6 +255,7 @@ def test_bfloat16_and_checkpointing_come_near_one_process(wide, tmp_path):
         assert {tensor.dtype for tensor in stored.values()} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_a_decoder_with_tied_words_and_adapters_in_two_phases(tmp_path):
     """Prompts, whose answers choose the checkpoint; a second adapter trained on the base with the first one merged into it."""
     made = Project.make(tmp_path / "p", dropout=0.0, adam_epsilon=1e-3, max_steps=10, eval_every=5, tasks="pairs,tags")

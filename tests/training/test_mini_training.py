@@ -76,6 +76,7 @@ def scores(board: dict) -> dict[tuple[str, str], float]:
     return {(row["task"], row["intermediate"]): row["score"]["value"] for row in board["rows"]}
 
 
+@pytest.mark.slow
 def test_heads_of_every_kind_learn_english(start: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tasks = "mini/xnli,mini/xquad,mini/udpos,mini/commonsenseqa"
     found = scores(run(f"{start} --recipe long --tasks {tasks} --languages en", tmp_path, capsys))
