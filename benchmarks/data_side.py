@@ -34,7 +34,7 @@ from harness.data.locations import DataPlace
 from harness.data.rows import load_rows
 from harness.data.templates.compiled import OWN
 from harness.data.templates.plain import plain_parts
-from harness.executors.verbs import score_predictions
+from harness.executors.graph.verbs import score_predictions
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.plan import make_plan
 from harness.planning.request import RunRequest
@@ -62,7 +62,7 @@ def ours(stages: Sequence[Any], machine: Machine, counts: dict[str, int]) -> flo
             raise SystemExit(next(iter(failures.values())).message)
         for stage in stages:
             if stage.verb == "score":
-                score_predictions(stage, root=root)
+                score_predictions(stage, root=root, machine=machine)
         took = time.process_time() - start
         for stage in predicts:
             counts[stage.key] = sum(1 for _ in read_predictions(stage.folder(root)))
