@@ -8,14 +8,16 @@ Whoever works by column must give what going row by row gives.  Where that canno
 is where NotColumnar is raised.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, overload
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, overload
 
 from harness.api.errors import UserError
-from harness.data.arrow import readable, to_rows, to_values
+
+if TYPE_CHECKING:  # lists of what is shipped know of columns, and open no table
+    import pyarrow as pa
 
 Row = Mapping[str, Any]
 BLOCK = 4096
@@ -38,6 +40,8 @@ class TableRows(Sequence[Row]):
         return int(self.table.num_rows)
 
     def _rows(self, begin: int, end: int) -> list[Row]:
+        from harness.data.arrow import readable, to_rows
+
         with readable("rows that cannot be read", where=self.where, todo="look at the types of the columns"):
             return list(to_rows(self.table.slice(begin, end - begin)))
 
@@ -119,6 +123,8 @@ def blocks(rows: Sequence[Row]) -> Iterator[Block]:
 
 
 def _of_table(table: pa.Table, path: str) -> list[Any]:
+    from harness.data.arrow import readable, to_values
+
     if path in table.column_names:
         head, parts = path, []
     else:
@@ -137,6 +143,8 @@ def _of_table(table: pa.Table, path: str) -> list[Any]:
 
 def _below(array: pa.Array, parts: Sequence[str]) -> pa.Array:
     """The part of each structure that a path leads to."""
+    import pyarrow as pa
+
     for part in parts:
         if not pa.types.is_struct(array.type) or array.null_count or array.type.get_field_index(part) < 0:
             raise NotColumnar

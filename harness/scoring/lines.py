@@ -70,18 +70,7 @@ class SeenLines:
 
     def check(self, num_expected: int) -> None:
         """Raise UserError unless every expected example was there once, with gold."""
-        todo, number = "predict this cell again", len(self.ids)
-        if not number or number != num_expected:
-            raise UserError("predictions are not complete", expected=f"{num_expected} lines", found=f"{number} lines", todo=todo)
-        if len(set(self.ids)) < number:
-            twice = [key for key, count in Counter(self.ids).items() if count > 1]
-            raise UserError(f"{len(twice)} ids come more than once", found=f"'{twice[0]}', for example", todo=todo)
-        if self.bare:
-            raise UserError(
-                f"{len(self.bare)} examples have no gold and cannot be scored",
-                found=f"'{self.bare[0]}', for example",
-                todo="name a split with labels as the task's test data",
-            )
+        check_lines(self.ids, bare=self.bare, num_expected=num_expected)
 
     def counts(self) -> Counts:
         """Missing and truncated predictions, and the notes of the task type."""
@@ -99,3 +88,19 @@ class SeenLines:
         if not number:
             return None, None
         return math.fsum(n / number * math.log2(number / n) for n in self.labels.values()), len(self.labels) == 1
+
+
+def check_lines(ids: Sequence[str], *, bare: Sequence[str], num_expected: int) -> None:
+    """Raise UserError unless every expected example is there once; `bare` are the ids of those without gold."""
+    todo, number = "predict this cell again", len(ids)
+    if not number or number != num_expected:
+        raise UserError("predictions are not complete", expected=f"{num_expected} lines", found=f"{number} lines", todo=todo)
+    if len(set(ids)) < number:
+        twice = [key for key, count in Counter(ids).items() if count > 1]
+        raise UserError(f"{len(twice)} ids come more than once", found=f"'{twice[0]}', for example", todo=todo)
+    if bare:
+        raise UserError(
+            f"{len(bare)} examples have no gold and cannot be scored",
+            found=f"'{bare[0]}', for example",
+            todo="name a split with labels as the task's test data",
+        )

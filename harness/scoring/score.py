@@ -21,7 +21,7 @@ import numpy as np
 from harness.api.errors import UserError, did_you_mean, raise_all
 from harness.api.registry import METRICS
 from harness.scoring.bootstrap import Interval, interval
-from harness.scoring.lines import Counts, SeenLines, blocks_of_lines
+from harness.scoring.lines import Counts, SeenLines, blocks_of_lines, check_lines
 from harness.scoring.sums import ordered_total
 
 SCORE_FILE = "score.json"
@@ -135,9 +135,9 @@ def score_cell(
 def score_value(predictions: Iterable[Mapping[str, Any]], *, metrics: Sequence[str], score: Sequence[str], lang: str) -> float:
     """Compute the score (0-100) alone, without an interval: what model selection needs, many times."""
     keys, lines = score_keys(metrics, score), list(predictions)
-    seen = SeenLines()
-    seen.add(lines)
-    seen.check(len(lines))
+    check_lines(
+        [line["id"] for line in lines], bare=[line["id"] for line in lines if line["gold"] is None], num_expected=len(lines)
+    )
     table, combine = score_table({name: _stats(name, lines, lang, _prepared(name, lines, lang)) for name in metrics}, keys)
     return float(combine(ordered_total(table))["score"])
 
