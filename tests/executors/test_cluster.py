@@ -39,6 +39,7 @@ def names(stages):
     return sorted(stage.name for stage in stages)
 
 
+@pytest.mark.cluster
 def test_it_gives_the_bytes_of_one_stage_after_the_other(project, cluster, tmp_path):
     request = {"tasks": "pairs,tags", "intermediate": "none,cloze", "languages": ("de",)}
     serial = project.run(tmp_path / "serial", **request)

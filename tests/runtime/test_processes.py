@@ -50,6 +50,7 @@ def weights(root):
     return found
 
 
+@pytest.mark.slow
 def test_two_processes_agree_with_one_and_one_finishes_what_two_began(still, tmp_path):
     tasks, more = "pairs,quiz,nearest", ("--intermediate", "none,cloze", "--batch_tokens", "150")
     one = run(still, tmp_path / "one", processes=1, tasks=tasks, more=more)

@@ -133,6 +133,7 @@ def test_a_run_that_was_killed_on_two_processes_goes_on_with_another_number(stil
     assert logs(root)[killed.parent.name][:6] == begun
 
 
+@pytest.mark.slow
 def test_offloaded_weights_of_a_process_alone(still, ran, tmp_path):
     """A group of one: weights in main memory, gathered layer by layer; on a CPU that is only another way."""
     project = still.with_machine(sharding="full", offload="cpu")
