@@ -154,6 +154,11 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
         default="none",
         help="with --sharding full: cpu = weights, gradients and optimizer state lie in main memory (default: none)",
     )
+    parser.add_argument(
+        "--retry_in_float32",
+        action="store_true",
+        help="a training in bf16 or fp16 whose loss is no number begins again in fp32 (the board says so; default: it fails)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 

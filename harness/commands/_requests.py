@@ -76,6 +76,7 @@ def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> 
         repeatable=not args.unrepeatable,
         sharding=args.sharding,
         offload=args.offload,
+        retry_in_float32=args.retry_in_float32,
         task_folders=catalog.task_folders(),
         own_metrics=tuple(METRICS.own().values()),
     )

@@ -50,6 +50,8 @@ class Machine:
     gradient and moment (FSDP)."""
     offload: str = "none"
     "cpu = weights, gradients and moments of a sharded training lie in main memory and visit the device; or none."
+    retry_in_float32: bool = False
+    "A training in fewer bits whose loss is no number begins again in fp32; its facts and the board say so."
     progress: bool = True
     "Progress bars on stderr."
     repeatable: bool = True

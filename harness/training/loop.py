@@ -8,14 +8,15 @@ step sees and what its dropout draws are functions of the step.
 
 from __future__ import annotations
 
+import gc
 import math
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness.api.errors import UserError
 from harness.api.progress import ProgressBar, progress_bar
 from harness.api.protocols import Feature
 from harness.api.randomness import generator
@@ -31,6 +32,7 @@ from harness.training.gradients import batch_gradients
 from harness.training.optimizer import clip
 from harness.training.outcome import training_facts
 from harness.training.progress import mean_score
+from harness.training.second_attempt import LostLoss, begin_again, begun_again, forget_attempt, told
 from harness.training.setup import TrainingRun, prepare
 from harness.training.sharding import gathered_root
 from harness.training.states import States
@@ -41,7 +43,22 @@ LOG_EVERY = 10
 
 def train(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> dict[str, Any]:
     """Train the stage's checkpoint, resuming from its last state; returns the facts that go into train.json."""
-    run = prepare(stage, root=root, machine=machine)
+    again = from_first(lambda: begun_again(stage.folder(root)))
+    if again is None:
+        try:
+            return _train(stage, prepare(stage, root=root, machine=machine), machine=machine)
+        except LostLoss as lost:
+            again = lost.facts()
+        gc.collect()  # the weights of the first attempt, before there are those of the second
+        from_first(lambda: begin_again(stage.folder(root), again))
+        say(f"note on {stage.name}: {told(again)}: it begins again in float32")
+    return _train(stage, prepare(stage, root=root, machine=machine, precision="float32"), machine=machine, again=again)
+
+
+def _train(
+    stage: Stage[TrainArguments], run: TrainingRun, *, machine: Machine, again: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Make the steps that are left; raises LostLoss where it is to begin again."""
     start = resume(run)
     shown = machine.progress and rank() == 0
     bar = progress_bar(f"train {stage.label}", total=run.total_steps, initial=start, unit="step", stays=True, shown=shown)
@@ -53,7 +70,7 @@ def train(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> dict
             if num_ranks() == 1 or told.everywhere:
                 save_on_leaving(run)
             raise
-        return _finish(run)
+        return _finish(run, again=again)
 
 
 def _steps(run: TrainingRun, start: int, bar: ProgressBar) -> None:
@@ -86,13 +103,12 @@ def _step(run: TrainingRun, number: int) -> None:
         groups = [_augmented(run, items.task, item, items.epoch) for item in chosen]
     with run.pace.step(tokens=sum(len(feature.input_ids) for group in groups for feature in group)):
         loss = batch_gradients(run.works[items.task], groups, step=number)
-    with together():
-        if not math.isfinite(loss):
-            raise UserError(
-                f"the loss became {loss} at step {number + 1}",
-                where=str(run.folder),
-                todo="lower learning_rate, add warmup, or train in float32",
-            )
+    if not math.isfinite(loss):  # in every process: it is the sum over all
+        lost = LostLoss(loss, step=number + 1, precision=run.precision.name)
+        if run.machine.retry_in_float32 and lost.precision != "float32":
+            raise lost
+        with together():
+            raise lost.as_user_error(str(run.folder))
     run.precision.unscale(run.optimizer)
     if run.training.max_grad_norm:
         clip(run.module.parameters(), run.training.max_grad_norm)
@@ -173,20 +189,20 @@ def _evaluate(run: TrainingRun, done: int) -> None:
         run.due = False
 
 
-def _finish(run: TrainingRun) -> dict[str, Any]:
+def _finish(run: TrainingRun, *, again: Mapping[str, Any] | None) -> dict[str, Any]:
     """Give the chosen weights the name `checkpoint` and say what happened."""
     progress, folder = run.progress, run.folder
     if progress.best_step is None:
         save_checkpoint(run, folder / "checkpoint")
-    return from_first(lambda: _conclude(run))
+    return from_first(lambda: _conclude(run, again=again))
 
 
-def _conclude(run: TrainingRun) -> dict[str, Any]:
+def _conclude(run: TrainingRun, *, again: Mapping[str, Any] | None) -> dict[str, Any]:
     """What the first process does of it."""
     if run.progress.best_step is not None:
         best = run.folder / f"best-{run.progress.best_step}"
         write_folder(run.folder / "checkpoint", lambda place: link_folder(best, place))
-    facts = training_facts(run)
+    facts = training_facts(run) | ({"begun_again_in_float32": dict(again)} if again else {})
     write_json(run.folder / "train.json", facts)
     return facts
 
@@ -194,6 +210,7 @@ def _conclude(run: TrainingRun) -> dict[str, Any]:
 def tidy(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> None:
     """Remove what only an unfinished run needs; called when done.json stands."""
     folder = stage.folder(root)
+    forget_attempt(folder)
     States(folder=folder, keep_all=machine.keep == "all").clear()
     for left in folder.glob("best-*"):
         remove_folder(left)

@@ -44,7 +44,7 @@ def training_facts(run: TrainingRun) -> dict[str, Any]:
         "degenerate": degenerate(run),
         "truncated_examples": sum(data.num_truncated_examples for data in run.data.values()),
         "removed_overlaps": sum(data.num_removed for data in run.data.values()),
-        "dtype": run.machine.dtype(run.training.precision),
+        "dtype": run.precision.name,
     }
     facts |= run.adapter.weight_facts
     unread = list(dict.fromkeys(text for data in run.data.values() for text in data.unread_tests))

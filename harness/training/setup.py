@@ -79,13 +79,13 @@ class TrainingRun:
         return self.adapter.module
 
 
-def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> TrainingRun:
-    """Load data and model, build optimizer and schedule."""
+def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine, precision: str | None = None) -> TrainingRun:
+    """Load data and model, build optimizer and schedule; `precision` instead of that of the recipe."""
     import torch
     from accelerate.utils import set_seed
 
     training, seed = stage.args.hyper_parameters, stage.args.seed
-    name = machine.dtype(training.precision)
+    name = machine.dtype(precision or training.precision)
     with together():
         if name == "float16" and not machine.device.startswith("cuda"):
             raise UserError("float16 training needs a GPU", where=f"training stage {stage.name}", todo="precision: auto")
@@ -102,7 +102,7 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> Tr
         optimizer = TrainingOptimizer(adapter.module, training, device=machine.device)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer.inner, rate_factor(training, total_steps=total_steps))
     adapter.module.train()
-    precision = Precision(name, device=machine.device)
+    passes = Precision(name, device=machine.device)
     model_bytes = sum(one.numel() * one.element_size() for one in adapter.module.parameters())
     tokens = machine.tokens(train=True, weights=adapter.weight_bytes, model=model_bytes if machine.shares_model else 0)
     budget = TrainingBudget(planned=min(gather(tokens)))  # all make the same number of passes
@@ -111,10 +111,10 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine) -> Tr
         machine=machine,
         training=training,
         data=data,
-        works={name: _work(one, adapter, precision, seed=seed, machine=machine, budget=budget) for name, one in data.items()},
+        works={name: _work(one, adapter, passes, seed=seed, machine=machine, budget=budget) for name, one in data.items()},
         optimizer=optimizer,
         scheduler=scheduler,
-        precision=precision,
+        precision=passes,
         mixture=mixture,
         total_steps=total_steps,
         states=States(folder=stage.folder(root), keep_all=machine.keep == "all"),

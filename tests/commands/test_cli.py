@@ -17,7 +17,17 @@ CATALOG = INCLUDE | {"--data_dir", "--allow_path"}
 TRUST = {"--trust_task_code"}
 REQUEST = CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--recipe", "--seeds", "--languages", "--limit"}
 REQUEST |= {"--no_train", "--remove_overlap", "--output_path", "--route", "--prompt_args"}
-MACHINE = {"--device", "--batch_tokens", "--save_every", "--keep", "--quiet", "--unrepeatable", "--sharding", "--offload"}
+MACHINE = {
+    "--device",
+    "--batch_tokens",
+    "--save_every",
+    "--keep",
+    "--quiet",
+    "--unrepeatable",
+    "--sharding",
+    "--offload",
+    "--retry_in_float32",
+}
 EXECUTOR = {"--executor", "--address", "--retries", "--cpus_per_stage", "--processes_per_stage", "--copy_to"}
 COSTS = {"--on", "--price"}
 STUDY = {
@@ -82,7 +92,7 @@ def test_flags_are_these_and_no_others(capsys):
         code, out, _ = call(capsys, name, "--help")
         assert code == 0
         listed = re.findall(r"^  (-.*?)(?:  |$)", out, re.MULTILINE)  # `--seeds SEEDS`, before what it means
-        found[name] = {word for flag in listed for word in re.findall(r"--?[a-z_]+", flag)} - {"-h", "--help"}
+        found[name] = {word for flag in listed for word in re.findall(r"--?[a-z_0-9]+", flag)} - {"-h", "--help"}
     assert found == FLAGS
 
 

@@ -52,7 +52,7 @@ def do_work(
     (stage,) = todo
     if isinstance(stage.args, TrainArguments):
         facts = train(stage, root=root, machine=machine)
-        facts = {**facts, "arithmetic": machine.training_arithmetic(stage.args.hyper_parameters.precision)}
+        facts = {**facts, "arithmetic": machine.training_arithmetic(str(facts["dtype"]))}
     else:
         facts = from_first(lambda: _alone(stage, root=root, machine=machine))
     from_first(lambda: mark_done(stage, root, {**facts, **provenance()}))

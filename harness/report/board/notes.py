@@ -61,6 +61,7 @@ def notes(board: Mapping[str, Json]) -> list[str]:
         *_unread(board),
         *_never_chosen(board),
         *_degenerate(board),
+        *_begun_again(board),
         *ceiling_notes(board),
         *_overlaps(board),
         *_unread_tests(board),
@@ -210,6 +211,17 @@ def _overlaps(board: Mapping[str, Json]) -> list[str]:
         f"Overlap: rows of {train} occur in {_overlapped(test)}: {language_list(langs)}."
         for (train, test), langs in collected(pairs).items()
     ]
+
+
+def _begun_again(board: Mapping[str, Json]) -> list[str]:
+    """Trainings that were made in fp32 because their loss was lost in fewer bits."""
+    facts = {name: stage["facts"].get("begun_again_in_float32") for name, stage in board["stages"].items()}
+    pairs = [
+        (f"the loss became {one['loss']} in {one['precision']}", f"{name} (step {one['step']})")
+        for name, one in facts.items()
+        if one
+    ]
+    return [f"Trained in float32, because {why}: {listed(names)}." for why, names in collected(pairs).items()]
 
 
 def _unread_tests(board: Mapping[str, Json]) -> list[str]:
