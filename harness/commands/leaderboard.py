@@ -5,6 +5,7 @@ python run_eval.py leaderboard runs/x --by family,covered --references xlmr_larg
 python run_eval.py leaderboard runs/x --older show        # with the scores of older requests that newer ones took the place of
 python run_eval.py leaderboard runs/x --csv tables/ --latex tables/ --figures figures/       # for papers: see docs/papers.md
 python run_eval.py leaderboard runs/x --export lm_eval=results --export every_eval_ever=eee      # for other programs
+python run_eval.py leaderboard runs/x --export model_card=cards      # as metadata of model cards; --push_card sends them
 python run_eval.py leaderboard runs/x --html report.html --examples 3      # a page to look at, with some predictions of each cell
 """
 
@@ -23,6 +24,7 @@ from harness.report.board.board import build_board, write_board
 from harness.report.board.markdown import markdown
 from harness.report.board.references import named_references, unused_references
 from harness.report.exports.export_files import FORMATS, write_exports
+from harness.report.exports.model_card import push_results
 from harness.report.figures.figure_files import studies_of, write_figures
 from harness.report.figures.study_numbers import StudyNumbers
 from harness.report.page.examples import ShownExamples, prediction_examples
@@ -66,6 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FORMAT=DIR",
         help=f"write the scores as other programs have them: {', '.join(FORMATS)} (may be repeated)",
+    )
+    parser.add_argument(
+        "--push_card",
+        default="",
+        metavar="USER/NAME",
+        help="put the results of the board's one model and setting into the card of this repository on the hub",
     )
     parser.add_argument(
         "--answers",
@@ -130,6 +138,8 @@ def run(args: argparse.Namespace) -> int:
     if exports:
         rows = _row_place(args, gather(args.folders)) if args.answers else None
         _say_written("export", write_exports(board, args.folders, exports, rows=rows))
+    if args.push_card:
+        say(f"pushed: {push_results(board, args.push_card, roots=args.folders)}")
     out(markdown(board, by=by, older=args.older == "show"))
     return 0
 

@@ -53,6 +53,8 @@ class ReadsRows(Protocol):
 class TypeDefaults(RouteDefaults):
     """What a task type need not say."""
 
+    HUB_TASK = "text-generation"
+    "What the hub calls such a task, in the metadata of model cards."
     TRAINS = True
     "Whether a model can be trained on it."
     WHOLE_POOL = False

@@ -38,6 +38,7 @@ from harness.task_types.vectors.pooling import pools as pools
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+HUB_TASK = "sentence-similarity"
 ROUTES = ("embedding",)
 NEEDS = ("embed",)
 CALIBRATES = True

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
+HUB_TASK = "text-classification"
 ROUTES = ("head", "prompt")
 NEEDS = ("forward_head",)
 FIELDS = {

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
+HUB_TASK = "fill-mask"
 ROUTES = ("head",)
 NEEDS = ("forward_head",)
 BOTH_DIRECTIONS = True

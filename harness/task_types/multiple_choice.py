@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
+HUB_TASK = "multiple-choice"
 ROUTES = ("head", "prompt")
 NEEDS = ("forward_head",)
 EXAMPLES_ARE_ITEMS = True

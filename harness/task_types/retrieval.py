@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
+HUB_TASK = "sentence-similarity"
 ROUTES = ("embedding",)
 NEEDS = ("embed",)
 WHOLE_BATCH_LOSS = True

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
+HUB_TASK = "question-answering"
 ROUTES = ("head", "prompt")
 NEEDS = ("forward_head",)
 FIXED_OPTIONS = ("allow_empty",)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
+HUB_TASK = "token-classification"
 ROUTES = ("head", "prompt")
 NEEDS = ("forward_head",)
 FIELDS = {

@@ -66,6 +66,7 @@ FLAGS = {
         "--html",
         "--examples",
         "--export",
+        "--push_card",
         "--answers",
     },
     "study": TRUST | CATALOG | MACHINE | COSTS | EXECUTOR | STUDY | {"--ignore_memory"},

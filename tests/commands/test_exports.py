@@ -6,6 +6,7 @@ import math
 import subprocess
 
 import pytest
+from huggingface_hub import ModelCard
 
 import run_eval
 
@@ -133,3 +134,43 @@ def test_the_package_every_eval_ever_takes_our_records(run, tmp_path, every_eval
     command = [every_eval_ever_python, "-m", "every_eval_ever", "validate", *files]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_a_model_card_has_each_number_with_its_interval(run, tmp_path):
+    assert run_eval.main(["leaderboard", str(run), "--export", f"model_card={tmp_path}"]) == 0
+    (path,) = tmp_path.rglob("README.md")
+    card, rows = ModelCard.load(path), board_rows(run)
+    found = {
+        (one.dataset_args["language"], one.dataset_name.split(" ")[0], one.metric_name): one for one in card.data.eval_results
+    }
+    wanted = {(lang, task, key): number for (task, lang), row in rows.items() for key, number in row["metrics"].items()}
+    assert found.keys() == wanted.keys()
+    for name, number in wanted.items():
+        assert found[name].metric_value == number["value"]
+        assert {key: found[name].metric_args[key] for key in ("low", "high", "n")} == {
+            key: number[key] for key in ("low", "high", "n")
+        }
+    kinds = {one.dataset_name.split(" ")[0]: one.task_type for one in card.data.eval_results}
+    assert kinds == {
+        "mini/nli": "text-classification",
+        "mini/squad_v2": "question-answering",
+        "mini/tagging": "token-classification",
+    }
+    assert card.data.language == ["de", "en"]
+    assert "synthetic" in card.text
+    assert card.text.count("| mini/nli | de | accuracy.accuracy |") == 1
+
+
+def test_results_that_the_hub_does_not_take_are_an_error(run, capsys, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert run_eval.main(["leaderboard", str(run), "--push_card", "somebody/something"]) == 2
+    said = capsys.readouterr().err
+    assert "the hub has not taken the results" in said
+    assert "--push_card somebody/something" in said
+
+
+def test_several_models_go_into_no_one_card(run, tmp_path, capsys):
+    words = ["--model", "constant", "--tasks", "mini/nli", "--languages", "de", "--limit", "5", "--quiet"]
+    assert run_eval.main([*words, "--output_path", str(tmp_path / "other")]) == 0
+    assert run_eval.main(["leaderboard", str(run), str(tmp_path / "other"), "--push_card", "somebody/something"]) == 2
+    assert "one model's results go into one card" in capsys.readouterr().err

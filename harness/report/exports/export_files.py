@@ -16,12 +16,13 @@ from harness.report.answers.answers import AnswerChoice, CellAnswers, cell_answe
 from harness.report.answers.asked_rows import RowPlace
 from harness.report.exports.every_eval_ever import write_every_eval_ever
 from harness.report.exports.lm_eval_results import write_lm_eval
+from harness.report.exports.model_card import write_model_cards
 from harness.report.record.dates import newest_date
 from harness.report.record.gather import CellRecord, gather
 from harness.report.record.newest import CellKey
 from harness.scoring.score_files import read_score, read_stats
 
-FORMATS = ("lm_eval", "every_eval_ever")
+FORMATS = ("lm_eval", "every_eval_ever", "model_card")
 
 
 def write_exports(
@@ -50,6 +51,8 @@ def write_exports(
         written += write_every_eval_ever(
             board, wanted["every_eval_ever"], date=date, roots=roots, answers=answers if rows else None
         )
+    if "model_card" in wanted:
+        written += write_model_cards(board, wanted["model_card"], roots=roots)
     return written
 
 
