@@ -159,6 +159,12 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a training in bf16 or fp16 whose loss is no number begins again in fp32 (the board says so; default: it fails)",
     )
+    parser.add_argument(
+        "--track",
+        default="",
+        metavar="NAME,...",
+        help="show losses and English scores of trainings there too: tensorboard (in OUTPUT_PATH/tensorboard), wandb",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 

@@ -20,6 +20,7 @@ from harness.planning.plan import Plan, make_plan
 from harness.planning.request import RunRequest
 from harness.runtime.machine import Machine
 from harness.runtime.processes import announced_processes, check_launch
+from harness.training.trackers import check_trackers
 
 MAX_REMARKS = 5
 "Remarks on names that two files have which are printed at most."
@@ -66,6 +67,8 @@ def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> 
         raise UserError("a cluster says itself which device", where="--device", expected="cpu or cuda", found=args.device)
     if args.offload != "none" and args.sharding != "full":
         raise UserError("--offload goes with --sharding full", where="--offload", found=f"--sharding {args.sharding}")
+    trackers = tuple(comma_separated(args.track))
+    check_trackers(trackers)
     return Machine(
         place=place,
         device_name=args.device,
@@ -77,6 +80,7 @@ def machine_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> 
         sharding=args.sharding,
         offload=args.offload,
         retry_in_float32=args.retry_in_float32,
+        trackers=trackers,
         task_folders=catalog.task_folders(),
         own_metrics=tuple(METRICS.own().values()),
     )

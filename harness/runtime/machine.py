@@ -52,6 +52,8 @@ class Machine:
     "cpu = weights, gradients and moments of a sharded training lie in main memory and visit the device; or none."
     retry_in_float32: bool = False
     "A training in fewer bits whose loss is no number begins again in fp32; its facts and the board say so."
+    trackers: tuple[str, ...] = ()
+    "What shows losses and scores besides the log of a training (harness/training/trackers.py)."
     progress: bool = True
     "Progress bars on stderr."
     repeatable: bool = True

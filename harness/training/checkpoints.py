@@ -16,6 +16,7 @@ from harness.runtime.processes import from_first, num_ranks, rank, together
 from harness.training.progress import Log, Progress
 from harness.training.setup import TrainingRun
 from harness.training.sharding import is_divided, whole_tensors
+from harness.training.trackers import Trackers
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +39,9 @@ def resume(run: TrainingRun) -> int:
         run.due = state.facts["due"]
         run.budget.go_on(TrainingBudget(**state.facts["budget"]), wanted=run.machine.batch_tokens is not None)
     if rank() == 0:
-        run.log = Log(run.folder / "log.jsonl", run.progress)
+        start, settings = state.step if state else 0, run.training.model_dump()
+        trackers = Trackers(run.machine.trackers, folder=run.folder, start=start, settings=settings)
+        run.log = Log(run.folder / "log.jsonl", run.progress, trackers=trackers)
     return state.step if state else 0
 
 

@@ -70,6 +70,9 @@ def _train(
             if num_ranks() == 1 or told.everywhere:
                 save_on_leaving(run)
             raise
+        finally:
+            if run.log is not None:
+                run.log.close()
         return _finish(run, again=again)
 
 

@@ -6,12 +6,13 @@ log.write()       # appends what is new: {"step": 12, "loss": 0.71}, {"step": 12
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.runtime.stages import write_text
+from harness.training.trackers import Trackers
 
 
 @dataclass(kw_only=True)
@@ -27,7 +28,7 @@ class Progress:
     "(steps done, English score by task); their mean chooses the checkpoint."
     stopped_early: bool = False
 
-    def lines(self, since: int) -> str:
+    def lines(self, since: int) -> list[dict[str, Any]]:
         """Log lines of the steps after `since`, the evaluation of a step behind its loss."""
         scores = {step: by_task for step, by_task in self.evaluations if step > since}
         lines: list[dict[str, Any]] = []
@@ -36,7 +37,7 @@ class Progress:
             if step in scores:
                 own = {"by_task": scores[step]} if len(scores[step]) > 1 else {}
                 lines.append({"step": step, "english_score": mean_score(scores[step]), **own})
-        return "".join(json.dumps(line) + "\n" for line in lines)
+        return lines
 
 
 def mean_score(by_task: Mapping[str, float]) -> float:
@@ -45,16 +46,28 @@ def mean_score(by_task: Mapping[str, float]) -> float:
 
 
 class Log:
-    """A file of the losses and scores so far."""
+    """A file of the losses and scores so far; `trackers` are told the same."""
 
-    def __init__(self, path: Path, progress: Progress) -> None:
+    def __init__(self, path: Path, progress: Progress, *, trackers: Trackers | None = None) -> None:
         """Begin, or go on behind the last step of `progress`."""
-        self._path, self._progress = path, progress
+        self._path, self._progress, self._trackers = path, progress, trackers
         self._step = len(progress.losses)
-        write_text(path, progress.lines(0))
+        write_text(path, _text(progress.lines(0)))
 
     def write(self) -> None:
         """Append what is new."""
+        lines = self._progress.lines(self._step)
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(self._progress.lines(self._step))
+            file.write(_text(lines))
+        if self._trackers:
+            self._trackers.log(lines)
         self._step = len(self._progress.losses)
+
+    def close(self) -> None:
+        """The training ends here."""
+        if self._trackers:
+            self._trackers.finish()
+
+
+def _text(lines: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(line) + "\n" for line in lines)

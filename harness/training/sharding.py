@@ -51,6 +51,8 @@ def distribute(adapter: Any, *, machine: Machine, precision: str) -> None:
         join_alone()
         _divide(adapter.module, machine, precision)
         adapter.read_weights(offloaded=machine.offload == "cpu")
+        if machine.sharding != "full":
+            _gather_once(adapter.module)
         adapter.weight_bytes = sum(local_part(one).numel() * one.element_size() for one in adapter.module.parameters())
 
 
@@ -79,6 +81,20 @@ def _divide(network: Any, machine: Machine, precision: str) -> None:
             # Losses are divided by the targets of the whole batch: gradients are summed, not averaged.
             part.set_force_sum_reduction_for_comms(True)
             part.set_gradient_divide_factor(1.0)
+
+
+def _gather_once(network: Any) -> None:
+    """Gather each unit once: gradients are kept for a later pass, which torch 2.13 does of no unit that was never gathered.
+
+    So are layers above the one whose vectors are wanted, and heads of tasks whose turn has not come.
+    """
+    from torch.distributed.fsdp import FSDPModule, fully_shard
+
+    fully_shard.state(network)._lazy_init()  # type: ignore[attr-defined]  # else a unit that is called first takes itself for the root
+    for part in network.modules():
+        if isinstance(part, FSDPModule):
+            part.unshard()
+            part.reshard()
 
 
 def _give_memory_back() -> None:

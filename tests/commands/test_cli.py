@@ -27,6 +27,7 @@ MACHINE = {
     "--sharding",
     "--offload",
     "--retry_in_float32",
+    "--track",
 }
 EXECUTOR = {"--executor", "--address", "--retries", "--cpus_per_stage", "--processes_per_stage", "--copy_to"}
 COSTS = {"--on", "--price"}

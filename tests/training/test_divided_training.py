@@ -103,6 +103,15 @@ def test_losses_and_scores_are_those_of_one_process(ran, count, sharding):
 
 
 @pytest.mark.slow
+def test_layers_above_the_one_that_is_asked_are_never_computed(still, tmp_path):
+    """Nor gathered: gradients of several passes are kept all the same."""
+    asked = {"tasks": "nearest", "intermediate": "none", "languages": ("de",), "model_args": "layer=1"}
+    for count in (1, 2):
+        assert run_together(count, still, tmp_path / str(count), **asked) == [0] * count, said(tmp_path / str(count))
+    agree(tmp_path / "1", tmp_path / "2")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("sharding", ["none", "full"])
 def test_as_many_processes_give_the_same_bytes_also_after_a_kill(still, ran, tmp_path, sharding):
     root, project = tmp_path / "again", still.with_machine(sharding=sharding)
