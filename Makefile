@@ -14,7 +14,7 @@ ONE_THREAD = OMP_NUM_THREADS=1
 LM_EVAL = .venv-lm-eval
 RUN = HF_HUB_OFFLINE=1 $(BIN)/python run_eval.py
 
-.PHONY: demo test test-slow test-cluster test-browser test-versions fuzz check test-real vllm lm-eval every-eval-ever bench bench-peers clean
+.PHONY: help demo test test-slow test-cluster test-browser test-versions fuzz check test-real vllm lm-eval every-eval-ever bench bench-peers clean
 
 define check_python
 	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON); say make PYTHON=/path/to/python3.11 (3.11 or newer)"; exit 2; }
@@ -27,6 +27,9 @@ $(STAMP): setup.cfg constraints.txt pyproject.toml
 	$(BIN)/python -m pip install -q "$$(grep -o '^torch==[0-9.]*' constraints.txt)"
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	touch $(STAMP)
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/:.*  ## /\t/' | expand -t 20
 
 demo: $(STAMP)  ## the main job on the embedded miniature world, and the page of its board
 	$(ONE_THREAD) $(RUN) --model mini --tasks mini --intermediate none,mini/paraphrase --recipe mini --output_path runs/demo

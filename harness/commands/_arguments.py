@@ -15,6 +15,7 @@ from pathlib import Path
 from harness.api.errors import UserError, distinct, raise_all
 from harness.api.escaping import visible
 from harness.api.path_names import path_named
+from harness.api.progress import is_heard
 from harness.data.locations import DATA_DIR_VARIABLE, DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.intermediate import NO_INTERMEDIATE
@@ -219,6 +220,8 @@ def comma_separated(text: str) -> list[str]:
 
 def say(text: str) -> None:
     """A line of progress on stderr."""
+    if is_heard(text):
+        return
     sys.stderr.write(visible(text, tabs=True) + "\n")
     sys.stderr.flush()
 
