@@ -46,7 +46,7 @@ ELSEWHERE = ("", "dev", "vllm")
 "What is no extra to look at here: what every run needs, what only developers need, and vLLM, which has a finding of its own."
 
 
-class Finding(NamedTuple):
+class MachineFinding(NamedTuple):
     """One thing that was looked at."""
 
     what: str
@@ -56,14 +56,14 @@ class Finding(NamedTuple):
     todo: str = ""
 
 
-def python_finding() -> Finding:
+def python_finding() -> MachineFinding:
     """The interpreter, the system, and which xlift this is."""
     here = provenance()
     found = f"xlift {here['versions']['xlift']} (commit {here['commit']}) in {ROOT}; Python {platform.python_version()}"
     found += f" on {platform.system()} {platform.machine()}"
     if sys.version_info < OLDEST:
-        return Finding("python", FAULT, found, f"Python {'.'.join(map(str, OLDEST))} or newer")
-    return Finding("python", FINE, found)
+        return MachineFinding("python", FAULT, found, f"Python {'.'.join(map(str, OLDEST))} or newer")
+    return MachineFinding("python", FINE, found)
 
 
 def requirements() -> dict[str, list[str]]:
@@ -82,13 +82,15 @@ def requirements() -> dict[str, list[str]]:
     return found
 
 
-def packages_finding(needs: Sequence[str]) -> Finding:
+def packages_finding(needs: Sequence[str]) -> MachineFinding:
     """Whether every package is here that a run needs, and new enough."""
     lacking = lacking_of(needs)
     if lacking:
-        return Finding("packages", FAULT, "; ".join(lacking), "pip install -c constraints.txt . (in a checkout: make demo)")
+        return MachineFinding(
+            "packages", FAULT, "; ".join(lacking), "pip install -c constraints.txt . (in a checkout: make demo)"
+        )
     shown = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "datasets"))
-    return Finding("packages", FINE, f"all {len(needs)} that a run needs; {shown}")
+    return MachineFinding("packages", FINE, f"all {len(needs)} that a run needs; {shown}")
 
 
 def lacking_of(needs: Iterable[str]) -> list[str]:
@@ -111,7 +113,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version.partition("+")[0]))
 
 
-def extras_findings(needs: Mapping[str, Sequence[str]]) -> list[Finding]:
+def extras_findings(needs: Mapping[str, Sequence[str]]) -> list[MachineFinding]:
     """What more could be done here with packages that are not needed."""
     found = []
     for extra in (name for name in needs if name not in ELSEWHERE):
@@ -119,24 +121,28 @@ def extras_findings(needs: Mapping[str, Sequence[str]]) -> list[Finding]:
         lacking = lacking_of(needs[extra])
         text = f"not here ({'; '.join(lacking)}); it gives {gives}" if lacking else f"here: {gives}"
         found.append(
-            Finding(f"extra {extra}", NOTE if lacking else FINE, text, f"pip install 'xlift[{extra}]'" if lacking else "")
+            MachineFinding(f"extra {extra}", NOTE if lacking else FINE, text, f"pip install 'xlift[{extra}]'" if lacking else "")
         )
     try:
         python = vllm_python()
-        found.append(Finding("vLLM", FINE, f"{versions(python)['vllm']}, by {python}: `--model_args engine=vllm`"))
+        found.append(MachineFinding("vLLM", FINE, f"{versions(python)['vllm']}, by {python}: `--model_args engine=vllm`"))
     except UserError as error:
         found.append(
-            Finding("vLLM", NOTE, f"{error.found}; it gives fast answers to prompts by `--model_args engine=vllm`", error.todo)
+            MachineFinding(
+                "vLLM", NOTE, f"{error.found}; it gives fast answers to prompts by `--model_args engine=vllm`", error.todo
+            )
         )
     return found
 
 
-def device_finding() -> Finding:
+def device_finding() -> MachineFinding:
     """What models would run on."""
     try:
         import torch
     except (ImportError, OSError) as error:
-        return Finding("device", FAULT, f"torch cannot be loaded: {str(error)[:200]}", "install torch for this machine anew")
+        return MachineFinding(
+            "device", FAULT, f"torch cannot be loaded: {str(error)[:200]}", "install torch for this machine anew"
+        )
     device = present_device(None)
     number = torch.cuda.device_count() if torch.cuda.is_available() else 0
     what = f"{device.spec.description}, {device.spec.memory_gib:.1f} GiB; computes in {device.dtype('auto')}"
@@ -144,57 +150,59 @@ def device_finding() -> Finding:
     todo = "" if calibration_of(device) else "run_eval.py calibrate (a minute)"
     if device.spec.kind == "gpu" and not number:
         found = f"{device.spec.description} is here, but this torch ({torch.__version__}) cannot use it: runs take the processors"
-        return Finding("device", NOTE, found, "install torch with CUDA, or look at the driver (nvidia-smi)")
+        return MachineFinding("device", NOTE, found, "install torch with CUDA, or look at the driver (nvidia-smi)")
     if number:
         what = f"{number} GPUs, the first: {what}" if number > 1 else what
-        return Finding("device", FINE, what + calibrated, todo)
+        return MachineFinding("device", FINE, what + calibrated, todo)
     if torch.backends.mps.is_available():
-        return Finding("device", FINE, f"Apple's GPU (mps); beside it {what}")
-    return Finding("device", NOTE, f"no GPU: {what}{calibrated}", todo)
+        return MachineFinding("device", FINE, f"Apple's GPU (mps); beside it {what}")
+    return MachineFinding("device", NOTE, f"no GPU: {what}{calibrated}", todo)
 
 
-def threads_finding() -> Finding:
+def threads_finding() -> MachineFinding:
     """How many threads compute, and whether something else does."""
     number = next((os.environ[name] for name in NUMBERS if os.environ.get(name)), "?")
     cores, load = usable_cores(), os.getloadavg()[0]
     memory = f"{machine_memory() / GIB:.1f} GiB of memory"
     found = f"{number} threads on {cores} cores, {memory}; load {load:.1f}"
     if number.isdigit() and int(number) > cores:
-        return Finding("threads", NOTE, f"{found}: threads wait for each other", f"OMP_NUM_THREADS={cores}, or leave it out")
+        return MachineFinding(
+            "threads", NOTE, f"{found}: threads wait for each other", f"OMP_NUM_THREADS={cores}, or leave it out"
+        )
     if load > 1.5 * cores:
-        return Finding("threads", NOTE, f"{found}: other programs compute as well, runs will be slow")
-    return Finding("threads", FINE, found)
+        return MachineFinding("threads", NOTE, f"{found}: other programs compute as well, runs will be slow")
+    return MachineFinding("threads", FINE, found)
 
 
-def hub_finding(*, offline: bool, seconds: float = SECONDS) -> Finding:
+def hub_finding(*, offline: bool, seconds: float = SECONDS) -> MachineFinding:
     """Whether the hub answers; not asked where the environment says offline."""
     from huggingface_hub import constants
 
     cache = f"what is in {constants.HF_HUB_CACHE} serves"
     if offline:
-        return Finding("hub", NOTE, f"offline, by $HF_HUB_OFFLINE or $HF_DATASETS_OFFLINE: nothing is downloaded, {cache}")
+        return MachineFinding("hub", NOTE, f"offline, by $HF_HUB_OFFLINE or $HF_DATASETS_OFFLINE: nothing is downloaded, {cache}")
     try:
         request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
         with urllib.request.urlopen(request, timeout=seconds):
-            return Finding("hub", FINE, f"{constants.ENDPOINT} answers")
+            return MachineFinding("hub", FINE, f"{constants.ENDPOINT} answers")
     except urllib.error.HTTPError:  # an answer
-        return Finding("hub", FINE, f"{constants.ENDPOINT} answers")
+        return MachineFinding("hub", FINE, f"{constants.ENDPOINT} answers")
     except (OSError, ValueError) as error:
         why = str(getattr(error, "reason", error))[:100]
         found = f"{constants.ENDPOINT} does not answer ({why}): nothing can be downloaded, {cache}"
-        return Finding("hub", NOTE, found, "HF_HUB_OFFLINE=1 spares the waiting; --data_dir names a mirror")
+        return MachineFinding("hub", NOTE, found, "HF_HUB_OFFLINE=1 spares the waiting; --data_dir names a mirror")
 
 
-def output_finding(path: str) -> Finding:
+def output_finding(path: str) -> MachineFinding:
     """Whether a run could write where it would, and how much room there is."""
     try:
         folder = output_folder(path, where="--output_path")
     except UserError as error:
-        return Finding("output", FAULT, " ".join(str(error).split()), "another --output_path")
+        return MachineFinding("output", FAULT, " ".join(str(error).split()), "another --output_path")
     return _room("output", folder, f"{folder.absolute()} can be written")
 
 
-def cache_finding() -> Finding:
+def cache_finding() -> MachineFinding:
     """Whether what is worth remembering can be kept."""
     folder = cache_folder()
     probe = folder / "doctor.json"
@@ -203,13 +211,15 @@ def cache_finding() -> Finding:
     probe.unlink(missing_ok=True)
     if not is_kept:
         found = f"{folder} cannot be written: hashes and counts are made anew by each command"
-        return Finding("cache", NOTE, found, "XLIFT_CACHE_DIR=/a/folder/that/can/be/written")
+        return MachineFinding("cache", NOTE, found, "XLIFT_CACHE_DIR=/a/folder/that/can/be/written")
     return _room("cache", folder, f"{folder} can be written")
 
 
-def _room(what: str, folder: Path, text: str) -> Finding:
+def _room(what: str, folder: Path, text: str) -> MachineFinding:
     """How much a disk still takes."""
     nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
     free = shutil.disk_usage(nearest).free / GIB
     found = f"{text}, {free:,.1f} GiB free"
-    return Finding(what, NOTE, found, "make room, or --keep none") if free < LEAST_DISK else Finding(what, FINE, found)
+    return (
+        MachineFinding(what, NOTE, found, "make room, or --keep none") if free < LEAST_DISK else MachineFinding(what, FINE, found)
+    )

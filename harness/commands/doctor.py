@@ -16,7 +16,7 @@ from harness.commands._machine_checks import (
     FAULT,
     FINE,
     NOTE,
-    Finding,
+    MachineFinding,
     cache_finding,
     device_finding,
     extras_findings,
@@ -71,23 +71,25 @@ def run(args: argparse.Namespace) -> int:
     return 1 if faults else 0
 
 
-def _verdict(faults: list[Finding]) -> str:
+def _verdict(faults: list[MachineFinding]) -> str:
     if faults:
         return f"Runs are impossible before this is mended: {', '.join(each.what for each in faults)}."
     return "Runs are possible.  Try one: run_eval.py --model oracle --tasks mini/nli"
 
 
-def _mirror(args: argparse.Namespace, catalog: Catalog) -> tuple[DataPlace | None, Finding]:
+def _mirror(args: argparse.Namespace, catalog: Catalog) -> tuple[DataPlace | None, MachineFinding]:
     """Where data are looked for, and which tasks find their test rows on this machine without the hub."""
     try:
         place = place_of(args)
     except UserError as error:
-        return None, Finding("mirror", FAULT, " ".join(str(error).split()), f"another --data_dir, or none (${DATA_DIR_VARIABLE})")
+        return None, MachineFinding(
+            "mirror", FAULT, " ".join(str(error).split()), f"another --data_dir, or none (${DATA_DIR_VARIABLE})"
+        )
     specs = [spec for name in catalog.names("task") if (spec := catalog.task(name).spec).data.test]
     real = [spec for spec in specs if not any(source.world for source in spec.data.test)]
     if place.data_dir is None:
         found = f"none: neither --data_dir nor ${DATA_DIR_VARIABLE} is set; rows come from the hub or its cache"
-        return place, Finding(
+        return place, MachineFinding(
             "mirror", NOTE, found, "run_eval.py fetch ... on a machine that reaches the hub; see docs/offline.md"
         )
     there = [spec.task for spec in real if _is_there(spec, place, catalog)]
@@ -95,7 +97,7 @@ def _mirror(args: argparse.Namespace, catalog: Catalog) -> tuple[DataPlace | Non
     found = f"{place.data_dir}: the test rows of {len(there)} of {len(real)} tasks are there"
     if absent:
         found += f"; not those of {', '.join(absent[:SHOWN])}{', ...' if len(absent) > SHOWN else ''}"
-    return place, Finding(
+    return place, MachineFinding(
         "mirror", FINE if there else NOTE, found, "" if there else "docs/offline.md says how a mirror is laid out"
     )
 
