@@ -9,6 +9,7 @@ Exit code 0, unless something makes runs impossible (a fault): then 1.
 
 import argparse
 import json
+from pathlib import Path
 
 from harness.api.errors import UserError
 from harness.commands._arguments import add_catalog_arguments, new_catalog, out, place_of
@@ -80,7 +81,7 @@ def _verdict(faults: list[MachineFinding]) -> str:
 def _mirror(args: argparse.Namespace, catalog: Catalog) -> tuple[DataPlace | None, MachineFinding]:
     """Where data are looked for, and which tasks find their test rows on this machine without the hub."""
     try:
-        place = place_of(args)
+        place = place_of(args, runs=[Path(args.output_path)])
     except UserError as error:
         return None, MachineFinding(
             "mirror", FAULT, " ".join(str(error).split()), f"another --data_dir, or none (${DATA_DIR_VARIABLE})"

@@ -30,7 +30,7 @@ from harness.runtime.interruption import ending_signals
 from harness.runtime.threads import settle_threads
 
 
-def evaluate(model: Names, tasks: Names, **options: Unpack[RunOptions]) -> Evaluation:
+def evaluate(model: Names | os.PathLike[str], tasks: Names, **options: Unpack[RunOptions]) -> Evaluation:
     """Train, predict and score what is not done yet below `output_path`; the same call after a crash goes on where it was.
 
     Raises UserError for what cannot be run at all; where single cells fail, all others are done and `notes` says why.
@@ -42,7 +42,7 @@ def evaluate(model: Names, tasks: Names, **options: Unpack[RunOptions]) -> Evalu
     return Evaluation(board=board, is_complete=end.is_complete, notes=said)
 
 
-def plan(model: Names, tasks: Names, **options: Unpack[PlanOptions]) -> Planning:
+def plan(model: Names | os.PathLike[str], tasks: Names, **options: Unpack[PlanOptions]) -> Planning:
     """What `evaluate` would do with the same arguments and what it costs; raises UserError for what cannot be run at all."""
     with _called("plan", {"quiet": True, **options, "model": model, "tasks": tasks}) as (args, notes):
         end = plan_command.planned(args)

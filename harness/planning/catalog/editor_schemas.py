@@ -56,7 +56,9 @@ def editor_schema(kind: str) -> Schema:
     schema = {"$schema": DIALECT, "title": f"xlift: {kind}", **_plain_schema(KINDS[kind])}
     schema["properties"]["include"] = INCLUDE
     required = schema.pop("required", [])
-    # What is required may stand in a file that is included.
+    # What is required may stand in a file that is included, with which mappings merge; lists stand for themselves.
+    for part in _merged_parts(schema, schema):
+        part.pop("required", None)
     schema["allOf"] = [{"if": {"not": {"required": ["include"]}}, "then": {"required": required}}]
     if kind == "task":
         _narrow_task(schema)
@@ -67,7 +69,7 @@ def editor_schema(kind: str) -> Schema:
 
 def _plain_schema(model: type[BaseModel]) -> Schema:
     """What pydantic makes of a model, with the documentation of its fields and the short forms that validators take."""
-    schema = model.model_json_schema()
+    schema = _any_of(model.model_json_schema())
     found = {one.__name__: one for one in _models_in(model)}
     for name, part in [(model.__name__, schema), *schema.get("$defs", {}).items()]:
         if name not in found:
@@ -83,6 +85,23 @@ def _plain_schema(model: type[BaseModel]) -> Schema:
             if field in docs:
                 own["description"] = " ".join(docs[field].split())
     return schema
+
+
+def _merged_parts(part: Any, schema: Schema) -> Iterator[Schema]:
+    """The parts of a file that lie in it as mappings within mappings."""
+    for value in part.get("properties", {}).values():
+        for one in (value, *value.get("anyOf", ())):
+            name = one.get("$ref", "").removeprefix("#/$defs/")
+            if name:
+                yield schema["$defs"][name]
+                yield from _merged_parts(schema["$defs"][name], schema)
+
+
+def _any_of(part: Any) -> Any:
+    """A schema in which a value may fit several alternatives: which one is meant, validators decide."""
+    if isinstance(part, dict):
+        return {"anyOf" if key == "oneOf" else key: _any_of(value) for key, value in part.items()}
+    return [_any_of(value) for value in part] if isinstance(part, list) else part
 
 
 def _models_in(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
