@@ -7,6 +7,7 @@ Nothing is loaded but torch, nothing is written but a probe, and nothing is aske
 """
 
 import configparser
+import contextlib
 import os
 import platform
 import re
@@ -208,7 +209,8 @@ def cache_finding() -> MachineFinding:
     probe = folder / "doctor.json"
     remember(probe, {"probe": os.getpid()})
     is_kept = recall(probe) == {"probe": os.getpid()}
-    probe.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        probe.unlink()
     if not is_kept:
         found = f"{folder} cannot be written: hashes and counts are made anew by each command"
         return MachineFinding("cache", NOTE, found, "XLIFT_CACHE_DIR=/a/folder/that/can/be/written")

@@ -54,7 +54,7 @@ def test_bash_completes_commands_flags_values_and_names(script, words, expected)
 
 def test_bash_knows_the_function_for_each_way_of_calling(script):
     shown = subprocess.run(["bash", "-c", f"source {script}; complete -p"], capture_output=True, text=True, check=True).stdout
-    assert [line.split()[-1] for line in shown.splitlines() if "_xlift" in line] == ["xlift", "run_eval.py", "./run_eval.py"]
+    assert {line.split()[-1] for line in shown.splitlines() if "_xlift" in line} == {"xlift", "run_eval.py", "./run_eval.py"}
 
 
 @pytest.mark.parametrize("what", WORDS["what"])

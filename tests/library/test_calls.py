@@ -164,7 +164,7 @@ import sys
 {first}
 import xlift
 assert "torch" not in sys.modules
-import models.encoder, harness
+import models, harness.commands.run
 print(models.__file__); print(harness.__file__)
 """
 
