@@ -105,7 +105,7 @@ def test_the_reference_has_every_flag_key_call_metric_and_task(source):
         assert not licence or f"| licence | {licence[:10]}" in pages["tasks"]
     assert [name for name in catalog.names("preset") if f"\n## {name}\n" not in pages["backbones"]] == []
     assert "| `quiet` | `bool` | False: say on stderr what the command says;" in pages["python"]
-    assert "## evaluate\n\n```python\nevaluate(model: str | Iterable[str], tasks:" in pages["python"]
+    assert "## evaluate\n\n```python\nevaluate(model: str | Iterable[str] | os.PathLike[str], tasks:" in pages["python"]
 
 
 SITE_PYTHON = ROOT / ".venv-docs" / "bin" / "python"
