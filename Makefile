@@ -37,7 +37,7 @@ demo: $(STAMP)  ## the main job on the embedded miniature world, and the page of
 
 docs: $(STAMP) .venv-docs/.installed  ## the documentation as a site: build/site/index.html; needs no network once .venv-docs is there
 	$(BIN)/python docs/site/make_source.py build/docs
-	.venv-docs/bin/mkdocs build --strict --quiet --config-file docs/site/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet --config-file docs/site/mkdocs.yml
 
 .venv-docs/.installed: constraints-docs.txt
 	$(check_python)

@@ -27,6 +27,7 @@ PAGES = {
 "Files elsewhere that are pages of the site."
 PLAIN = ("LICENSE", "CITATION.cff")
 "Files that are shown as they are."
+ASSETS = ("wide.css", "iframe-worker.js")
 LINK = re.compile(r'(\]\(|src="|href=")([^)#"\s]+)(#[^)"\s]*)?(\)|")')
 
 
@@ -44,6 +45,8 @@ def make(target: Path) -> list[Path]:
         (target / f"{path.stem}_notebook.md").write_text(reference.notebook_page(path), encoding="utf-8")
         shutil.copy(path, target / path.name)
     shutil.copytree(DOCS / "pictures", target / "pictures")
+    for name in ASSETS:
+        shutil.copy(HERE / name, target)
     for name, text in reference.pages().items():
         page = target / "reference" / name
         page.parent.mkdir(exist_ok=True)

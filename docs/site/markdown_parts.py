@@ -25,7 +25,7 @@ def code(text: str) -> str:
 def prose(text: str) -> str:
     """Text of the code in a page: angle brackets and stars are letters."""
     parts = re.split(r"(`[^`]+`)", text)
-    return "".join(part if part.startswith("`") else re.sub(r"([<>*_{}])", r"\\\1", part) for part in parts)
+    return "".join(part if part.startswith("`") else re.sub(r"([*_{}])", r"\\\1", part.replace("<", "&lt;")) for part in parts)
 
 
 def docstring(text: str) -> str:

@@ -49,7 +49,7 @@ def _parts_of(model: type[BaseModel]) -> list[type[BaseModel]]:
     found = [model]
     for one in found:
         for info in one.model_fields.values():
-            inner = _models_in(info.annotation)
+            inner = dict.fromkeys(_models_in(info.annotation))
             found += [each for each in inner if each not in found and each.__name__ != "LmEvalTask"]
     return found
 

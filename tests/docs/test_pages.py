@@ -1,7 +1,6 @@
 """Pages lead where they say: every link and anchor resolves, every page is in the site's table of contents."""
 
 import re
-import subprocess
 
 import pytest
 import yaml
@@ -57,16 +56,6 @@ def test_files_that_texts_of_the_program_name_are_there():
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    """The source of the site."""
-    import sys
-
-    folder = tmp_path_factory.mktemp("site") / "docs"
-    subprocess.run([sys.executable, ROOT / "docs" / "site" / "make_source.py", folder], check=True, capture_output=True)
-    return folder
-
-
 def test_every_page_is_in_the_table_of_contents_and_every_link_of_the_site_resolves(source):
     settings = yaml.safe_load((ROOT / "docs" / "site" / "mkdocs.yml").read_text(encoding="utf-8"))
     listed = re.findall(r"[\w/]+\.md", str(settings["nav"]))
@@ -106,25 +95,3 @@ def test_the_reference_has_every_flag_key_call_metric_and_task(source):
     assert [name for name in catalog.names("preset") if f"\n## {name}\n" not in pages["backbones"]] == []
     assert "| `quiet` | `bool` | False: say on stderr what the command says;" in pages["python"]
     assert "## evaluate\n\n```python\nevaluate(model: str | Iterable[str] | os.PathLike[str], tasks:" in pages["python"]
-
-
-SITE_PYTHON = ROOT / ".venv-docs" / "bin" / "python"
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not SITE_PYTHON.is_file(), reason="no .venv-docs here: make docs")
-def test_the_site_is_built_and_asks_nothing_of_other_hosts(source, tmp_path):
-    settings = (ROOT / "docs" / "site" / "mkdocs.yml").read_text(encoding="utf-8")
-    settings = settings.replace("../../build/docs", str(source)).replace("../../build/site", str(tmp_path / "site"))
-    (tmp_path / "mkdocs.yml").write_text(settings, encoding="utf-8")
-    command = [SITE_PYTHON, "-m", "mkdocs", "build", "--strict", "--config-file", tmp_path / "mkdocs.yml"]
-    ran = subprocess.run(command, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    pages = list((tmp_path / "site").rglob("*.html"))
-    assert len(pages) > 45
-    for page in pages:
-        text = page.read_text(encoding="utf-8")
-        loaded = re.findall(r'<(?:script|img|link)[^>]+(?:src|href)="([^"]+)"', text)
-        assert [name for name in loaded if re.match(r"(https?:)?//", name)] == [], page
-        for name in loaded:
-            assert name.startswith("data:") or (page.parent / name.partition("?")[0]).exists(), (page, name)
