@@ -1,7 +1,8 @@
 """The words of a command become its arguments, for the command line and for the calls of Python alike.
 
 args = parse_command("plan", ["--model", "mini", "--tasks", "mini/nli"])      # WrongFlags for words that it does not take
-args.run(args)                                                               # the command; returns the exit code
+
+The command is `run` of what is returned, which takes it: `args.run(args)` gives the exit code.
 """
 
 import argparse

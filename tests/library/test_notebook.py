@@ -45,6 +45,6 @@ def test_every_cell_runs_and_gives_what_its_text_says(tmp_path, monkeypatch, cap
         *(f"mini/nli {lang}" for lang in ("en", "de", "sw", "th")),
         *(f"mini/retrieval {lang}" for lang in ("de", "sw", "th")),
     ]
-    assert [row[0] for row in compared] == ["mini/nli", "mini/retrieval"]
+    assert [row[0] for row in compared] == ["mini/nli", "mini/retrieval", "mean"]
     assert "page: runs/notebook/report.html" in notes
     assert (tmp_path / "runs" / "notebook" / "tables" / "cells.csv").is_file()
