@@ -17,6 +17,7 @@ from harness.api.errors import OutputFailed, UserError, did_you_mean
 from harness.api.escaping import visible
 from harness.api.registry import COMMANDS
 from harness.commands._parser import WrongFlags, parse_command
+from harness.commands._program import as_called
 from harness.runtime.interruption import Interrupted, ending_signals
 from harness.runtime.processes import is_first
 from harness.runtime.streams import standard_streams
@@ -33,7 +34,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         commands = "\n".join(
             f"  {name:12} {COMMANDS.constant(name, 'HELP')}" for name in [DEFAULT, *(n for n in names if n != DEFAULT)]
         )
-        print(f"{(__doc__ or '').strip()}\n\nCommands (each has --help):\n{commands}")
+        print(as_called(f"{(__doc__ or '').strip()}\n\nCommands (each has --help):\n{commands}"))
         raise SystemExit(0)
     command = DEFAULT if words[0].startswith("-") else words.pop(0)
     if command not in names:
@@ -70,7 +71,7 @@ def run_command(arguments: Sequence[str]) -> int:
         )
         return 2
     except UserError as error:
-        print(f"error: {visible(str(error), tabs=True)}", file=sys.stderr)
+        print(f"error: {as_called(visible(str(error), tabs=True))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         by = interrupt.by if isinstance(interrupt, Interrupted) else signal.SIGINT

@@ -14,6 +14,7 @@ from typing import NoReturn
 from harness.api.errors import UserError
 from harness.api.registry import COMMANDS
 from harness.commands._arguments import say
+from harness.commands._program import as_called, program
 from harness.runtime.processes import is_first
 
 BORROWS = ("run", "plan")
@@ -56,8 +57,8 @@ def parser_of(command: str) -> Parser:
     """The parser of a command."""
     module = COMMANDS.load(command)
     parser = Parser(
-        prog=f"run_eval.py {command}",
-        description=module.__doc__,
+        prog=f"{program()} {command}",
+        description=as_called(module.__doc__),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -55,6 +55,10 @@ def installed(tmp_path_factory):
     subprocess.run([*command, "--ignore-installed", "--no-index", folder / "clone"], check=True, env=environment(folder))
     shutil.rmtree(folder / "clone")
     (folder / "empty").mkdir()
+    # A project of somebody else's: its commit is not ours.
+    git = ["git", "-C", folder, "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    subprocess.run(["git", "init", "-q", folder], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "Theirs"], check=True)
     return folder
 
 
@@ -99,6 +103,12 @@ def test_the_command_works_in_an_empty_folder(installed):
     assert "| mini/nli       |  40 | ‡*100.0 [100.0, 100.0] |" in out
     board = json.loads((installed / "empty" / "runs" / "leaderboard.json").read_text(encoding="utf-8"))
     assert {each["commit"] for each in board["environments"].values()} == {"unknown"}, board["environments"]
+    assert "`xlift leaderboard runs`" in out
+    assert "run_eval.py" not in out + err
+    code, out, err = called(installed, "xlift", "plan", "--model", "oracle", "--tasks", "mini/nli", "--limitt", "3")
+    assert (code, out) == (2, "")
+    assert err.startswith("xlift plan: error: unknown flag --limitt\n")
+    assert err.endswith("  all flags: xlift plan --help\n")
     code, out, err = called(installed, "xlift", "leaderboard", "runs", "--html", "page.html")
     assert code == 0, err
     assert "<html" in (installed / "empty" / "page.html").read_text(encoding="utf-8")[:200]
