@@ -26,7 +26,7 @@ from harness.api.registry import ROOT
 from harness.planning.costs.calibration import calibration_of
 from harness.planning.costs.devices import GIB, machine_memory, present_device
 from harness.runtime.engines import versions, vllm_python
-from harness.runtime.outputs import output_folder
+from harness.runtime.outputs import make_output_folder, output_folder
 from harness.runtime.provenance import provenance
 from harness.runtime.threads import NUMBERS, usable_cores
 
@@ -198,6 +198,7 @@ def output_finding(path: str) -> MachineFinding:
     """Whether a run could write where it would, and how much room there is."""
     try:
         folder = output_folder(path, where="--output_path")
+        make_output_folder(_nearest(folder), where="--output_path")  # really written to; what is not there is not made
     except UserError as error:
         return MachineFinding("output", FAULT, " ".join(str(error).split()), "another --output_path")
     return _room("output", folder, f"{folder.absolute()} can be written")
@@ -217,10 +218,14 @@ def cache_finding() -> MachineFinding:
     return _room("cache", folder, f"{folder} can be written")
 
 
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above that is there."""
+    return next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+
+
 def _room(what: str, folder: Path, text: str) -> MachineFinding:
     """How much a disk still takes."""
-    nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
-    free = shutil.disk_usage(nearest).free / GIB
+    free = shutil.disk_usage(_nearest(folder)).free / GIB
     found = f"{text}, {free:,.1f} GiB free"
     return (
         MachineFinding(what, NOTE, found, "make room, or --keep none") if free < LEAST_DISK else MachineFinding(what, FINE, found)

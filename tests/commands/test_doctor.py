@@ -5,7 +5,9 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 from small_tasks import write_tasks
 
 import run_eval
@@ -56,6 +58,14 @@ def test_where_runs_are_impossible_the_code_is_1_and_the_reason_is_named(tmp_pat
     assert "there is no such folder" in found["mirror"]["found"]
     assert run_eval.main(["doctor", "--output_path", str(tmp_path / "file")]) == 1
     assert "Runs are impossible before this is mended: output." in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a system without /proc")
+def test_a_place_is_really_written_to(capsys):
+    """Nobody may make a folder in /proc, whatever its permissions say to root."""
+    code, found = findings(capsys, "--output_path", "/proc/nothing/below")
+    assert (code, found["output"]["state"]) == (1, FAULT)
+    assert "nothing can be written there" in found["output"]["found"]
 
 
 def test_packages_that_are_absent_or_too_old_are_faults():
