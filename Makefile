@@ -14,7 +14,7 @@ ONE_THREAD = OMP_NUM_THREADS=1
 LM_EVAL = .venv-lm-eval
 RUN = HF_HUB_OFFLINE=1 $(BIN)/python run_eval.py
 
-.PHONY: demo test test-slow test-cluster test-browser test-versions fuzz check test-real vllm lm-eval every-eval-ever bench bench-peers clean
+.PHONY: help demo docs test test-slow test-cluster test-browser test-versions fuzz check test-real vllm lm-eval every-eval-ever bench bench-peers clean
 
 define check_python
 	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON); say make PYTHON=/path/to/python3.11 (3.11 or newer)"; exit 2; }
@@ -28,9 +28,22 @@ $(STAMP): setup.cfg constraints.txt pyproject.toml
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	touch $(STAMP)
 
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/:.*  ## /\t/' | expand -t 20
+
 demo: $(STAMP)  ## the main job on the embedded miniature world, and the page of its board
 	$(ONE_THREAD) $(RUN) --model mini --tasks mini --intermediate none,mini/paraphrase --recipe mini --output_path runs/demo
 	@$(ONE_THREAD) $(RUN) leaderboard runs/demo --html runs/demo/report.html > /dev/null
+
+docs: $(STAMP) .venv-docs/.installed  ## the documentation as a site: build/site/index.html; needs no network once .venv-docs is there
+	$(BIN)/python docs/site/make_source.py build/docs
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet --config-file docs/site/mkdocs.yml
+
+.venv-docs/.installed: constraints-docs.txt
+	$(check_python)
+	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install -q -r constraints-docs.txt
+	touch $@
 
 test: $(STAMP)  ## the tests that need nothing beside the project
 	$(ONE_THREAD) $(BIN)/python -m pytest -m "not real and not browser and not slow and not cluster" -n 2
@@ -105,4 +118,4 @@ $(VLLM_STAMP): constraints-vllm.txt
 	touch $(VLLM_STAMP)
 
 clean:
-	rm -rf runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf runs build .pytest_cache .mypy_cache .ruff_cache

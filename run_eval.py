@@ -8,43 +8,22 @@ is wrong; 130 interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP, 141 by a rea
 """
 
 import argparse
-import difflib
 import os
-import re
 import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from harness.api.errors import OutputFailed, UserError, did_you_mean
 from harness.api.escaping import visible
 from harness.api.registry import COMMANDS
+from harness.commands._parser import WrongFlags, parse_command
+from harness.commands._program import as_called
 from harness.runtime.interruption import Interrupted, ending_signals
 from harness.runtime.processes import is_first
 from harness.runtime.streams import standard_streams
 from harness.runtime.threads import settle_threads
 
 DEFAULT = "run"
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors name the nearest flag or command."""
-
-    def check_flags(self, words: Sequence[str]) -> None:
-        """Name every flag that does not exist, before argparse says which required ones are missing."""
-        flags = [flag for action in self._actions for flag in action.option_strings]
-        lines = []
-        for word in (word.partition("=")[0] for word in words if re.match(r"--?[A-Za-z]", word)):
-            if word not in flags:
-                near = difflib.get_close_matches(word, flags, n=1)
-                lines.append(f"unknown flag {word}" + (f"\n  to do: did you mean {near[0]}?" if near else ""))
-        if lines:
-            self.error("\n".join(lines))
-
-    def error(self, message: str) -> NoReturn:
-        """Print one message and leave with code 2."""
-        print(f"{self.prog}: error: {visible(message, tabs=True)}\n  all flags: {self.prog} --help", file=sys.stderr)
-        raise SystemExit(2)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -55,29 +34,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         commands = "\n".join(
             f"  {name:12} {COMMANDS.constant(name, 'HELP')}" for name in [DEFAULT, *(n for n in names if n != DEFAULT)]
         )
-        print(f"{(__doc__ or '').strip()}\n\nCommands (each has --help):\n{commands}")
+        print(as_called(f"{(__doc__ or '').strip()}\n\nCommands (each has --help):\n{commands}"))
         raise SystemExit(0)
     command = DEFAULT if words[0].startswith("-") else words.pop(0)
     if command not in names:
         raise UserError(f"unknown command '{command}'", todo=did_you_mean(command, names))
-    module = COMMANDS.load(command)
-    if command in ("run", "plan"):
-        from harness.commands._borrowed_flags import translate
-
-        words, notes = translate(words)
-        if is_first():
-            print(*(f"note: {visible(note)}" for note in notes), sep="\n", end="\n" if notes else "", file=sys.stderr)
-    parser = Parser(
-        prog=f"run_eval.py {command}",
-        description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    module.add_arguments(parser)
-    parser.check_flags(words)
-    parsed = parser.parse_args(words)
-    parsed.run = module.run
-    return parsed
+    return parse_command(command, words)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,8 +65,13 @@ def run_command(arguments: Sequence[str]) -> int:
             parsed = parse(arguments)
             code: int = parsed.run(parsed)
             return code
+    except WrongFlags as error:
+        print(
+            f"{error.program}: error: {visible(error.message, tabs=True)}\n  all flags: {error.program} --help", file=sys.stderr
+        )
+        return 2
     except UserError as error:
-        print(f"error: {visible(str(error), tabs=True)}", file=sys.stderr)
+        print(f"error: {as_called(visible(str(error), tabs=True))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         by = interrupt.by if isinstance(interrupt, Interrupted) else signal.SIGINT

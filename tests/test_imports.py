@@ -23,6 +23,7 @@ WINGS = [
     "harness.executors",
     "harness.report",
     "harness.commands",
+    "harness.library",
 ]
 "Each imports itself and those above it in this list, anywhere in its code."
 ROOMS_OF_MODELS = [

@@ -4,8 +4,10 @@ with progress_bar("train xnli", total=1000, unit="step", shown=True) as bar:
 bar.update(1)
 for part in progress_over(parts, "check rows", shown=True): ...
 tell("a line beside the bar")
+with hearing() as lines: ...          # what is told meanwhile goes there, in place of stderr
 """
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -20,6 +22,8 @@ DELAY = 2
 "Seconds after which a bar appears."
 
 T = TypeVar("T")
+
+_ears: list[list[str]] = []
 
 
 class ProgressBar(Protocol):
@@ -118,8 +122,28 @@ def is_terminal() -> bool:
     return sys.stderr.isatty()
 
 
+@contextlib.contextmanager
+def hearing() -> Iterator[list[str]]:
+    """Have the lines that are told within the block in a list, and nothing of them on stderr."""
+    lines: list[str] = []
+    _ears.append(lines)
+    try:
+        yield lines
+    finally:
+        _ears.remove(lines)
+
+
+def is_heard(text: str) -> bool:
+    """Whether somebody takes a line in place of stderr."""
+    if _ears:
+        _ears[-1].append(text)
+    return bool(_ears)
+
+
 def tell(text: str) -> None:
     """A line on stderr, beside the bars that may stand there."""
+    if is_heard(text):
+        return
     tqdm.write(text, file=sys.stderr)
     sys.stderr.flush()
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from harness.api.errors import UserError, distinct, raise_all
 from harness.api.escaping import visible
 from harness.api.path_names import path_named
+from harness.api.progress import is_heard
+from harness.commands._program import as_called
 from harness.data.locations import DATA_DIR_VARIABLE, DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.intermediate import NO_INTERMEDIATE
@@ -230,10 +232,12 @@ def comma_separated(text: str) -> list[str]:
 
 def say(text: str) -> None:
     """A line of progress on stderr."""
-    sys.stderr.write(visible(text, tabs=True) + "\n")
+    if is_heard(text):
+        return
+    sys.stderr.write(as_called(visible(text, tabs=True)) + "\n")
     sys.stderr.flush()
 
 
 def out(text: str) -> None:
     """A result on stdout."""
-    sys.stdout.write(visible(text, tabs=True) + "\n")
+    sys.stdout.write(as_called(visible(text, tabs=True)) + "\n")

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     load = os.getloadavg()[0] / (device.spec.cores or os.cpu_count() or 1)
     if load > BUSY:
         say(f"note: a load of {load:.1f} on each core: the machine is not idle, and will look slower than it is")
-    from harness.executors.calibration import measure
+    from harness.executors.measuring.calibration import measure
 
     name = args.device or ("cpu" if device.spec.kind == "cpu" else "cuda")
     found = measure(name, precisions=["float32", *([device.dtype("auto")] if device.dtype("auto") != "float32" else [])])

@@ -25,6 +25,7 @@ import argparse
 
 from harness.api.errors import UserError
 from harness.api.path_names import path_named
+from harness.api.protocols import Json
 from harness.commands._arguments import add_include_arguments, catalog_of, comma_separated, out, say
 from harness.report.board.older_results import older_text
 from harness.report.comparison import Scope, compare, find_systems, markdown, write_comparison
@@ -64,6 +65,12 @@ def run_and_cells(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Compare, write and print."""
+    out(markdown(compared(args)))
+    return 0
+
+
+def compared(args: argparse.Namespace) -> dict[str, Json]:
+    """The comparison, written where that was asked for; raises UserError."""
     check_output_file(args.output, where="--output")
     if len(args.systems) > 2:
         raise UserError("more than two systems", expected="one run, or two", found=" ".join(args.systems))
@@ -80,5 +87,4 @@ def run(args: argparse.Namespace) -> int:
     if args.output:
         write_comparison(document, args.output)
         say(f"comparison: {args.output}")
-    out(markdown(document))
-    return 0
+    return document

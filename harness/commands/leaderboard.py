@@ -101,6 +101,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build, write and print the board."""
+    out(board_text(made_board(args), args))
+    return 0
+
+
+def board_text(board: Mapping[str, Json], args: argparse.Namespace) -> str:
+    """All of a board as Markdown."""
+    return markdown(board, by=comma_separated(args.by), older=args.older == "show")
+
+
+def made_board(args: argparse.Namespace) -> dict[str, Json]:
+    """The board of some folders, with all files written that were asked for; raises UserError."""
     check_output_file(args.output, where="--output")
     for name in FOLDERS:
         check_output_folder(getattr(args, name), where=f"--{name}")
@@ -108,11 +119,10 @@ def run(args: argparse.Namespace) -> int:
     if args.examples < 0 or (args.examples and not args.html):
         raise UserError("predictions are shown on a page", where="--examples", expected="a number above 0, and --html FILE")
     exports = _exports(args)
-    by = comma_separated(args.by)
     raise_all(
         [
             UserError(f"languages cannot be grouped by '{name}'", where="--by", todo=did_you_mean(name, GROUPINGS))
-            for name in by
+            for name in comma_separated(args.by)
             if name not in GROUPINGS
         ]
     )
@@ -140,8 +150,7 @@ def run(args: argparse.Namespace) -> int:
         _say_written("export", write_exports(board, args.folders, exports, rows=rows))
     if args.push_card:
         say(f"pushed: {push_results(board, args.push_card, roots=args.folders)}")
-    out(markdown(board, by=by, older=args.older == "show"))
-    return 0
+    return board
 
 
 def _exports(args: argparse.Namespace) -> dict[str, Path]:

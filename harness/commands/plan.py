@@ -9,8 +9,9 @@ import argparse
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
 from harness.commands._arguments import (
@@ -49,8 +50,80 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the costs of every stage, part by part, as JSON")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelPlan:
+    """What is planned for one model, and what it costs."""
+
+    plan: Plan
+    numbers: Estimate
+    root: Path
+    machine: Machine
+    done: set[str]
+    "Names of the stages that are finished."
+    price: float | None
+
+    def costs(self) -> dict[str, Any]:
+        """The costs of every stage, part by part."""
+        return costs_json(self.plan, self.numbers, done=self.done, price=self.price)
+
+    def text(self) -> str:
+        """All of it for a reader."""
+        plan, numbers = self.plan, self.numbers
+        lines = [*_mixtures(plan, numbers), *_remarks(plan), *beginnings_of_choices(plan, machine=self.machine), *numbers.notes]
+        parts = [
+            paragraphs(_title(plan, self.root)),
+            _trainings(plan, numbers, self.done),
+            paragraphs(_hyper_parameters(plan)),
+            _predictions(plan, numbers, self.done),
+            _stages(plan, self.done),
+            costs_text(plan, numbers, done=self.done, price=self.price),
+            paragraphs("\n".join(lines)),
+            paragraphs("\n".join(plan.missing())),
+        ]
+        return "\n\n".join(part for part in parts if part)
+
+
+class PlanEnd(NamedTuple):
+    """What came of planning."""
+
+    models: list[ModelPlan]
+    mistakes: list[UserError]
+    "Rows that are wrong."
+    unfit: list[UserError]
+    "Stages that cannot fit the device."
+
+    @property
+    def exit_code(self) -> int:
+        """2 if some rows are wrong or a stage fits no such device, 1 if some scores are blocked."""
+        if self.mistakes or self.unfit:
+            return 2
+        return 1 if any(cell.missing for model in self.models for cell in model.plan.cells) else 0
+
+
 def run(args: argparse.Namespace) -> int:
     """Print the plan; 2 if some rows are wrong or a stage fits no such device, 1 if some scores are blocked."""
+    end = planned(args)
+    if args.json:
+        documents = [model.costs() for model in end.models]
+        out(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
+    else:
+        out(plan_text(end))
+    for error in end.mistakes:
+        say(str(error))
+    for error in end.unfit:
+        say(f"cannot fit: {error}")
+    if end.mistakes:
+        say(f"wrong rows: {num_wrong(end.mistakes)} (`run` does all that does not need them)")
+    return end.exit_code
+
+
+def plan_text(end: PlanEnd) -> str:
+    """The plans of all models for a reader."""
+    return "\n\n".join(model.text() for model in end.models)
+
+
+def planned(args: argparse.Namespace) -> PlanEnd:
+    """The stages of a request and their costs, nothing of them run; raises UserError for what cannot be planned."""
     root = output_folder(args.output_path, where="--output_path")
     catalog = catalog_of(args)
     place = place_of(args, runs=[root])
@@ -58,48 +131,15 @@ def run(args: argparse.Namespace) -> int:
     device = device_of(args, catalog)
     print_remarks(catalog, plans)
     done = finished_stages(root)
+    models: list[ModelPlan] = []
     mistakes: dict[str, UserError] = {}
     unfit: list[UserError] = []
-    documents: list[dict[str, Any]] = []
     for plan in plans:
         numbers = estimate(plan, root=root, machine=machine, device=device)
-        if args.json:
-            documents.append(costs_json(plan, numbers, done=done, price=args.price))
-        else:
-            out(
-                _page(plan, numbers, root=root, machine=machine, done=done, price=args.price)
-                + ("\n" if plan is not plans[-1] else "")
-            )
+        models.append(ModelPlan(plan=plan, numbers=numbers, root=root, machine=machine, done=done, price=args.price))
         mistakes |= {str(mistake): mistake for mistake in data_mistakes(plan, machine=machine)}
         unfit += refusals(plan, root=root, machine=machine, device=device)
-    if args.json:
-        out(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
-    for text in mistakes:
-        say(text)
-    for error in unfit:
-        say(f"cannot fit: {error}")
-    if mistakes:
-        say(f"wrong rows: {num_wrong(list(mistakes.values()))} (`run` does all that does not need them)")
-    if mistakes or unfit:
-        return 2
-    return 1 if any(cell.missing for plan in plans for cell in plan.cells) else 0
-
-
-def _page(plan: Plan, numbers: Estimate, *, root: Path, machine: Machine, done: set[str], price: float | None) -> str:
-    """What is planned for one model."""
-    parts = [
-        paragraphs(_title(plan, root)),
-        _trainings(plan, numbers, done),
-        paragraphs(_hyper_parameters(plan)),
-        _predictions(plan, numbers, done),
-        _stages(plan, done),
-        costs_text(plan, numbers, done=done, price=price),
-        paragraphs(
-            "\n".join([*_mixtures(plan, numbers), *_remarks(plan), *beginnings_of_choices(plan, machine=machine), *numbers.notes])
-        ),
-        paragraphs("\n".join(plan.missing())),
-    ]
-    return "\n\n".join(part for part in parts if part)
+    return PlanEnd(models, list(mistakes.values()), unfit)
 
 
 def _title(plan: Plan, root: Path) -> str:

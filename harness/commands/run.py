@@ -6,8 +6,11 @@ Everything finished is kept below --output_path and never made again; the same c
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+from harness.api.protocols import Json
 from harness.commands import plan as plan_command
 from harness.commands._arguments import (
     add_cost_arguments,
@@ -53,10 +56,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class RunEnd(NamedTuple):
+    """What became of a run."""
+
+    board: Mapping[str, Json] | None
+    "The scores that there are; None where there is none, and in all processes but the first."
+    text: str
+    "The board on one screen; empty where there is none."
+    stand_ins: tuple[str, ...]
+    "Scores that are of another metric than the task's file names."
+    is_complete: bool
+    "Whether every cell has its score."
+
+
 def run(args: argparse.Namespace) -> int:
-    """Run the plan; 1 if a cell has no score."""
+    """Run the plan and print the scores; 1 if a cell has none."""
     if args.dry_run:
         return plan_command.run(args)
+    end = evaluate(args)
+    if end.text:
+        out(end.text)
+    for text in end.stand_ins:
+        say(f"note: {text}")
+    return 0 if end.is_complete else 1
+
+
+def evaluate(args: argparse.Namespace) -> RunEnd:
+    """Train, predict and score what is not done yet, and make the board; raises UserError."""
     root = output_folder(args.output_path, where="--output_path")
     execution = execution_of(args)
     references = named_references(args.references)
@@ -75,19 +101,17 @@ def run(args: argparse.Namespace) -> int:
         execution.run_ahead(in_order(stage for plan in plans for stage in plan.stages), root=root, machine=machine)
     ends = [run_model(plan, args, execution, catalog=catalog, place=place, machine=machine) for plan in plans]
     if not is_first():
-        return 0
+        return RunEnd(None, "", (), is_complete=True)
     if not any(end.has_scores for end in ends):
-        return 1
+        return RunEnd(None, "", (), is_complete=False)
     from harness.report.board.board import build_board, write_board
     from harness.report.board.notes import stand_ins
     from harness.report.board.summary import BOARD_FILE, summary
 
     board = build_board([root], requests=[end.request.name for end in ends], references=references)
     write_board(board, root / BOARD_FILE)
-    out(summary(board, root, others=_num_others(root, own=len(ends))))
-    for text in stand_ins(board):
-        say(f"note: {text}")
-    return 0 if all(end.is_complete for end in ends) else 1
+    text = summary(board, root, others=_num_others(root, own=len(ends)))
+    return RunEnd(board, text, tuple(stand_ins(board)), is_complete=all(end.is_complete for end in ends))
 
 
 def _num_others(root: Path, *, own: int) -> int:

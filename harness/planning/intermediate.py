@@ -139,7 +139,7 @@ def _components(text: str, catalog: Catalog) -> list[Component]:
                     f"task '{spec.task}' has no translated rows in '{lang}'",
                     where=WHERE,
                     found=f"translated languages: {known}",
-                    todo="give the task `data.translated` and `translated_languages` (see README, Translated data)",
+                    todo="give the task `data.translated` and `translated_languages` (docs/intermediate.md)",
                 )
     return found
 

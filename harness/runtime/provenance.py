@@ -28,7 +28,9 @@ def provenance() -> dict[str, Any]:
 
 
 def _commit() -> str:
-    """Short hash of HEAD; 'unknown' outside a git checkout."""
+    """Short hash of HEAD; 'unknown' outside a git checkout of this project, e.g. installed below one of another."""
+    if not (ROOT / ".git").exists():
+        return "unknown"
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
         return head + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")

@@ -263,9 +263,9 @@ def test_a_file_that_is_no_study_and_a_name_that_none_has_are_told(tmp_path, cap
     assert "there is no such file" in capsys.readouterr().err
 
 
-def test_the_study_of_the_readme_is_right(tmp_path, capsys):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (text,) = [block for block in readme.split("```yaml\n")[1:] if block.startswith("study: ")]
+def test_the_study_of_the_tutorial_is_right(tmp_path, capsys):
+    page = (ROOT / "docs" / "first_study.md").read_text(encoding="utf-8")
+    (text,) = [block for block in page.split("```yaml\n")[1:] if block.startswith("study: ")]
     (tmp_path / "my_study.yaml").write_text(text.split("```")[0], encoding="utf-8")
     assert run_eval.main(["study", str(tmp_path / "my_study.yaml"), "--dry_run", "--output_path", str(tmp_path / "runs")]) == 0
     assert "my_study: Does MNLI keep helping retrieval?" in capsys.readouterr().out

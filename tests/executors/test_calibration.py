@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.executors.calibration import measure
+from harness.executors.measuring.calibration import measure
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.costs.calibration import calibration_of, keep_calibration
 from harness.planning.costs.devices import named_device, present_device

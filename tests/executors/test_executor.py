@@ -8,6 +8,7 @@ import torch
 from listening import before_each_step
 from small_runs import Project, contents, differences, run_in_child
 
+from harness.api.registry import EXECUTORS
 from harness.runtime.locks import lock
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -168,3 +169,8 @@ def test_same_request_same_bytes(project, tmp_path):
     for root in ("a", "b"):
         project.run(tmp_path / root, tasks="pairs,quiz", languages=("de",))
     assert differences(tmp_path / "a", tmp_path / "b") == []
+
+
+@pytest.mark.parametrize("name", EXECUTORS.names())
+def test_what_can_be_named_as_an_executor_executes(name):
+    assert callable(EXECUTORS.load(name).execute)

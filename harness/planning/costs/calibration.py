@@ -3,7 +3,7 @@
     calibration = calibration_of(device)           # None: it was not calibrated, or is not here
     keep_calibration(device, {...})
 
-harness/executors/calibration.py measures.
+harness/executors/measuring/calibration.py measures.
 """
 
 import hashlib

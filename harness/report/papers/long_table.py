@@ -177,7 +177,7 @@ def _plain(column: TableColumn, value: Any) -> Any:
 
 
 def columns_page() -> str:
-    """What the columns mean, as a Markdown table: beside the files, and in docs/tables.md."""
+    """What the columns mean, as a Markdown table: beside the files, and in docs/papers.md."""
     kinds = {str: "text", int: "whole number", float: "number", bool: "true or false"}
     lines = [f"| `{column.name}` | {kinds[column.kind]} | {column.meaning} |" for column in COLUMNS]
     return "\n".join(["| column | holds | means |", "| :--- | :--- | :--- |", *lines])

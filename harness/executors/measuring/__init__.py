@@ -1,0 +1,1 @@
+"""How fast this machine is: what an executor measures when no stage asks for it."""
