@@ -7,9 +7,9 @@ outputs = answers.ask([(cell, number), ...], Ceiling(4096))       # one batch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from harness.api.protocols import Feature, HeadSpec, Output
 from harness.api.registry import TASK_TYPES
@@ -21,6 +21,13 @@ from harness.runtime.budget import Ceiling, ran_out_of_memory
 from harness.runtime.loading import load_adapter
 from harness.runtime.machine import Machine
 from harness.task_types.prompting.encoding import plan_requests
+
+
+class Remote(Protocol):
+    """Adapters with `is_remote`: answers come one by one, and only those are asked that are not there."""
+
+    def answer_singly(self, features: Sequence[Feature], *, asks: str) -> Iterator[tuple[int, Output | str]]:
+        """(number of the feature, output) of `loglikelihood` or `generate`, in whatever order."""
 
 
 class Answers(NamedTuple):
@@ -40,6 +47,19 @@ class Answers(NamedTuple):
     "Rows of the model's table of words."
     placed: Mapping[str, int] = {}
     "Bytes of the model's weights by where they lie."
+    singly: Callable[[Sequence[tuple[Cell, int]]], Iterator[tuple[int, Any]]] | None = None
+    "Gives (place in the batch, output) one by one, for a model whose answers do not depend on what is asked beside them."
+
+    def of_batch(
+        self, chosen: Sequence[tuple[Cell, int]], missing: Sequence[int], ceiling: Ceiling
+    ) -> Iterator[list[tuple[int, Any]]]:
+        """(place in the batch, output) of the missing features: all at once, or as they come where each is asked by itself."""
+        if self.singly is None:
+            outputs = self.ask(chosen, ceiling)
+            yield [(at, outputs[at]) for at in missing]
+        else:
+            for number, output in self.singly([chosen[at] for at in missing]):
+                yield [(missing[number], output)]
 
 
 def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine) -> Answers:
@@ -64,6 +84,12 @@ def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine
         features = [cell.features[n] for cell, n in chosen]
         return ask_batch(adapter, features, chosen[0][0].question, device=machine.device, ceiling=ceiling)
 
+    def singly(chosen: Sequence[tuple[Cell, int]]) -> Iterator[tuple[int, Any]]:
+        remote: Remote = adapter
+        asks = chosen[0][0].question.asks
+        assert asks is not None, "a server answers in words"
+        return remote.answer_singly([cell.features[n] for cell, n in chosen], asks=asks)
+
     return Answers(
         adapter.tokenizer,
         adapter.max_positions,
@@ -74,6 +100,7 @@ def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine
         adapter.close,
         num_embeddings=adapter.num_embeddings,
         placed=adapter.placed,
+        singly=singly if adapter.is_remote else None,
     )
 
 

@@ -107,6 +107,7 @@ def _encoded(
             num_embeddings=answers.num_embeddings,
             versions=answers.versions,
             placed=answers.placed,
+            computes_here=answers.singly is None,
         )
         try:
             cell.measure()  # here, so that the bar says what is going on
@@ -138,18 +139,18 @@ def _run_group(answers: Answers, group: _Group, unfinished: Sequence[Cell], *, b
             if not missing or number % num_ranks() != rank():
                 continue
             ceiling.begin(number)
-            outputs = answers.ask(chosen, ceiling)
-            found: dict[str, list[tuple[int, Any]]] = {}
-            for at in missing:
-                cell, n = chosen[at]
-                partial = cell.module.reduce(cell.features[n], outputs[at], task=cell.spec, options=cell.options)
-                found.setdefault(cell.stage.key, []).append((n, partial))
-            for key, partials in found.items():
-                waiting[key].partials.write(partials)
-                left[key] -= len(partials)
-                if not left[key] and alone:
-                    failures |= _finish([waiting[key]])
-                    left.pop(key)
+            for outputs in answers.of_batch(chosen, missing, ceiling):
+                found: dict[str, list[tuple[int, Any]]] = {}
+                for at, output in outputs:
+                    cell, n = chosen[at]
+                    partial = cell.module.reduce(cell.features[n], output, task=cell.spec, options=cell.options)
+                    found.setdefault(cell.stage.key, []).append((n, partial))
+                for key, partials in found.items():
+                    waiting[key].partials.write(partials)
+                    left[key] -= len(partials)
+                    if not left[key] and alone:
+                        failures |= _finish([waiting[key]])
+                        left.pop(key)
         for cell in unfinished:
             if cell.stage.key in left:
                 cell.partials.close()
@@ -183,9 +184,7 @@ def _finish_cell(cell: Cell) -> None:
         "tokens": sum(cell.lengths),
         **cell.token_facts(),
         "truncated_examples": sum(prediction.num_truncated > 0 for prediction in predictions),
-        "dtype": cell.machine.dtype(cell.args.model.dtype),
-        "arithmetic": cell.machine.arithmetic(cell.args.model.dtype),
-        **cell.placement(),
+        **cell.computing(),
         **provenance(),
     }
     facts["versions"] = {**facts["versions"], **cell.versions}
@@ -202,7 +201,7 @@ def clean(folder: Path) -> None:
 
 def _line(prediction: Prediction) -> str:
     record = {name: getattr(prediction, name) for name in Prediction.__slots__}
-    for name in ("scores", "answer"):
+    for name in ("scores", "answer", "thoughts"):
         if record[name] is None:
             del record[name]
     return json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n"
