@@ -42,6 +42,11 @@ class ServedAs:
         """What only vLLM understands: tokens by their ids, since several may have the same text."""
         return {"return_tokens_as_token_ids": True} if self.owner == "vllm" else {}
 
+    @property
+    def greedy(self) -> dict[str, Any]:
+        """The likeliest token at each place, whatever else the model's own generation settings say to some servers."""
+        return {"temperature": 0, "seed": 0, **({"repetition_penalty": 1.0} if self.owner in ("vllm", "sglang") else {})}
+
 
 def scoring(ids: Sequence[int], served: ServedAs) -> Post:
     """A request for the log-probabilities of a prompt: it is repeated, and one more token written, as some servers want."""
@@ -98,7 +103,7 @@ def writing(feature: Feature, served: ServedAs, *, keeps_special: bool = False) 
     assert feature.generate is not None
     asked = feature.generate
     thinks = asked.get("thoughts")
-    body = {"model": served.name, "max_tokens": asked["max_new_tokens"], "temperature": 0, "seed": 0}
+    body: dict[str, Any] = {"model": served.name, "max_tokens": asked["max_new_tokens"], **served.greedy}
     # A stop text may stand in a thought: it counts behind it, where the text is cut here.
     stop = [] if thinks else list(asked.get("stop", ()))
     body |= {"stop": stop if served.owner == "vllm" else stop[:MOST_STOPS]} if stop else {}

@@ -224,14 +224,14 @@ def test_a_template_without_thoughts_is_refused(folders, tmp_path, capsys):
     assert "this chat template knows no thoughts" in "".join(capsys.readouterr())
 
 
-def test_room_for_thoughts_is_no_room_of_the_prompt(folders, tmp_path):
+def test_room_for_thoughts_is_no_room_of_the_prompt(folders):
     """Without a max_length of one's own a prompt keeps its 2048 tokens; with one, thoughts are part of it."""
     module = TASK_TYPES.load("generation")
     for given, length in ({"thinking": True}, 3072), ({"thinking": True, "max_length": 512}, 512), ({}, 2048):
         assert PromptRoute(module=module, prompt_args=PromptArgs(**given)).max_length == length
+    route = PromptRoute(module=module, prompt_args=PromptArgs(thinking=True, chat_template=True, max_length=100))
+    task = Catalog([folders["tasks"]]).task("where").spec
+    example = module.build({"source": "the cat", "references": "house"}, task=task, lang="en", row_id="0")
+    tokenizer = loaded(folders["opened"], heads={}).tokenizer
     with pytest.raises(UserError, match="no room is left for the prompt"):
-        route = PromptRoute(module=module, prompt_args=PromptArgs(thinking=True, chat_template=True, max_length=100))
-        task = Catalog([folders["tasks"]]).task("where").spec
-        example = module.build({"source": "the cat", "references": "house"}, task=task, lang="en", row_id="0")
-        tokenizer = loaded(folders["opened"], heads={}).tokenizer
         route.encode([example], task=task, tokenizer=tokenizer, options=module.Options(), train=False)

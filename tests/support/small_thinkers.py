@@ -41,8 +41,8 @@ def make_thinker(folder: Path, *, template: str, special: bool = False) -> str:
     tokenizer = train_tokenizer([*ANIMALS, *PLACES, OTHERWISE, thoughts("hen"), "the ."], vocab_size=60)
     tokenizer.add_tokens([START, END], special_tokens=special)
     tokenizer.chat_template = template
-    config = {"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4}
-    init_scratch({**config, "intermediate_size": 64, "max_position_embeddings": 256}, tokenizer=tokenizer, folder=folder, seed=1)
+    config = {"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 2}
+    init_scratch({**config, "intermediate_size": 128, "max_position_embeddings": 256}, tokenizer=tokenizer, folder=folder, seed=1)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     rows = []
     for animal in ANIMALS:
