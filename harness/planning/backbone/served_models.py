@@ -61,7 +61,8 @@ def served_arguments(name: str, said: ModelArgs, *, beforehand: Collection[str])
         trust_remote_code=said.trust_remote_code,
         extra=extra,
     )
-    return arguments, Knobs(path=name, revision=said.revision, tokenizer=place, engine={})
+    # A tokenizer that is named by itself is not of the model's commit.
+    return arguments, Knobs(path=name, revision=None if said.tokenizer else said.revision, tokenizer=place)
 
 
 def local_name(name: str) -> str:
