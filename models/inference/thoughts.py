@@ -36,19 +36,13 @@ def finished_with_thoughts(
         written.append(token)
     left = left_to_write(written, request, tokenizer=tokenizer, ended=ended)
     if left.is_thinking:
-        return (
-            marked(how.start + _text(tokenizer, written), how._replace(opened=True), stops=())
-            if ended or left.tokens < 1
-            else None
-        )
+        return None if not ended and left.tokens > 0 else how.start + _inner(tokenizer, written, how)
     at = end_of_thoughts(written, how, tokenizer=tokenizer)
     answer = _text(tokenizer, written[at or 0 :])
     if not ended and left.tokens > 0 and not any(stop in answer.lstrip() for stop in request.stop):
         return None
-    before = (
-        "" if at is None else how.start + _text(tokenizer, written[:at]).lstrip().removeprefix(how.start).removesuffix(how.end)
-    )
-    return marked(before + ("" if at is None else how.end) + answer, how, stops=request.stop)
+    before = "" if at is None else how.start + _inner(tokenizer, written[:at], how) + how.end
+    return marked(before + answer, how._replace(opened=False), stops=request.stop)
 
 
 def left_to_write(
@@ -85,6 +79,11 @@ def _is_thinking(written: Sequence[int], how: Thoughts, *, tokenizer: PreTrained
         return True
     head = str(tokenizer.decode(list(written[:HEAD]), skip_special_tokens=False)).lstrip()
     return head.startswith(how.start) or (how.start.startswith(head) and not ended)
+
+
+def _inner(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int], how: Thoughts) -> str:
+    """The text of thoughts, without the marks that may stand around them."""
+    return _text(tokenizer, ids).lstrip().removeprefix(how.start).removesuffix(how.end)
 
 
 def _text(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> str:

@@ -24,7 +24,7 @@ from harness.api.errors import UserError
 from harness.api.model_source import ModelSource
 from harness.api.progress import tell
 from harness.api.protocols import Adapter, Feature, HeadSpec, Output
-from harness.api.thoughts import Thoughts, split_thoughts
+from harness.api.thoughts import Thoughts
 from harness.specs.model_args import KEY_VARIABLE
 from models.loading.files import locate_tokenizer
 from models.loading.pretrained import UNLIMITED
@@ -123,12 +123,14 @@ class ServedModel(Adapter):
 
         A server bounds the sum of both only: what was begun behind too many thoughts is no answer.
         """
-        said = split_thoughts(text, thoughts)
-        if said.thoughts is None and said.answer is not None:
-            return self._first_tokens(said.answer, total - thoughts.budget)
-        if said.answer is None or self._count(said.thoughts or "") > thoughts.budget:
-            return f"{thoughts.start}{said.thoughts}"
-        return f"{thoughts.start}{said.thoughts}{thoughts.end}{self._first_tokens(said.answer, total - thoughts.budget)}"
+        most = total - thoughts.budget
+        if not text.startswith(thoughts.start):
+            return self._first_tokens(text, most)
+        opening = thoughts.start if thoughts.opened else ""  # stands in the prompt
+        before, end, answer = text.removeprefix(opening).partition(thoughts.end)
+        if not end or self._count(before + end) > thoughts.budget:
+            return opening + self._first_tokens(before, thoughts.budget)
+        return opening + before + end + self._first_tokens(answer, most)
 
     def _count(self, text: str) -> int:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -93,10 +93,17 @@ class Client:
     def close(self) -> None:
         """Give up what is on its way, and all connections."""
         if self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(self._http.aclose(), self._loop).result()
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+    async def _end(self) -> None:
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._http.aclose()
 
     async def _all(self, posts: Sequence[Post], found: "queue.SimpleQueue[tuple[int, Any, Exception | None]]") -> None:
         waiting = iter(enumerate(posts))
@@ -128,7 +135,7 @@ class Client:
                 raise UserError(
                     "not an address", where=where, found=str(error), todo="--model_args base_url=http://HOST:PORT/v1"
                 ) from None
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 reason = self._blotted(f"{type(error).__name__}: {error}".removesuffix(": "))
             hopeless = status is not None and status not in WORTH_ANOTHER_TRY
             if hopeless or tries > self.limits.max_retries:

@@ -80,11 +80,15 @@ def score_of(answer: Any, *, ids: Sequence[int], context: int) -> tuple[float, i
     _check_ids(logprobs.get("tokens"), ids)
     rows = list(zip(values, top, strict=True))[context : len(ids)]
     if not all(
-        isinstance(value, int | float) and math.isfinite(value) and isinstance(row, Mapping) and row for value, row in rows
+        _is_number(value) and isinstance(row, Mapping) and row and all(map(_is_number, row.values())) for value, row in rows
     ):
         raise _wrong("the server leaves out log-probabilities of a prompt", expected="a number for each token but the first")
     likeliest = all(value >= max(row.values()) for value, row in rows)
     return sum(value for value, _ in rows), len(rows), float(likeliest)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _check_ids(tokens: Any, ids: Sequence[int]) -> None:
