@@ -283,7 +283,7 @@ def test_a_run_gives_what_transformers_gives_and_says_who_answered(project, tmp_
     full = run_eval.main(["leaderboard", str(tmp_path / "there")])
     assert full == 0
     notes = " ".join(capsys.readouterr().out.split())
-    assert f"server {server.url}, served model small (from weights, owned by vllm, 128 positions)" in notes
+    assert f"served model small (from weights, owned by vllm, 128 positions), server {server.url}," in notes
     assert "Answered by a server, in whatever number format that computes: small." in notes
 
 

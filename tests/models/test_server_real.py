@@ -113,7 +113,7 @@ def test_the_servers_answers_are_those_of_vllm_in_a_process_of_its_own(
         assert run_eval.main(["leaderboard", str(there)]) == 0
         said = " ".join(capsys.readouterr().out.split())
         assert (
-            f"server {url}, served model smol (from SmolLM2-135M-Instruct, owned by vllm, 8192 positions), vllm (server) 0."
+            f"served model smol (from SmolLM2-135M-Instruct, owned by vllm, 8192 positions), server {url}, "
             in said
         )
         chat = ["--model", "smol", "--model_args", f"engine=server,base_url={url},tokenizer={smol}", "--prompt_args"]

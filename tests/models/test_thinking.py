@@ -93,7 +93,7 @@ def test_a_run_keeps_thoughts_apart_and_scores_the_answers(folders, tmp_path, ca
     assert "of 4 examples: 1 without a prediction (scored as wrong), cut_in_thought 1" in notes
     assert run_eval.main(["errors", str(tmp_path), "--task", "where"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "it thought well , maybe . or not so ," in shown
+    assert "it thought well , step0 . step2 step3 step4 step5" in shown
 
 
 @pytest.mark.parametrize("template", ["opened", "asked"])

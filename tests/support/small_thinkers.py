@@ -28,8 +28,8 @@ OTHERWISE = "nowhere"
 
 def thoughts(animal: str) -> str:
     """Two words for the first animal, six more for each further one; the stop text of the task stands among them."""
-    words = ["maybe", ".", "or", "not", "so", ","]
-    return " ".join(["well", ",", *words * ANIMALS.index(animal)])
+    words = ["." if number % 6 == 1 else f"step{number}" for number in range(6 * ANIMALS.index(animal))]
+    return " ".join(["well", ",", *words])
 
 
 def answer(animal: str) -> str:
@@ -55,8 +55,8 @@ def make_thinker(folder: Path, *, template: str, special: bool = False) -> str:
     for number, (before, after) in enumerate(encoded):
         ids[number, : len(before) + len(after)] = torch.tensor(before + after)
         labels[number, len(before) : len(before) + len(after)] = torch.tensor(after)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(120):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(150):
         loss = model(input_ids=ids, labels=labels).loss
         loss.backward()
         optimizer.step()
