@@ -1,7 +1,11 @@
 """engine=server against a small server that computes: the same answers, tries, bounds, resumption, refusals, keys."""
 
 import json
+import signal
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,7 @@ import run_eval
 from harness.api.errors import UserError
 from harness.api.model_source import EngineHost, ModelSource
 from harness.api.protocols import Feature
+from harness.api.registry import ROOT
 from harness.runtime.stages import read_json
 from models import server as served
 
@@ -302,6 +307,25 @@ def test_an_interrupted_run_asks_only_what_is_missing(project, tmp_path, capsys)
     assert len(set(first[:27]) & set(again)) == 0
     left, right = lines_of(tmp_path / "runs"), lines_of(tmp_path / "other")
     assert left == right
+
+
+@pytest.mark.slow
+def test_a_run_that_is_told_to_end_waits_for_no_answer(project, tmp_path):
+    with SmallServer(str(project.decoder), pause=30.0) as server:
+        words = [sys.executable, "run_eval.py", *words_of(project, server, tmp_path / "runs", tasks="tags")]
+        child = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        until = time.monotonic() + 120
+        while not server.asked:
+            assert time.monotonic() < until
+            assert child.poll() is None, child.stderr.read()
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        said = child.communicate(timeout=25)[1]
+    assert child.returncode == 130, said
+    assert time.monotonic() - begun < 20
+    assert "Traceback" not in said
+    assert "destroyed" not in said
 
 
 def test_a_key_is_sent_and_stands_nowhere(project, tmp_path, capsys, monkeypatch):

@@ -112,10 +112,7 @@ def test_the_servers_answers_are_those_of_vllm_in_a_process_of_its_own(
         capsys.readouterr()
         assert run_eval.main(["leaderboard", str(there)]) == 0
         said = " ".join(capsys.readouterr().out.split())
-        assert (
-            f"served model smol (from SmolLM2-135M-Instruct, owned by vllm, 8192 positions), server {url}, "
-            in said
-        )
+        assert f"served model smol (from SmolLM2-135M-Instruct, owned by vllm, 8192 positions), server {url}, " in said
         chat = ["--model", "smol", "--model_args", f"engine=server,base_url={url},tokenizer={smol}", "--prompt_args"]
         written = ["--tasks", "xquad", *what[2:], *how]
         for way in ("server", "true"):

@@ -5,7 +5,20 @@ import json
 import pytest
 from small_decoders import loaded
 from small_servers import SmallServer
-from small_thinkers import ANIMALS, ASKED, END, NO_THOUGHTS, OPENED, OTHERWISE, START, answer, make_thinker, thoughts, write_task
+from small_thinkers import (
+    ANIMALS,
+    ASKED,
+    END,
+    NO_THOUGHTS,
+    OPENED,
+    OTHERWISE,
+    START,
+    answer,
+    make_thinker,
+    thoughts,
+    write_task,
+    write_their_task,
+)
 
 import run_eval
 from harness.api.errors import UserError
@@ -155,6 +168,42 @@ def test_thoughts_that_a_server_takes_apart_itself_are_those(folders, tmp_path, 
     assert [line["prediction"] for line in lines] == [*map(answer, ANIMALS[:3]), None]
     assert [line["thoughts"] for line in lines[:3]] == [*map(thoughts, ANIMALS[:3])]
     assert lines[3]["notes"] == ["cut_in_thought"]
+
+
+# --- tasks of lm-evaluation-harness
+
+
+def test_their_tasks_have_thoughts_kept_apart_here_and_by_a_server(folders, tmp_path, capsys):
+    write_their_task(tmp_path / "theirs")
+    thinker, found = folders["asked"], {}
+    with SmallServer(thinker, owner="vllm") as server:
+        remote = f"engine=server,base_url={server.url},tokenizer={thinker},max_retries=0"
+        for name, model, model_args in (("true", thinker, "dtype=float32"), ("server", "small", remote)):
+            asked = words_of(folders, model, tmp_path / name, prompt_args="", model_args=model_args)
+            asked[asked.index("--prompt_args") + 1] = f"chat_template={name},thinking=on,thinking_budget=16"
+            asked[asked.index("where")] = "theirs"
+            assert run_eval.main([*asked, "--include_path", str(tmp_path / "theirs")]) == 0, "".join(capsys.readouterr())
+            found[name] = lines_of(tmp_path / name)
+    assert {one["path"] for one in server.asked} == {"/v1/chat/completions"}
+    assert found["server"] == found["true"]
+    lines = found["true"]
+    assert [line["thoughts"] for line in lines[:3]] == [*map(thoughts, ANIMALS[:3])]
+    assert [line["prediction"]["values"]["exact_match"] for line in lines] == [1.0, 1.0, 1.0, 0.0]
+    assert [line["notes"] for line in lines] == [[], [], [], ["cut_in_thought"]]
+
+
+@pytest.mark.parametrize("prompt_args", ["chat_template=true,thinking=on", "chat_template=server"])
+def test_an_answer_that_a_task_begins_itself_is_neither_thought_about_nor_sent_as_a_conversation(
+    folders, tmp_path, capsys, prompt_args
+):
+    write_their_task(tmp_path / "theirs", more='gen_prefix: "so"\n')
+    with SmallServer(folders["asked"]) as server:
+        remote = f"engine=server,base_url={server.url},tokenizer={folders['asked']},max_retries=0"
+        asked = words_of(folders, "small", tmp_path / "runs", prompt_args="", model_args=remote)
+        asked[asked.index("--prompt_args") + 1] = prompt_args
+        asked[asked.index("where")] = "theirs"
+        assert run_eval.main([*asked, "--include_path", str(tmp_path / "theirs")]) == 1
+    assert "the task begins the answer itself" in " ".join("".join(capsys.readouterr()).split())
 
 
 # --- vLLM, whose requests go on where the thoughts end

@@ -83,3 +83,24 @@ def write_task(folder: Path) -> None:
         "selection": "none",
     }
     (folder / "where.yaml").write_text(json.dumps(task), encoding="utf-8")
+
+
+THEIRS = """
+task: theirs
+dataset_path: json
+dataset_kwargs: {data_files: theirs.jsonl}
+test_split: train
+doc_to_text: "{{source}}"
+doc_to_target: "{{references}}"
+output_type: generate_until
+generation_kwargs: {until: ["."], max_gen_toks: 3, do_sample: false}
+metric_list: [{metric: exact_match}]
+"""
+
+
+def write_their_task(folder: Path, *, more: str = "") -> None:
+    """The same in a file of lm-evaluation-harness."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [{"source": f"the {animal}", "references": f"{answer(animal)} "} for animal in ANIMALS]
+    (folder / "theirs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (folder / "theirs.yaml").write_text(THEIRS + more, encoding="utf-8")

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 NO_LIMIT = 1 << 20
+Told: TypeAlias = dict[str, Sequence[Mapping[str, str]]]
+"The messages of contexts that a chat template gave."
 BY_SUM = ("acc", "f1")
 "Metrics of lm-eval that divide the log-likelihood of a choice by nothing."
 
@@ -81,12 +83,17 @@ class LmEvalRoute(RouteDefaults):
         """How the task's rows are told."""
         return RowRenderer(config=self.config, code=self.code, columns=columns)
 
-    def requests(self, example: Any, *, task: str, tokenizer: PreTrainedTokenizerFast | None = None) -> list[Request]:
-        """What is asked for an example; raises UserError, with its number, for one that gives no text."""
+    def requests(
+        self, example: Any, *, task: str, tokenizer: PreTrainedTokenizerFast | None = None, told: Told | None = None
+    ) -> list[Request]:
+        """What is asked for an example; raises UserError, with its number, for one that gives no text.
+
+        In a chat template `told` gets the messages of each context.
+        """
         chat: Chat | None = None
         if self.prompt_args.chat_template:
             assert tokenizer is not None
-            chat = _chat(tokenizer, self.prompt_args)
+            chat = _chat(tokenizer, self.prompt_args, told={} if told is None else told)
         try:
             return requests(
                 self.telling(example.columns),
@@ -128,7 +135,8 @@ class LmEvalRoute(RouteDefaults):
         """A feature for each distinct context of an example; raises UserError for training."""
         if train:
             raise UserError(f"task '{task.task}' of lm-eval trains nothing")
-        asked = [self.requests(example, task=task.task, tokenizer=tokenizer) for example in examples]
+        told: Told = {}
+        asked = [self.requests(example, task=task.task, tokenizer=tokenizer, told=told) for example in examples]
         room = self.config.max_gen_toks + self.prompt_args.room_for_thoughts
         asks = [
             Ask(
@@ -153,7 +161,7 @@ class LmEvalRoute(RouteDefaults):
                         part=part,
                         input_ids=group[0][1].context,
                         continuations=None if self._writes else [one.continuations[0] for _, one in group],
-                        generate=self._generation(context, tokenizer=tokenizer, room=room) if self._writes else None,
+                        generate=self._generation(context, told, tokenizer=tokenizer, room=room) if self._writes else None,
                         info=[number for number, _ in group],
                         num_truncated=max(one.num_truncated for _, one in group),
                     )
@@ -165,10 +173,11 @@ class LmEvalRoute(RouteDefaults):
         """Whether the model writes its answers."""
         return self.config.output_type == "generate_until"
 
-    def _generation(self, context: str, *, tokenizer: PreTrainedTokenizerFast, room: int) -> dict[str, Any]:
+    def _generation(self, context: str, told: Told, *, tokenizer: PreTrainedTokenizerFast, room: int) -> dict[str, Any]:
         """What `Feature.generate` says."""
         how = thoughts_of(context, tokenizer=tokenizer, prompt_args=self.prompt_args)
-        return {"max_new_tokens": room, "stop": list(self.config.until), **thinking(how)}
+        found = {"max_new_tokens": room, "stop": list(self.config.until), **thinking(how)}
+        return found | ({"messages": told[context]} if self.prompt_args.chat_template == "server" else {})
 
     def reduce(self, feature: Feature, output: Output | str, *, task: TaskSpec, options: Any) -> Partial:
         """[sum of log-probabilities, tokens, 1 if greedy] of each continuation, or the text that was written."""
@@ -255,15 +264,21 @@ class LmEvalRoute(RouteDefaults):
         return (repr(sorted(example.row.items(), key=str)),)
 
 
-def _chat(tokenizer: PreTrainedTokenizerFast, prompt_args: PromptArgs) -> Chat:
+def _chat(tokenizer: PreTrainedTokenizerFast, prompt_args: PromptArgs, *, told: Told) -> Chat:
     """The tokenizer's chat template: the model's turn is opened, or its last message goes on."""
 
     def write(messages: Sequence[Mapping[str, str]], opened: bool) -> str:
         if opened:
-            return chat_text(tokenizer, messages, prompt_args=prompt_args)
-        if prompt_args.thinking:
-            where = "--prompt_args thinking"
-            raise UserError("the task begins the answer itself, before any thought", where=where, todo="leave thinking out")
+            text = chat_text(tokenizer, messages, prompt_args=prompt_args)
+            told[text] = messages
+            return text
+        by_server = prompt_args.chat_template == "server"
+        if prompt_args.thinking or by_server:
+            raise UserError(
+                "the task begins the answer itself" + (", and a server's chat has it begun by the model" if by_server else ""),
+                where="--prompt_args chat_template" if by_server else "--prompt_args thinking",
+                todo="chat_template=true" if by_server else "leave thinking out",
+            )
         *before, last = messages
         return render_chat(tokenizer, before, answer=True) + last["content"]
 
