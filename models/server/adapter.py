@@ -1,6 +1,6 @@
 """Adapter that has a server answer in words: likelihoods of given texts, and texts that it writes.
 
-    source = ModelSource(path="SmolLM2-135M-Instruct", tokenizer="models/SmolLM2", engine=EngineHost(python="", ..., share=share))
+    source = ModelSource(path="SmolLM2-135M-Instruct", tokenizer="models/SmolLM2", engine=host)      # host.share: see below
     model = load(source, heads={}, device="cpu", seed=0, inference=True)
     for number, output in model.answer_singly(features, asks="loglikelihood"): ...          # as they come
     model.close()
@@ -16,6 +16,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 
 import numpy as np
 from transformers import PreTrainedTokenizerFast
@@ -41,7 +42,7 @@ WRITTEN_BEHIND = 2
 PROBED = 64
 "Tokens of a prompt that the server is to repeat."
 SAME_WORDS = 0.5
-"Share of its words that have to come back."
+"Share of its words that have to come back, in their order."
 NO_LIMIT = (1 << 31) - 1
 _WORD = re.compile(r"\w+")
 
@@ -100,7 +101,7 @@ class ServedModel(Adapter):
                 yield number, _rows(texts[number], rows[number])
 
     def _written(self, features: Sequence[Feature]) -> Iterator[tuple[int, str]]:
-        special = set(self.tokenizer.all_special_tokens)
+        special = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
         asked = [dict(feature.generate or {}) for feature in features]
         how: list[Thoughts | None] = [one.get("thoughts") for one in asked]
         posts = [
@@ -154,8 +155,8 @@ class ServedModel(Adapter):
             tell(f"server: it repeats no prompt, so that nothing says whether this tokenizer is that of its model: {why}")
             return
         wanted = _WORD.findall(str(self.tokenizer.decode(ids, skip_special_tokens=True)))
-        there = set(_WORD.findall(text))
-        if wanted and sum(word in there for word in wanted) < SAME_WORDS * len(wanted):
+        same = SequenceMatcher(None, wanted, _WORD.findall(text), autojunk=False).get_matching_blocks()
+        if sum(block.size for block in same) < SAME_WORDS * len(wanted):
             raise UserError(
                 "the server reads other words: this is not the tokenizer of its model",
                 where="--model_args tokenizer",

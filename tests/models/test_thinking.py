@@ -1,6 +1,7 @@
 """Models that think before they answer: thoughts apart from answers, their budget, what is cut, on transformers and a server."""
 
 import json
+from pathlib import Path
 
 import pytest
 from small_decoders import loaded
@@ -267,7 +268,7 @@ def test_a_template_without_thoughts_is_refused(folders, tmp_path, capsys):
     path = tmp_path / "plain" / "tokenizer.json"
     text = path.read_text(encoding="utf-8").replace("think>", "thank>")
     path.write_text(text, encoding="utf-8")
-    assert run_eval.main(words_of(folders, plain, tmp_path / "runs", prompt_args="thinking=on")) == 1
+    assert run_eval.main(words_of(folders, plain, tmp_path / "runs", prompt_args="thinking=on,thinking_budget=16")) == 1
     assert "this chat template knows no thoughts" in "".join(capsys.readouterr())
 
 
@@ -277,8 +278,8 @@ def test_room_for_thoughts_is_no_room_of_the_prompt(folders):
     for given, length in ({"thinking": True}, 3072), ({"thinking": True, "max_length": 512}, 512), ({}, 2048):
         assert PromptRoute(module=module, prompt_args=PromptArgs(**given)).max_length == length
     route = PromptRoute(module=module, prompt_args=PromptArgs(thinking=True, chat_template=True, max_length=100))
-    task = Catalog([folders["tasks"]]).task("where").spec
+    task = Catalog([Path(folders["tasks"])]).task("where").spec
     example = module.build({"source": "the cat", "references": "house"}, task=task, lang="en", row_id="0")
     tokenizer = loaded(folders["opened"], heads={}).tokenizer
-    with pytest.raises(UserError, match="no room is left for the prompt"):
+    with pytest.raises(UserError, match=r"(?s)no room is left for the prompt beside thoughts.*thinking_budget=48"):
         route.encode([example], task=task, tokenizer=tokenizer, options=module.Options(), train=False)

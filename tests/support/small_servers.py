@@ -4,6 +4,7 @@ with SmallServer(folder, name="small") as server:
     server.url, server.asked, server.most_at_once
 """
 
+import contextlib
 import json
 import threading
 import time
@@ -114,7 +115,7 @@ class SmallServer(AbstractContextManager["SmallServer"]):
             if token == self.tokenizer.eos_token_id:
                 return written, text, "stop"
             written.append(token)
-            text = self.tokenizer.decode(written, skip_special_tokens=True)
+            text = self.tokenizer.decode(written, skip_special_tokens=body.get("skip_special_tokens", True))
             places = [at for stop in body.get("stop", ()) if (at := text.find(stop)) >= 0]
             if places:
                 return written, text[: min(places)], "stop"
@@ -159,5 +160,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(text)))
         if status in (429, 503):
             self.send_header("Retry-After", self.small.retry_after)
-        self.end_headers()
-        self.wfile.write(text)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # who asked has gone
+            self.end_headers()
+            self.wfile.write(text)

@@ -34,7 +34,7 @@ from harness.task_types.lm_eval_harness.templates import RowRenderer
 from harness.task_types.prompting.encoding import Ask, encode_pairs
 from harness.task_types.prompting.few_shot import draw
 from harness.task_types.prompting.rendering import chat_text, render_chat
-from harness.task_types.prompting.thinking import CUT, said_of, thinking, thoughts_of
+from harness.task_types.prompting.thinking import CUT, room_to_write, said_of, thinking, thoughts_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -137,7 +137,7 @@ class LmEvalRoute(RouteDefaults):
             raise UserError(f"task '{task.task}' of lm-eval trains nothing")
         told: Told = {}
         asked = [self.requests(example, task=task.task, tokenizer=tokenizer, told=told) for example in examples]
-        room = self.config.max_gen_toks + self.prompt_args.room_for_thoughts
+        room = room_to_write(self.config.max_gen_toks, prompt_args=self.prompt_args, max_length=self.max_length)
         asks = [
             Ask(
                 one.context,

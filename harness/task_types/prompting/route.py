@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from harness.api.errors import UserError
 from harness.api.protocols import Batch, Feature, HeadSpec, Output, Partial, Prediction, RouteDefaults, SentPrompt
-from harness.specs.prompt import USUAL_LENGTH, PromptArgs
+from harness.specs.prompt import USUAL_LENGTH, Generate, PromptArgs
 from harness.specs.task import TaskSpec
 from harness.task_types.prompting.answer_parsing import choose, read_answer
 from harness.task_types.prompting.encoding import Ask, encode_pairs
@@ -31,7 +31,7 @@ from harness.task_types.prompting.guided_regex import CLOSED_FORMS, answer_regex
 from harness.task_types.prompting.prompt_checks import prompt_doubts
 from harness.task_types.prompting.rendering import RenderedPrompt, Turn, render_prompt, target_text
 from harness.task_types.prompting.templates import Wording, wording_of
-from harness.task_types.prompting.thinking import said_of, thinking, thoughts_of, with_thoughts
+from harness.task_types.prompting.thinking import room_to_write, said_of, thinking, thoughts_of, with_thoughts
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +100,7 @@ class PromptRoute(RouteDefaults):
         prompts = [self.rendered(example, wordings[example.lang], task=task, tokenizer=tokenizer) for example in examples]
         texts = [wordings[example.lang].continuations(example) for example in examples]
         generate = task.prompt.generate if task.prompt else None
-        room = generate.max_new_tokens + self.prompt_args.room_for_thoughts if generate else 0
+        room = self._room(generate) if generate else 0
         asks = [Ask(one.text, [one.delimiter + text for text in own], one.special, room) for one, own in zip(prompts, texts)]
         encoded = encode_pairs(asks, tokenizer=tokenizer, max_length=self.max_length)
         return [
@@ -115,6 +115,9 @@ class PromptRoute(RouteDefaults):
             for index, (one, own) in enumerate(zip(encoded, texts))
         ]
 
+    def _room(self, generate: Generate) -> int:
+        return room_to_write(generate.max_new_tokens, prompt_args=self.prompt_args, max_length=self.max_length)
+
     def _generation(
         self, example: Any, prompt: RenderedPrompt, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast
     ) -> dict[str, Any] | None:
@@ -123,8 +126,7 @@ class PromptRoute(RouteDefaults):
         if generate is None:
             return None
         how = thoughts_of(prompt.text, tokenizer=tokenizer, prompt_args=self.prompt_args)
-        room = generate.max_new_tokens + self.prompt_args.room_for_thoughts
-        found: dict[str, Any] = {"max_new_tokens": room, "stop": list(generate.stop), **thinking(how)}
+        found: dict[str, Any] = {"max_new_tokens": self._room(generate), "stop": list(generate.stop), **thinking(how)}
         if self.prompt_args.guided and generate.form in CLOSED_FORMS:
             found["regex"] = answer_regex(example, generate=generate, labels=task.labels, delimiter=prompt.delimiter)
         return found | ({"messages": prompt.turns} if self.prompt_args.chat_template == "server" else {})

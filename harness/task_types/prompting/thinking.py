@@ -44,6 +44,20 @@ def thoughts_of(text: str, *, tokenizer: PreTrainedTokenizerFast, prompt_args: P
     return Thoughts(start=start, end=end, opened=text.rstrip().endswith(start), budget=prompt_args.thinking_budget)
 
 
+def room_to_write(answer: int, *, prompt_args: PromptArgs, max_length: int) -> int:
+    """Tokens to leave for thoughts and an answer; UserError where thoughts would leave none for the prompt."""
+    room = answer + prompt_args.room_for_thoughts
+    if prompt_args.thinking and room >= max_length:
+        raise UserError(
+            "no room is left for the prompt beside thoughts and answer",
+            where="--prompt_args thinking_budget",
+            expected=f"less than {max_length - answer} tokens: all of them together are {max_length} at most",
+            found=f"{prompt_args.thinking_budget} tokens",
+            todo=f"thinking_budget={max(1, (max_length - answer) // 2)}",
+        )
+    return room
+
+
 def _added(tokenizer: PreTrainedTokenizerFast) -> set[int]:
     return set(tokenizer.added_tokens_decoder) - {tokenizer.unk_token_id}
 
