@@ -30,7 +30,7 @@ from harness.specs.model_args import KEY_VARIABLE
 from models.loading.files import locate_tokenizer
 from models.loading.pretrained import UNLIMITED
 from models.loading.tokenizer import load_tokenizer
-from models.server.client import Client, Limits
+from models.server.client import Client, ClientLimits
 from models.server.requests import ServedAs, echo, echoed, score_of, scoring, text_of, writing
 
 CAPABILITIES = ("loglikelihood", "generate")
@@ -184,7 +184,7 @@ def load(
     tokenizer = load_tokenizer(place, source, vocab_size=NO_LIMIT, pads_with_end=True)
     share = source.engine.share
     variable = str(share.get("api_key_variable", KEY_VARIABLE))
-    limits = Limits(
+    limits = ClientLimits(
         num_concurrent=int(share.get("num_concurrent", NUM_CONCURRENT)),
         max_retries=int(share.get("max_retries", MAX_RETRIES)),
         timeout=float(share.get("timeout", TIMEOUT)),

@@ -1,6 +1,6 @@
 """JSON requests to a server, several at a time: tried again where that may help, given up with what the server has said.
 
-    client = Client("http://localhost:8000/v1", key="", limits=Limits(num_concurrent=8, max_retries=8, timeout=600))
+    client = Client("http://localhost:8000/v1", key="", limits=ClientLimits(num_concurrent=8, max_retries=8, timeout=600))
     client.get("/models")                                          # the JSON of one answer
     for number, answer in client.answers([Post("/completions", {"prompt": [5, 6]})]):     # as they come
         ...
@@ -37,7 +37,7 @@ ADVICE = {
 }
 
 
-class Limits(NamedTuple):
+class ClientLimits(NamedTuple):
     """How a server is treated."""
 
     num_concurrent: int
@@ -58,7 +58,7 @@ class Post(NamedTuple):
 class Client:
     """A server that answers with JSON."""
 
-    def __init__(self, base_url: str, *, key: str, limits: Limits, variable: str = "") -> None:
+    def __init__(self, base_url: str, *, key: str, limits: ClientLimits, variable: str = "") -> None:
         """`key` may be empty; `variable` is what the environment calls it, for advice."""
         self.base_url, self.limits = base_url.rstrip("/"), limits
         self._key, self._variable = key, variable

@@ -60,13 +60,14 @@ def score_of(answer: Any, *, ids: Sequence[int], context: int) -> tuple[float, i
     Raises UserError where the answer lacks log-probabilities of the prompt, or is of another number of tokens.
     """
     choice = _choice(answer)
-    logprobs = choice.get("logprobs")
-    values, top = (logprobs.get(name) if isinstance(logprobs, Mapping) else None for name in ("token_logprobs", "top_logprobs"))
+    given = choice.get("logprobs")
+    logprobs: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    values, top = logprobs.get("token_logprobs"), logprobs.get("top_logprobs")
     if not isinstance(values, list) or not isinstance(top, list) or len(values) != len(top):
         raise _wrong(
             "the server gives no log-probabilities of a prompt",
             expected="choices[0].logprobs with token_logprobs and top_logprobs (/completions with echo and logprobs)",
-            found=", ".join(sorted(logprobs)) if isinstance(logprobs, Mapping) else f"logprobs: {logprobs!r:.60}",
+            found=", ".join(sorted(logprobs)) or f"logprobs: {given!r:.60}",
             todo="serve the model with vLLM, or ask tasks whose answers are written (generation, span_qa)",
         )
     read = _usage(answer)

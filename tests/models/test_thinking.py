@@ -102,6 +102,7 @@ def test_a_run_keeps_thoughts_apart_and_scores_the_answers(folders, tmp_path, ca
     assert cut["thoughts"].startswith(thoughts("cow")[:20])
     assert len(cut["thoughts"].split()) == (16 if template == "opened" else 15)  # or the mark that begins them is one
     assert "thinking up to 16 tokens" in board
+    assert "75.0 [" in board
     assert run_eval.main(["leaderboard", str(tmp_path)]) == 0
     notes = " ".join(capsys.readouterr().out.split())
     assert "of 4 examples: 1 without a prediction (scored as wrong), cut_in_thought 1" in notes
