@@ -152,6 +152,18 @@ def test_a_server_gives_the_same(folders, tmp_path, template, chat):
         assert all(one["chat_template_kwargs"] == {"enable_thinking": True} for one in server.asked)
 
 
+def test_thoughts_that_end_too_late_are_cut_where_a_model_here_is_stopped(folders, tmp_path):
+    """A server bounds thoughts and answer together only: some of these end within that, but beyond their budget."""
+    thinker, prompt_args = folders["opened"], "thinking=on,thinking_budget=13"
+    assert run_eval.main(words_of(folders, thinker, tmp_path / "here", prompt_args=prompt_args)) == 0
+    with SmallServer(thinker) as server:
+        model_args = f"engine=server,base_url={server.url},tokenizer={thinker},max_retries=0"
+        assert run_eval.main(words_of(folders, "small", tmp_path / "there", prompt_args=prompt_args, model_args=model_args)) == 0
+    lines = lines_of(tmp_path / "there")
+    assert [line["notes"] for line in lines] == [[], [], ["cut_in_thought"], ["cut_in_thought"]]
+    assert lines == lines_of(tmp_path / "here")
+
+
 @pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
 def test_thoughts_that_a_server_takes_apart_itself_are_those(folders, tmp_path, name):
     def apart(reply):
