@@ -34,6 +34,7 @@ ROOMS_OF_MODELS = [
     "models.causal",
     "models.*",
     "models.vllm",
+    "models.server",
 ]
 "The same for models/ (`models.*`: adapters that are files); it imports nothing of harness/ but harness.api and harness.specs."
 LOADS_MODELS = (

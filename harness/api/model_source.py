@@ -13,13 +13,13 @@ class EngineHost:
     """What an engine that answers in an adapter's place must know of this machine."""
 
     python: str
-    "Interpreter that has it."
+    "Interpreter that has it; empty for a server."
     versions: Mapping[str, str]
     "Package -> version in that interpreter's environment."
     log: str
     "File for what it prints."
     share: Mapping[str, Any] = field(default_factory=dict)
-    "How much of the machine it gets: fields of EngineArgs in harness/specs/model_args.py."
+    "How much of the machine it gets, or where a server is: fields of EngineArgs in harness/specs/model_args.py."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,7 +71,8 @@ class Feature:
     "Prompt route: token ids of each continuation of input_ids whose likelihood is asked."
     generate: Mapping[str, Any] | None = None
     """Prompt route: {'max_new_tokens': int, 'stop': [texts]} where the model is to go on with input_ids; with 'regex', an
-    expression of all that it may write, for adapters that see to that."""
+    expression of all that it may write, for adapters that see to that; with 'thoughts' (thoughts.py) what comes before the
+    answer; with 'messages' the conversation, for a server that has a chat template of its own."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -107,6 +108,8 @@ class Prediction:
     log-likelihood of each continuation (None without tokens).  Left out of the line where there are none."""
     answer: str | None = None
     "Prompt route, where the answer is read out of what the model wrote: that text.  Left out of the line where there is none."
+    thoughts: str | None = None
+    "What the model wrote before its answer and nothing scores.  Left out of the line where it was not to think."
 
 
 class SentPrompt(NamedTuple):
@@ -241,6 +244,8 @@ class Adapter(Protocol):
     "Bytes of its weights by where they lie: a device, `cpu`, `disk`."
     is_streamed: bool = False
     "Whether weights are brought to where they are computed with for every batch: then large batches are worth their memory."
+    is_remote: bool = False
+    "A server answers, each feature by itself and in its own number format: see Remote in harness/prediction/answers.py."
     weight_facts: Mapping[str, Any] = {}
     "How its weights came about, where they are not simply those of a file: `adapters`, how many, how chained, how rounded."
 

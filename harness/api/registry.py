@@ -143,7 +143,7 @@ METRICS = Registry(
 )
 READERS = Registry(kind="reader", package="harness.data.readers")
 WORLDS = Registry(kind="generated world", package="harness.data.worlds")
-ENGINES = ("vllm",)
+ENGINES = ("vllm", "server")
 "Packages of models/ that answer in the place of an adapter."
 ADAPTERS = Registry(
     kind="adapter",

@@ -42,6 +42,7 @@ def _entry(number: int, entry: AnswerEntry, columns: int) -> Iterator[str]:
     parts += [("gold", text) for text in entry.gold] + [("prediction", text) for text in entry.prediction]
     parts += [("differs", "\n".join(entry.differences))] if entry.differences else []
     parts += [("scores", _scores(entry))] if entry.scores else []
+    parts += [("it thought", entry.thoughts)] if entry.thoughts is not None else []
     parts += [("it wrote", entry.answer)] if entry.answer is not None else []
     parts += [("prompt", text) for text in entry.prompts]
     parts += [("then", text) for text in entry.continuations]

@@ -79,6 +79,8 @@ def _pairs(words: Sequence[str]) -> list[tuple[str, str | None]]:
 def _backend(name: str, model_args: str) -> Ours:
     """`--model hf --model_args pretrained=X,dtype=...` names the model among its arguments."""
     given = {key: value for key, _, value in split_key_values(model_args)}
+    if name in SERVERS:
+        return _server(given, chat="chat" in name)
     model = given.pop("pretrained", None)
     if model is None:
         raise UserError(
@@ -97,10 +99,27 @@ def _backend(name: str, model_args: str) -> Ours:
         given["quantization"] = "nf4"
     if given.pop("load_in_8bit", "").lower() == "true":
         given["quantization"] = "int8"
+    thinking = given.pop("enable_thinking", "").lower()
+    prompt_args = f"thinking={'on' if thinking == 'true' else 'off'}" if thinking else ""
+    return _named(model, given, prompt_args=prompt_args)
+
+
+def _named(model: str, given: dict[str, str], *, prompt_args: str = "") -> Ours:
+    """A model with its arguments, without those that say nothing here."""
     dropped = {key: given.pop(key) for key in NOT_NEEDED if key in given}
     notes = [f"--model_args {key}={value} is left out: {NOT_NEEDED[key]}" for key, value in dropped.items()]
     text = ",".join(f"{key}={value}" if "," not in value else f'{key}="{value}"' for key, value in given.items())
-    return Ours(flags=(("--model", model),), model_args=text, note="; ".join(notes))
+    return Ours(flags=(("--model", model),), model_args=text, prompt_args=prompt_args, note="; ".join(notes))
+
+
+def _server(given: dict[str, str], *, chat: bool) -> Ours:
+    """`--model local-completions --model_args model=X,base_url=http://.../v1/completions`."""
+    model, address = given.pop("model", None) or given.pop("pretrained", None), given.pop("base_url", "")
+    if model is None or not address:
+        missing = "model=NAME" if model is None else "base_url=http://HOST:PORT/v1/completions"
+        raise UserError("a server, but which?", where="--model_args", todo=f"add {missing}")
+    own = {"engine": "server", "base_url": address.removesuffix("/completions").removesuffix("/chat"), **given}
+    return _named(model, own, prompt_args="chat_template=server" if chat else "")
 
 
 def _batch_size(value: str | None) -> Ours:
@@ -144,7 +163,8 @@ def _answered(flag: str, message: str, todo: str) -> Callable[[str | None], Ours
     return refuse
 
 
-BACKENDS = ("hf", "hf-auto", "vllm", "huggingface")
+SERVERS = ("local-completions", "local-chat-completions", "openai-completions", "openai-chat-completions")
+BACKENDS = ("hf", "hf-auto", "vllm", "huggingface", *SERVERS)
 "Names of lm-eval's programs, which stand where we have the model."
 MODEL_ARGS = {"max_model_len": "max_length", "torch_dtype": "dtype"}
 "What lm-eval calls arguments of ours."
@@ -156,6 +176,8 @@ NOT_NEEDED = {
     "use_fast_tokenizer": "there is no other",
     "logits_cache": "answers to the same prompt are computed once in any case",
     "swap_space": "vLLM has it no more",
+    "tokenizer_backend": "tokenizers are those of transformers",
+    "tokenized_requests": "prompts are sent as ids of tokens",
 }
 SHORT = {
     "-m": "--model",

@@ -46,6 +46,8 @@ def own_prompts(
             yield f"  prompt: {on_one_line(prompt.text)}"
             yield from (f"  then: {on_one_line(prompt.delimiter + text)}" for text in wording.continuations(example))
             if generate := spec.prompt.generate:
+                if prompt_args.thinking:
+                    yield f"  then at most {prompt_args.thinking_budget} tokens of thoughts"
                 yield f"  then at most {generate.max_new_tokens} tokens, until {on_one_line(list(generate.stop))}"
     except MissingData as error:
         yield f"no prompts: {str(error).splitlines()[0]}"

@@ -46,7 +46,9 @@ def run(args: argparse.Namespace) -> int:
     items: list[DatasetItem | BackboneItem] = [*dataset_items(specs, langs=langs, task_folders=folders)]
     for model in models_of(args.model) if args.model else ():
         backbone = resolve(model, args.model_args, catalog=catalog, use_own_head=False)
-        if backbone.knobs.path is not None:
+        if backbone.engine.is_remote:
+            items.append(BackboneItem(path=str(backbone.knobs.tokenizer), revision=backbone.knobs.revision, tokenizer_alone=True))
+        elif backbone.knobs.path is not None:
             items.append(BackboneItem(path=backbone.knobs.path, revision=backbone.knobs.revision))
     outcomes = fetch(items, place=place_of(args), say=out)
     return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0

@@ -48,9 +48,13 @@ class BackboneItem:
 
     path: str
     revision: str | None = None
+    tokenizer_alone: bool = False
+    "A server has the weights."
 
     def __str__(self) -> str:
-        return f"backbone {self.path}" + (f" at {self.revision}" if self.revision else "")
+        return f"{'tokenizer' if self.tokenizer_alone else 'backbone'} {self.path}" + (
+            f" at {self.revision}" if self.revision else ""
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,12 +150,14 @@ def _fetch_backbone(item: BackboneItem, place: DataPlace) -> Outcome:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        patterns = [] if place.offline else backbone_files(huggingface_hub.list_repo_files(item.path, revision=item.revision))
+        names = [] if place.offline else huggingface_hub.list_repo_files(item.path, revision=item.revision)
+        patterns = backbone_files(names, weights=not item.tokenizer_alone)
         try:
             folder = huggingface_hub.snapshot_download(
                 item.path, revision=item.revision, allow_patterns=patterns, local_files_only=True
             )
-            there = _has_weights(Path(folder)) if place.offline else all((Path(folder) / name).exists() for name in patterns)
+            enough = item.tokenizer_alone or _has_weights(Path(folder))
+            there = enough if place.offline else all((Path(folder) / name).exists() for name in patterns)
         except LocalEntryNotFoundError:
             there = False
         if place.offline and not there:
@@ -167,9 +173,9 @@ def _has_weights(folder: Path) -> bool:
     return any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
 
 
-def backbone_files(names: Sequence[str]) -> list[str]:
+def backbone_files(names: Sequence[str], *, weights: bool = True) -> list[str]:
     """Files of a repository's top folder that loading needs: safetensors (else pytorch .bin), configuration, tokenizer."""
     top = [name for name in names if "/" not in name]
-    weights = fnmatch.filter(top, "*.safetensors") or fnmatch.filter(top, "pytorch_model*.bin")
+    large = fnmatch.filter(top, "*.safetensors") or fnmatch.filter(top, "pytorch_model*.bin")
     small = [name for name in top if any(fnmatch.fnmatch(name, pattern) for pattern in _SMALL_FILES)]
-    return sorted({*weights, *small})
+    return sorted({*(large if weights else ()), *small})

@@ -18,12 +18,13 @@ from harness.data.languages import language
 from harness.data.locations import DataPlace
 from harness.planning.backbone.resolve import Backbone, resolve
 from harness.planning.catalog.catalog import Catalog, Entry
+from harness.planning.engine_checks import unserved
 from harness.planning.fingerprints import Missing
 from harness.planning.intermediate import Setting, parse_settings
 from harness.planning.low_bit_checks import low_bit_mistakes
 from harness.planning.precedence import SourcedValues
 from harness.planning.request import RunRequest
-from harness.planning.request_checks import beyond, conflicts, impossible, unresolved, unserved, untrusted, untrusted_metrics
+from harness.planning.request_checks import beyond, conflicts, impossible, unresolved, untrusted, untrusted_metrics
 from harness.planning.resolved_tasks import ResolvedTask, TaskResolver
 from harness.planning.routes import Routing, parse_prompt_args
 from harness.planning.selection import selected

@@ -14,15 +14,11 @@ from harness.planning.backbone.resolve import Backbone
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.intermediate import NO_INTERMEDIATE, Setting
 from harness.planning.request import RunRequest
-from harness.planning.resolved_tasks import ResolvedTask, TaskResolver
+from harness.planning.resolved_tasks import TaskResolver
 from harness.planning.routes import PROMPT, Routing
-from harness.runtime.engines import ADAPTER as ENGINE_ADAPTER
-from harness.runtime.engines import DEFAULT, vllm_python
-from harness.runtime.processes import announced_processes
 from harness.runtime.stages import TrainingPhase
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.task_code import ALLOW, place_of
-from harness.task_types.prompting.guided_regex import CLOSED_FORMS
 
 
 def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_named: bool, routing: Routing) -> list[UserError]:
@@ -141,6 +137,8 @@ def _not_had(use: Use, backbone: Backbone) -> list[UserError]:
         ]
     needs = {spec.asks} if use.in_words and spec.asks else {*module.NEEDS}
     missing = sorted((needs | ({"fit"} if use.trains else set())) - set(offered))
+    if missing and backbone.engine.is_remote:
+        return [_only_words(use, backbone)]
     if use.in_words and set(missing) & {"loglikelihood", "generate"}:
         return [_no_words(use, backbone)]
     if missing:
@@ -166,6 +164,18 @@ def _not_had(use: Use, backbone: Backbone) -> list[UserError]:
     return []
 
 
+def _only_words(use: Use, backbone: Backbone) -> UserError:
+    """A task that a server does not answer."""
+    found = "it would be trained" if use.trains else "its answer is read from hidden states"
+    todo = "add --route prompt" if use.where == "--tasks" and PROMPT in TASK_TYPES.load(use.entry.spec.type).ROUTES else ""
+    return UserError(
+        f"task '{use.entry.spec.task}' cannot be had of a server, which answers in words only",
+        where=use.where,
+        found=f"{found} (engine={backbone.engine.name})",
+        todo=todo or f"leave '{use.entry.spec.task}' out of {use.where}, or take a model whose weights are here",
+    )
+
+
 def _no_words(use: Use, backbone: Backbone) -> UserError:
     """A model that reads but neither writes nor rates texts, asked in words."""
     spec = use.entry.spec
@@ -181,52 +191,6 @@ def _no_words(use: Use, backbone: Backbone) -> UserError:
         found=f"an encoder (adapter '{backbone.adapter}'), which reads texts and answers by a head that is trained",
         todo=instead.get(other, "leave --route prompt out: a head is trained instead") + ", or choose such a model",
     )
-
-
-def unserved(tasks: TaskResolver, names: Sequence[str]) -> list[UserError]:
-    """What --model_args engine=... and --prompt_args guided=true ask and cannot be had."""
-    errors: list[UserError] = []
-    backbone, engine = tasks.backbone, tasks.backbone.engine
-    entries = [tasks.entry(name) for name in names]
-    if tasks.routing.prompt.guided:
-        errors += _unguided(backbone, entries)
-    if engine.name == DEFAULT:
-        return errors
-    where = "--model_args engine"
-    served = [entry.spec for entry in entries if tasks.routing.of(entry.spec).is_served]
-    if not served:
-        message = f"engine={engine.name} answers prompts and makes vectors, and this run asks for neither"
-        errors.append(UserError(message, where=where, todo="add --route prompt, or leave the engine out"))
-    extra = [key for key in ("bidirectional", "model_type") if key in backbone.arguments.extra]
-    if backbone.adapter != ENGINE_ADAPTER or extra:
-        found = f"{backbone.name} with {', '.join(extra)}" if extra else f"{backbone.name} (adapter '{backbone.adapter}')"
-        expected, todo = "a causal language model as its config.json says", "leave the engine out"
-        errors.append(UserError(f"{engine.name} cannot serve this", where=where, expected=expected, found=found, todo=todo))
-    for spec in served:
-        with collecting(errors):
-            errors += _other_layer(tasks.target(spec.task), backbone)
-    if announced_processes() > 1:
-        message = f"{engine.name} divides its work among devices by itself"
-        todo = "leave torchrun out and say --model_args data_parallel_size=2"
-        errors.append(UserError(message, where="torchrun", found=f"{announced_processes()} processes", todo=todo))
-    with collecting(errors):
-        vllm_python()
-    return errors
-
-
-def _other_layer(task: ResolvedTask, backbone: Backbone) -> list[UserError]:
-    """Vectors of another layer than the last, which an engine does not give."""
-    pooling = TASK_TYPES.load(task.spec.type).pools(task.options.values)
-    if task.in_words or pooling is None or pooling.layer in (-1, backbone.facts.get("layers")):
-        return []
-    return [
-        UserError(
-            f"{backbone.engine.name} gives states of the last layer only",
-            where=f"task '{task.spec.task}' layer ({task.options.origin['layer']})",
-            found=f"layer {pooling.layer:g}",
-            todo="--model_args layer=-1, or leave the engine out",
-        )
-    ]
 
 
 def beyond(tasks: TaskResolver, names: Sequence[str]) -> list[UserError]:
@@ -247,19 +211,6 @@ def beyond(tasks: TaskResolver, names: Sequence[str]) -> list[UserError]:
                 at, expected = where.format("max_length", "--model_args"), f"at most {positions}, the positions of the model"
                 errors.append(UserError("longer than any input of the model", where=at, expected=expected, found=str(length)))
     return errors
-
-
-def _unguided(backbone: Backbone, entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:
-    """Why answers cannot be held to what can be read."""
-    where = "--prompt_args guided"
-    forms = {entry.spec.prompt.generate.form for entry in entries if entry.spec.prompt and entry.spec.prompt.generate}
-    if backbone.engine.name == DEFAULT:
-        todo = "--model_args engine=vllm, or leave guided out"
-        return [UserError("transformers writes what it likes: it cannot be guided", where=where, todo=todo)]
-    if not forms & CLOSED_FORMS:
-        expected = "a task whose answers are tags or entities (" + ", ".join(sorted(CLOSED_FORMS)) + ")"
-        return [UserError("no task of this run has a closed set of answers to write", where=where, expected=expected)]
-    return []
 
 
 def unresolved(tasks: TaskResolver, names: Sequence[str], settings: Sequence[Setting]) -> list[UserError]:

@@ -76,7 +76,8 @@ def parse_prompt_args(text: str) -> PromptArgs:
 def prompt_of(spec: TaskSpec, given: PromptArgs) -> PromptArgs:
     """How one task is asked: a task of lm-eval has a number of examples of its own, which 0 makes final, and its own words."""
     if spec.lm_eval is None:
-        return given.model_copy(update={"max_length": None}) if given.max_length == USUAL_LENGTH else given
+        usual = given.max_length == USUAL_LENGTH + given.room_for_thoughts
+        return given.model_copy(update={"max_length": None}) if usual else given
     own = spec.lm_eval.num_fewshot
     num_fewshot = given.num_fewshot if "num_fewshot" in given.model_fields_set and own != 0 else own or 0
     return given.model_copy(
@@ -87,6 +88,7 @@ def prompt_of(spec: TaskSpec, given: PromptArgs) -> PromptArgs:
 def prompt_name(prompt: PromptArgs) -> str:
     """How a model was asked in words, e.g. `prompt 4-shot, chat_template`."""
     said = [f"{prompt.num_fewshot}-shot" if prompt.num_fewshot else "zero-shot"]
-    more = prompt.model_dump(exclude={"num_fewshot"}, exclude_defaults=True)
+    more = prompt.model_dump(exclude={"num_fewshot", "thinking", "thinking_budget"}, exclude_defaults=True)
     said += [key if value is True else f"{key} {value}" for key, value in sorted(more.items())]
+    said += [f"thinking up to {prompt.thinking_budget} tokens"] if prompt.thinking else []
     return f"{PROMPT} {', '.join(said)}"

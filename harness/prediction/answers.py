@@ -8,10 +8,10 @@ outputs = answers.begin(asked, Ceiling(4096)).take()
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from harness.api.protocols import Batch, Feature, HeadSpec, Output, PendingOutputs
 from harness.api.registry import TASK_TYPES
@@ -33,6 +33,13 @@ class AskedBatch(NamedTuple):
     features: Sequence[Feature]
     batch: Batch | None = None
     "In the memory of the host; None for requests in words, whose passes are made otherwise, and for fakes."
+
+
+class Remote(Protocol):
+    """Adapters with `is_remote`: answers come one by one, and only those are asked that are not there."""
+
+    def answer_singly(self, features: Sequence[Feature], *, asks: str) -> Iterator[tuple[int, Output | str]]:
+        """(number of the feature, output) of `loglikelihood` or `generate`, in whatever order."""
 
 
 class Answers(NamedTuple):
@@ -57,6 +64,8 @@ class Answers(NamedTuple):
     "A model does, so that other work fits in beside it."
     placed: Mapping[str, int] = {}
     "Bytes of the model's weights by where they lie."
+    singly: Callable[[Sequence[tuple[Cell, int]]], Iterator[tuple[int, Any]]] | None = None
+    "Gives (place in the batch, output) one by one, for a model whose answers do not depend on what is asked beside them."
 
 
 def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine) -> Answers:
@@ -98,6 +107,12 @@ def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine
         outputs = ask_batch(adapter, asked.features, question, device=machine.device, ceiling=ceiling)
         return PendingOutputs(lambda: outputs, is_there=True)
 
+    def singly(chosen: Sequence[tuple[Cell, int]]) -> Iterator[tuple[int, Any]]:
+        remote: Remote = adapter
+        asks = chosen[0][0].question.asks
+        assert asks is not None, "a server answers in words"
+        return remote.answer_singly([cell.features[n] for cell, n in chosen], asks=asks)
+
     return Answers(
         adapter.tokenizer,
         adapter.max_positions,
@@ -110,6 +125,7 @@ def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine
         num_embeddings=adapter.num_embeddings,
         computes=True,
         placed=adapter.placed,
+        singly=singly if adapter.is_remote else None,
     )
 
 

@@ -58,6 +58,8 @@ class Cell:
     "Rows of the model's table of words, where it has one."
     versions: Mapping[str, str] = field(default_factory=dict)
     "Of packages in another environment that compute its answers."
+    computes_here: bool = True
+    "Whether this machine computes its answers."
     placed: Mapping[str, int] = field(default_factory=dict)
     "Bytes of the model's weights by where they lie."
     _lengths: list[int] | None = None
@@ -186,7 +188,14 @@ class Cell:
         pairs = [pair._asdict() for pair in self._beginnings(self.features)]
         return {**counts, **({"never_chosen": pairs} if pairs else {})}
 
-    def placement(self) -> dict[str, Any]:
+    def computing(self) -> dict[str, Any]:
+        """The number format, what decides how results are rounded, and where weights lay; empty where a server computed."""
+        if not self.computes_here:
+            return {}
+        wanted = self.args.model.dtype
+        return {"dtype": self.machine.dtype(wanted), "arithmetic": self.machine.arithmetic(wanted), **self._placement()}
+
+    def _placement(self) -> dict[str, Any]:
         """Where the weights of a model lay that was spread by a device_map, and what it was given; empty for any other."""
         said = {name: getattr(self.stage.knobs, name) for name in ("device_map", "cpu_memory_gib", "gpu_memory_gib")}
         given = {name: value for name, value in said.items() if value is not None}

@@ -40,9 +40,7 @@ def finish_cell(cell: Cell) -> None:
         "tokens": sum(cell.lengths),
         **cell.token_facts(),
         "truncated_examples": num_truncated,
-        "dtype": cell.machine.dtype(cell.args.model.dtype),
-        "arithmetic": cell.machine.arithmetic(cell.args.model.dtype),
-        **cell.placement(),
+        **cell.computing(),
         **provenance(),
     }
     facts["versions"] = {**facts["versions"], **cell.versions}
@@ -72,7 +70,7 @@ def clean(folder: Path) -> None:
 
 def _line(prediction: Prediction) -> str:
     record = {name: getattr(prediction, name) for name in Prediction.__slots__}
-    for name in ("scores", "answer"):
+    for name in ("scores", "answer", "thoughts"):
         if record[name] is None:
             del record[name]
     return _ENCODER.encode(record) + "\n"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -112,6 +112,7 @@ def _encoded(
             num_embeddings=answers.num_embeddings,
             versions=answers.versions,
             placed=answers.placed,
+            computes_here=answers.singly is None,
         )
         try:
             cell.measure()  # here, so that the bar says what is going on
@@ -120,6 +121,10 @@ def _encoded(
             failures[stage.key] = failure_of(error, folder=root)
     # Vectors last: an engine of its own makes them, and takes the place of the one for words.
     return sorted(groups.values(), key=lambda group: group.cells[0].question.pooling is not None), failures
+
+
+Outputs: TypeAlias = Sequence[Any] | Mapping[int, Any]
+"Of a batch, by place in it."
 
 
 class _Work(NamedTuple):
@@ -146,7 +151,8 @@ def _run_group(
         index = asked_in_order(group.cells)
         ceiling = recorded_ceiling(unfinished, tokens=group.tokens, rank=rank())
         works = _works(index, group, waiting, has_own_passes=answers.has_own_passes, bar=bar)
-        for work, asked, outputs in _computed(answers, works, ceiling, beside=beside):
+        computed = _computed(answers, works, ceiling, beside=beside) if answers.singly is None else _answered(answers, works)
+        for work, asked, outputs in computed:
             found: dict[str, list[int]] = {}
             for at in work.missing:
                 found.setdefault(work.places[at][0].stage.key, []).append(at)
@@ -180,7 +186,7 @@ def _works(
 
 def _computed(
     answers: Answers, works: Iterator[_Work], ceiling: Ceiling, *, beside: bool
-) -> Iterator[tuple[_Work, AskedBatch, Sequence[Any]]]:
+) -> Iterator[tuple[_Work, AskedBatch, Outputs]]:
     """Batches with their outputs, in order: where a device computes by itself, the next one is begun before they are taken."""
     before: tuple[_Work, AskedBatch, PendingOutputs] | None = None
     try:
@@ -201,8 +207,18 @@ def _computed(
         yield before[0], before[1], before[2].take()
 
 
-def _keep(cell: Cell, asked: AskedBatch, outputs: Sequence[Any], places: Sequence[int]) -> None:
-    """Write down what a cell needs of the outputs of a batch."""
+def _answered(answers: Answers, works: Iterator[_Work]) -> Iterator[tuple[_Work, AskedBatch, Outputs]]:
+    """Answers one by one, as they come from a model that answers each question by itself; only what is missing is asked."""
+    assert answers.singly is not None
+    for work in works:
+        asked = answers.make_ready(work.places)
+        for number, output in answers.singly([work.places[at] for at in work.missing]):
+            at = work.missing[number]
+            yield work._replace(missing=[at]), asked, {at: output}
+
+
+def _keep(cell: Cell, asked: AskedBatch, outputs: Outputs, places: Sequence[int]) -> None:
+    """Write down what a cell needs of the outputs of a batch, by place in it."""
     kept = []
     for at in places:
         partial = cell.module.reduce(asked.features[at], outputs[at], task=cell.spec, options=cell.options)

@@ -1,16 +1,19 @@
-"""What answers in a model's place: transformers, or vLLM for prompts and embeddings, in whatever environment has it.
+"""What answers in a model's place: transformers, vLLM for prompts and embeddings, in whatever environment has it, or a server.
 
     engine = engine_of(EngineArgs(engine="vllm", max_num_seqs=64))      # Engine(name='vllm', knobs={'max_num_seqs': 64})
     python = vllm_python()            # the interpreter that has vLLM, or a UserError that says how to get one
     versions(python)                  # {'vllm': '0.32.0+cpu', 'torch (vllm)': '2.13.0+cpu', ...}
 
 The engine is part of what a prediction is (its name stands in the stage's `model` arguments unless it is the default), how many
-devices and how much memory it gets is not.  Training and heads always belong to transformers.  Imports neither torch nor vLLM.
+devices and how much memory it gets is not, nor where a server is: a job of a cluster has another address each time, and what it
+serves has a name, which is in the key.  Which server answered stands beside the predictions and on the board.  Training and heads
+always belong to transformers.  Imports neither torch nor vLLM.
 """
 
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,16 +21,27 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from harness.api.errors import UserError
 from harness.api.registry import ROOT
-from harness.specs.model_args import EngineArgs, engine_sizes
+from harness.specs.model_args import KEY_VARIABLE, EngineArgs, ServerArgs, VllmArgs, engine_sizes
 
-DEFAULT = "transformers"
-ROUTES: Mapping[str, tuple[str, ...]] = {"vllm": ("prompt", "embedding")}
+DEFAULT, SERVER = "transformers", "server"
+ROUTES: Mapping[str, tuple[str, ...]] = {"vllm": ("prompt", "embedding"), SERVER: ("prompt",)}
 "What each engine answers; the others ask transformers."
+ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    DEFAULT: (),
+    "vllm": tuple(VllmArgs.model_fields),
+    SERVER: tuple(ServerArgs.model_fields),
+}
+"What --model_args may say to each of them."
+REMOTE_CAPABILITIES = ("loglikelihood", "generate")
+"What a model offers whose weights are not here."
 ADAPTER = "decoder"
 "The adapter whose models they serve."
+KEY_LIKE = re.compile(r"[^A-Z0-9_]|^sk|^.{41,}$")
+"What is more likely a key than the name of a variable: it is not repeated."
 VARIABLE = "XLIFT_VLLM_PYTHON"
 OWN = ROOT / ".venv-vllm" / "bin" / "python"
 PROBE = """
@@ -54,14 +68,49 @@ class Engine:
         """Whether it answers on a route (`head`, `prompt`, `embedding`); transformers does where it does not."""
         return route in ROUTES.get(self.name, ())
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether it computes elsewhere, with weights that are not here."""
+        return self.name == SERVER
+
 
 def engine_of(given: EngineArgs) -> Engine:
-    """The engine that --model_args ask for; UserError for sizes that say nothing to it."""
+    """The engine that --model_args ask for; UserError for values that say nothing to it, and for a server without an address."""
     knobs = engine_sizes(given)
-    if given.engine == DEFAULT and knobs:
-        message = f"{', '.join(knobs)} say nothing to transformers"
-        raise UserError(message, where="--model_args", todo="add engine=vllm, or leave them out")
+    others = [name for name in knobs if name not in ARGUMENTS[given.engine]]
+    if others:
+        wanted = next(name for name, known in ARGUMENTS.items() if others[0] in known)
+        message = f"{', '.join(others)} say nothing to {given.engine}"
+        raise UserError(message, where="--model_args", todo=f"add engine={wanted}, or leave them out")
+    if given.engine == SERVER:
+        _check_server(given)
     return Engine(name=given.engine, knobs=knobs)
+
+
+def _check_server(given: ServerArgs) -> None:
+    """Refuse a server without an address, an address with a key in it, and a key that is not there."""
+    where, todo = "--model_args base_url", "base_url=http://HOST:PORT/v1"
+    if given.base_url is None:
+        raise UserError("where is the server?", where=where, todo=f"add {todo}")
+    try:
+        parts = urlsplit(given.base_url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        parts, good = urlsplit(""), False
+    if parts.username or parts.password or parts.query or parts.fragment:
+        message = "an address holds no keys: it is written down"
+        raise UserError(message, where=where, todo=f"{todo}, and the key in the environment variable {KEY_VARIABLE}")
+    if not good or not given.base_url.isprintable() or " " in given.base_url:
+        raise UserError("this is no address", where=where, expected=todo, found=f"{given.base_url!r:.80}")
+    named = given.api_key_variable
+    if named is not None and not os.environ.get(named):
+        raise UserError(
+            "there is no such environment variable, or nothing in it",
+            where="--model_args api_key_variable",
+            expected="the NAME of an environment variable that holds the key",
+            found="" if KEY_LIKE.search(named) else named,
+            todo=f"export it, or leave api_key_variable out (then {KEY_VARIABLE} is looked up)",
+        )
 
 
 def vllm_python() -> str:

@@ -29,6 +29,6 @@ class Knobs:
     gpu_memory_gib: float | None = None
     "Memory of each GPU for them."
     engine: Mapping[str, Any] = field(default_factory=dict)
-    "How much of the machine the engine gets: fields of EngineArgs in harness/specs/model_args.py."
+    "How much of the machine the engine gets, or where a server is: fields of EngineArgs in harness/specs/model_args.py."
     save_every: int = 500
     "Training steps between resumable states."

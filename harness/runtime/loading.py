@@ -12,7 +12,7 @@ from harness.api.model_source import EngineHost, ModelSource
 from harness.api.protocols import Adapter, HeadSpec
 from harness.api.registry import ADAPTERS
 from harness.runtime.arguments import InitArguments, PredictArguments, TrainArguments
-from harness.runtime.engines import versions, vllm_python
+from harness.runtime.engines import SERVER, versions, vllm_python
 from harness.runtime.machine import Machine
 from harness.runtime.repeatability import make_repeatable
 from harness.runtime.stages import AnyStage, Stage
@@ -65,6 +65,8 @@ def model_source(stage: ModelStage, *, root: Path, machine: Machine, labels: Map
 
 def _engine_host(stage: ModelStage, engine: str, *, root: Path) -> EngineHost:
     """What an engine must know of this machine."""
+    if engine == SERVER:
+        return EngineHost(python="", versions={}, log="", share=stage.knobs.engine)
     python = vllm_python()
     log = root / "logs" / f"{engine}-{stage.key}.log"
     log.unlink(missing_ok=True)

@@ -41,11 +41,13 @@ Names = Annotated[tuple[Text, ...], BeforeValidator(_items)]
 "`a|b|c`, or in YAML a list."
 
 
-class EngineArgs(Spec):
-    """What answers, and with how much of this machine."""
+KEY_VARIABLE = "XLIFT_SERVER_KEY"
+"Environment variable of a server's key, where no other is named: a key that is meant for one server goes to no other."
 
-    engine: Literal["transformers", "vllm"] = "transformers"
-    "What answers prompts and makes vectors (heads and training stay with transformers)."
+
+class VllmArgs(Spec):
+    """How much of this machine vLLM gets."""
+
     tensor_parallel_size: Count | None = None
     "Devices that vLLM divides each layer among."
     pipeline_parallel_size: Count | None = None
@@ -58,6 +60,28 @@ class EngineArgs(Spec):
     "Requests that vLLM computes at a time."
     kv_cache_gib: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     "Memory for keys and values in GiB, in place of all that is left of that share (1 on CPUs)."
+
+
+class ServerArgs(Spec):
+    """Where a server is, and how it is treated."""
+
+    base_url: Text | None = None
+    "Address of a server with OpenAI's API, mostly http://HOST:PORT/v1; --model is then its name of the model."
+    num_concurrent: Count | None = None
+    "Requests that are on their way to it at the same time (8)."
+    max_retries: Annotated[int, Field(ge=0, le=100)] | None = None
+    "Times that a request is tried again which the server could not answer just then (8)."
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    "Seconds that an answer may take (600)."
+    api_key_variable: Text | None = None
+    "Environment variable that holds its key (XLIFT_SERVER_KEY)."
+
+
+class EngineArgs(VllmArgs, ServerArgs):
+    """What answers, and with how much of this machine."""
+
+    engine: Literal["transformers", "vllm", "server"] = "transformers"
+    "What answers prompts and makes vectors (heads and training stay with transformers); a server answers prompts only."
 
 
 class LoraArgs(Spec):

@@ -105,8 +105,9 @@ class PromptArgs(Spec):
     "Split of the English rows they are drawn from."
     seed: int = 0
     "Of the draw, which is made for each example by itself."
-    chat_template: bool = False
-    "Put the prompt into the tokenizer's chat template, examples as earlier turns."
+    chat_template: bool | Literal["server"] = False
+    """Put the prompt into the tokenizer's chat template, examples as earlier turns; server: into that of the server that answers
+    (/chat/completions), where answers are written."""
     system: str = ""
     "System message; without a chat template it comes first."
     wording: Literal["english", "localised"] = "english"
@@ -116,9 +117,18 @@ class PromptArgs(Spec):
     guided: bool = False
     """Write only what can be read: tags and entities of a task are held to the words of the sentence and the task's labels.  With
     engine=vllm."""
+    thinking: bool = False
+    "Let the model write thoughts before its answer, as its chat template has it; they are kept apart from the answer."
+    thinking_budget: int = Field(default=1024, ge=1)
+    "Most tokens of these thoughts: an answer that is not begun by then counts as none."
     max_length: int | None = Field(default=None, ge=2)
     """Longest input in tokens, what is generated included (at most what the model takes): contexts lose their beginning.  Not
-    given: 2048; for tasks of lm-eval, as there, what the model takes."""
+    given: 2048 and the budget of thoughts; for tasks of lm-eval, as there, what the model takes."""
+
+    @property
+    def room_for_thoughts(self) -> int:
+        """Tokens that thoughts may take."""
+        return self.thinking_budget if self.thinking else 0
 
     @property
     def of_training(self) -> "PromptArgs":
@@ -128,5 +138,5 @@ class PromptArgs(Spec):
 
 USUAL_LENGTH = 2048
 "Tokens of an input, where a run does not say how many and a model does not take fewer."
-NOT_IN_TRAINING = ("sft", "num_fewshot", "fewshot_split", "seed", "guided")
+NOT_IN_TRAINING = ("sft", "num_fewshot", "fewshot_split", "seed", "guided", "thinking", "thinking_budget")
 "Settings that say how a question is asked, but not what is trained."

@@ -7,7 +7,7 @@ own.  Rows that have ended leave the batch when half of it has.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,20 +16,12 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast
 from harness.api.protocols import Feature
 from models.inference.language_model import PaddedTokens, SplitModel, chosen_rows, evaluating
 from models.inference.prefix_passes import prefill
-from models.inference.prefix_tree import Tokens, batches
+from models.inference.prefix_tree import batches
+from models.inference.requests import GenerationRequest, request_of
+from models.inference.thoughts import finished_with_thoughts
 
 SLACK = 8
 "Tokens at the end of a text in which a stop text is looked for, beyond one for each of its bytes."
-
-
-class GenerationRequest(NamedTuple):
-    """A sequence to continue, and where to stop."""
-
-    input_ids: Tokens
-    max_new_tokens: int
-    stop: tuple[str, ...]
-    regex: str = ""
-    "Regular expression that the text must match, where the adapter supports guided generation."
 
 
 def generate(
@@ -53,14 +45,6 @@ def generate(
                 requests, _run(split_model, requests, tokenizer=tokenizer, ends=ends, max_tokens=max_tokens), strict=True
             )
     return [texts[one] for one in asked]
-
-
-def request_of(feature: Feature) -> GenerationRequest:
-    """The generation request of a feature."""
-    assert feature.generate is not None, "a feature that is to be continued says until when"
-    stop = tuple(str(text) for text in feature.generate.get("stop", ()))
-    length, regex = int(feature.generate["max_new_tokens"]), str(feature.generate.get("regex", ""))
-    return GenerationRequest(tuple(feature.input_ids), length, stop, regex)
 
 
 def end_tokens(config: GenerationConfig | None, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
@@ -103,6 +87,8 @@ def finished_text(
     written: list[int], token: int, request: GenerationRequest, *, tokenizer: PreTrainedTokenizerFast, ends: frozenset[int]
 ) -> str | None:
     """Add a token to those written; returns the text if it is finished by that, else None."""
+    if request.thoughts is not None:
+        return finished_with_thoughts(written, token, request, tokenizer=tokenizer, ends=ends)
     if token not in ends:
         written.append(token)
         tail = max((len(stop.encode()) for stop in request.stop), default=0) + SLACK

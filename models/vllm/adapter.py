@@ -32,16 +32,19 @@ from harness.api.protocols import Adapter, Batch, Feature, HeadSpec, Output, Poo
 from models.causal.pretrained import causal_config, first_token
 from models.headed.checkpoint import checkpoint_folder
 from models.headed.hidden_states import resolve_layer
-from models.inference.generation import GenerationRequest, end_tokens, finished_text, request_of, text_of
+from models.inference.generation import end_tokens, finished_text
+from models.inference.requests import GenerationRequest, request_of
 from models.loading.pretrained import UNLIMITED, load_config, quiet
 from models.loading.tokenizer import load_tokenizer
 from models.low_rank.files import adapter_folders, check_servable, combine_adapters
 from models.low_rank.origin import find_origin
 from models.vllm.likelihood import Scores
 from models.vllm.process import Worker
-from models.vllm.requests import ContinuationRequest, ScoringRequest
+from models.vllm.requests import ContinuationRequest, ScoringRequest, continuation
 
 CAPABILITIES = ("loglikelihood", "generate", "embed")
+NO_TOKEN = -1
+"Ends a text where vLLM has ended it without a token that does."
 USUAL_LENGTH = 2048
 "Longest input that an engine is made for, if none longer has been asked: what prompts have by default."
 CPU_TOKENS, DEVICE_TOKENS = 1 << 15, 1 << 20
@@ -95,7 +98,7 @@ class VllmModel(Adapter):
         texts: dict[GenerationRequest, str] = {}
         waiting = list(written)
         while waiting:
-            asked = [_generation(one, written[one], ends) for one in waiting]
+            asked = [continuation(one, written[one], ends, tokenizer=self.tokenizer) for one in waiting]
             for one, ids in zip(waiting, self._answers("generate", asked)):
                 text = None
                 for token in ids:
@@ -104,7 +107,7 @@ class VllmModel(Adapter):
                         break
                 # vLLM stops where its own text ends in a stop text: that a stop text is there, is decided here.
                 if text is None and (one.regex or not ids):
-                    text = text_of(self.tokenizer, written[one])
+                    text = finished_text(written[one], NO_TOKEN, one, tokenizer=self.tokenizer, ends=frozenset((NO_TOKEN,)))
                 if text is not None:
                     texts[one] = text
             waiting = [one for one in waiting if one not in texts]
@@ -242,17 +245,6 @@ def load(
         "adapters": [str(folder) for folder in (*adapter_folders(checkpoint), *([origin.foreign] if origin.foreign else []))],
     }
     return VllmModel(llm_args, tokenizer, config=config, host=source.engine)
-
-
-def _generation(one: GenerationRequest, written: Sequence[int], ends: frozenset[int]) -> ContinuationRequest:
-    """A request to go on behind what is written."""
-    return ContinuationRequest(
-        ids=(*one.input_ids, *written),
-        max_tokens=one.max_new_tokens - len(written),
-        stop=one.stop,
-        ends=tuple(sorted(ends)),
-        regex=one.regex,
-    )
 
 
 def _served(adapters: Sequence[str], folder: Path) -> Path | None:

@@ -47,7 +47,7 @@ def test_what_is_said_here_exists(right, tmp_path, monkeypatch, capsys):
             parsed(["run", *([] if "--model" in given else USUAL[:2]), *USUAL[2:], *given])
 
 
-@pytest.mark.parametrize(("left", "right"), [row for row in rows() if row[0].startswith(("`lm_eval", "`--"))][:11])
+@pytest.mark.parametrize(("left", "right"), [row for row in rows() if row[0].startswith(("`lm_eval", "`--"))][:14])
 def test_flags_of_lm_eval_become_those_beside_them(left, right):
     (theirs, *_), ours = code(left), code(right)
     words = shlex.split(theirs.removeprefix("lm_eval "))

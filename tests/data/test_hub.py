@@ -99,3 +99,4 @@ def test_backbone_files_prefer_safetensors_and_fetch_no_code():
     noise = ["onnx/model.onnx", "modeling_x.py", "tf_model.h5", "pytorch_model.bin", "flax_model.msgpack", "training_args.bin"]
     assert backbone_files([*both, *rest, *noise]) == sorted([*both, *rest])
     assert backbone_files([*rest, *noise]) == sorted([*rest, "pytorch_model.bin"])
+    assert backbone_files([*both[:2], *rest, *noise], weights=False) == sorted(rest)  # a server has them

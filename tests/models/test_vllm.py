@@ -87,7 +87,7 @@ def test_guided_answers_are_another_prediction(model, has_vllm):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"model_args": "engine=vlm"}, ["engine: input should be 'transformers' or 'vllm'", "did you mean 'vllm'?"]),
+        ({"model_args": "engine=vlm"}, ["engine: input should be 'transformers', 'vllm' or 'server'", "did you mean 'vllm'?"]),
         ({"model_args": "max_num_seqs=8"}, ["max_num_seqs say nothing to transformers", "add engine=vllm"]),
         ({"model_args": f"{VLLM},tensor_parallel_size=0"}, ["tensor_parallel_size: input should be greater than or equal to 1"]),
         ({"model_args": f"{VLLM},gpu_memory_utilization=2"}, ["gpu_memory_utilization: input should be less than or equal to 1"]),

@@ -7,7 +7,6 @@
 Imports neither torch nor transformers.
 """
 
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from harness.api.errors import UserError, collecting, did_you_mean, raise_all
 from harness.api.model_files import local_folder
 from harness.api.quantization import StoredQuantization, gguf_file, stored_quantization
 from harness.api.registry import ADAPTERS
-from harness.data.pretraining_coverage import covered
+from harness.planning.backbone.facts import board_facts
 from harness.planning.backbone.file_identity import chat_fingerprint, tokenizer_fingerprint, weights_fingerprint
 from harness.planning.backbone.folder_checks import check_checkpoint, check_folder, check_tokenizer
 from harness.planning.backbone.folders import (
@@ -29,14 +28,15 @@ from harness.planning.backbone.folders import (
     folder_name,
     needed_config,
 )
-from harness.planning.backbone.gguf_files import check_gguf, gguf_quantization, gguf_sizes
+from harness.planning.backbone.gguf_files import check_gguf, gguf_quantization
 from harness.planning.backbone.hub_ids import is_hub_id
 from harness.planning.backbone.model_args import WHERE, GivenArgs, adapter_arguments, check_said, parse_model_args, settled
 from harness.planning.backbone.peft_folders import peft_fingerprint
-from harness.planning.backbone.sizes import Limits, limits_of, read_sizes, read_storage
+from harness.planning.backbone.served_models import served_arguments
+from harness.planning.backbone.sizes import Limits, limits_of
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.runtime.arguments import ModelArguments
-from harness.runtime.engines import Engine, engine_of
+from harness.runtime.engines import REMOTE_CAPABILITIES, SERVER, Engine, engine_of
 from harness.runtime.knobs import Knobs
 from harness.specs.key_values import shown
 from harness.specs.model_args import ModelArgs
@@ -85,7 +85,9 @@ class Backbone:
         return not causal or bool(self.arguments.extra.get("bidirectional"))
 
     def capabilities(self) -> tuple[str, ...]:
-        """What its adapter offers."""
+        """What its adapter offers, or a server."""
+        if self.engine.is_remote:
+            return REMOTE_CAPABILITIES
         return FAKE_CAPABILITIES if self.is_fake else tuple(ADAPTERS.constant(self.adapter, "CAPABILITIES"))
 
 
@@ -95,18 +97,21 @@ def resolve(model: str, model_args: str, *, catalog: Catalog, use_own_head: bool
     preset = None
     with collecting(errors):
         preset = _preset_of(_named(model), catalog)
-        if preset is None:
-            _check_place(model, catalog)
     given, engine = GivenArgs(ModelArgs(), {}), Engine()
     with collecting(errors):
         given = parse_model_args(model_args, preset=preset.spec.model_args if preset else None)
         engine = engine_of(given.model)
+    with collecting(errors):
+        if preset is None and model.strip() and model.isprintable() and given.model.engine != SERVER:
+            _check_place(model, catalog)
     with collecting(errors):
         check_said(given.model)
     raise_all(errors)
     if preset and preset.spec.adapter == "fake":
         _check_files(None, given.model)
         return _fake(preset, given)
+    if engine.is_remote:
+        return _served(model, preset, given, engine=engine)
     return _real(model, preset, given, engine=engine, use_own_head=use_own_head, catalog=catalog)
 
 
@@ -204,7 +209,25 @@ def _real(
         stored=stored,
         limits=limits_of(config, layers=preset.spec.layers if preset else None),
         config=config or _made(preset),
-        facts=_facts(preset, path, arguments, knobs),
+        facts=board_facts(preset, path, arguments, knobs),
+    )
+
+
+def _served(model: str, preset: Entry[PresetSpec] | None, given: GivenArgs, *, engine: Engine) -> Backbone:
+    """A model that a server answers for."""
+    beforehand = preset.spec.model_args.model_fields_set if preset else frozenset[str]()
+    arguments, knobs = served_arguments(preset.spec.hub or model if preset else model, given.model, beforehand=beforehand)
+    knobs = replace(knobs, engine=dict(engine.knobs))
+    return Backbone(
+        name=preset.spec.preset if preset else folder_name(model),
+        adapter=arguments.adapter,
+        preset=preset,
+        arguments=arguments,
+        knobs=knobs,
+        chat_format=chat_fingerprint(str(knobs.tokenizer)),
+        engine=engine,
+        options=given.options,
+        facts={**board_facts(preset, knobs.path, arguments, knobs), "adapter": engine.name, "dtype": ""},
     )
 
 
@@ -272,31 +295,3 @@ def _has_own_head(config: Mapping[str, Any] | None, adapter: str) -> bool:
         return adapter == "encoder"  # a preset that is not here yet: the adapter says what it found
     architectures: Sequence[str] = config.get("architectures") or []
     return any(name.endswith(HEAD_CLASSES) for name in architectures)
-
-
-def _facts(preset: Entry[PresetSpec] | None, path: Any, arguments: ModelArguments, knobs: Knobs) -> dict[str, Any]:
-    """What the board says of the model; sizes from the weights' headers where they are here, else from the preset."""
-    spec = preset.spec if preset else None
-    folder, file = (local_folder(str(path)), gguf_file(str(path))) if path else (None, None)
-    keys = ("parameters", "non_embedding_parameters", "layers", "hidden_size", "licence")
-    facts: dict[str, Any] = spec.model_dump(include=set(keys)) if spec else dict.fromkeys(keys)
-    if file:
-        facts |= gguf_sizes(file)
-    elif folder:
-        facts |= {**read_sizes(folder), **read_storage(folder)}
-    if arguments.extra.get("quantization"):
-        facts["quantization"] = f"bitsandbytes {arguments.extra['quantization']}"
-    held = covered(spec.languages) if spec else None
-    return {
-        "path": folder_name(str(path)) if folder else file.name if file else path,
-        "adapter_on": "" if knobs.peft is None else folder_name(str(path)),
-        "preset": spec.preset if spec else None,
-        "family": spec.family if spec else "",
-        "coverage": dataclasses.asdict(held) if held else None,
-        "revision": knobs.revision,
-        "adapter": arguments.adapter,
-        "fingerprint": arguments.fingerprint,
-        "dtype": arguments.dtype,
-        "pitfalls": list(spec.pitfalls) if spec else [],
-        **facts,
-    }

@@ -170,7 +170,7 @@ def costing_of(
     `counts` = False reads no rows: memory alone is known then.
     """
     backbone = plan.backbone
-    if backbone.is_fake:
+    if backbone.is_fake or backbone.engine.is_remote:
         return None
     causal = bool(ADAPTERS.constant(backbone.adapter, "CAUSAL"))
     kind = {"architecture": backbone.preset.spec.architecture} if backbone.preset else {}
@@ -271,7 +271,9 @@ def _notes(plan: Plan, root: Path, machine: Machine) -> list[str]:
         note = module.plan_note(task.spec, dimension=facts.get("hidden_size"), limit=plan.request.limit)
         notes += [note] if note else []
     engine = plan.backbone.engine
-    if engine.name != DEFAULT:
+    if engine.is_remote:
+        notes.append(f"{engine.name}: nothing of the model is computed here")
+    elif engine.name != DEFAULT:
         share = engine.knobs.get("gpu_memory_utilization") or VLLM_SHARE
         notes.append(
             f"{engine.name} takes {share:.0%} of a GPU's memory, whatever it needs: what is left of it holds keys and values"

@@ -22,6 +22,7 @@ from harness.runtime.arguments import ComponentArguments, ModelArguments, Predic
 from harness.runtime.budget import device_tokens
 from harness.runtime.machine import CPU_PREDICT_TOKENS, CPU_TRAIN_TOKENS, Machine
 from harness.runtime.stages import Stage
+from harness.specs.prompt import PromptArgs
 from harness.specs.recipe import Training
 from harness.specs.task import TaskSpec
 
@@ -176,6 +177,8 @@ class Loads:
         spec = args.task_spec
         asks = (spec.asks or "") if args.prompt is not None else ""
         written = spec.prompt.generate.max_new_tokens if asks == "generate" and spec.prompt and spec.prompt.generate else 0
+        if written and args.prompt:
+            written += PromptArgs.model_validate(args.prompt).room_for_thoughts
         precision: Any = self.device.dtype(args.model.dtype)
         weights = (4 if precision == "float32" else 2) * self.shape.parameters
         budget = self.budget(weights, train=False)

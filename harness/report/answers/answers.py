@@ -81,6 +81,8 @@ class AnswerEntry:
     num_truncated: int
     "Tokens that the model did not see."
     notes: tuple[str, ...]
+    thoughts: str | None = None
+    "What the model wrote before its answer, where it was to think."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,6 +142,7 @@ class _Line(Spec):
     notes: tuple[str, ...] = ()
     scores: tuple[FiniteFloat | None, ...] | None = None
     answer: str | None = None
+    thoughts: str | None = None
 
 
 def _lines(folder: Path) -> list[dict[str, Any]]:
@@ -261,6 +264,7 @@ def _entries(chosen: Sequence[_Judged], asked: AskedRows) -> list[AnswerEntry]:
                 continuations=tuple(text for one in sent for text in one.continuations),
                 num_truncated=line["num_truncated"],
                 notes=line["notes"],
+                thoughts=line["thoughts"],
             )
         )
     return found

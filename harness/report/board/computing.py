@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.api.protocols import Json
 from harness.report.board.number_format import arm_text, collected, listed
+from harness.runtime.engines import SERVER
 
 
 def ways_of_computing(board: Mapping[str, Json]) -> dict[str, str]:
@@ -51,7 +52,13 @@ def adapter_notes(board: Mapping[str, Json]) -> list[str]:
     models = ((name, model) for name, model in board["models"].items() if model["adapter"] != "fake")
     pairs = [((model["adapter"], used.get(name, "")), name) for name, model in models]
     return [
-        f"Loaded by the adapter {adapter}" + (f", {ways}" if ways else "") + f": {listed(names)}."
+        (
+            f"Loaded by the adapter {adapter}"
+            if adapter != SERVER
+            else "Answered by a server, in whatever number format that computes"
+        )
+        + (f", {ways}" if ways else "")
+        + f": {listed(names)}."
         for (adapter, ways), names in collected(pairs).items()
     ]
 

@@ -15,12 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from harness.api.errors import UserError
 from harness.api.protocols import Feature, Output, Partial, Prediction, RouteDefaults, SentPrompt
+from harness.api.thoughts import Said
 from harness.specs.lm_eval import Function, LmEvalTask
 from harness.specs.model import Spec
 from harness.specs.prompt import USUAL_LENGTH, PromptArgs
@@ -32,12 +33,15 @@ from harness.task_types.lm_eval_harness.task_code import TaskCode
 from harness.task_types.lm_eval_harness.templates import RowRenderer
 from harness.task_types.prompting.encoding import Ask, encode_pairs
 from harness.task_types.prompting.few_shot import draw
-from harness.task_types.prompting.rendering import render_chat
+from harness.task_types.prompting.rendering import chat_text, render_chat
+from harness.task_types.prompting.thinking import CUT, room_to_write, said_of, thinking, thoughts_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 NO_LIMIT = 1 << 20
+Told: TypeAlias = dict[str, Sequence[Mapping[str, str]]]
+"The messages of contexts that a chat template gave."
 BY_SUM = ("acc", "f1")
 "Metrics of lm-eval that divide the log-likelihood of a choice by nothing."
 
@@ -80,12 +84,17 @@ class LmEvalRoute(RouteDefaults):
         """How the task's rows are told."""
         return RowRenderer(config=self.config, code=self.code, columns=columns)
 
-    def requests(self, example: Any, *, task: str, tokenizer: PreTrainedTokenizerFast | None = None) -> list[Request]:
-        """What is asked for an example; raises UserError, with its number, for one that gives no text."""
+    def requests(
+        self, example: Any, *, task: str, tokenizer: PreTrainedTokenizerFast | None = None, told: Told | None = None
+    ) -> list[Request]:
+        """What is asked for an example; raises UserError, with its number, for one that gives no text.
+
+        In a chat template `told` gets the messages of each context.
+        """
         chat: Chat | None = None
         if self.prompt_args.chat_template:
             assert tokenizer is not None
-            chat = _chat(tokenizer)
+            chat = _chat(tokenizer, self.prompt_args, told={} if told is None else told)
         try:
             return requests(
                 self.telling(example.columns),
@@ -127,8 +136,9 @@ class LmEvalRoute(RouteDefaults):
         """A feature for each distinct context of an example; raises UserError for training."""
         if train:
             raise UserError(f"task '{task.task}' of lm-eval trains nothing")
-        asked = [self.requests(example, task=task.task, tokenizer=tokenizer) for example in examples]
-        room = self.config.max_gen_toks
+        told: Told = {}
+        asked = [self.requests(example, task=task.task, tokenizer=tokenizer, told=told) for example in examples]
+        room = room_to_write(self.config.max_gen_toks, prompt_args=self.prompt_args, max_length=self.max_length)
         asks = [
             Ask(
                 one.context,
@@ -145,19 +155,30 @@ class LmEvalRoute(RouteDefaults):
             numbered = [(number, next(encoded)) for number, _ in enumerate(several)]
             groups = [list(group) for _, group in groupby(numbered, key=lambda item: item[1].context)]
             for part, group in enumerate(groups):
-                written = self.config.output_type == "generate_until"
+                context = several[group[0][0]].context
                 features.append(
                     Feature(
                         example=index,
                         part=part,
                         input_ids=group[0][1].context,
-                        continuations=None if written else [one.continuations[0] for _, one in group],
-                        generate={"max_new_tokens": room, "stop": list(self.config.until)} if written else None,
+                        continuations=None if self._writes else [one.continuations[0] for _, one in group],
+                        generate=self._generation(context, told, tokenizer=tokenizer, room=room) if self._writes else None,
                         info=[number for number, _ in group],
                         num_truncated=max(one.num_truncated for _, one in group),
                     )
                 )
         return features
+
+    @property
+    def _writes(self) -> bool:
+        """Whether the model writes its answers."""
+        return self.config.output_type == "generate_until"
+
+    def _generation(self, context: str, told: Told, *, tokenizer: PreTrainedTokenizerFast, room: int) -> dict[str, Any]:
+        """What `Feature.generate` says."""
+        how = thoughts_of(context, tokenizer=tokenizer, prompt_args=self.prompt_args)
+        found = {"max_new_tokens": room, "stop": list(self.config.until), **thinking(how)}
+        return found | ({"messages": told[context]} if self.prompt_args.chat_template == "server" else {})
 
     def reduce(self, feature: Feature, output: Output | str, *, task: TaskSpec, options: Any) -> Partial:
         """[sum of log-probabilities, tokens, 1 if greedy] of each continuation, or the text that was written."""
@@ -169,6 +190,8 @@ class LmEvalRoute(RouteDefaults):
         """The values of each example, beside what they were made of."""
         said: list[list[Any]] = [[] for _ in examples]
         cut = [0] * len(examples)
+        thought = {feature.example: one for feature, one in zip(features, said_of(features, partials), strict=True)}
+        partials = [one.answer or "" for one in said_of(features, partials)] if self._writes else partials
         for feature, partial in zip(features, partials, strict=True):
             said[feature.example] += [partial] if isinstance(partial, str) else partial
             cut[feature.example] = max(cut[feature.example], feature.num_truncated)
@@ -188,9 +211,10 @@ class LmEvalRoute(RouteDefaults):
                 prediction={"values": plain(own), **self._said(several)},
                 gold=example.gold,
                 num_truncated=num,
-                notes=(*self._notes(several), *(("null",) if writes_null(self.telling(example.columns), example.row) else ())),
+                notes=self._notes(example, several, thought.get(number)),
+                thoughts=thought[number].thoughts if number in thought else None,
             )
-            for example, own, several, num in zip(examples, values, said, cut, strict=True)
+            for number, (example, own, several, num) in enumerate(zip(examples, values, said, cut, strict=True))
         ]
 
     def _answer(self, said: Any) -> Any:
@@ -205,9 +229,12 @@ class LmEvalRoute(RouteDefaults):
             return {"text": several[0]}
         return {"loglikelihoods": [one[0] if one[1] else None for one in several], "greedy": [bool(one[2]) for one in several]}
 
-    def _notes(self, several: Sequence[Any]) -> tuple[str, ...]:
+    def _notes(self, example: Any, several: Sequence[Any], said: Said | None) -> tuple[str, ...]:
+        """Remarks that the board counts; an answer that was cut in mid-thought is scored as an empty one, as lm-eval has it."""
         empty = any(one == "" if isinstance(one, str) else not one[1] for one in several)
-        return ("empty",) if empty else ()
+        cut = said is not None and said.answer is None
+        null = writes_null(self.telling(example.columns), example.row)
+        return (CUT,) * cut + ("empty",) * (empty and not cut) + ("null",) * null
 
     def doubts(self, examples: Sequence[Any], *, task: TaskSpec) -> list[str]:
         """What of its templates is hardly meant."""
@@ -238,12 +265,21 @@ class LmEvalRoute(RouteDefaults):
         return (repr(sorted(example.row.items(), key=str)),)
 
 
-def _chat(tokenizer: PreTrainedTokenizerFast) -> Chat:
+def _chat(tokenizer: PreTrainedTokenizerFast, prompt_args: PromptArgs, *, told: Told) -> Chat:
     """The tokenizer's chat template: the model's turn is opened, or its last message goes on."""
 
     def write(messages: Sequence[Mapping[str, str]], opened: bool) -> str:
         if opened:
-            return render_chat(tokenizer, messages, answer=True)
+            text = chat_text(tokenizer, messages, prompt_args=prompt_args)
+            told[text] = messages
+            return text
+        by_server = prompt_args.chat_template == "server"
+        if prompt_args.thinking or by_server:
+            raise UserError(
+                "the task begins the answer itself" + (", and a server's chat has it begun by the model" if by_server else ""),
+                where="--prompt_args chat_template" if by_server else "--prompt_args thinking",
+                todo="chat_template=true" if by_server else "leave thinking out",
+            )
         *before, last = messages
         return render_chat(tokenizer, before, answer=True) + last["content"]
 

@@ -3,8 +3,8 @@
 prompt = render_prompt(question, shots, prompt_args=prompt_args, shot_delimiter=" ", tokenizer=tokenizer)
 prompt.text, prompt.delimiter, prompt.special     # special: the tokenizer adds its own first tokens
 
-Chat templates that write today's date get a fixed date; those that let the model think aloud are set not to; those that leave
-out what they are given are refused.
+Chat templates that write today's date get a fixed date; those that let the model think aloud are set not to, unless a run asks
+for it; those that leave out what they are given are refused.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from harness.api.errors import UserError
 from harness.data.templates.chat import ChatRefused, chat_template
 from harness.specs.prompt import PromptArgs
+from harness.task_types.prompting.thinking import closed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -72,7 +73,18 @@ def render_prompt(
         turns.append({"role": "assistant", "content": turn.answer})
     turns.pop()
     assert tokenizer is not None, "a chat template is the tokenizer's"
-    return RenderedPrompt(render_chat(tokenizer, turns, answer=True), "", special=False, turns=tuple(turns))
+    text = chat_text(tokenizer, turns, prompt_args=prompt_args)
+    return RenderedPrompt(text, "", special=False, turns=tuple(turns))
+
+
+def chat_text(tokenizer: PreTrainedTokenizerFast, turns: Sequence[Mapping[str, str]], *, prompt_args: PromptArgs) -> str:
+    """The text behind which a model answers a conversation.
+
+    Where a server has the template it is what the tokenizer's own gives, or the bare messages: their lengths count, no more.
+    """
+    if prompt_args.chat_template == "server" and not tokenizer.chat_template:
+        return "\n\n".join(turn["content"] for turn in turns)
+    return render_chat(tokenizer, turns, answer=True, thinking=prompt_args.thinking)
 
 
 def target_text(prompt: RenderedPrompt, answer: str, *, tokenizer: PreTrainedTokenizerFast) -> str:
@@ -88,8 +100,13 @@ def target_text(prompt: RenderedPrompt, answer: str, *, tokenizer: PreTrainedTok
     return answer + (tokenizer.eos_token or "")
 
 
-def render_chat(tokenizer: PreTrainedTokenizerFast, turns: Sequence[Mapping[str, str]], *, answer: bool) -> str:
-    """The text of a conversation in the tokenizer's template, the same on every day; `answer` opens the model's turn."""
+def render_chat(
+    tokenizer: PreTrainedTokenizerFast, turns: Sequence[Mapping[str, str]], *, answer: bool, thinking: bool = False
+) -> str:
+    """The text of a conversation in the tokenizer's template, the same on every day; `answer` opens the model's turn.
+
+    `thinking` lets it begin with thoughts; where it does not, a template that opens some has them closed.
+    """
     if not tokenizer.chat_template:
         raise UserError(
             "this tokenizer has no chat template",
@@ -102,7 +119,7 @@ def render_chat(tokenizer: PreTrainedTokenizerFast, turns: Sequence[Mapping[str,
 
     def render(contents: Sequence[str]) -> str:
         messages = [{**turn, "content": content} for turn, content in zip(turns, contents, strict=True)]
-        return write(messages, add_generation_prompt=answer, date_string=DAY.strftime("%d %b %Y"), enable_thinking=False)
+        return write(messages, add_generation_prompt=answer, date_string=DAY.strftime("%d %b %Y"), enable_thinking=thinking)
 
     contents = [turn["content"] for turn in turns]
     try:
@@ -124,7 +141,7 @@ def render_chat(tokenizer: PreTrainedTokenizerFast, turns: Sequence[Mapping[str,
                 found=f"{text!r:.120}",
                 todo="mend the template, leave the chat template off, or take a model whose template is whole",
             )
-    return text
+    return closed(text) if answer and not thinking else text
 
 
 def _holds(text: str, content: str) -> bool:

@@ -31,6 +31,7 @@ from harness.task_types.prompting.guided_regex import CLOSED_FORMS, answer_regex
 from harness.task_types.prompting.prompt_checks import prompt_doubts
 from harness.task_types.prompting.rendering import RenderedPrompt, Turn, render_prompt, target_text
 from harness.task_types.prompting.templates import Wording, wording_of
+from harness.task_types.prompting.thinking import room_to_write, said_of, thinking, thoughts_of, with_thoughts
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +63,7 @@ class PromptRoute(RouteDefaults):
     @property
     def max_length(self) -> int:
         """Longest input in tokens."""
-        wanted = self.prompt_args.max_length or USUAL_LENGTH
+        wanted = self.prompt_args.max_length or USUAL_LENGTH + self.prompt_args.room_for_thoughts
         return min(wanted, self.max_positions or wanted)
 
     @cached_property
@@ -99,31 +100,36 @@ class PromptRoute(RouteDefaults):
         prompts = [self.rendered(example, wordings[example.lang], task=task, tokenizer=tokenizer) for example in examples]
         texts = [wordings[example.lang].continuations(example) for example in examples]
         generate = task.prompt.generate if task.prompt else None
-        asks = [
-            Ask(one.text, [one.delimiter + text for text in own], one.special, generate.max_new_tokens if generate else 0)
-            for one, own in zip(prompts, texts)
-        ]
+        room = self._room(generate) if generate else 0
+        asks = [Ask(one.text, [one.delimiter + text for text in own], one.special, room) for one, own in zip(prompts, texts)]
         encoded = encode_pairs(asks, tokenizer=tokenizer, max_length=self.max_length)
         return [
             Feature(
                 example=index,
                 input_ids=one.context,
                 continuations=None if generate else one.continuations,
-                generate=self._generation(examples[index], generate, task=task, delimiter=prompts[index].delimiter),
+                generate=self._generation(examples[index], prompts[index], task=task, tokenizer=tokenizer),
                 info=None if generate else [[len(text), len(text.encode())] for text in own],
                 num_truncated=one.num_truncated,
             )
             for index, (one, own) in enumerate(zip(encoded, texts))
         ]
 
-    def _generation(self, example: Any, generate: Generate | None, *, task: TaskSpec, delimiter: str) -> dict[str, Any] | None:
+    def _room(self, generate: Generate) -> int:
+        return room_to_write(generate.max_new_tokens, prompt_args=self.prompt_args, max_length=self.max_length)
+
+    def _generation(
+        self, example: Any, prompt: RenderedPrompt, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast
+    ) -> dict[str, Any] | None:
         """What `Feature.generate` says; None where nothing is generated."""
+        generate = task.prompt.generate if task.prompt else None
         if generate is None:
             return None
-        found: dict[str, Any] = {"max_new_tokens": generate.max_new_tokens, "stop": list(generate.stop)}
+        how = thoughts_of(prompt.text, tokenizer=tokenizer, prompt_args=self.prompt_args)
+        found: dict[str, Any] = {"max_new_tokens": self._room(generate), "stop": list(generate.stop), **thinking(how)}
         if self.prompt_args.guided and generate.form in CLOSED_FORMS:
-            found["regex"] = answer_regex(example, generate=generate, labels=task.labels, delimiter=delimiter)
-        return found
+            found["regex"] = answer_regex(example, generate=generate, labels=task.labels, delimiter=prompt.delimiter)
+        return found | ({"messages": prompt.turns} if self.prompt_args.chat_template == "server" else {})
 
     def _training_features(
         self, examples: Sequence[Any], *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast, options: Any
@@ -177,9 +183,11 @@ class PromptRoute(RouteDefaults):
     ) -> list[Prediction]:
         """A prediction an example, in the label or text space of the task type on its other routes."""
         assert task.prompt is not None
+        said = said_of(features, partials)
+        partials = [one.answer or "" for one in said] if task.asks == "generate" else partials
         if self._predicts_text:
             found: list[Prediction] = self.module.decode(examples, features, partials, task=task, options=options)
-            return found
+            return [with_thoughts(prediction, said[n]) for n, prediction in enumerate(found)]
         assert [feature.example for feature in features] == list(range(len(examples))), "each example is one request"
         generate, normalise = task.prompt.generate, self.prompt_args.normalise or task.prompt.normalise
         no_answer = self.module.allows_no_answer(options)
@@ -201,7 +209,7 @@ class PromptRoute(RouteDefaults):
                     answer=None if generate is None else partial,
                 )
             )
-        return predictions
+        return [with_thoughts(prediction, one) for prediction, one in zip(predictions, said, strict=True)]
 
     def doubts(self, examples: Sequence[Any], *, task: TaskSpec) -> list[str]:
         """What of its templates is hardly meant."""
