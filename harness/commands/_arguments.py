@@ -103,7 +103,9 @@ def add_request_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", default="1", help="training seeds, e.g. 1,2,3 (default: 1)")
     parser.add_argument("--languages", default="", help="only these test languages, e.g. de,sw (default: all of each task)")
     parser.add_argument(
-        "--limit", type=int, metavar="N", help="seeded sample of N test rows per language; marks every number as partial"
+        "--limit",
+        metavar="N",
+        help="seeded sample of N or N%% test rows per language, or first:N, the first ones; marks every number as partial",
     )
     parser.add_argument(
         "--route", choices=("head", "prompt"), default="", help="prompt: ask language models in words instead of training heads"

@@ -6,7 +6,6 @@
 A class number that the data name becomes its name; names and numbers become labels in the task type's `build` (`label_names.py`).
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,8 +23,10 @@ from harness.data.label_names import class_name
 from harness.data.locations import DataPlace
 from harness.data.row_errors import SHOWN, RowErrors
 from harness.data.rows import Rows, fingerprint, load_rows, mentions_languages
+from harness.data.samples import rows_taken
 from harness.data.template_lines import written_at
 from harness.data.text_checks import check_texts
+from harness.specs.limit import Limit
 from harness.specs.portable import Split
 from harness.specs.task import Source, TaskSpec
 
@@ -33,7 +34,6 @@ LABEL_FIELDS = ("label", "tags")
 "Fields that hold a class of the task's `labels`, or a list of them."
 Places: TypeAlias = Callable[[Sequence[int]], list[str]]
 "Positions of examples -> where their rows stand."
-_SAMPLE_KEY = "xlift sample"
 
 
 class _Dropped(Exception):
@@ -65,10 +65,10 @@ def load_examples(
     langs: Sequence[str],
     place: DataPlace,
     task_folder: str | Path | None = None,
-    limit: int | None = None,
+    limit: Limit | None = None,
     progress: bool = False,
 ) -> ExampleSet:
-    """Load a split; `limit` is a number of examples per language, always the same ones.
+    """Load a split; `limit` says which examples of each language, always the same ones.
 
     Raises MissingData for a source that is nowhere, UserError with source and row for values that do not fit: the first few of
     each file.
@@ -90,7 +90,7 @@ def load_examples(
         found = partial(places_of, task, split=split, lang=lang, place=place, task_folder=task_folder)
         _check_some_left(own, task=task, split=split, lang=lang, origin=origins[-1], places=found)
         _check_ids(own, task=task.task, lang=lang, places=found)
-        chosen: Sequence[int] = range(len(own)) if limit is None else sample_ids([example.id for example in own], limit, key=key)
+        chosen = rows_taken([example.id for example in own], limit, key=key)
         examples += _only_asking(own, chosen) if module.WHOLE_POOL else [own[position] for position in chosen]
     return ExampleSet(
         task=task.task,
@@ -178,17 +178,6 @@ def _advice(task: TaskSpec) -> Iterator[None]:
         yield
     except MissingData as error:
         raise error.advising(task.obtain) from error
-
-
-def sample_ids(ids: Sequence[str], k: int, *, seed: int = 0, key: str = "") -> list[int]:
-    """Positions of k ids, in order: those with the smallest hash of (seed, key, id).
-
-    The choice does not depend on the other ids or their order, a smaller sample is part of a larger one, and languages that
-    share ids (parallel data) get the same examples.
-    """
-    start = f"{_SAMPLE_KEY}\0{seed}\0{key}\0"
-    hashes = [hashlib.blake2b((start + id_).encode(), digest_size=8).digest() for id_ in ids]
-    return sorted(sorted(range(len(ids)), key=lambda position: (hashes[position], position))[:k])
 
 
 def _sources(task: TaskSpec, split: Split, langs: Sequence[str]) -> Sequence[Source]:

@@ -20,6 +20,7 @@ from harness.runtime.engines import ADAPTER as ENGINE_ADAPTER
 from harness.runtime.engines import DEFAULT, vllm_python
 from harness.runtime.processes import announced_processes
 from harness.runtime.stages import TrainingPhase
+from harness.specs.prompt import LM_EVAL_SAMPLER
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.task_code import ALLOW, place_of
 from harness.task_types.prompting.guided_regex import CLOSED_FORMS
@@ -35,10 +36,13 @@ def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_na
         errors.append(UserError("no intermediate setting is named", where="--intermediate", expected="none or names of tasks"))
     if request.no_train and set(named) - {NO_INTERMEDIATE}:
         errors.append(UserError("--no_train and --intermediate exclude each other", todo="leave out one of them"))
-    if request.limit is not None and request.limit < 1:
+    if isinstance(request.limit, int) and request.limit < 1:
         errors.append(UserError("the limit must be at least 1", where="--limit", found=str(request.limit)))
     if request.prompt_args and request.route != PROMPT and not any(routing.of(entry.spec).in_words for entry in entries):
         errors.append(UserError("--prompt_args without --route prompt", todo="add --route prompt"))
+    if routing.prompt.fewshot_sampler == LM_EVAL_SAMPLER and not any(entry.spec.lm_eval for entry in entries):
+        message, todo = "lm-eval draws only for tasks of its own files", "--prompt_args fewshot_sampler=per_question"
+        errors.append(UserError(message, where="--prompt_args fewshot_sampler", todo=todo))
     for entry in entries:
         spec = entry.spec
         if not spec.data.test:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,8 @@ class Example:
     "Choices of a task whose choices are the questions."
     targets: int = 0
     "Right answers of the first row, where it has a list of them."
+    documents: Sequence[Mapping[str, Any]] = field(default=(), repr=False, compare=False)
+    "All rows that are asked, in order: draws of solved examples go through them."
 
 
 def config_of(task: TaskSpec) -> LmEvalTask:
@@ -97,7 +99,16 @@ def documents(
                 continue
         kept = "" if gold is None else plain(gold)
         examples.append(
-            Example(id=str(number), lang=lang, row=row, gold=kept, columns=made.columns, inputs=inputs, targets=targets)
+            Example(
+                id=str(number),
+                lang=lang,
+                row=row,
+                gold=kept,
+                columns=made.columns,
+                inputs=inputs,
+                targets=targets,
+                documents=made.rows if asked else (),
+            )
         )
     return examples
 

@@ -63,7 +63,7 @@ def test_a_folder_runs_to_a_board_that_says_what_is_theirs(folder, tmp_path, cap
         "lm_eval/quiz": ("und", 2),
         "lm_eval/ask_deu_Latn": ("de", 2),
     }
-    assert rows["lm_eval/nli::nli_sw"]["route"] == "prompt 1-shot"
+    assert rows["lm_eval/nli::nli_sw"]["route"] == "prompt 1-shot, sampler lm_eval"
     assert sorted(rows["lm_eval/nli_de"]["metrics"]) == ["lm_eval_mean:acc.mean", "lm_eval_mean:acc_norm.mean"]
     assert sorted(rows["lm_eval/ask_deu_Latn"]["metrics"]) == [
         "lm_eval_mean:exact_match,number.mean",

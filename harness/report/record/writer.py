@@ -103,7 +103,8 @@ def _made_sizes(plan: Plan, root: Path) -> dict[str, Any]:
 
 def _task(plan: Plan, task: ResolvedTask) -> RequestedTask:
     spec = task.spec
-    shown = remarks_on_shots(spec) if spec.lm_eval and task.route.prompt.num_fewshot else ()
+    prompt = task.route.prompt
+    shown = remarks_on_shots(spec, per_question=prompt.fewshot_sampler is None) if spec.lm_eval and prompt.num_fewshot else ()
     return RequestedTask(
         type=spec.type,
         version=spec.version,

@@ -12,7 +12,7 @@ one feature.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -23,11 +23,12 @@ from harness.api.errors import UserError
 from harness.api.protocols import Feature, Output, Partial, Prediction, RouteDefaults, SentPrompt
 from harness.specs.lm_eval import Function, LmEvalTask
 from harness.specs.model import Spec
-from harness.specs.prompt import USUAL_LENGTH, PromptArgs
+from harness.specs.prompt import LM_EVAL_SAMPLER, USUAL_LENGTH, PromptArgs
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.doubts import template_doubts, writes_null
 from harness.task_types.lm_eval_harness.process_results import plain, score_rows
 from harness.task_types.lm_eval_harness.prompts import Chat, Request, gold_text, requests
+from harness.task_types.lm_eval_harness.sampler import SequentialDraws
 from harness.task_types.lm_eval_harness.task_code import TaskCode
 from harness.task_types.lm_eval_harness.templates import RowRenderer
 from harness.task_types.prompting.encoding import Ask, encode_pairs
@@ -57,6 +58,9 @@ class LmEvalRoute(RouteDefaults):
     "Rows from which solved examples are taken."
     max_positions: int | None = None
     "Longest input of the model, where it is known."
+
+    _draws: list[SequentialDraws] = field(default_factory=list, repr=False, compare=False)
+    "Of lm-eval's sampler, once they are asked for."
 
     ROUTES = ("prompt",)
     Options = Options
@@ -113,12 +117,23 @@ class LmEvalRoute(RouteDefaults):
         if shots.sampler == "first_n":
             rows = [row for row in self.shown if row != example.row] if shots.same_rows else self.shown
             found: Sequence[Mapping[str, Any]] = rows[:num]
+        elif self.prompt_args.fewshot_sampler == LM_EVAL_SAMPLER:
+            found = self._drawn_in_turn(example)
         else:
             question, seed = (task.rpartition("::")[2], example.id), self.prompt_args.seed
             found = draw(self.shown, k=num, question=question, seed=seed, is_own=lambda row: row == example.row)
         if len(found) < num:
             raise UserError(f"not enough rows for {num} solved examples", found=f"{len(self.shown)} rows")
         return found
+
+    def _drawn_in_turn(self, example: Any) -> Sequence[Mapping[str, Any]]:
+        """The solved examples that lm-eval's own sampler draws for a question."""
+        if not self._draws:
+            num, seed = self.prompt_args.num_fewshot, self.prompt_args.seed
+            self._draws.append(
+                SequentialDraws(self.shown, example.documents, k=num, seed=seed, without_own=self.config.shots.same_rows)
+            )
+        return self._draws[0].of(int(example.id))
 
     def encode(
         self, examples: Sequence[Any], *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast, options: Any, train: bool
