@@ -22,7 +22,6 @@ from harness.runtime.processes import announced_processes
 from harness.runtime.stages import TrainingPhase
 from harness.specs.prompt import LM_EVAL_SAMPLER
 from harness.specs.task import TaskSpec
-from harness.task_types.lm_eval_harness.task_code import ALLOW, place_of
 from harness.task_types.prompting.guided_regex import CLOSED_FORMS
 
 
@@ -94,26 +93,6 @@ def impossible(
             message = f"no task of this run has the option '{key}'"
             errors.append(UserError(message, where="--model_args", todo=did_you_mean(key, options)))
     return errors
-
-
-def untrusted(entries: Sequence[Entry[TaskSpec]], *, trusted: bool) -> list[UserError]:
-    """Tasks that run code which lies beside their files, where nobody has allowed it: one error for all of them."""
-    named: dict[str, list[str]] = {}
-    for entry in entries if not trusted else ():
-        for function in entry.spec.lm_eval.functions() if entry.spec.lm_eval else ():
-            named.setdefault(place_of(function, entry.document.path.parent), []).append(entry.spec.task)
-    if not named:
-        return []
-    tasks = list(dict.fromkeys(task for several in named.values() for task in several))
-    more = f" and {len(tasks) - 3} more" if len(tasks) > 3 else ""
-    return [
-        UserError(
-            f"{', '.join(tasks[:3])}{more}: Python code that lies beside the task files would run",
-            where="--tasks",
-            found="; ".join(list(named)[:8]) + (f"; and {len(named) - 8} more" if len(named) > 8 else ""),
-            todo=ALLOW,
-        )
-    ]
 
 
 def untrusted_metrics(entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:

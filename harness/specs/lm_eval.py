@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from harness.specs.model import Spec
 
-OutputType = Literal["multiple_choice", "generate_until", "loglikelihood"]
+OutputType = Literal["multiple_choice", "generate_until", "loglikelihood", "loglikelihood_rolling"]
 
 
 class Function(Spec):
@@ -94,6 +94,10 @@ class LmEvalMetric(Spec):
     "How the values of all examples become one number."
     options: dict[str, Value] = {}
     "Arguments of the metric."
+    function: Value = None
+    "Function that computes it for an example, where it is none of lm-eval's own."
+    aggregate: Value = None
+    "Function that makes one number of the values of all examples, where no name says how; then `aggregation` is their mean."
 
 
 class LmEvalTask(Turns):
@@ -101,6 +105,10 @@ class LmEvalTask(Turns):
 
     output_type: OutputType = "generate_until"
     "What a model is asked."
+    custom_dataset: Value = None
+    "Function that gives the rows of all splits, in place of files or a dataset of the hub."
+    dataset_arguments: dict[str, Any] = {}
+    "What it is called with."
     process_docs: Value = None
     "Function that prepares the rows."
     process_results: Value = None
@@ -123,6 +131,8 @@ class LmEvalTask(Turns):
     "In the order of the file."
     rows: str = ""
     "Dataset and split: examples of the same number are the same item in every language."
+    unsafe_code: bool = False
+    "Whether it runs what the model writes."
     semantics: int = 1
     "Raised when what this project makes of such a task changes."
 

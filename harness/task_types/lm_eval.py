@@ -20,7 +20,7 @@ from harness.specs.lm_eval import LmEvalTask
 from harness.specs.model import Spec
 from harness.specs.prompt import PromptArgs
 from harness.specs.task import TaskSpec
-from harness.task_types.lm_eval_harness.documents import prepared
+from harness.task_types.lm_eval_harness.documents import made_by_code, prepared
 from harness.task_types.lm_eval_harness.process_results import plain
 from harness.task_types.lm_eval_harness.route import LmEvalRoute
 from harness.task_types.lm_eval_harness.task_code import TaskCode
@@ -78,8 +78,11 @@ def documents(
 ) -> list[Example | None]:
     """The examples of all rows of a split, after the task's own preparation; rows that do not fit are added to `errors`."""
     config = config_of(task)
-    code = TaskCode(folder=Path(task_folder or "."), trusted=place.trust_task_code, task=task.task)
+    code = TaskCode.at(place, folder=task_folder, task=task.task)
     asked = split == "test"
+    if config.custom_dataset is not None:
+        source = getattr(task.data, split)[0]
+        rows = made_by_code(rows, config=config, split=source.split, code=code)
     made = prepared(rows, function=config.process_docs if asked else config.shots.process_docs, code=code)
     telling = RowRenderer(config=config, code=code, columns=made.columns)
     inputs = targets = 0
@@ -129,9 +132,7 @@ def prompt_route(
     *, task: TaskSpec, prompt_args: PromptArgs, pool: Sequence[Any], machine: Machine, max_positions: int | None
 ) -> LmEvalRoute:
     """What asks the task in words."""
-    code = TaskCode(
-        folder=Path(machine.task_folders.get(task.task) or "."), trusted=machine.place.trust_task_code, task=task.task
-    )
+    code = TaskCode.at(machine.place, folder=machine.task_folders.get(task.task), task=task.task)
     return LmEvalRoute(
         config=config_of(task),
         code=code,

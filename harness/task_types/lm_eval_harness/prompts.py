@@ -47,6 +47,8 @@ def requests(
     Raises UserError for a row that gives no text.
     """
     config = renderer.config
+    if config.output_type == "loglikelihood_rolling":  # the text itself, whatever else the file says
+        return [Request("", _text(renderer.target(row), "doc_to_target"))]
     prefix = renderer.prefix(row)
     opening = joined(system, renderer.field(row, config.description), config.fewshot_delimiter)
     before = [Piece("system", opening)] if opening else []

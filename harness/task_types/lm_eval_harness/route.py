@@ -28,10 +28,11 @@ from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.doubts import template_doubts, writes_null
 from harness.task_types.lm_eval_harness.process_results import plain, score_rows
 from harness.task_types.lm_eval_harness.prompts import Chat, Request, gold_text, requests
+from harness.task_types.lm_eval_harness.rolling import RollingWindow, rolling_windows
 from harness.task_types.lm_eval_harness.sampler import SequentialDraws
 from harness.task_types.lm_eval_harness.task_code import TaskCode
 from harness.task_types.lm_eval_harness.templates import RowRenderer
-from harness.task_types.prompting.encoding import Ask, encode_pairs
+from harness.task_types.prompting.encoding import Ask, encode_pairs, first_token
 from harness.task_types.prompting.few_shot import draw
 from harness.task_types.prompting.rendering import render_chat
 
@@ -141,6 +142,8 @@ class LmEvalRoute(RouteDefaults):
         """A feature for each distinct context of an example; raises UserError for training."""
         if train:
             raise UserError(f"task '{task.task}' of lm-eval trains nothing")
+        if self.config.output_type == "loglikelihood_rolling":
+            return self._encode_whole_texts(examples, tokenizer=tokenizer, task=task)
         asked = [self.requests(example, task=task.task, tokenizer=tokenizer) for example in examples]
         room = self.config.max_gen_toks
         asks = [
@@ -173,6 +176,18 @@ class LmEvalRoute(RouteDefaults):
                 )
         return features
 
+    def _encode_whole_texts(
+        self, examples: Sequence[Any], *, tokenizer: PreTrainedTokenizerFast, task: TaskSpec
+    ) -> list[Feature]:
+        """A feature for each window of a text; an empty text has one that asks nothing."""
+        texts = [self.requests(example, task=task.task)[0].continuation or "" for example in examples]
+        found = rolling_windows(texts, tokenizer=tokenizer, longest=self.max_length)
+        return [
+            Feature(example=index, part=part, input_ids=window.context, continuations=[window.continuation], info=[part])
+            for index, several in enumerate(found)
+            for part, window in enumerate(several or [RollingWindow([first_token(tokenizer)], [])])
+        ]
+
     def reduce(self, feature: Feature, output: Output | str, *, task: TaskSpec, options: Any) -> Partial:
         """[sum of log-probabilities, tokens, 1 if greedy] of each continuation, or the text that was written."""
         return output if isinstance(output, str) else np.asarray(output, dtype=np.float64).tolist()
@@ -186,6 +201,8 @@ class LmEvalRoute(RouteDefaults):
         for feature, partial in zip(features, partials, strict=True):
             said[feature.example] += [partial] if isinstance(partial, str) else partial
             cut[feature.example] = max(cut[feature.example], feature.num_truncated)
+        if self.config.output_type == "loglikelihood_rolling":
+            said = [[_whole(several)] for several in said]
         answers = [[[self._answer(one)] * self.config.repeats for one in several] for several in said]
         first = examples[0] if examples else None
         values = score_rows(
@@ -211,6 +228,8 @@ class LmEvalRoute(RouteDefaults):
         """What lm-eval's filters and functions take: a text, or (log-likelihood, greedy).  Nothing is never the likeliest."""
         if isinstance(said, str):
             return said
+        if self.config.output_type == "loglikelihood_rolling":
+            return said[0]
         return (said[0] if said[1] else float("-inf"), bool(said[2]))
 
     def _said(self, several: Sequence[Any]) -> dict[str, Any]:
@@ -240,7 +259,10 @@ class LmEvalRoute(RouteDefaults):
         if isinstance(gold, str) and self.config.doc_to_choice is not None:
             choices = telling.choices(example.row)
             gold = choices.index(gold) if gold in choices else -1
-        gold = 0 if self.config.output_type == "loglikelihood" else gold[0] if isinstance(gold, list) and gold else gold
+        if isinstance(gold, list) and gold:
+            gold = gold[0]
+        if self.config.output_type.startswith("loglikelihood"):
+            gold = feature.info[0]  # whatever is rated is right
         lengths = [len(ids) for ids in feature.continuations or []]
         return np.array(
             [[0.0 if number == gold else -1e3, max(1, length), number == gold] for number, length in zip(feature.info, lengths)],
@@ -250,6 +272,11 @@ class LmEvalRoute(RouteDefaults):
     def texts(self, example: Any) -> tuple[str, ...]:
         """What says that two rows are the same item."""
         return (repr(sorted(example.row.items(), key=str)),)
+
+
+def _whole(windows: Sequence[Any]) -> list[float]:
+    """[sum of log-probabilities, tokens, 1 if greedy] of a text from those of its windows."""
+    return [sum(one[0] for one in windows), sum(one[1] for one in windows), float(all(one[2] for one in windows))]
 
 
 def _chat(tokenizer: PreTrainedTokenizerFast) -> Chat:

@@ -8,6 +8,8 @@ A key depends on the file's bytes and on those of the files beside it (or below 
 Packages that the code imports are recorded by version with every result; files that it opens itself are not seen.
 """
 
+from __future__ import annotations
+
 import ast
 import hashlib
 import importlib
@@ -20,12 +22,15 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.api.errors import UserError, did_you_mean
 from harness.specs.lm_eval import Function
 from harness.specs.loader import shown
 from harness.task_types.lm_eval_harness.import_shims import stand_ins
+
+if TYPE_CHECKING:
+    from harness.data.locations import DataPlace
 
 REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 "A module and a name in it."
@@ -40,7 +45,10 @@ def file_of(reference: str, folder: Path) -> Path | None:
     if not REFERENCE.fullmatch(reference):
         return None  # `..` and `/` would lead out of the folder
     path = folder / f"{module.replace('.', '/')}.py"
-    return path if module and os.path.isfile(path) else None
+    if module and os.path.isfile(path):
+        return path
+    path = _in_tasks(folder / "any", module) or path  # named from the top: lm_eval.tasks.<folder>.<module>.<function>
+    return path if os.path.isfile(path) else None
 
 
 def code_hash(reference: str, folder: Path) -> str:
@@ -75,6 +83,8 @@ class _Facts(NamedTuple):
     "Defined at its top; None where others may be."
     broken: str
     "Why it is not Python; empty where it is."
+    filters: dict[str, str]
+    "Name in lm-eval's registry -> class."
 
 
 @lru_cache(maxsize=1024)
@@ -85,8 +95,9 @@ def _facts(path: Path, stamp: int) -> _Facts:
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError) as error:
-        return _Facts(digest, (), None, str(error))
-    return _Facts(digest, tuple(dict.fromkeys(_imports(tree))), None if _hides(tree) else frozenset(_defined(tree.body)), "")
+        return _Facts(digest, (), None, str(error), {})
+    names = None if _hides(tree) else frozenset(_defined(tree.body))
+    return _Facts(digest, tuple(dict.fromkeys(_imports(tree))), names, "", dict(_registered(tree.body)))
 
 
 def _hides(tree: ast.Module) -> bool:
@@ -140,6 +151,26 @@ def missing_function(reference: str, folder: Path) -> UserError | None:
     return UserError(f"{shown(path)} has no '{name}'", todo=did_you_mean(name, facts.names))
 
 
+def registered_filter(name: str, folder: Path) -> str | None:
+    """`module.Class` of a filter that a Python file of a folder registers under a name; None where none does."""
+    for path in sorted(folder.glob("*.py")):
+        found = _facts(path, path.stat().st_mtime_ns).filters.get(name)
+        if found:
+            return f"{path.stem}.{found}"
+    return None
+
+
+def _registered(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    """(name, class) of `@register_filter("name")`."""
+    for node in body:
+        for mark in node.decorator_list if isinstance(node, ast.ClassDef) else ():
+            name = mark.args[0] if isinstance(mark, ast.Call) and len(mark.args) == 1 else None
+            called = getattr(mark.func, "id", getattr(mark.func, "attr", "")) if isinstance(mark, ast.Call) else ""
+            if called == "register_filter" and isinstance(name, ast.Constant) and isinstance(name.value, str):
+                assert isinstance(node, ast.ClassDef)
+                yield name.value, node.name
+
+
 def _defined(body: list[ast.stmt]) -> Iterator[str]:
     """The names that the statements of a module define."""
     for node in body:
@@ -170,9 +201,16 @@ class TaskCode:
     "Of the task's file."
     trusted: bool = False
     "Whether it may run."
+    downloads: bool = False
+    "Whether it may have the package evaluate download metrics and run them."
     task: str = ""
     "For messages."
     _found: dict[Function, Callable[..., Any]] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def at(cls, place: DataPlace, *, folder: str | Path | None, task: str) -> TaskCode:
+        """The code of a task whose file lies in a folder, as far as a user trusts it."""
+        return cls(folder=Path(folder or "."), trusted=place.trust_task_code, downloads=place.trust_evaluate_metrics, task=task)
 
     def function(self, wanted: Function) -> Any:
         """The function (or what else stands under its name), made to run with the packages it expects; UserError if it cannot."""
@@ -192,14 +230,14 @@ class TaskCode:
         path = file_of(wanted.function, folder)
         where = shown(path) if path else wanted.function
         try:
-            with stand_ins(tasks_folder(folder / "any")):
+            with stand_ins(tasks_folder(folder / "any"), downloads=self.downloads):
                 module = _run(path.resolve()) if path else importlib.import_module(module_name)
                 found = getattr(module, name)
         except AttributeError as error:
             raise missing_function(wanted.function, folder) or UserError(f"no '{name}'", where=where, found=str(error)) from error
         except UserError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # scripts end the process where they lack something
             found = f"{type(error).__name__}: {error}"
             raise UserError(f"the code of task '{self.task}' cannot be loaded", where=where, found=found) from error
         return self._guarded(found, where=f"{where} {name}") if callable(found) and not isinstance(found, type) else found
@@ -218,11 +256,11 @@ class TaskCode:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             try:
-                with stand_ins(root):
+                with stand_ins(root, downloads=self.downloads):
                     return function(*args, **kwargs)
             except UserError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 found = f"{type(error).__name__}: {error}"
                 raise UserError(f"the code of task '{self.task}' failed", where=where, found=found[:300]) from error
 

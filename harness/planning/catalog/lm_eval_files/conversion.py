@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.api.errors import UserError, did_you_mean
+from harness.api.registry import METRICS
 from harness.planning.catalog.lm_eval_files.caveats import remarks_on, remarks_on_shots
 from harness.planning.catalog.lm_eval_files.filters_and_metrics import filters_of, metrics_of
 from harness.planning.catalog.lm_eval_files.index import PREFIX
@@ -80,7 +81,12 @@ def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any]) -> 
     notes: list[str] = []
     spec = None
     if config and sources and not file.errors:
-        notes = [*_lost(file), *remarks_on(file, config, sources, language=language)]
+        notes = [
+            *_lost(file),
+            *file.told,
+            *_ways_of_counting(file, config),
+            *remarks_on(file, config, sources, language=language),
+        ]
         config = config.model_copy(update={"rows": f"{file.get('dataset_path')} {sources.asked_split}"})
         metadata = file.get("metadata", {})
         version = metadata.get("version", "") if isinstance(metadata, Mapping) else ""
@@ -93,6 +99,7 @@ def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any]) -> 
             data=Data(test=(sources.asked,), train=(sources.shown,) if sources.shown else ()),
             fields={},
             metrics=tuple(MetricUse(metric=name) for name in _metric_names(config)),
+            score=_score(file, config),
             chance=_chance(config),
             selection="none",
             notes=tuple(notes),
@@ -109,6 +116,14 @@ def _lost(file: TaskFile) -> list[str]:
     names = list(dict.fromkeys(lost.name for lost in file.lost_metrics if not lost.is_first))
     more = f" and {len(names) - MAX_LOST} more" if len(names) > MAX_LOST else ""
     return [f"not computed here, of the metrics of its file: {', '.join(names[:MAX_LOST])}{more}"] if names else []
+
+
+def _ways_of_counting(file: TaskFile, config: LmEvalTask) -> list[str]:
+    """What a reader must know of numbers that are no mean over examples, or whose smallest is the best."""
+    whole = [scored.metric for scored in config.metrics if scored.aggregate is not None]
+    lower = [scored.metric for scored in config.metrics if scored.metric in file.lower_is_better]
+    said = [f"{', '.join(whole)}: the task's own function of all examples at once; intervals by a jackknife"] if whole else []
+    return [*said, f"lower is better: {', '.join(lower)}"] if lower else said
 
 
 def _text(value: Any) -> str | None:
@@ -133,6 +148,19 @@ def _metric_names(config: LmEvalTask) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _score(file: TaskFile, config: LmEvalTask) -> tuple[str, ...]:
+    """The task's number where the smallest value of its first metric is the best: the first of the others, if it has one."""
+    first = config.metrics[0].metric if config.metrics else ""
+    if first not in file.lower_is_better:
+        return ()
+    names = _metric_names(config)
+    better = [scored.metric for scored in config.metrics if scored.metric not in file.lower_is_better]
+    if not better:
+        return ()
+    chosen = next(name for name in names if name.partition(":")[2].partition(",")[0] == better[0].replace(".", "_"))
+    return (f"{chosen}.{METRICS.load(chosen).KEYS[0]}",)
+
+
 def _chance(config: LmEvalTask) -> float:
     """The score of guessing, where the number of choices stands in the file."""
     choices = config.doc_to_choice
@@ -153,11 +181,11 @@ def _check_keys(file: TaskFile) -> None:
             file.wrong(f"unknown key '{key}'", (key,), todo=did_you_mean(str(key), TASK_KEYS))
     kind = file.get("output_type", "generate_until")
     if kind not in DEFAULT_METRICS:
-        todo = "" if kind == "loglikelihood_rolling" else did_you_mean(str(kind), DEFAULT_METRICS)
+        todo = did_you_mean(str(kind), DEFAULT_METRICS)
         file.wrong(f"output_type '{kind}' is not supported", ("output_type",), expected=", ".join(DEFAULT_METRICS), todo=todo)
     if kind == "multiple_choice" and file.lacks("doc_to_choice"):
         file.wrong("multiple_choice without doc_to_choice", ("output_type",))
-    for key in ("doc_to_text", "doc_to_target"):
+    for key in ("doc_to_text", "doc_to_target") if kind != "loglikelihood_rolling" else ("doc_to_target",):
         if file.lacks(key):
             file.wrong(f"'{key}' is missing", ())
 
@@ -185,6 +213,7 @@ def _config(file: TaskFile) -> LmEvalTask | None:
         return LmEvalTask(
             **turns,
             output_type=file.get("output_type", "generate_until"),
+            **_made_rows(file),
             process_docs=value_of(file, file.get("process_docs"), ("process_docs",)),
             process_results=value_of(file, file.get("process_results"), ("process_results",)),
             description=description,
@@ -193,6 +222,7 @@ def _config(file: TaskFile) -> LmEvalTask | None:
             until=until,
             max_gen_toks=longest,
             repeats=file.get("repeats", 1),
+            unsafe_code=bool(file.get("unsafe_code", False)),
             filters=filters_of(file),
             metrics=metrics_of(file),
         )
@@ -202,6 +232,18 @@ def _config(file: TaskFile) -> LmEvalTask | None:
             if not any(f" {key}" in known.where for known in file.errors):
                 file.wrong(detail["msg"], (key,), found=repr(detail.get("input"))[:80])
         return None
+
+
+def _made_rows(file: TaskFile) -> dict[str, Any]:
+    """The values of a task whose rows a function makes."""
+    given = file.get("custom_dataset")
+    if given is None:
+        return {}
+    arguments: dict[str, Any] = {}
+    for key in ("metadata", "dataset_kwargs"):
+        said = file.get(key, {})
+        arguments |= {str(name): value for name, value in said.items()} if isinstance(said, Mapping) else {}
+    return {"custom_dataset": value_of(file, given, ("custom_dataset",)), "dataset_arguments": arguments}
 
 
 def _shots(file: TaskFile, task_turns: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,9 +292,10 @@ def _generation(file: TaskFile) -> tuple[tuple[str, ...], int]:
     until = [until] if isinstance(until, str) else until if isinstance(until, list) else []
     limits = [own[key] for key in TOKEN_LIMITS if own.get(key) is not None]
     if own.get("do_sample") or (own.get("do_sample") is None and float(own.get("temperature") or 0) > 0):
-        file.wrong("answers that are drawn at random are not supported", path, expected="do_sample: false", found=str(dict(own)))
+        said = ", ".join(f"{key} {own[key]}" for key in ("temperature", "top_p", "top_k") if own.get(key) is not None)
+        file.told.append(f"the likeliest answer is written, where lm-eval draws one at random ({said or 'temperature 1'})")
     if (own.get("num_beams") or 1) != 1:
-        file.wrong("beam search is not supported", (*path, "num_beams"), expected="1", found=str(own["num_beams"]))
+        file.told.append(f"the likeliest next token is written, where lm-eval searches with {own['num_beams']} beams")
     for key in own:
         if key not in ("until", "do_sample", "temperature", "num_beams", "top_p", "top_k", *TOKEN_LIMITS):
             file.note(f"'{key}' does nothing here", (*path, key))

@@ -1,0 +1,201 @@
+"""What lm-eval's library asks for beyond its plainest tasks: code that scores or makes rows, whole texts; and what is missing."""
+
+import json
+import math
+import re
+
+import pytest
+from small_models import make_folder
+from small_tokenizers import byte_bpe
+from test_cli import call
+
+PAGES = ["The mill was built in 1903 by Ada Lund on the hill, and it was called the old mill.", "Short  text.", "x " * 60]
+CODE = """
+import re
+
+import evaluate
+from lm_eval.api.registry import register_filter
+from lm_eval.filters.extraction import RegexFilter
+
+
+@register_filter("first_letter")
+class FirstLetter(RegexFilter):
+    def __init__(self, *args, **kwargs):
+        super().__init__(regex_pattern=kwargs["pattern"], fallback="?")
+
+
+def overlap(predictions, references, least=0):
+    return max(least, len(set(predictions[0].split()) & set(references[0].split())) / len(references[0].split()))
+
+
+def pair(items):
+    return items
+
+
+def share_of_words(items):
+    golds, answers = zip(*items)
+    return sum(len(answer.split()) for answer in answers) / sum(len(gold.split()) for gold in golds)
+
+
+def by_rouge(items):
+    return evaluate.load("rouge").compute(predictions=[a for _, a in items], references=[g for g, _ in items])["rouge1"]
+
+
+def by_model(items):
+    return evaluate.load("bertscore").compute(predictions=[], references=[])
+
+
+def made(**kwargs):
+    return {"test": [{"q": f"{kwargs['word']} {n}?", "a": f"a {n}"} for n in range(kwargs["number"])]}
+
+
+def ends():
+    raise SystemExit("no Prolog here")
+"""
+HEAD = "dataset_path: json\ndataset_kwargs: {data_files: {test: rows.jsonl}}\ntest_split: test\n"
+ASK = HEAD + 'doc_to_text: "{{q}}"\ndoc_to_target: a\ngeneration_kwargs: {until: ["\\n"], max_gen_toks: 4, do_sample: %s}\n'
+CORPUS = "metric_list: [{metric: !function code.pair, aggregation: !function code.%s}]\n"
+FILES = {
+    "overlap.yaml": "task: overlap\n" + ASK % "true, temperature: 0.8" + """
+metric_list:
+  - {metric: !function code.overlap, aggregation: mean, higher_is_better: true, least: 0.25}
+  - {metric: !function code.pair, aggregation: !function code.share_of_words, higher_is_better: true}
+""",
+    "letters.yaml": "task: letters\n" + ASK % "false, num_beams: 4" + """
+filter_list: [{name: own, filter: [{function: first_letter, pattern: "([a-z])"}, {function: take_first}]}]
+metric_list: [{metric: exact_match}, {metric: ter}, {metric: chrf++}]
+""",
+    "pages.yaml": "task: pages\noutput_type: loglikelihood_rolling\ndoc_to_text: ''\ndoc_to_target: a\n" + HEAD,
+    "made.yaml": """
+task: made
+custom_dataset: !function code.made
+dataset_kwargs: {number: 5}
+metadata: {word: How}
+test_split: test
+doc_to_text: "{{q}}"
+doc_to_target: a
+metric_list: [{metric: exact_match}]
+""",
+    "unsafe.yaml": "task: unsafe\nunsafe_code: true\n" + ASK % "false",
+    "rouge.yaml": "task: rouge\n" + ASK % "false" + CORPUS % "by_rouge",
+    "bert.yaml": "task: bert\n" + ASK % "false" + CORPUS % "by_model",
+    "broken.yaml": "task: broken\n" + ASK % "false" + "process_docs: !function broken.f\n",
+    "broken.py": "import a_package_that_is_nowhere\n\nf = None\n",
+    "code.py": CODE,
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    for name, text in FILES.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    rows = [{"q": f"Say {page.split()[0]}:", "a": page} for page in PAGES]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+def words(folder, root, tasks, *more):
+    common = ["--include_path", str(folder), "--tasks", tasks, "--output_path", str(root), "--quiet"]
+    return [*common, *(more if "--model" in more else ["--model", "oracle", *more])]
+
+
+def scores(root):
+    board = json.loads((root / "leaderboard.json").read_text(encoding="utf-8"))
+    rows = {row["task"].removeprefix("lm_eval/"): row["metrics"] for row in board["rows"]}
+    return {name: {key: number["value"] for key, number in metrics.items()} for name, metrics in rows.items()}, board
+
+
+def test_functions_score_examples_and_corpora_as_the_file_says(folder, tmp_path, capsys):
+    code, _, err = call(capsys, *words(folder, tmp_path / "runs", "overlap,letters,made", "--trust_task_code"))
+    assert code == 0, err
+    found, board = scores(tmp_path / "runs")
+    shares = [max(0.25, len(set(page.split())) / len(page.split())) for page in PAGES]
+    assert found["overlap"] == {
+        "lm_eval_mean:overlap.mean": pytest.approx(100 * sum(shares) / 3),
+        "lm_eval_mean:pair.mean": pytest.approx(100.0),
+    }
+    assert found["made"] == {"lm_eval_mean:exact_match.mean": 100.0}
+    assert {row["counts"]["examples"] for row in board["rows"] if row["task"] == "lm_eval/made"} == {5}
+    notes = {name.removeprefix("lm_eval/"): " | ".join(task["notes"]) for name, task in board["tasks"].items()}
+    assert "lm-eval draws one at random (temperature 0.8)" in notes["overlap"]
+    assert "pair: the task's own function of all examples at once" in notes["overlap"]
+    assert "lm-eval searches with 4 beams" in notes["letters"]
+    assert "lower is better: ter" in notes["letters"]
+    code, _, err = call(capsys, *words(folder, tmp_path / "runs", "overlap,letters,made", "--trust_task_code"))
+    assert (code, "6 done, 0 to do" in err) == (0, True)
+
+
+def test_a_filter_that_code_registers_is_found_by_its_name(folder, tmp_path, capsys):
+    root = tmp_path / "runs"
+    assert call(capsys, *words(folder, root, "letters", "--trust_task_code"))[0] == 0
+    (path,) = root.glob("predict/*letters*/predictions.jsonl")
+    values = [json.loads(line)["prediction"]["values"] for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [value["ter,own"] for value in values] == [[page, page[re.search("[a-z]", page).start()]] for page in PAGES]
+
+
+def test_a_corpus_function_gives_the_number_and_not_a_mean_of_examples(folder, tmp_path, capsys):
+    root = tmp_path / "runs"
+    model = make_folder("llama", tmp_path / "model", own=byte_bpe(prefix_space=False))
+    assert call(capsys, *words(folder, root, "overlap", "--trust_task_code", "--model", model, "--route", "prompt"))[0] == 0
+    (path,) = root.glob("predict/*overlap*/predictions.jsonl")
+    said = [json.loads(line)["prediction"]["text"] for line in path.read_text(encoding="utf-8").splitlines()]
+    share = sum(len(text.split()) for text in said) / sum(len(page.split()) for page in PAGES)
+    assert scores(root)[0]["overlap"]["lm_eval_mean:pair.mean"] == pytest.approx(100 * share)
+
+
+def test_perplexities_are_those_of_the_tokens_of_the_text(folder, tmp_path, capsys):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    root, longest = tmp_path / "runs", 16
+    tokenizer = byte_bpe(prefix_space=False)
+    model = make_folder("llama", tmp_path / "model", own=tokenizer)
+    how = ["--route", "prompt", "--prompt_args", f"max_length={longest}", "--model_args", "dtype=float32", "--model", model]
+    assert call(capsys, *words(folder, root, "pages", *how))[0] == 0
+    network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    total = 0.0
+    for page in PAGES:
+        ids = tokenizer(page)["input_ids"]
+        for end in range(1, len(ids) + 1):  # token by token, with the context of the window that predicts it
+            window = min(-(-end // longest) * longest, len(ids))
+            begin = max(0, window - longest - 1) if window > longest else 0
+            before = ([tokenizer.eos_token_id] if begin == 0 and window <= longest else []) + ids[begin : end - 1]
+            with torch.no_grad():
+                logits = network(torch.tensor([before])).logits[0, -1]
+            total += float(torch.log_softmax(logits, -1)[ids[end - 1]])
+    found = scores(root)[0]["pages"]
+    num_words = sum(len(re.split(r"\s+", page)) for page in PAGES)
+    num_bytes = sum(len(page.encode()) for page in PAGES)
+    assert found["lm_eval_perplexity:word_perplexity.perplexity"] == pytest.approx(math.exp(-total / num_words), rel=1e-4)
+    assert found["lm_eval_perplexity:byte_perplexity.perplexity"] == pytest.approx(math.exp(-total / num_bytes), rel=1e-4)
+    assert found["lm_eval_bits_per_byte:bits_per_byte.bits_per_byte"] == pytest.approx(-total / num_bytes / math.log(2), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("task", "more", "message"),
+    [
+        ("overlap", (), "--trust_task_code"),
+        ("unsafe", ("--trust_task_code",), "allow it with --trust_generated_code"),
+        ("bert", ("--trust_task_code",), "--trust_evaluate_metrics"),
+        ("broken", ("--trust_task_code",), "No module named 'a_package_that_is_nowhere'"),
+    ],
+)
+def test_what_is_missing_or_not_allowed_is_said_before_anything_is_loaded(folder, tmp_path, capsys, task, more, message):
+    for first in ((), ("plan",)):
+        code, _, err = call(capsys, *first, *words(folder, tmp_path / "runs", task, "--model", "nowhere/model", *more))
+        assert (code, message in err) == (2, True), err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_metric_that_needs_a_package_names_it(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "rouge_score", None)
+    monkeypatch.setitem(__import__("sys").modules, "rouge_score.rouge_scorer", None)
+    code, _, err = call(capsys, "plan", *words(folder, tmp_path / "runs", "rouge", "--trust_task_code"))
+    assert (code, "task code needs the package 'rouge_score'" in err, "pip install rouge-score" in err) == (2, True, True)
+
+
+def test_unsafe_tasks_run_where_that_is_allowed(folder, tmp_path, capsys):
+    assert call(capsys, *words(folder, tmp_path / "runs", "unsafe", "--trust_generated_code"))[0] == 0
+    assert scores(tmp_path / "runs")[0]["unsafe"] == {"lm_eval_mean:exact_match.mean": 100.0}
