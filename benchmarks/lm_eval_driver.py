@@ -94,7 +94,7 @@ def _sample(sample: dict[str, Any]) -> dict[str, Any]:
         "doc_id": sample["doc_id"],
         "arguments": [list(arguments) for arguments in sample["arguments"]],
         "target": sample["target"],
-        "responses": [response[0] if isinstance(response[0], str) else list(response[0]) for response in sample["resps"]],
+        "responses": [list(one) if isinstance(one, tuple | list) else one for one, *_ in sample["resps"]],
         "filtered": sample["filtered_resps"],
         "filter": sample["filter"],
         "metrics": {name: sample[name] for name in sample["metrics"]},
@@ -128,6 +128,7 @@ def main() -> None:
     parser.add_argument("--num_fewshot", type=int)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--dtype", default="float32", choices=DTYPES)
+    parser.add_argument("--max_length", type=int, help="longest input in tokens; the model's, where it is not given")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--directories", help="folders of lm_eval/tasks to look into, comma-separated; all of them take 10 s")
     args = parser.parse_args()
@@ -135,7 +136,7 @@ def main() -> None:
     put_in_place(args.mirror)
     clock = Clock()
     with clock("load"):
-        lm = HFLM(pretrained=args.model, dtype=args.dtype, device="cpu")
+        lm = HFLM(pretrained=args.model, dtype=args.dtype, device="cpu", max_length=args.max_length)
     with clock("index"):
         manager = task_manager(args.directories)
     start = dict(clock.seconds)
