@@ -113,6 +113,8 @@ class LmEvalTask(Turns):
     "Function that prepares the rows."
     process_results: Value = None
     "Function that scores an example; else the metrics do."
+    construct_requests: Value = None
+    "Method that makes the requests behind a prompt, of tasks that are Python classes."
     description: str = ""
     "Told before everything else."
     shots: Shots = Shots()

@@ -5,6 +5,8 @@ import math
 import re
 
 import pytest
+from datasets import Value
+from small_lm_eval import write_split
 from small_models import make_folder
 from small_tokenizers import byte_bpe
 from test_cli import call
@@ -52,6 +54,51 @@ def made(**kwargs):
 def ends():
     raise SystemExit("no Prolog here")
 """
+CLASS = """
+from functools import partial
+from math import exp
+
+import numpy as np
+from lm_eval.api.instance import Instance
+from lm_eval.api.task import ConfigurableTask
+
+
+def longest(key, items):
+    return max(items)
+
+
+class Quiz(ConfigurableTask):
+    VERSION = 1
+    DATASET_PATH = "org/quiz"
+    DATASET_NAME = None
+
+    def __init__(self, config=None):
+        super().__init__(config={"metadata": {"version": self.VERSION}})
+
+    def has_validation_docs(self):
+        return True
+
+    def validation_docs(self):
+        return self.dataset["validation"]
+
+    def doc_to_text(self, doc):
+        return doc["q"]
+
+    def doc_to_target(self, doc):
+        return " " + doc["a"]
+
+    def construct_requests(self, doc, ctx, **kwargs):
+        written = Instance(request_type="generate_until", doc=doc, arguments=(ctx, {"until": ["."], "max_gen_toks": 6}), idx=0)
+        rated = Instance(request_type="loglikelihood", doc=doc, arguments=(ctx, " unanswerable"), idx=0)
+        return [written, rated]
+
+    def process_results(self, doc, results):
+        text, (likelihood, greedy) = results
+        return {"same": float(text == self.doc_to_target(doc)), "nothing": exp(likelihood), "chars": len(text)}
+
+    def aggregation(self):
+        return {"same": np.mean, "nothing": np.mean, "chars": partial(longest, "chars")}
+"""
 HEAD = "dataset_path: json\ndataset_kwargs: {data_files: {test: rows.jsonl}}\ntest_split: test\n"
 ASK = HEAD + 'doc_to_text: "{{q}}"\ndoc_to_target: a\ngeneration_kwargs: {until: ["\\n"], max_gen_toks: 4, do_sample: %s}\n'
 CORPUS = "metric_list: [{metric: !function code.pair, aggregation: !function code.%s}]\n"
@@ -82,6 +129,9 @@ metric_list: [{metric: exact_match}]
     "broken.yaml": "task: broken\n" + ASK % "false" + "process_docs: !function broken.f\n",
     "broken.py": "import a_package_that_is_nowhere\n\nf = None\n",
     "code.py": CODE,
+    "quiz.yaml": "task: quiz\nclass: !function quiz_class.Quiz\n",
+    "quiz_class.py": CLASS,
+    "strange.yaml": "task: strange\nclass: !function quiz_class.longest\n",
 }  # fmt: skip
 
 
@@ -199,3 +249,26 @@ def test_a_metric_that_needs_a_package_names_it(folder, tmp_path, capsys, monkey
 def test_unsafe_tasks_run_where_that_is_allowed(folder, tmp_path, capsys):
     assert call(capsys, *words(folder, tmp_path / "runs", "unsafe", "--trust_generated_code"))[0] == 0
     assert scores(tmp_path / "runs")[0]["unsafe"] == {"lm_eval_mean:exact_match.mean": 100.0}
+
+
+def test_a_task_that_is_a_class_asks_for_a_text_and_a_likelihood_of_each_row(folder, tmp_path, capsys):
+    rows = [{"q": f"Say {page.split()[0]}:", "a": page} for page in PAGES]
+    write_split(tmp_path / "mirror" / "org/quiz" / "data", "validation", rows, {"q": Value("string"), "a": Value("string")})
+    root, model = tmp_path / "runs", make_folder("llama", tmp_path / "model", own=byte_bpe(prefix_space=False))
+    how = ["--data_dir", str(tmp_path / "mirror"), "--trust_task_code", "--route", "prompt", "--model", model]
+    code, _, err = call(capsys, *words(folder, root, "quiz", *how, "--model_args", "dtype=float32"))
+    assert code == 0, err
+    (path,) = root.glob("predict/*quiz*/predictions.jsonl")
+    said = [json.loads(line)["prediction"] for line in path.read_text(encoding="utf-8").splitlines()]
+    assert len(said) == len(PAGES)
+    found = scores(root)[0]["quiz"]
+    longest = max(len(one["text"]) for one in said)
+    assert found["lm_eval_mean:chars.mean"] == pytest.approx(100 * longest)
+    assert 0 < found["lm_eval_mean:nothing.mean"] < 1  # of a model with random weights, in percent
+    code, out, _ = call(capsys, "show", "quiz", "--include_path", str(folder), "--data_dir", str(tmp_path / "mirror"), *how[2:3])
+    assert (code, "then at most 6 tokens" in out, "then: ' unanswerable'" in out or "unanswerable" in out) == (0, True, True)
+
+
+def test_a_class_that_cannot_be_read_is_refused(folder, tmp_path, capsys):
+    code, _, err = call(capsys, "plan", *words(folder, tmp_path / "runs", "strange"))
+    assert (code, "strange.yaml:2 class: 'quiz_class.longest' is no task class" in err) == (2, True), err

@@ -17,11 +17,12 @@ import run_eval
 pytestmark = pytest.mark.real
 ROOT = Path(__file__).resolve().parents[2]
 MODEL, LONGEST = "SmolLM2-135M-Instruct", 512
-DIRECTORIES = ("wikitext", "pile_10k", "lambada", "basque_bench", "afrobench/masakhaner/prompt_1")
+DIRECTORIES = ("wikitext", "pile_10k", "lambada", "basque_bench", "afrobench/masakhaner/prompt_1", "squad_completion")
 TEXT = Value("string")
 STORY = (
     " = The mill = \n\n The mill was built in 1903 @-@ 04 by Ada Lund , who 's said to have owned it until 1911 . "
-    "It had 3 @,@ 000 stones ; most of them are lost . \n\n = = Later years = = \n\n In spring it rains a lot , and the river rises . "
+    "It had 3 @,@ 000 stones ; most of them are lost . \n\n = = Later years = = \n\n "
+    "In spring it rains a lot , and the river rises . "
 )
 RUSSIAN = "Мельница была построена в 1903 году. Её построила Ада Лунд, и стояла она на холме. "
 ROWS = {
@@ -36,12 +37,18 @@ ROWS = {
         {"sentence_deu_Latn": "Die Mühle steht auf dem Hügel.", "sentence_eus_Latn": "Errota muinoan dago."},
         {"sentence_deu_Latn": "Es regnet viel im Frühling.", "sentence_eus_Latn": "Udaberrian euri asko egiten du."},
     ],
+    ("hazyresearch/based-squad/default", "validation"): [
+        {"text": "Ada built the mill in 1903. The mill was built by", "value": "Ada"},
+        {"text": "The capital of France is ", "value": "paris"},
+    ],
     ("masakhane/masakhaner-x/am", "test"): [
         {"text": "አዳ በኬንያ ትኖራለች", "target": "per: አዳ $ loc: በኬንያ"},
         {"text": "David visited New York", "target": "per: david $ loc: new york"},
     ],
 }
-TASKS = ("wikitext", "pile_10k", "lambada_openai", "basque_bench_flores_de-eu", "masakhaner_am_prompt_1")
+TASKS = (
+    "wikitext", "pile_10k", "lambada_openai", "basque_bench_flores_de-eu", "masakhaner_am_prompt_1", "squad_completion",
+)  # fmt: skip
 CLOSE = 1e-4
 
 

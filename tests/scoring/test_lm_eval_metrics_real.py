@@ -12,6 +12,7 @@ from small_lm_eval_parts import CODE, telling
 
 from harness.scoring.score import score_value
 from harness.specs.lm_eval import Filter, LmEvalMetric, Step
+from harness.task_types.lm_eval_harness.evaluate_metrics import load
 from harness.task_types.lm_eval_harness.filters import apply_filter
 from harness.task_types.lm_eval_harness.process_results import score
 
@@ -119,3 +120,35 @@ def test_brier_scores_are_those_of_the_package(lm_eval_python):
         [str(lm_eval_python), "-c", script], input=json.dumps(rows), capture_output=True, text=True, check=True
     )
     assert sum(ours) / len(ours) == pytest.approx(float(answer.stdout), rel=1e-12)
+
+
+SQUAD = """
+import json, sys
+from types import SimpleNamespace
+from transformers.data.metrics.squad_metrics import squad_evaluate
+questions = json.load(sys.stdin)
+examples = [SimpleNamespace(qas_id=q["id"], answers=[{"text": text} for text in q["golds"]]) for q in questions]
+said = {q["id"]: q["said"] for q in questions}
+nothing = {q["id"]: q["nothing"] for q in questions}
+print(json.dumps(squad_evaluate(examples, said, nothing, no_answer_probability_threshold=1.0)))
+"""
+"""The official evaluation of SQuAD 2.0, which `evaluate.load("squad_v2")` downloads."""
+
+
+def test_squad_v2_is_that_of_the_official_script(lm_eval_python):
+    rng = random.Random(8)
+    words = ["the", "mill", "of", "Ada", "a", "1903", "river!", "The"]
+    questions = []
+    for number in range(60):
+        golds = [" ".join(rng.choices(words, k=rng.randint(1, 3))) for _ in range(rng.choice((0, 1, 3)))]
+        said = rng.choice([*golds, "", " ".join(rng.choices(words, k=2))])
+        questions.append({"id": str(number), "golds": golds, "said": said, "nothing": round(rng.random(), 3)})
+    command = [str(lm_eval_python), "-c", SQUAD]
+    answer = subprocess.run(command, input=json.dumps(questions), capture_output=True, text=True, check=True)
+    theirs = json.loads(answer.stdout)
+    ours = load("squad_v2").compute(
+        predictions=[{"id": q["id"], "prediction_text": q["said"], "no_answer_probability": q["nothing"]} for q in questions],
+        references=[{"id": q["id"], "answers": {"text": q["golds"], "answer_start": [0] * len(q["golds"])}} for q in questions],
+    )
+    assert ours == {name: pytest.approx(value, rel=1e-12) for name, value in theirs.items()}
+    assert {"exact", "HasAns_f1", "NoAns_exact", "best_f1", "best_exact_thresh"} <= set(ours)

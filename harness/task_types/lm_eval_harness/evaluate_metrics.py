@@ -8,9 +8,10 @@ middle of a thousand random resamples.  Any other name is an error that says how
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
+from harness.scoring.metrics._answers import overlap_or_equal
 
 ALLOW = "pip install evaluate, and allow what it downloads to run with --trust_evaluate_metrics"
 ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
@@ -80,6 +81,60 @@ def _rouge(
     return {kind: sum(values) / len(values) if use_aggregator else values for kind, values in found.items()}
 
 
+def _squad_v2(package: Any, predictions: list[Any], references: list[Any], *, no_answer_threshold: float = 1.0) -> dict[str, Any]:
+    """SQuAD 2.0's numbers, of all questions, of those with an answer and of the others, and the best over all thresholds."""
+    asked = {one["id"]: one for one in predictions}
+    questions = []
+    for wanted in references:
+        given = asked[wanted["id"]]
+        golds = [text for text in wanted["answers"]["text"] if package.tokens(text)] or [""]
+        said = package.tokens(given["prediction_text"])
+        questions.append(
+            _Question(
+                exact=float(any(said == package.tokens(gold) for gold in golds)),
+                f1=max(overlap_or_equal(said, package.tokens(gold)) for gold in golds),
+                has_answer=bool(wanted["answers"]["text"]),
+                says_something=bool(given["prediction_text"]),
+                nothing=float(given["no_answer_probability"]),
+            )
+        )
+    found: dict[str, Any] = {}
+    for prefix, own in (
+        ("", questions),
+        ("HasAns_", [one for one in questions if one.has_answer]),
+        ("NoAns_", [one for one in questions if not one.has_answer]),
+    ):
+        for name in ("exact", "f1") if own else ():
+            scores = [float(not one.has_answer) if one.nothing > no_answer_threshold else getattr(one, name) for one in own]
+            found[f"{prefix}{name}"] = 100.0 * sum(scores) / len(own)
+            found[f"{prefix}total"] = len(own)
+    for name in ("exact", "f1"):
+        found[f"best_{name}"], found[f"best_{name}_thresh"] = _best(questions, name)
+    return found
+
+
+class _Question(NamedTuple):
+    """One question of SQuAD 2.0 with its answer."""
+
+    exact: float
+    f1: float
+    has_answer: bool
+    says_something: bool
+    nothing: float
+    "Probability that there is no answer."
+
+
+def _best(questions: Sequence[_Question], name: str) -> tuple[float, float]:
+    """The best score over all thresholds of the probability of no answer, and that threshold."""
+    best = current = float(sum(not one.has_answer for one in questions))
+    threshold = 0.0
+    for one in sorted(questions, key=lambda one: one.nothing):
+        current += getattr(one, name) if one.has_answer else -float(one.says_something)
+        if current > best:
+            best, threshold = current, one.nothing
+    return 100.0 * best / len(questions), threshold
+
+
 class _Tokenizer:
     """A function in the shape that rouge_score takes."""
 
@@ -87,5 +142,16 @@ class _Tokenizer:
         self.tokenize = function
 
 
-METRICS: Mapping[str, Callable[..., dict[str, Any]]] = {"accuracy": _accuracy, "f1": _f1, "rouge": _rouge}
-PACKAGES: Mapping[str, str] = {"accuracy": "sklearn.metrics", "f1": "sklearn.metrics", "rouge": "rouge_score.rouge_scorer"}
+METRICS: Mapping[str, Callable[..., dict[str, Any]]] = {
+    "accuracy": _accuracy,
+    "f1": _f1,
+    "rouge": _rouge,
+    "squad_v2": _squad_v2,
+}
+PACKAGES: Mapping[str, str] = {
+    "accuracy": "sklearn.metrics",
+    "f1": "sklearn.metrics",
+    "rouge": "rouge_score.rouge_scorer",
+    "squad_v2": "harness.scoring.metrics.squad",
+}
+"What each is computed with."

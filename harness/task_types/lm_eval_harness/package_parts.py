@@ -88,6 +88,16 @@ class Instance:
     filtered_resps: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass
+class TaskSettings:
+    """What a task that is a class finds in its `config`: lm-eval's defaults."""
+
+    metadata: dict[str, Any] = field(default_factory=dict)
+    generation_kwargs: dict[str, Any] = field(
+        default_factory=lambda: {"until": ["\n\n"], "do_sample": False, "temperature": 0.0, "max_gen_toks": 256}
+    )
+
+
 class Task:
     """What tasks that are Python classes derive from."""
 
@@ -98,7 +108,7 @@ class Task:
 
     def __init__(self, *args: Any, config: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         """Keeps what it is configured with."""
-        self._config = dict(config or {})
+        self.config = TaskSettings(metadata=dict((config or {}).get("metadata") or {}))
 
 
 class ConfigurableTask(Task):

@@ -159,19 +159,19 @@ class LmEvalRoute(RouteDefaults):
         encoded = iter(encode_pairs(asks, tokenizer=tokenizer, max_length=self.max_length, by_length=True))
         features: list[Feature] = []
         for index, several in enumerate(asked):
-            numbered = [(number, next(encoded)) for number, _ in enumerate(several)]
-            groups = [list(group) for _, group in groupby(numbered, key=lambda item: item[1].context)]
+            numbered = [(number, one.continuation is None, next(encoded)) for number, one in enumerate(several)]
+            groups = [list(group) for _, group in groupby(numbered, key=lambda item: (item[1], item[2].context))]
             for part, group in enumerate(groups):
-                written = self.config.output_type == "generate_until"
+                _, written, first = group[0]
                 features.append(
                     Feature(
                         example=index,
                         part=part,
-                        input_ids=group[0][1].context,
-                        continuations=None if written else [one.continuations[0] for _, one in group],
+                        input_ids=first.context,
+                        continuations=None if written else [one.continuations[0] for *_, one in group],
                         generate={"max_new_tokens": room, "stop": list(self.config.until)} if written else None,
-                        info=[number for number, _ in group],
-                        num_truncated=max(one.num_truncated for _, one in group),
+                        info=[number for number, *_ in group],
+                        num_truncated=max(one.num_truncated for *_, one in group),
                     )
                 )
         return features
@@ -253,7 +253,7 @@ class LmEvalRoute(RouteDefaults):
     def oracle(self, feature: Feature, example: Any, *, task: TaskSpec, options: Any) -> Output | str:
         """What a model would have to say to be right."""
         telling = self.telling(example.columns)
-        if self.config.output_type == "generate_until":
+        if feature.continuations is None:
             return gold_text(telling, example.row)
         gold = telling.text(example.row) if example.inputs else telling.target(example.row)
         if isinstance(gold, str) and self.config.doc_to_choice is not None:

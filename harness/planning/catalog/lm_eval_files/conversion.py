@@ -14,13 +14,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.api.errors import UserError, did_you_mean
-from harness.api.registry import METRICS
 from harness.planning.catalog.lm_eval_files.caveats import remarks_on, remarks_on_shots
 from harness.planning.catalog.lm_eval_files.filters_and_metrics import filters_of, metrics_of
 from harness.planning.catalog.lm_eval_files.index import PREFIX
-from harness.planning.catalog.lm_eval_files.known_aggregations import FUNCTIONS
 from harness.planning.catalog.lm_eval_files.known_keys import (
-    AGGREGATIONS,
     DEFAULT_METRICS,
     FEWSHOT_KEYS,
     REFUSED,
@@ -29,19 +26,18 @@ from harness.planning.catalog.lm_eval_files.known_keys import (
     TOKEN_LIMITS,
 )
 from harness.planning.catalog.lm_eval_files.languages import language_of
+from harness.planning.catalog.lm_eval_files.numbers import chance_of, lost_metrics, metric_names, score_of, ways_of_counting
+from harness.planning.catalog.lm_eval_files.python_classes import values_of_class
 from harness.planning.catalog.lm_eval_files.shapes import of_the_right_kind
 from harness.planning.catalog.lm_eval_files.sources import sources_of
 from harness.planning.catalog.lm_eval_files.task_file import TaskFile, check_template, value_of
 from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName, LoadedFile
 from harness.specs.lm_eval import LmEvalTask, Shots, Turns
+from harness.specs.loader import Document
 from harness.specs.task import Data, MetricUse, TaskSpec
 from harness.specs.yaml_nodes import KeyPath
-from harness.task_types.lm_eval_harness.process_results import value_name
-from harness.task_types.lm_eval_harness.templates import num_listed
 
 TEMPLATES = ("doc_to_text", "doc_to_target", "doc_to_choice", "description", "gen_prefix")
-MAX_LOST = 5
-"Metrics without a number that are named at most."
 TURNS = tuple(Turns.model_fields)
 
 
@@ -67,6 +63,7 @@ def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any]) -> 
     values = {**reading.document.values, **{key: value for key, value in overrides.items() if key != "task"}}
     errors: list[UserError] = []
     values = of_the_right_kind(values, reading.document, errors)
+    values = _with_class(values, reading.document, errors)
     file = TaskFile(name=name, values=values, document=reading.document, errors=errors, remarks=list(reading.remarks))
     _check_keys(file)
     config = _config(file)
@@ -82,9 +79,9 @@ def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any]) -> 
     spec = None
     if config and sources and not file.errors:
         notes = [
-            *_lost(file),
+            *lost_metrics(file),
             *file.told,
-            *_ways_of_counting(file, config),
+            *ways_of_counting(file, config),
             *remarks_on(file, config, sources, language=language),
         ]
         config = config.model_copy(update={"rows": f"{file.get('dataset_path')} {sources.asked_split}"})
@@ -98,9 +95,9 @@ def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any]) -> 
             train_languages=(language,),
             data=Data(test=(sources.asked,), train=(sources.shown,) if sources.shown else ()),
             fields={},
-            metrics=tuple(MetricUse(metric=name) for name in _metric_names(config)),
-            score=_score(file, config),
-            chance=_chance(config),
+            metrics=tuple(MetricUse(metric=name) for name in metric_names(config)),
+            score=score_of(file, config),
+            chance=chance_of(config),
             selection="none",
             notes=tuple(notes),
             stands_in_for=next((lost.name for lost in file.lost_metrics if lost.is_first), ""),
@@ -111,19 +108,17 @@ def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any]) -> 
     return Converted(spec=spec, errors=file.errors, notes=notes, warnings=file.remarks)
 
 
-def _lost(file: TaskFile) -> list[str]:
-    """The metrics of the file that have no number here, but for the first, which a board says with what stands in its place."""
-    names = list(dict.fromkeys(lost.name for lost in file.lost_metrics if not lost.is_first))
-    more = f" and {len(names) - MAX_LOST} more" if len(names) > MAX_LOST else ""
-    return [f"not computed here, of the metrics of its file: {', '.join(names[:MAX_LOST])}{more}"] if names else []
-
-
-def _ways_of_counting(file: TaskFile, config: LmEvalTask) -> list[str]:
-    """What a reader must know of numbers that are no mean over examples, or whose smallest is the best."""
-    whole = [scored.metric for scored in config.metrics if scored.aggregate is not None]
-    lower = [scored.metric for scored in config.metrics if scored.metric in file.lower_is_better]
-    said = [f"{', '.join(whole)}: the task's own function of all examples at once; intervals by a jackknife"] if whole else []
-    return [*said, f"lower is better: {', '.join(lower)}"] if lower else said
+def _with_class(values: dict[str, Any], document: Document, errors: list[UserError]) -> dict[str, Any]:
+    """The values with what a task that is a Python class says; what stands in its file besides wins."""
+    name = values.get("class")
+    if not isinstance(name, FunctionName) or "recipe" in values:
+        return values
+    try:
+        found = values_of_class(name)
+    except UserError as error:
+        errors.append(error.within(document.where(("class",))))
+        return values
+    return {**found, **{key: value for key, value in values.items() if key != "class"}}
 
 
 def _text(value: Any) -> str | None:
@@ -136,40 +131,6 @@ def _description(file: TaskFile, config: LmEvalTask, version: Any) -> str:
     dataset = " ".join(str(file.get(key)) for key in ("dataset_path", "dataset_name") if file.get(key))
     text = f"{config.output_type} on {dataset}" + (f", version {version}" if version != "" else "")
     return f"{alias}: {text}" if alias else text
-
-
-def _metric_names(config: LmEvalTask) -> list[str]:
-    """The metrics of this project that make the task's numbers: each of its metrics under each of its filters."""
-    names = [
-        f"{ {**AGGREGATIONS, **FUNCTIONS}[scored.aggregation] }:{value_name(scored.metric, filter_.name)}"
-        for scored in config.metrics
-        for filter_ in config.filters
-    ]
-    return list(dict.fromkeys(names))
-
-
-def _score(file: TaskFile, config: LmEvalTask) -> tuple[str, ...]:
-    """The task's number where the smallest value of its first metric is the best: the first of the others, if it has one."""
-    first = config.metrics[0].metric if config.metrics else ""
-    if first not in file.lower_is_better:
-        return ()
-    names = _metric_names(config)
-    better = [scored.metric for scored in config.metrics if scored.metric not in file.lower_is_better]
-    if not better:
-        return ()
-    chosen = next(name for name in names if name.partition(":")[2].partition(",")[0] == better[0].replace(".", "_"))
-    return (f"{chosen}.{METRICS.load(chosen).KEYS[0]}",)
-
-
-def _chance(config: LmEvalTask) -> float:
-    """The score of guessing, where the number of choices stands in the file."""
-    choices = config.doc_to_choice
-    if config.metrics and config.metrics[0].metric == "mcc":
-        return 0.0  # a correlation
-    if config.output_type != "multiple_choice" or config.process_results is not None:
-        return 0.0
-    number = len(choices) if isinstance(choices, list | dict) else num_listed(choices) if isinstance(choices, str) else None
-    return 100 / number if number else 0.0
 
 
 def _check_keys(file: TaskFile) -> None:
@@ -216,6 +177,7 @@ def _config(file: TaskFile) -> LmEvalTask | None:
             **_made_rows(file),
             process_docs=value_of(file, file.get("process_docs"), ("process_docs",)),
             process_results=value_of(file, file.get("process_results"), ("process_results",)),
+            construct_requests=value_of(file, file.get("construct_requests"), ("class",)),
             description=description,
             shots=shots,
             num_fewshot=file.get("num_fewshot"),

@@ -27,7 +27,7 @@ from harness.planning.catalog.lm_eval_files.task_file import TaskFile, value_of
 from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName
 from harness.specs.lm_eval import Filter, LmEvalMetric, Step
 from harness.specs.yaml_nodes import KeyPath
-from harness.task_types.lm_eval_harness.task_code import registered_filter
+from harness.task_types.lm_eval_harness.code_facts import registered_filter
 
 
 def filters_of(file: TaskFile) -> tuple[Filter, ...]:

@@ -13,7 +13,7 @@ TASK_KEYS = (
     "fewshot_delimiter", "fewshot_config", "num_fewshot", "metric_list", "output_type", "generation_kwargs", "repeats",
     "filter_list", "should_decontaminate", "doc_to_decontamination_query", "gen_prefix", "metadata",
 )  # fmt: skip
-STRUCTURE = ("include", "task_list", "group", "tag", "class")
+STRUCTURE = ("include", "task_list", "group", "tag", "class", "construct_requests")
 "Keys that are settled before a task is made of the rest."
 GROUP_KEYS = ("group", "group_alias", "task", "aggregate_metric_list", "metadata")
 FEWSHOT_KEYS = (
@@ -24,7 +24,7 @@ REFUSED: Mapping[str, str] = {
     "doc_to_image": "images",
     "doc_to_audio": "sound",
     "use_prompt": "prompts of promptsource",
-    "class": "tasks that are Python classes",
+    "class": "a class whose file does not say what it asks",
 }
 "Keys that ask for what this project does not support, and what that is."
 OWN_KEYS = ("type", "fields", "members", "recipe", "preset", "metrics", "languages", "data", "train_on", "labels", "options")
