@@ -194,6 +194,7 @@ class TaskCode:
                 found = f"{type(error).__name__}: {error}"
                 raise UserError(f"the code of task '{self.task}' failed", where=where, found=found[:300]) from error
 
+        call.__wrapped__ = function  # type: ignore[attr-defined]
         return call
 
 
