@@ -229,7 +229,7 @@ def test_perplexities_are_those_of_the_tokens_of_the_text(folder, tmp_path, caps
         ("overlap", (), "--trust_task_code"),
         ("unsafe", ("--trust_task_code",), "allow it with --trust_generated_code"),
         ("bert", ("--trust_task_code",), "--trust_evaluate_metrics"),
-        ("broken", ("--trust_task_code",), "No module named 'a_package_that_is_nowhere'"),
+        ("broken", ("--trust_task_code",), "No module named 'a_package_that_is_nowhere'\n  to do: install what it imports"),
     ],
 )
 def test_what_is_missing_or_not_allowed_is_said_before_anything_is_loaded(folder, tmp_path, capsys, task, more, message):

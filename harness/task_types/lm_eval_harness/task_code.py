@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 "A module and a name in it."
 ALLOW = "read that code, then allow it with --trust_task_code"
+INSTALL = "install what it imports beside xlift; its extra lm-eval has the most usual packages"
 _MODULES: dict[tuple[Path, int], ModuleType] = {}
 "Modules that this process has run, by file and time of change."
 
@@ -165,11 +166,12 @@ class TaskCode:
                     found = _inside(found, one)
         except AttributeError as error:
             raise missing_function(wanted.function, folder) or UserError(f"no '{name}'", where=where, found=str(error)) from error
-        except UserError:
-            raise
+        except UserError as error:
+            raise error.at(error.where or where) from error
         except (Exception, SystemExit) as error:  # scripts end the process where they lack something
             found = f"{type(error).__name__}: {error}"
-            raise UserError(f"the code of task '{self.task}' cannot be loaded", where=where, found=found) from error
+            todo = INSTALL if isinstance(error, ImportError) else ""
+            raise UserError(f"the code of task '{self.task}' cannot be loaded", where=where, found=found, todo=todo) from error
         return self._guarded(found, where=f"{where} {name}") if callable(found) and not isinstance(found, type) else found
 
     def made(self, kind: Any, **options: Any) -> Any:
