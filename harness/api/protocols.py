@@ -71,7 +71,8 @@ class Feature:
     "Prompt route: token ids of each continuation of input_ids whose likelihood is asked."
     generate: Mapping[str, Any] | None = None
     """Prompt route: {'max_new_tokens': int, 'stop': [texts]} where the model is to go on with input_ids; with 'regex', an
-    expression of all that it may write, for adapters that see to that."""
+    expression of all that it may write, for adapters that see to that; with 'sampling' (temperature, top_p, top_k, seed) tokens
+    are drawn at random."""
 
 
 @dataclass(kw_only=True, slots=True)

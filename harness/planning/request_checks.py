@@ -42,6 +42,12 @@ def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_na
     if routing.prompt.fewshot_sampler == LM_EVAL_SAMPLER and not any(entry.spec.lm_eval for entry in entries):
         message, todo = "lm-eval draws only for tasks of its own files", "--prompt_args fewshot_sampler=per_question"
         errors.append(UserError(message, where="--prompt_args fewshot_sampler", todo=todo))
+    if routing.prompt.sampling and routing.engine.name != DEFAULT:
+        message, todo = f"{routing.engine.name} writes the likeliest answers here", "leave the engine or sampling out"
+        errors.append(UserError(message, where="--prompt_args sampling", todo=todo))
+    if routing.prompt.sampling and not any(entry.spec.lm_eval and entry.spec.lm_eval.sampling for entry in entries):
+        message, todo = "no task of this run draws answers at random", "leave sampling out of --prompt_args"
+        errors.append(UserError(message, where="--prompt_args sampling", todo=todo))
     for entry in entries:
         spec = entry.spec
         if not spec.data.test:

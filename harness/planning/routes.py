@@ -82,7 +82,7 @@ def prompt_of(spec: TaskSpec, given: PromptArgs) -> PromptArgs:
     """
     if spec.lm_eval is None:
         usual = {"max_length": None} if given.max_length == USUAL_LENGTH else {}
-        return given.model_copy(update={"fewshot_sampler": None, **usual})
+        return given.model_copy(update={"fewshot_sampler": None, "sampling": False, **usual})
     own = spec.lm_eval.num_fewshot
     num_fewshot = given.num_fewshot if "num_fewshot" in given.model_fields_set and own != 0 else own or 0
     drawn_there = num_fewshot and spec.lm_eval.shots.sampler == "default" and given.fewshot_sampler != PER_QUESTION
@@ -92,6 +92,7 @@ def prompt_of(spec: TaskSpec, given: PromptArgs) -> PromptArgs:
             "fewshot_split": "train",
             "fewshot_sampler": LM_EVAL_SAMPLER if drawn_there else None,
             "seed": LM_EVAL_SEED if drawn_there and "seed" not in given.model_fields_set else given.seed,
+            "sampling": given.sampling and spec.lm_eval.sampling is not None,
             "wording": "english",
             "normalise": None,
             "sft": False,

@@ -100,6 +100,17 @@ class LmEvalMetric(Spec):
     "Function that makes one number of the values of all examples, where no name says how; then `aggregation` is their mean."
 
 
+class Sampling(Spec):
+    """How answers are drawn at random, as transformers does it."""
+
+    temperature: float = 1.0
+    "What logits are divided by."
+    top_p: float = 1.0
+    "The likeliest tokens that have so much of the probability together."
+    top_k: int = 50
+    "So many of the likeliest tokens; 0 = all."
+
+
 class LmEvalTask(Turns):
     """A task of lm-evaluation-harness: what can change its results, and no more."""
 
@@ -125,8 +136,10 @@ class LmEvalTask(Turns):
     "Texts that end a generated answer."
     max_gen_toks: int = 256
     "Longest generated answer in tokens."
+    sampling: Sampling | None = None
+    "How lm-eval draws answers; None = it writes the likeliest.  Here a run says whether it does."
     repeats: int = Field(default=1, ge=1)
-    "How often the same answer counts."
+    "How often the same answer counts, or how many are drawn."
     filters: tuple[Filter, ...] = (Filter(),)
     "Each gives numbers of its own."
     metrics: tuple[LmEvalMetric, ...] = ()

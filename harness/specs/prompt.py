@@ -109,6 +109,9 @@ class PromptArgs(Spec):
     files, which alone can have it, and per_question for all others."""
     seed: int = 0
     "Of the draw; not given, it is 1234 for lm_eval's, as there."
+    sampling: bool = False
+    """Draw written answers at random where a task of lm-eval's files does, by the temperature and the like of its file; the seed
+    decides the draw.  Otherwise the likeliest answer is written."""
     chat_template: bool = False
     "Put the prompt into the tokenizer's chat template, examples as earlier turns."
     system: str = ""
@@ -134,5 +137,5 @@ LM_EVAL_SAMPLER: Final = "lm_eval"
 "The draw of solved examples that lm-evaluation-harness makes."
 USUAL_LENGTH = 2048
 "Tokens of an input, where a run does not say how many and a model does not take fewer."
-NOT_IN_TRAINING = ("sft", "num_fewshot", "fewshot_split", "fewshot_sampler", "seed", "guided")
+NOT_IN_TRAINING = ("sft", "num_fewshot", "fewshot_split", "fewshot_sampler", "sampling", "seed", "guided")
 "Settings that say how a question is asked, but not what is trained."

@@ -169,7 +169,7 @@ def test_functions_score_examples_and_corpora_as_the_file_says(folder, tmp_path,
     assert found["made"] == {"lm_eval_mean:exact_match.mean": 100.0}
     assert {row["counts"]["examples"] for row in board["rows"] if row["task"] == "lm_eval/made"} == {5}
     notes = {name.removeprefix("lm_eval/"): " | ".join(task["notes"]) for name, task in board["tasks"].items()}
-    assert "lm-eval draws one at random (temperature 0.8)" in notes["overlap"]
+    assert "lm-eval draws one at random (temperature 0.8, top_p 1, top_k 50)" in notes["overlap"]
     assert "pair: the task's own function of all examples at once" in notes["overlap"]
     assert "lm-eval searches with 4 beams" in notes["letters"]
     assert "lower is better: ter" in notes["letters"]
@@ -193,6 +193,37 @@ def test_a_corpus_function_gives_the_number_and_not_a_mean_of_examples(folder, t
     said = [json.loads(line)["prediction"]["text"] for line in path.read_text(encoding="utf-8").splitlines()]
     share = sum(len(text.split()) for text in said) / sum(len(page.split()) for page in PAGES)
     assert scores(root)[0]["overlap"]["lm_eval_mean:pair.mean"] == pytest.approx(100 * share)
+
+
+def test_answers_are_drawn_where_the_file_says_so_and_a_run_asks_for_it(folder, tmp_path, capsys):
+    (folder / "draws.yaml").write_text(
+        "task: draws\nrepeats: 3\n" + ASK % "true, temperature: 1.5" + "filter_list: [{name: votes, filter: "
+        "[{function: majority_vote}, {function: take_first}]}]\nmetric_list: [{metric: exact_match}]\n", encoding="utf-8",
+    )  # fmt: skip
+    model = make_folder("llama", tmp_path / "model", own=byte_bpe(prefix_space=False))
+    said = {}
+    for name, args in (
+        ("greedy", "seed=1"),
+        ("first", "sampling=true"),
+        ("again", "sampling=true"),
+        ("other", "sampling=true,seed=4"),
+    ):
+        how = ["--trust_task_code", "--model", model, "--route", "prompt", "--prompt_args", args]
+        assert call(capsys, *words(folder, tmp_path / name, "draws", *how))[0] == 0
+        (path,) = (tmp_path / name).glob("predict/*draws*/predictions.jsonl")
+        said[name] = [json.loads(line)["prediction"] for line in path.read_text(encoding="utf-8").splitlines()]
+        board = json.loads((tmp_path / name / "leaderboard.json").read_text(encoding="utf-8"))
+        note = "answers are drawn at random as lm-eval does" if "sampling" in args else "the likeliest answer is written"
+        assert any(note in one for one in board["tasks"]["lm_eval/draws"]["notes"])
+    assert said["first"] == said["again"] != said["other"]
+    assert [len(one["texts"]) for one in said["first"]] == [3, 3, 3]
+    assert all(len(set(one["texts"])) > 1 for one in said["first"])
+    assert "texts" not in said["greedy"][0]
+    assert said["greedy"] != said["first"]
+    code, _, err = call(
+        capsys, "plan", *words(folder, tmp_path / "runs", "made", "--trust_task_code", "--prompt_args", "sampling=true")
+    )
+    assert (code, "no task of this run draws answers at random" in err) == (2, True)
 
 
 def test_perplexities_are_those_of_the_tokens_of_the_text(folder, tmp_path, capsys):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from harness.planning.backbone.sizes import read_sizes
 from harness.planning.catalog.catalog import Catalog
-from harness.planning.catalog.lm_eval_files.caveats import remarks_on_shots
+from harness.planning.catalog.lm_eval_files.caveats import remarks_on_shots, remarks_on_writing
 from harness.planning.intermediate import NO_INTERMEDIATE, Setting
 from harness.planning.plan import Plan, PlannedCell
 from harness.planning.resolved_tasks import ResolvedTask
@@ -104,7 +104,10 @@ def _made_sizes(plan: Plan, root: Path) -> dict[str, Any]:
 def _task(plan: Plan, task: ResolvedTask) -> RequestedTask:
     spec = task.spec
     prompt = task.route.prompt
-    shown = remarks_on_shots(spec, per_question=prompt.fewshot_sampler is None) if spec.lm_eval and prompt.num_fewshot else ()
+    shown: list[str] = []
+    if spec.lm_eval:
+        shown += remarks_on_shots(spec, per_question=prompt.fewshot_sampler is None) if prompt.num_fewshot else []
+        shown += remarks_on_writing(spec, sampled=prompt.sampling)
     return RequestedTask(
         type=spec.type,
         version=spec.version,

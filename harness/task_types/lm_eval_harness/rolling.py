@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.api.protocols import Feature
 from harness.task_types.prompting.encoding import first_token
 from harness.task_types.tokens.sequences import special_frame, token_ids
 
@@ -27,6 +28,16 @@ class RollingWindow(NamedTuple):
     "At least one token."
     continuation: list[int]
     "The tokens whose likelihood counts here."
+
+
+def whole_text_features(texts: Sequence[str], *, tokenizer: PreTrainedTokenizerFast, longest: int) -> list[Feature]:
+    """A feature for each window of a text; an empty text has one that asks nothing."""
+    found = rolling_windows(texts, tokenizer=tokenizer, longest=longest)
+    return [
+        Feature(example=index, part=part, input_ids=window.context, continuations=[window.continuation], info=[part])
+        for index, several in enumerate(found)
+        for part, window in enumerate(several or [RollingWindow([first_token(tokenizer)], [])])
+    ]
 
 
 def rolling_windows(texts: Sequence[str], *, tokenizer: PreTrainedTokenizerFast, longest: int) -> list[list[RollingWindow]]:

@@ -26,13 +26,14 @@ from harness.specs.model import Spec
 from harness.specs.prompt import LM_EVAL_SAMPLER, USUAL_LENGTH, PromptArgs
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.doubts import template_doubts, writes_null
+from harness.task_types.lm_eval_harness.drawn_answers import drawn
 from harness.task_types.lm_eval_harness.process_results import plain, score_rows
 from harness.task_types.lm_eval_harness.prompts import Chat, Request, gold_text, requests
-from harness.task_types.lm_eval_harness.rolling import RollingWindow, rolling_windows
+from harness.task_types.lm_eval_harness.rolling import whole_text_features
 from harness.task_types.lm_eval_harness.sampler import SequentialDraws
 from harness.task_types.lm_eval_harness.task_code import TaskCode
 from harness.task_types.lm_eval_harness.templates import RowRenderer
-from harness.task_types.prompting.encoding import Ask, encode_pairs, first_token
+from harness.task_types.prompting.encoding import Ask, encode_pairs
 from harness.task_types.prompting.few_shot import draw
 from harness.task_types.prompting.rendering import render_chat
 
@@ -143,7 +144,8 @@ class LmEvalRoute(RouteDefaults):
         if train:
             raise UserError(f"task '{task.task}' of lm-eval trains nothing")
         if self.config.output_type == "loglikelihood_rolling":
-            return self._encode_whole_texts(examples, tokenizer=tokenizer, task=task)
+            texts = [self.requests(example, task=task.task)[0].continuation or "" for example in examples]
+            return whole_text_features(texts, tokenizer=tokenizer, longest=self.max_length)
         asked = [self.requests(example, task=task.task, tokenizer=tokenizer) for example in examples]
         room = self.config.max_gen_toks
         asks = [
@@ -174,19 +176,15 @@ class LmEvalRoute(RouteDefaults):
                         num_truncated=max(one.num_truncated for *_, one in group),
                     )
                 )
-        return features
+        how = self._sampling
+        return drawn(features, examples, task=task.task, **how) if how else features
 
-    def _encode_whole_texts(
-        self, examples: Sequence[Any], *, tokenizer: PreTrainedTokenizerFast, task: TaskSpec
-    ) -> list[Feature]:
-        """A feature for each window of a text; an empty text has one that asks nothing."""
-        texts = [self.requests(example, task=task.task)[0].continuation or "" for example in examples]
-        found = rolling_windows(texts, tokenizer=tokenizer, longest=self.max_length)
-        return [
-            Feature(example=index, part=part, input_ids=window.context, continuations=[window.continuation], info=[part])
-            for index, several in enumerate(found)
-            for part, window in enumerate(several or [RollingWindow([first_token(tokenizer)], [])])
-        ]
+    @property
+    def _sampling(self) -> dict[str, Any] | None:
+        """How answers are drawn at random; None where the likeliest is written."""
+        if not (self.prompt_args.sampling and self.config.sampling) or self.config.construct_requests is not None:
+            return None
+        return {"sampling": self.config.sampling, "repeats": self.config.repeats, "seed": self.prompt_args.seed}
 
     def reduce(self, feature: Feature, output: Output | str, *, task: TaskSpec, options: Any) -> Partial:
         """[sum of log-probabilities, tokens, 1 if greedy] of each continuation, or the text that was written."""
@@ -203,7 +201,10 @@ class LmEvalRoute(RouteDefaults):
             cut[feature.example] = max(cut[feature.example], feature.num_truncated)
         if self.config.output_type == "loglikelihood_rolling":
             said = [[_whole(several)] for several in said]
-        answers = [[[self._answer(one)] * self.config.repeats for one in several] for several in said]
+        if self._sampling:
+            answers = [[list(several)] for several in said]
+        else:
+            answers = [[[self._answer(one)] * self.config.repeats for one in several] for several in said]
         first = examples[0] if examples else None
         values = score_rows(
             self.telling(first.columns if first else frozenset()),
@@ -235,7 +236,7 @@ class LmEvalRoute(RouteDefaults):
     def _said(self, several: Sequence[Any]) -> dict[str, Any]:
         """What the model said, as predictions.jsonl keeps it."""
         if self.config.output_type == "generate_until":
-            return {"text": several[0]}
+            return {"text": several[0], **({"texts": list(several)} if self._sampling and len(several) > 1 else {})}
         return {"loglikelihoods": [one[0] if one[1] else None for one in several], "greedy": [bool(one[2]) for one in several]}
 
     def _notes(self, several: Sequence[Any]) -> tuple[str, ...]:

@@ -161,7 +161,7 @@ class TaskCode:
         where = shown(path) if path else wanted.function
         try:
             with stand_ins(tasks_folder(folder / "any"), downloads=self.downloads):
-                found = _run(path.resolve()) if path else importlib.import_module(module_name)
+                found: Any = _run(path.resolve()) if path else importlib.import_module(module_name)
                 for one in names:
                     found = _inside(found, one)
         except AttributeError as error:
@@ -169,9 +169,8 @@ class TaskCode:
         except UserError as error:
             raise error.at(error.where or where) from error
         except (Exception, SystemExit) as error:  # scripts end the process where they lack something
-            found = f"{type(error).__name__}: {error}"
-            todo = INSTALL if isinstance(error, ImportError) else ""
-            raise UserError(f"the code of task '{self.task}' cannot be loaded", where=where, found=found, todo=todo) from error
+            said, todo = f"{type(error).__name__}: {error}", INSTALL if isinstance(error, ImportError) else ""
+            raise UserError(f"the code of task '{self.task}' cannot be loaded", where=where, found=said, todo=todo) from error
         return self._guarded(found, where=f"{where} {name}") if callable(found) and not isinstance(found, type) else found
 
     def made(self, kind: Any, **options: Any) -> Any:

@@ -37,6 +37,18 @@ def remarks_on_shots(spec: TaskSpec, *, per_question: bool = False) -> list[str]
     return list(_examples(spec.lm_eval, spec, per_question=per_question and spec.lm_eval.shots.sampler == "default"))
 
 
+def remarks_on_writing(spec: TaskSpec, *, sampled: bool = False) -> list[str]:
+    """What a reader must know of written answers where lm-eval draws them at random."""
+    assert spec.lm_eval is not None
+    how = spec.lm_eval.sampling
+    if how is None:
+        return []
+    said = f"temperature {how.temperature:g}, top_p {how.top_p:g}, top_k {how.top_k}"
+    if sampled:
+        return [f"answers are drawn at random as lm-eval does ({said}), from other random numbers"]
+    return [f"the likeliest answer is written, where lm-eval draws one at random ({said})"]
+
+
 def _rows(file: TaskFile, sources: RowSources) -> Iterator[str]:
     """Remarks on the split that is scored."""
     name = str(file.get("dataset_path")).rpartition("/")[2].lower()

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.api.errors import UserError, did_you_mean
-from harness.planning.catalog.lm_eval_files.caveats import remarks_on, remarks_on_shots
+from harness.planning.catalog.lm_eval_files.caveats import remarks_on, remarks_on_shots, remarks_on_writing
 from harness.planning.catalog.lm_eval_files.filters_and_metrics import filters_of, metrics_of
 from harness.planning.catalog.lm_eval_files.index import PREFIX
 from harness.planning.catalog.lm_eval_files.known_keys import (
@@ -32,7 +32,7 @@ from harness.planning.catalog.lm_eval_files.shapes import of_the_right_kind
 from harness.planning.catalog.lm_eval_files.sources import sources_of
 from harness.planning.catalog.lm_eval_files.task_file import TaskFile, check_template, value_of
 from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName, LoadedFile
-from harness.specs.lm_eval import LmEvalTask, Shots, Turns
+from harness.specs.lm_eval import LmEvalTask, Sampling, Shots, Turns
 from harness.specs.loader import Document
 from harness.specs.task import Data, MetricUse, TaskSpec
 from harness.specs.yaml_nodes import KeyPath
@@ -104,7 +104,7 @@ def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any]) -> 
             lm_eval=config,
         )
     if spec:
-        notes += remarks_on_shots(spec)
+        notes += [*remarks_on_shots(spec), *remarks_on_writing(spec)]
     return Converted(spec=spec, errors=file.errors, notes=notes, warnings=file.remarks)
 
 
@@ -184,6 +184,7 @@ def _config(file: TaskFile) -> LmEvalTask | None:
             until=until,
             max_gen_toks=longest,
             repeats=file.get("repeats", 1),
+            sampling=_sampling(file),
             unsafe_code=bool(file.get("unsafe_code", False)),
             filters=filters_of(file),
             metrics=metrics_of(file),
@@ -194,6 +195,17 @@ def _config(file: TaskFile) -> LmEvalTask | None:
             if not any(f" {key}" in known.where for known in file.errors):
                 file.wrong(detail["msg"], (key,), found=repr(detail.get("input"))[:80])
         return None
+
+
+def _sampling(file: TaskFile) -> Sampling | None:
+    """How answers are drawn at random; None where the likeliest is written."""
+    own = file.get("generation_kwargs", {})
+    if not isinstance(own, Mapping):
+        return None
+    temperature = own.get("temperature")
+    if not (own.get("do_sample") or (own.get("do_sample") is None and float(temperature or 0) > 0)) or temperature == 0:
+        return None
+    return Sampling(**{key: own[key] for key in ("temperature", "top_p", "top_k") if own.get(key) is not None})
 
 
 def _made_rows(file: TaskFile) -> dict[str, Any]:
@@ -253,9 +265,6 @@ def _generation(file: TaskFile) -> tuple[tuple[str, ...], int]:
     until = own.get("until", [delimiter])
     until = [until] if isinstance(until, str) else until if isinstance(until, list) else []
     limits = [own[key] for key in TOKEN_LIMITS if own.get(key) is not None]
-    if own.get("do_sample") or (own.get("do_sample") is None and float(own.get("temperature") or 0) > 0):
-        said = ", ".join(f"{key} {own[key]}" for key in ("temperature", "top_p", "top_k") if own.get(key) is not None)
-        file.told.append(f"the likeliest answer is written, where lm-eval draws one at random ({said or 'temperature 1'})")
     if (own.get("num_beams") or 1) != 1:
         file.told.append(f"the likeliest next token is written, where lm-eval searches with {own['num_beams']} beams")
     for key in own:
