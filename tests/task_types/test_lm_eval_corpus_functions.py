@@ -5,6 +5,7 @@ import pytest
 
 from harness.api.errors import UserError
 from harness.task_types.lm_eval_harness.corpus_functions import GROUPS, SINGLY, put_shares, shares
+from harness.task_types.lm_eval_harness.evaluate_metrics import Percent
 
 
 def ratio(items):
@@ -35,6 +36,12 @@ def test_their_standard_error_is_that_of_the_delta_method():
     assert found.std() == pytest.approx(linear.std(), rel=0.02)
     many = np.array(shares(items * 10, "m", ratio))
     assert len(set(np.round(many, 12))) <= 2 * GROUPS  # groups are left out, not single examples
+
+
+def test_percent_is_told_from_shares_of_one():
+    given = [0.0, 1.0, 1.0, 0.25]
+    found = shares(given, "m", lambda items: Percent(100 * sum(items) / len(items)))
+    assert found == pytest.approx(given)
 
 
 def test_the_last_of_a_class_cannot_be_left_out_and_costs_nothing():

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from harness.api.errors import UserError
+from harness.task_types.lm_eval_harness.evaluate_metrics import Percent
 
 SINGLY = 100
 "Examples up to which each is left out by itself."
@@ -30,17 +31,18 @@ def put_shares(scored: Sequence[MutableMapping[str, Any]], name: str, function: 
 
 
 def shares(items: list[Any], name: str, function: Callable[[list[Any]], Any]) -> list[float]:
-    """Numbers whose mean is what the function gives of all items; raises UserError where that is no number."""
-    whole = _number(function(list(items)), name)
+    """Numbers whose mean is what the function gives of all items, percent as shares of 1; UserError where that is no number."""
+    given = function(list(items))
+    whole, scale = _number(given, name), 0.01 if isinstance(given, Percent) else 1.0
     num_parts = len(items) if len(items) <= SINGLY else GROUPS
     if num_parts < 2 or not math.isfinite(whole):
-        return [whole] * len(items)
+        return [scale * whole] * len(items)
     left = [_without(items, part, num_parts, whole, name, function) for part in range(num_parts)]
     centre = sum(left) / num_parts
     influence = [(num_parts - 1) * (centre - one) for one in left]
     found = [whole + influence[place % num_parts] for place in range(len(items))]
     excess = math.fsum(found) / len(found) - whole  # parts may differ by one example in size
-    return [share - excess for share in found]
+    return [scale * (share - excess) for share in found]
 
 
 def _without(items: list[Any], part: int, num_parts: int, whole: float, name: str, function: Callable[[list[Any]], Any]) -> float:

@@ -21,6 +21,10 @@ class MissingPackage(UserError):
     """Task code needs a package, or a metric of `evaluate`, that is not here."""
 
 
+class Percent(float):
+    """A number from 0 to 100, where others are from 0 to 1: functions of task code hand it through."""
+
+
 class KnownMetric:
     """What `evaluate.load` gives."""
 
@@ -106,10 +110,11 @@ def _squad_v2(package: Any, predictions: list[Any], references: list[Any], *, no
     ):
         for name in ("exact", "f1") if own else ():
             scores = [float(not one.has_answer) if one.nothing > no_answer_threshold else getattr(one, name) for one in own]
-            found[f"{prefix}{name}"] = 100.0 * sum(scores) / len(own)
+            found[f"{prefix}{name}"] = Percent(100.0 * sum(scores) / len(own))
             found[f"{prefix}total"] = len(own)
     for name in ("exact", "f1"):
-        found[f"best_{name}"], found[f"best_{name}_thresh"] = _best(questions, name)
+        best, threshold = _best(questions, name)
+        found |= {f"best_{name}": Percent(best), f"best_{name}_thresh": threshold}
     return found
 
 
