@@ -15,7 +15,6 @@ aggregated results, and for each task and document: arguments of its requests, t
 import argparse
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -26,60 +25,14 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-import datasets
-import lm_eval.tasks
-import pyarrow.parquet
 import torch
 from lm_eval.api.task import Task
 from lm_eval.evaluator import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
+from lm_eval_mirror import put_in_place, task_manager
 
-FILE = re.compile(r"(?P<split>.+?)(-\d+-of-\d+)?\.(parquet|jsonl)")
 DTYPES = ("float32", "bfloat16", "float16")
-
-
-class Splits(dict):
-    """Splits of a dataset by name; one that is not there has no rows."""
-
-    def __missing__(self, split: str) -> datasets.Dataset:
-        """An empty split with the columns of the others."""
-        return next(iter(self.values())).select([])
-
-
-def read_mirror(mirror: Path, path: str, name: str | None) -> Splits:
-    """All splits of one config of a dataset."""
-    folders = [mirror / path / name] if name else [mirror / path / "data", mirror / path / "default", mirror / path]
-    for folder in folders:
-        found = Splits()
-        for file in sorted(folder.glob("*")):
-            match = FILE.fullmatch(file.name)
-            if match:
-                part = _rows(file)
-                split = match["split"]
-                found[split] = datasets.concatenate_datasets([found[split], part]) if split in found else part
-        if found:
-            return found
-    raise FileNotFoundError(f"no parquet or jsonl files of {path}, config {name}, in {mirror}")
-
-
-def _rows(file: Path) -> datasets.Dataset:
-    """A file as a dataset; names of labels are in the schema of a parquet file."""
-    if file.suffix == ".parquet":
-        return datasets.Dataset(datasets.table.InMemoryTable(pyarrow.parquet.read_table(file)))
-    return datasets.Dataset.from_list([json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()])
-
-
-def put_in_place(mirror: Path) -> None:
-    """Let `datasets.load_dataset` read the mirror, except for the formats that name their own files."""
-    original = datasets.load_dataset
-
-    def load_dataset(path: str, name: str | None = None, **kwargs: Any) -> Any:
-        if path in ("json", "csv", "parquet", "text"):
-            return original(path, name, **kwargs)
-        return read_mirror(mirror, path, name)
-
-    datasets.load_dataset = load_dataset
 
 
 class Clock:
@@ -141,7 +94,7 @@ def _sample(sample: dict[str, Any]) -> dict[str, Any]:
         "doc_id": sample["doc_id"],
         "arguments": [list(arguments) for arguments in sample["arguments"]],
         "target": sample["target"],
-        "responses": [response[0] if isinstance(response[0], str) else list(response[0]) for response in sample["resps"]],
+        "responses": [list(one) if isinstance(one, tuple | list) else one for one, *_ in sample["resps"]],
         "filtered": sample["filtered_resps"],
         "filter": sample["filter"],
         "metrics": {name: sample[name] for name in sample["metrics"]},
@@ -151,14 +104,6 @@ def _sample(sample: dict[str, Any]) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """Numbers of numpy and torch as JSON has them."""
     return value.item() if hasattr(value, "item") else str(value)
-
-
-def task_manager(directories: str | None) -> TaskManager:
-    """lm-eval's index of its own tasks, of all or of some folders."""
-    if directories is None:
-        return TaskManager()
-    own = Path(lm_eval.tasks.__file__).parent
-    return TaskManager(include_path=[own / name for name in directories.split(",")], include_defaults=False)
 
 
 def jobs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -183,6 +128,7 @@ def main() -> None:
     parser.add_argument("--num_fewshot", type=int)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--dtype", default="float32", choices=DTYPES)
+    parser.add_argument("--max_length", type=int, help="longest input in tokens; the model's, where it is not given")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--directories", help="folders of lm_eval/tasks to look into, comma-separated; all of them take 10 s")
     args = parser.parse_args()
@@ -190,7 +136,7 @@ def main() -> None:
     put_in_place(args.mirror)
     clock = Clock()
     with clock("load"):
-        lm = HFLM(pretrained=args.model, dtype=args.dtype, device="cpu")
+        lm = HFLM(pretrained=args.model, dtype=args.dtype, device="cpu", max_length=args.max_length)
     with clock("index"):
         manager = task_manager(args.directories)
     start = dict(clock.seconds)

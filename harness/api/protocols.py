@@ -72,7 +72,8 @@ class Feature:
     generate: Mapping[str, Any] | None = None
     """Prompt route: {'max_new_tokens': int, 'stop': [texts]} where the model is to go on with input_ids; with 'regex', an
     expression of all that it may write, for adapters that see to that; with 'thoughts' (thoughts.py) what comes before the
-    answer; with 'messages' the conversation, for a server that has a chat template of its own."""
+    answer; with 'sampling' (temperature, top_p, top_k, seed) tokens are drawn at random; with 'messages' the conversation, for a
+    server that has a chat template of its own."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -46,9 +46,13 @@ def add_include_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+TRUSTS = ("trust_task_code", "trust_evaluate_metrics", "trust_generated_code")
+"Flags that let code of others run."
+
+
 def add_catalog_arguments(parser: argparse.ArgumentParser) -> None:
     """--include_path and --data_dir."""
-    parser.set_defaults(trust_task_code=False)  # for commands that have no --trust_task_code
+    parser.set_defaults(**dict.fromkeys(TRUSTS, False))  # for commands that have no such flags
     add_include_arguments(parser)
     parser.add_argument(
         "--data_dir",
@@ -74,9 +78,17 @@ def allowed_of(args: argparse.Namespace) -> list[Path]:
 
 
 def add_trust_argument(parser: argparse.ArgumentParser) -> None:
-    """--trust_task_code."""
+    """--trust_task_code and its kin."""
     parser.add_argument(
         "--trust_task_code", action="store_true", help="run the Python code that lm-eval's task files name by !function"
+    )
+    parser.add_argument(
+        "--trust_evaluate_metrics",
+        action="store_true",
+        help="let that code have the package evaluate download metrics and run them",
+    )
+    parser.add_argument(
+        "--trust_generated_code", action="store_true", help="let tasks run the programs that the model writes (unsafe_code)"
     )
 
 
@@ -105,7 +117,9 @@ def add_request_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", default="1", help="training seeds, e.g. 1,2,3 (default: 1)")
     parser.add_argument("--languages", default="", help="only these test languages, e.g. de,sw (default: all of each task)")
     parser.add_argument(
-        "--limit", type=int, metavar="N", help="seeded sample of N test rows per language; marks every number as partial"
+        "--limit",
+        metavar="N",
+        help="seeded sample of N or N%% test rows per language, or first:N, the first ones; marks every number as partial",
     )
     parser.add_argument(
         "--route", choices=("head", "prompt"), default="", help="prompt: ask language models in words instead of training heads"
@@ -217,7 +231,8 @@ def place_of(args: argparse.Namespace, *also: Path, runs: Sequence[Path] = ()) -
             say(f"note: {note}")
     named = [*args.include_path, *also]
     folders = [(place.parent if place.is_file() else place).absolute() for place in named]
-    return DataPlace.resolve(data_dir, trust_task_code=args.trust_task_code, allowed=[*folders, *allowed_of(args)])
+    trusted = {name: getattr(args, name) for name in TRUSTS}
+    return DataPlace.resolve(data_dir, allowed=[*folders, *allowed_of(args)], **trusted)
 
 
 def models_of(text: str) -> list[str]:

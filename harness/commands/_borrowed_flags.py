@@ -215,7 +215,7 @@ FLAGS: Mapping[str, Callable[[str | None], Ours]] = {
     "--cache_requests": _noted("what is done is kept below --output_path and never made again"),
     "--verbosity": _noted("there are no levels: --quiet leaves the progress bars out"),
     "--trust_remote_code": lambda value: Ours(model_args="trust_remote_code=true"),
-    "--confirm_run_unsafe_code": _renamed("--trust_task_code"),
+    "--confirm_run_unsafe_code": _renamed("--trust_generated_code"),
     "--dataset": _renamed("--tasks"),
     "--language": _renamed("--languages"),
     "--num-iterations": _noted("one seed is one training; --seeds 1,2,3 trains three times, and every score has an interval"),

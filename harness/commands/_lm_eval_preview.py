@@ -13,8 +13,8 @@ from harness.commands._table import on_one_line
 from harness.data.examples import load_examples
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog, Entry
-from harness.planning.request_checks import untrusted
 from harness.planning.routes import prompt_of
+from harness.planning.task_code_checks import untrusted
 from harness.runtime.machine import Machine
 from harness.specs.prompt import PromptArgs
 from harness.specs.task import TaskSpec

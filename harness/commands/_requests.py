@@ -20,6 +20,7 @@ from harness.planning.plan import Plan, make_plan
 from harness.planning.request import RunRequest
 from harness.runtime.machine import Machine
 from harness.runtime.processes import announced_processes, check_launch
+from harness.specs.limit import read_limit
 from harness.training.trackers import check_trackers
 
 MAX_REMARKS = 5
@@ -45,7 +46,7 @@ def requests_of(args: argparse.Namespace) -> list[RunRequest]:
         recipe=args.recipe,
         seeds=seeds,
         languages=tuple(dict.fromkeys(comma_separated(args.languages))),
-        limit=args.limit,
+        limit=None if args.limit is None else read_limit(str(args.limit), where="--limit"),
         no_train=args.no_train,
         remove_overlap=args.remove_overlap,
         route=args.route,

@@ -36,6 +36,7 @@ from harness.runtime.engines import DEFAULT
 from harness.runtime.machine import Machine
 from harness.runtime.outputs import output_folder
 from harness.runtime.stages import AnyStage, finished_stages
+from harness.specs.limit import limit_words
 
 HELP = "show the stages of a run: done, to do, blocked; steps, memory, hours, cost, disk"
 ALWAYS = ("learning_rate", "batch_size", "epochs", "max_steps")
@@ -145,7 +146,7 @@ def planned(args: argparse.Namespace) -> PlanEnd:
 def _title(plan: Plan, root: Path) -> str:
     """What is planned, in a line."""
     request = plan.request
-    partial = f", at most {request.limit} test rows per language (every number is marked partial)" if request.limit else ""
+    partial = f", {limit_words(request.limit)} (every number is marked partial)" if request.limit else ""
     trained = "no training" if request.no_train else f"recipe {request.recipe}, seeds {', '.join(map(str, request.seeds))}"
     blocked = sum(bool(cell.missing) for cell in plan.cells)
     scores = f"{len(plan.cells)} scores, {len(plan.cells) - blocked} possible, {blocked} blocked"

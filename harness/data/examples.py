@@ -7,7 +7,6 @@ What becomes of each row is in `building.py`.
 """
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,6 +24,8 @@ from harness.data.file_hashes import combined_fingerprint
 from harness.data.locations import DataPlace
 from harness.data.row_errors import SHOWN, RowErrors
 from harness.data.rows import Rows, fingerprint, load_rows, mentions_languages
+from harness.data.samples import rows_taken
+from harness.specs.limit import Limit
 from harness.specs.portable import Split
 from harness.specs.task import Source, TaskSpec
 
@@ -32,7 +33,6 @@ Places: TypeAlias = Callable[[Sequence[int]], list[str]]
 "Positions of examples -> where their rows stand."
 MOST_PLAIN = 20_000
 "Examples that are held as objects; more are packed."
-_SAMPLE_KEY = "xlift sample"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +60,10 @@ def load_examples(
     langs: Sequence[str],
     place: DataPlace,
     task_folder: str | Path | None = None,
-    limit: int | None = None,
+    limit: Limit | None = None,
     progress: bool = False,
 ) -> ExampleSet:
-    """Load a split; `limit` is a number of examples per language, always the same ones.
+    """Load a split; `limit` says which examples of each language, always the same ones.
 
     Raises MissingData for a source that is nowhere, UserError with source and row for values that do not fit: the first few of
     each file.
@@ -84,7 +84,7 @@ def load_examples(
         ids = [example.id for example in own]
         _check_ids(ids, task=task.task, lang=lang, places=found)
         if limit is not None:
-            chosen = sample_ids(ids, limit, key=key)
+            chosen = rows_taken(ids, limit, key=key)
             own = _only_asking(own, chosen) if module.WHOLE_POOL else [own[position] for position in chosen]
         examples.append(own)
     return ExampleSet(
@@ -195,17 +195,6 @@ def _advice(task: TaskSpec) -> Iterator[None]:
         yield
     except MissingData as error:
         raise error.advising(task.obtain) from error
-
-
-def sample_ids(ids: Sequence[str], k: int, *, seed: int = 0, key: str = "") -> list[int]:
-    """Positions of k ids, in order: those with the smallest hash of (seed, key, id).
-
-    The choice does not depend on the other ids or their order, a smaller sample is part of a larger one, and languages that
-    share ids (parallel data) get the same examples.
-    """
-    start = f"{_SAMPLE_KEY}\0{seed}\0{key}\0"
-    hashes = [hashlib.blake2b((start + id_).encode(), digest_size=8).digest() for id_ in ids]
-    return sorted(sorted(range(len(ids)), key=lambda position: (hashes[position], position))[:k])
 
 
 def _sources(task: TaskSpec, split: Split, langs: Sequence[str]) -> Sequence[Source]:

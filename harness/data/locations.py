@@ -43,13 +43,15 @@ class DataPlace:
     "Do not ask the hub for anything that is not in its local cache."
     trust_task_code: bool = False
     "Whether Python code that lies beside task files of other harnesses may run."
+    trust_evaluate_metrics: bool = False
+    "Whether such code may let the package evaluate download metrics and run them."
+    trust_generated_code: bool = False
+    "Whether tasks may run programs that models write."
     allowed: tuple[Path, ...] = ()
     "Folders besides data_dir and its own that a task's `files` may lie in."
 
     @classmethod
-    def resolve(
-        cls, data_dir: str | Path | None = None, *, trust_task_code: bool = False, allowed: Sequence[Path] = ()
-    ) -> "DataPlace":
+    def resolve(cls, data_dir: str | Path | None = None, *, allowed: Sequence[Path] = (), **trusted: bool) -> "DataPlace":
         """The place that --data_dir, $HARNESS_DATA_DIR and $HF_HUB_OFFLINE say; raises UserError if the folder is not there."""
         chosen = data_dir or os.environ.get(DATA_DIR_VARIABLE) or None
         origin = "--data_dir" if data_dir else f"${DATA_DIR_VARIABLE}"
@@ -59,7 +61,7 @@ class DataPlace:
                 "there is no such folder", where=origin, found=str(folder), expected="the folder of a mirror of hub datasets"
             )
         offline = any(os.environ.get(name, "").upper() in _YES for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))
-        return cls(data_dir=folder, offline=offline, trust_task_code=trust_task_code, allowed=tuple(allowed))
+        return cls(data_dir=folder, offline=offline, allowed=tuple(allowed), **trusted)
 
     def mirror_files(self, hub: str, *, config: str, split: str) -> Found:
         """Parquet files of a split in the mirror: as the README's `configs:` header says, else where the hub puts them.

@@ -47,8 +47,8 @@ class PlanOptions(CatalogOptions, total=False):
     "Training seeds."
     languages: Names
     "Only these test languages."
-    limit: int
-    "Seeded sample of so many test rows of each language."
+    limit: int | str
+    "So many test rows of each language: 20 or `10%` (a seeded sample), `first:20` or `first:10%`."
     route: Literal["head", "prompt", ""]
     "`prompt`: ask language models in words."
     prompt_args: Settings
@@ -61,6 +61,10 @@ class PlanOptions(CatalogOptions, total=False):
     "Folder of the stages and the board."
     trust_task_code: bool
     "Run the Python code that lm-eval's task files name."
+    trust_evaluate_metrics: bool
+    "Let the package `evaluate` download and run the metrics that they name."
+    trust_generated_code: bool
+    "Run the programs that a model writes."
     device: str
     batch_tokens: int
     save_every: int

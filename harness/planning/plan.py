@@ -24,11 +24,12 @@ from harness.planning.intermediate import Setting, parse_settings
 from harness.planning.low_bit_checks import low_bit_mistakes
 from harness.planning.precedence import SourcedValues
 from harness.planning.request import RunRequest
-from harness.planning.request_checks import beyond, conflicts, impossible, unresolved, untrusted, untrusted_metrics
+from harness.planning.request_checks import beyond, conflicts, impossible, unresolved, untrusted_metrics
 from harness.planning.resolved_tasks import ResolvedTask, TaskResolver
 from harness.planning.routes import Routing, parse_prompt_args
 from harness.planning.selection import selected
 from harness.planning.stage_builder import StageBuilder
+from harness.planning.task_code_checks import unloadable, unsafe, untrusted
 from harness.runtime.arguments import PredictArguments, ScoreArguments, TrainArguments, file_of
 from harness.runtime.engines import Engine
 from harness.runtime.stages import AnyStage, Stage, TrainingPhase, in_order
@@ -184,6 +185,8 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
     )
     errors += conflicts(request, list(entries.values()), any_named=bool(request.tasks.strip(" ,")), routing=routing)
     errors += untrusted(list(entries.values()), trusted=place.trust_task_code)
+    errors += unsafe(list(entries.values()), trusted=place.trust_generated_code)
+    errors += unloadable(list(entries.values()), place=place)
     errors += untrusted_metrics(list(entries.values()))
     if backbone:
         errors += impossible(backbone, list(entries.values()), settings, routing=routing, catalog=catalog)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from harness.planning.intermediate import NO_INTERMEDIATE
+from harness.specs.limit import Limit
 from harness.specs.task import TaskSpec
 
 
@@ -33,8 +34,8 @@ class RunRequest:
     seeds: tuple[int, ...] = (1,)
     languages: tuple[str, ...] = ()
     "Only these; all of each task if empty."
-    limit: int | None = None
-    "Seeded sample of so many test rows per language."
+    limit: Limit | None = None
+    "Test rows per language: a seeded sample, or the first ones (harness/specs/limit.py)."
     no_train: bool = False
     "Use the heads that the checkpoint has."
     remove_overlap: bool = False

@@ -16,9 +16,10 @@ from harness.planning.intermediate import NO_INTERMEDIATE, Setting
 from harness.planning.request import RunRequest
 from harness.planning.resolved_tasks import TaskResolver
 from harness.planning.routes import PROMPT, Routing
+from harness.runtime.engines import DEFAULT
 from harness.runtime.stages import TrainingPhase
+from harness.specs.prompt import LM_EVAL_SAMPLER
 from harness.specs.task import TaskSpec
-from harness.task_types.lm_eval_harness.task_code import ALLOW, place_of
 
 
 def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_named: bool, routing: Routing) -> list[UserError]:
@@ -31,10 +32,19 @@ def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_na
         errors.append(UserError("no intermediate setting is named", where="--intermediate", expected="none or names of tasks"))
     if request.no_train and set(named) - {NO_INTERMEDIATE}:
         errors.append(UserError("--no_train and --intermediate exclude each other", todo="leave out one of them"))
-    if request.limit is not None and request.limit < 1:
+    if isinstance(request.limit, int) and request.limit < 1:
         errors.append(UserError("the limit must be at least 1", where="--limit", found=str(request.limit)))
     if request.prompt_args and request.route != PROMPT and not any(routing.of(entry.spec).in_words for entry in entries):
         errors.append(UserError("--prompt_args without --route prompt", todo="add --route prompt"))
+    if routing.prompt.fewshot_sampler == LM_EVAL_SAMPLER and not any(entry.spec.lm_eval for entry in entries):
+        message, todo = "lm-eval draws only for tasks of its own files", "--prompt_args fewshot_sampler=per_question"
+        errors.append(UserError(message, where="--prompt_args fewshot_sampler", todo=todo))
+    if routing.prompt.sampling and routing.engine.name != DEFAULT:
+        message, todo = f"{routing.engine.name} writes the likeliest answers here", "leave the engine or sampling out"
+        errors.append(UserError(message, where="--prompt_args sampling", todo=todo))
+    if routing.prompt.sampling and not any(entry.spec.lm_eval and entry.spec.lm_eval.sampling for entry in entries):
+        message, todo = "no task of this run draws answers at random", "leave sampling out of --prompt_args"
+        errors.append(UserError(message, where="--prompt_args sampling", todo=todo))
     for entry in entries:
         spec = entry.spec
         if not spec.data.test:
@@ -86,26 +96,6 @@ def impossible(
             message = f"no task of this run has the option '{key}'"
             errors.append(UserError(message, where="--model_args", todo=did_you_mean(key, options)))
     return errors
-
-
-def untrusted(entries: Sequence[Entry[TaskSpec]], *, trusted: bool) -> list[UserError]:
-    """Tasks that run code which lies beside their files, where nobody has allowed it: one error for all of them."""
-    named: dict[str, list[str]] = {}
-    for entry in entries if not trusted else ():
-        for function in entry.spec.lm_eval.functions() if entry.spec.lm_eval else ():
-            named.setdefault(place_of(function, entry.document.path.parent), []).append(entry.spec.task)
-    if not named:
-        return []
-    tasks = list(dict.fromkeys(task for several in named.values() for task in several))
-    more = f" and {len(tasks) - 3} more" if len(tasks) > 3 else ""
-    return [
-        UserError(
-            f"{', '.join(tasks[:3])}{more}: Python code that lies beside the task files would run",
-            where="--tasks",
-            found="; ".join(list(named)[:8]) + (f"; and {len(named) - 8} more" if len(named) > 8 else ""),
-            todo=ALLOW,
-        )
-    ]
 
 
 def untrusted_metrics(entries: Sequence[Entry[TaskSpec]]) -> list[UserError]:

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from harness.api.registry import TASK_TYPES
 from harness.runtime.engines import Engine
 from harness.specs.key_values import parse_key_values
-from harness.specs.prompt import USUAL_LENGTH, PromptArgs
+from harness.specs.prompt import LM_EVAL_SAMPLER, USUAL_LENGTH, PromptArgs
 from harness.specs.task import TaskSpec
+from harness.task_types.lm_eval_harness.sampler import SEED as LM_EVAL_SEED
 
 PROMPT = "prompt"
+PER_QUESTION = "per_question"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,21 +76,37 @@ def parse_prompt_args(text: str) -> PromptArgs:
 
 
 def prompt_of(spec: TaskSpec, given: PromptArgs) -> PromptArgs:
-    """How one task is asked: a task of lm-eval has a number of examples of its own, which 0 makes final, and its own words."""
+    """How one task is asked: a task of lm-eval has a number of examples of its own, which 0 makes final, and its own words.
+
+    What is drawn per question is said by no sampler at all: so it was before there was another.
+    """
     if spec.lm_eval is None:
-        usual = given.max_length == USUAL_LENGTH + given.room_for_thoughts
-        return given.model_copy(update={"max_length": None}) if usual else given
+        usual = {"max_length": None} if given.max_length == USUAL_LENGTH + given.room_for_thoughts else {}
+        return given.model_copy(update={"fewshot_sampler": None, "sampling": False, **usual})
     own = spec.lm_eval.num_fewshot
     num_fewshot = given.num_fewshot if "num_fewshot" in given.model_fields_set and own != 0 else own or 0
+    drawn_there = num_fewshot and spec.lm_eval.shots.sampler == "default" and given.fewshot_sampler != PER_QUESTION
     return given.model_copy(
-        update={"num_fewshot": num_fewshot, "fewshot_split": "train", "wording": "english", "normalise": None, "sft": False}
+        update={
+            "num_fewshot": num_fewshot,
+            "fewshot_split": "train",
+            "fewshot_sampler": LM_EVAL_SAMPLER if drawn_there else None,
+            "seed": LM_EVAL_SEED if drawn_there and "seed" not in given.model_fields_set else given.seed,
+            "sampling": given.sampling and spec.lm_eval.sampling is not None,
+            "wording": "english",
+            "normalise": None,
+            "sft": False,
+        }
     )
 
 
 def prompt_name(prompt: PromptArgs) -> str:
-    """How a model was asked in words, e.g. `prompt 4-shot, chat_template`."""
+    """How a model was asked in words, e.g. `prompt 4-shot, chat_template`; lm-eval's own seed is part of its sampler."""
     said = [f"{prompt.num_fewshot}-shot" if prompt.num_fewshot else "zero-shot"]
-    more = prompt.model_dump(exclude={"num_fewshot", "thinking", "thinking_budget"}, exclude_defaults=True)
+    more = prompt.model_dump(exclude={"num_fewshot", "fewshot_sampler", "thinking", "thinking_budget"}, exclude_defaults=True)
+    if prompt.fewshot_sampler == LM_EVAL_SAMPLER:
+        said.append(f"sampler {LM_EVAL_SAMPLER}")
+        more = {key: value for key, value in more.items() if (key, value) != ("seed", LM_EVAL_SEED)}
     said += [key if value is True else f"{key} {value}" for key, value in sorted(more.items())]
     said += [f"thinking up to {prompt.thinking_budget} tokens"] if prompt.thinking else []
     return f"{PROMPT} {', '.join(said)}"

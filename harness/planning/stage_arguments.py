@@ -22,6 +22,7 @@ from harness.runtime.arguments import (
 )
 from harness.scoring.own_metrics import own_signatures
 from harness.scoring.score import score_keys
+from harness.specs.limit import Limit
 from harness.specs.portable import portable
 from harness.specs.prompt import PromptArgs
 from harness.specs.task import TaskSpec
@@ -69,7 +70,7 @@ def component_arguments(
 
 
 def predict_arguments(
-    task: ResolvedTask, lang: str, *, model: ModelArguments, chat_format: str, limit: int | None, fingerprints: Fingerprints
+    task: ResolvedTask, lang: str, *, model: ModelArguments, chat_format: str, limit: Limit | None, fingerprints: Fingerprints
 ) -> PredictArguments:
     """The test rows of a language as a model is asked; raises MissingData for rows that are not here."""
     spec, in_words = task.spec, task.in_words

@@ -172,10 +172,21 @@ def ask_batch(adapter: Any, features: Sequence[Feature], question: Question, *, 
 
 
 def _answers_in_words(adapter: Any, features: Sequence[Feature], question: Question, *, ceiling: Ceiling) -> list[Any]:
-    """What a model says to requests, in forward passes of its own; out of memory makes these smaller."""
+    """What a model says to requests: a text, and to those among them that have continuations their likelihoods."""
+    rated = [number for number, feature in enumerate(features) if question.asks == "loglikelihood" or feature.continuations]
+    written = [number for number in range(len(features)) if number not in set(rated)]
+    found: dict[int, Any] = {}
+    for answer, own in ((adapter.generate, written), (adapter.loglikelihood, rated)):
+        if own:
+            said = _in_own_passes(answer, [features[number] for number in own], adapter, ceiling=ceiling)
+            found |= dict(zip(own, said, strict=True))
+    return [found[number] for number in range(len(features))]
+
+
+def _in_own_passes(answer: Any, features: Sequence[Feature], adapter: Any, *, ceiling: Ceiling) -> list[Any]:
+    """The answers of a model that makes its forward passes by itself; out of memory makes these smaller."""
     import torch
 
-    answer = adapter.generate if question.asks == "generate" else adapter.loglikelihood
     longest = max(num_tokens(feature) for feature in features)
     while True:
         try:

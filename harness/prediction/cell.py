@@ -32,6 +32,7 @@ from harness.runtime.arguments import PredictArguments
 from harness.runtime.machine import Machine
 from harness.runtime.processes import rank
 from harness.runtime.stages import Stage, canonical, write_text
+from harness.specs.limit import Limit
 from harness.specs.portable import revive
 from harness.specs.task import TaskSpec
 from harness.task_types.prompting.prefixes import Beginning, beginnings
@@ -125,7 +126,7 @@ class Cell:
         found: Sequence[Any] = self.module.with_calibration(asked, rows, options=self.options)
         return found
 
-    def _rows(self, spec: TaskSpec, split: Split, *, limit: int | None = None) -> Sequence[Any]:
+    def _rows(self, spec: TaskSpec, split: Split, *, limit: Limit | None = None) -> Sequence[Any]:
         """The rows of a split in the language of the cell."""
         folder = self.machine.task_folders.get(spec.task)
         loaded = load_examples(

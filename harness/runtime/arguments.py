@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.api.errors import UserError
 from harness.api.protocols import Json
 from harness.data.own_languages import learn
+from harness.specs.limit import Limit
 from harness.specs.portable import revive
 from harness.specs.recipe import Training
 from harness.specs.task import TaskSpec
@@ -235,8 +236,8 @@ class PredictArguments(_Part):
     "Fingerprint of the chat template and generation settings."
     shots: SplitRows | None = None
     "English rows from which solved examples are drawn."
-    limit: int | None = None
-    "Rows that are drawn; None = all."
+    limit: Limit | None = None
+    "Rows that are taken (harness/specs/limit.py); None = all."
 
     def identities(self) -> dict[str, str]:
         """Fingerprints of the model and of all rows."""

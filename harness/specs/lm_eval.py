@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from harness.specs.model import Spec
 
-OutputType = Literal["multiple_choice", "generate_until", "loglikelihood"]
+OutputType = Literal["multiple_choice", "generate_until", "loglikelihood", "loglikelihood_rolling"]
 
 
 class Function(Spec):
@@ -94,6 +94,21 @@ class LmEvalMetric(Spec):
     "How the values of all examples become one number."
     options: dict[str, Value] = {}
     "Arguments of the metric."
+    function: Value = None
+    "Function that computes it for an example, where it is none of lm-eval's own."
+    aggregate: Value = None
+    "Function that makes one number of the values of all examples, where no name says how; then `aggregation` is their mean."
+
+
+class Sampling(Spec):
+    """How answers are drawn at random, as transformers does it."""
+
+    temperature: float = 1.0
+    "What logits are divided by."
+    top_p: float = 1.0
+    "The likeliest tokens that have so much of the probability together."
+    top_k: int = 50
+    "So many of the likeliest tokens; 0 = all."
 
 
 class LmEvalTask(Turns):
@@ -101,10 +116,16 @@ class LmEvalTask(Turns):
 
     output_type: OutputType = "generate_until"
     "What a model is asked."
+    custom_dataset: Value = None
+    "Function that gives the rows of all splits, in place of files or a dataset of the hub."
+    dataset_arguments: dict[str, Any] = {}
+    "What it is called with."
     process_docs: Value = None
     "Function that prepares the rows."
     process_results: Value = None
     "Function that scores an example; else the metrics do."
+    construct_requests: Value = None
+    "Method that makes the requests behind a prompt, of tasks that are Python classes."
     description: str = ""
     "Told before everything else."
     shots: Shots = Shots()
@@ -115,14 +136,18 @@ class LmEvalTask(Turns):
     "Texts that end a generated answer."
     max_gen_toks: int = 256
     "Longest generated answer in tokens."
+    sampling: Sampling | None = None
+    "How lm-eval draws answers; None = it writes the likeliest.  Here a run says whether it does."
     repeats: int = Field(default=1, ge=1)
-    "How often the same answer counts."
+    "How often the same answer counts, or how many are drawn."
     filters: tuple[Filter, ...] = (Filter(),)
     "Each gives numbers of its own."
     metrics: tuple[LmEvalMetric, ...] = ()
     "In the order of the file."
     rows: str = ""
     "Dataset and split: examples of the same number are the same item in every language."
+    unsafe_code: bool = False
+    "Whether it runs what the model writes."
     semantics: int = 1
     "Raised when what this project makes of such a task changes."
 

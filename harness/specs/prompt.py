@@ -9,7 +9,7 @@
 A task has `continuations` (classification, multiple_choice) or `generate` (span_qa, tagging).
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -103,8 +103,15 @@ class PromptArgs(Spec):
     "Solved examples before each question; those of fine-tuning have none."
     fewshot_split: Literal["train", "validation"] = "train"
     "Split of the English rows they are drawn from."
+    fewshot_sampler: Literal["per_question", "lm_eval"] | None = None
+    """Who draws them.  per_question: a draw for each question by itself, the same whatever else is asked; lm_eval: what
+    lm-evaluation-harness shows, from one stream of draws through all rows of the task.  Not given: lm_eval for tasks of its
+    files, which alone can have it, and per_question for all others."""
     seed: int = 0
-    "Of the draw, which is made for each example by itself."
+    "Of the draw; not given, it is 1234 for lm_eval's, as there."
+    sampling: bool = False
+    """Draw written answers at random where a task of lm-eval's files does, by the temperature and the like of its file; the seed
+    decides the draw.  Otherwise the likeliest answer is written."""
     chat_template: bool | Literal["server"] = False
     """Put the prompt into the tokenizer's chat template, examples as earlier turns; server: into that of the server that answers
     (/chat/completions), where answers are written."""
@@ -136,7 +143,19 @@ class PromptArgs(Spec):
         return self.model_copy(update={name: PromptArgs.model_fields[name].default for name in NOT_IN_TRAINING})
 
 
+LM_EVAL_SAMPLER: Final = "lm_eval"
+"The draw of solved examples that lm-evaluation-harness makes."
 USUAL_LENGTH = 2048
 "Tokens of an input, where a run does not say how many and a model does not take fewer."
-NOT_IN_TRAINING = ("sft", "num_fewshot", "fewshot_split", "seed", "guided", "thinking", "thinking_budget")
+NOT_IN_TRAINING = (
+    "sft",
+    "num_fewshot",
+    "fewshot_split",
+    "fewshot_sampler",
+    "sampling",
+    "seed",
+    "guided",
+    "thinking",
+    "thinking_budget",
+)
 "Settings that say how a question is asked, but not what is trained."

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.api.protocols import Example, RouteDefaults
+from harness.specs.limit import Limit
 from harness.task_types.showing.answers import ShownAnswer, shown_by_id
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class TypeDefaults(RouteDefaults):
         return task.task
 
     @staticmethod
-    def plan_note(task: TaskSpec, *, dimension: int | None, limit: int | None) -> str:
+    def plan_note(task: TaskSpec, *, dimension: int | None, limit: Limit | None) -> str:
         """A sentence for `plan`, where the type has needs of its own; empty where it has none."""
         return ""
 

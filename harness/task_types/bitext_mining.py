@@ -24,6 +24,7 @@ import numpy as np
 
 from harness.api.protocols import Feature, Output, Prediction
 from harness.api.randomness import generator
+from harness.specs.limit import Limit
 from harness.specs.task import TaskSpec
 from harness.task_types._row_fields import example_id
 from harness.task_types.showing.answers import NOTHING, ShownAnswer
@@ -159,7 +160,7 @@ LARGEST_PAIR = (460_000, 555_503)
 "Russian and English sentences of BUCC 2018, the largest of its pairs."
 
 
-def plan_note(task: TaskSpec, *, dimension: int | None, limit: int | None) -> str:
+def plan_note(task: TaskSpec, *, dimension: int | None, limit: Limit | None) -> str:
     """What `plan` says beforehand: memory of the largest pair, and that no limit shortens a collection."""
     sources, targets = LARGEST_PAIR
     need = memory(sources, targets, dimension=dimension or 1024)["total"] / 1e9

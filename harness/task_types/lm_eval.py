@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from harness.specs.lm_eval import LmEvalTask
 from harness.specs.model import Spec
 from harness.specs.prompt import PromptArgs
 from harness.specs.task import TaskSpec
-from harness.task_types.lm_eval_harness.documents import prepared
+from harness.task_types.lm_eval_harness.documents import made_by_code, prepared
 from harness.task_types.lm_eval_harness.process_results import plain
 from harness.task_types.lm_eval_harness.route import LmEvalRoute
 from harness.task_types.lm_eval_harness.task_code import TaskCode
@@ -60,6 +60,8 @@ class Example:
     "Choices of a task whose choices are the questions."
     targets: int = 0
     "Right answers of the first row, where it has a list of them."
+    documents: Sequence[Mapping[str, Any]] = field(default=(), repr=False, compare=False)
+    "All rows that are asked, in order: draws of solved examples go through them."
 
 
 def config_of(task: TaskSpec) -> LmEvalTask:
@@ -76,8 +78,11 @@ def documents(
 ) -> list[Example | None]:
     """The examples of all rows of a split, after the task's own preparation; rows that do not fit are added to `errors`."""
     config = config_of(task)
-    code = TaskCode(folder=Path(task_folder or "."), trusted=place.trust_task_code, task=task.task)
+    code = TaskCode.at(place, folder=task_folder, task=task.task)
     asked = split == "test"
+    if config.custom_dataset is not None:
+        source = getattr(task.data, split)[0]
+        rows = made_by_code(rows, config=config, split=source.split, code=code)
     made = prepared(rows, function=config.process_docs if asked else config.shots.process_docs, code=code)
     telling = RowRenderer(config=config, code=code, columns=made.columns)
     inputs = targets = 0
@@ -97,7 +102,16 @@ def documents(
                 continue
         kept = "" if gold is None else plain(gold)
         examples.append(
-            Example(id=str(number), lang=lang, row=row, gold=kept, columns=made.columns, inputs=inputs, targets=targets)
+            Example(
+                id=str(number),
+                lang=lang,
+                row=row,
+                gold=kept,
+                columns=made.columns,
+                inputs=inputs,
+                targets=targets,
+                documents=made.rows if asked else (),
+            )
         )
     return examples
 
@@ -118,9 +132,7 @@ def prompt_route(
     *, task: TaskSpec, prompt_args: PromptArgs, pool: Sequence[Any], machine: Machine, max_positions: int | None
 ) -> LmEvalRoute:
     """What asks the task in words."""
-    code = TaskCode(
-        folder=Path(machine.task_folders.get(task.task) or "."), trusted=machine.place.trust_task_code, task=task.task
-    )
+    code = TaskCode.at(machine.place, folder=machine.task_folders.get(task.task), task=task.task)
     return LmEvalRoute(
         config=config_of(task),
         code=code,

@@ -1,4 +1,4 @@
-"""Greedy generation with a causal language model, whatever its own generation settings say.
+"""Generation with a causal language model, whatever its own generation settings say: greedy, or drawn with a request's seed.
 
     texts = generate(model, features, tokenizer=tokenizer, device=torch.device("cpu"), max_tokens=4096)
 
@@ -6,18 +6,19 @@ Equal requests are answered once, beginnings that requests share are computed on
 own.  Rows that have ended leave the batch when half of it has.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from harness.api.protocols import Feature
+from harness.api.randomness import generator
 from models.inference.language_model import PaddedTokens, SplitModel, chosen_rows, evaluating
 from models.inference.prefix_passes import prefill
 from models.inference.prefix_tree import batches
-from models.inference.requests import GenerationRequest, request_of
+from models.inference.requests import GenerationRequest, SamplingRequest, request_of
 from models.inference.thoughts import finished_with_thoughts
 
 SLACK = 8
@@ -68,7 +69,8 @@ def _run(
     hidden_BTH, cache, mask = prefill([one.input_ids for one in requests], split_model, max_tokens=max_tokens)
     running = list(range(len(requests)))  # the request of each row, ended ones included until they leave
     while True:
-        tokens = torch.cat([logits.argmax(dim=-1) for logits in split_model.logits(hidden_BTH[:, -1])])
+        drawn = [_draw_of(requests[number], len(written[number])) for number in running]
+        tokens = _next_tokens(split_model.logits(hidden_BTH[:, -1]), drawn)
         for number, token in zip(running, tokens.tolist(), strict=True):
             if texts[number] is None:
                 texts[number] = finished_text(written[number], token, requests[number], tokenizer=tokenizer, ends=ends)
@@ -81,6 +83,46 @@ def _run(
             cache, mask, tokens = chosen_rows(cache, chosen), mask[chosen], tokens[chosen]
         mask = torch.cat([mask, torch.ones_like(tokens)[:, None]], dim=1)
         hidden_BTH, cache = split_model.hidden(PaddedTokens(tokens[:, None], mask, [0] * len(running)), cache=cache, keep=True)
+
+
+class _Draw(NamedTuple):
+    """How the next token of one row is drawn."""
+
+    how: SamplingRequest
+    place: float
+    "Between 0 and 1: where in the probabilities, the largest first, the token stands."
+
+
+def _draw_of(request: GenerationRequest, step: int) -> _Draw | None:
+    """The draw of a request's next token; it hangs on the request's seed and the place alone, not on the batch."""
+    how = request.sampling
+    return _Draw(how, float(generator("token", step, seed=how.seed).random())) if how else None
+
+
+def _next_tokens(logits: Iterable[torch.Tensor], draws: Sequence[_Draw | None]) -> torch.Tensor:
+    """The next token of each row [B], of logits [b, V] that come in parts."""
+    found: list[torch.Tensor] = []
+    done = 0
+    for logits_BV in logits:
+        best = logits_BV.argmax(dim=-1)
+        for row, draw in enumerate(draws[done : done + len(logits_BV)]):
+            if draw is not None:
+                best[row] = _drawn_token(logits_BV[row], draw)
+        done += len(logits_BV)
+        found.append(best)
+    return torch.cat(found)
+
+
+def _drawn_token(logits_V: torch.Tensor, draw: _Draw) -> int:
+    """One token: of the top_k likeliest, and of those of the fewest that have top_p of the probability."""
+    values, tokens = logits_V.double().div(draw.how.temperature).sort(descending=True, stable=True)
+    if draw.how.top_k:
+        values, tokens = values[: draw.how.top_k], tokens[: draw.how.top_k]
+    sums = values.softmax(dim=-1).cumsum(dim=-1)
+    number = int((sums < draw.how.top_p).sum()) + 1
+    sums = sums[:number]
+    place = int((sums <= draw.place * float(sums[-1])).sum())
+    return int(tokens[min(place, len(sums) - 1)])
 
 
 def finished_text(

@@ -11,6 +11,16 @@ from harness.api.thoughts import Thoughts
 from models.inference.prefix_tree import Tokens
 
 
+class SamplingRequest(NamedTuple):
+    """How the tokens of one answer are drawn."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    "0 = all."
+    seed: int
+
+
 class GenerationRequest(NamedTuple):
     """A sequence to continue, and where to stop."""
 
@@ -21,6 +31,8 @@ class GenerationRequest(NamedTuple):
     "Regular expression that the text must match, where the adapter supports guided generation."
     thoughts: Thoughts | None = None
     "How the model thinks before it answers; `max_new_tokens` has their budget in it."
+    sampling: SamplingRequest | None = None
+    "How tokens are drawn at random; None = the likeliest."
 
 
 def request_of(feature: Feature) -> GenerationRequest:
@@ -28,4 +40,6 @@ def request_of(feature: Feature) -> GenerationRequest:
     assert feature.generate is not None, "a feature that is to be continued says until when"
     stop = tuple(str(text) for text in feature.generate.get("stop", ()))
     length, regex = int(feature.generate["max_new_tokens"]), str(feature.generate.get("regex", ""))
-    return GenerationRequest(tuple(feature.input_ids), length, stop, regex, feature.generate.get("thoughts"))
+    sampling = feature.generate.get("sampling")
+    how = SamplingRequest(**sampling) if sampling else None
+    return GenerationRequest(tuple(feature.input_ids), length, stop, regex, feature.generate.get("thoughts"), how)

@@ -14,7 +14,7 @@ from harness.api.registry import COMMANDS, ROOT
 
 INCLUDE = {"--include_path", "--trust_metric_code"}
 CATALOG = INCLUDE | {"--data_dir", "--allow_path"}
-TRUST = {"--trust_task_code"}
+TRUST = {"--trust_task_code", "--trust_evaluate_metrics", "--trust_generated_code"}
 REQUEST = CATALOG | {"--model", "--model_args", "--tasks", "--intermediate", "--recipe", "--seeds", "--languages", "--limit"}
 REQUEST |= {"--no_train", "--remove_overlap", "--output_path", "--route", "--prompt_args"}
 MACHINE = {

@@ -33,7 +33,7 @@ metric_list:
   - metric: {metric}
   - metric: acc
 """
-WEIGHTED, UNKNOWN = (f"f1\n    aggregation: !function utils.{name}" for name in ("weighted_f1_score", "own"))
+WEIGHTED, UNKNOWN = "f1\n    aggregation: !function utils.weighted_f1_score", "f1\n    aggregation: median"
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def correlation(pairs):
 
 def test_a_metric_that_stands_in_for_the_first_is_marked_on_every_board(folder, tmp_path, capsys):
     root = tmp_path / "runs"
-    asked = "f1 (its aggregation is !function utils.own)"
+    asked = "f1 (its aggregation is median)"
     said = f"the first metric of the file, {asked}, is not computed here; lm_eval_mean:acc.mean stands in its place"
     code, out, err = call(capsys, *words(folder, root, "odd_de,good_de"))
     assert code == 0

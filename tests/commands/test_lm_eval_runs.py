@@ -63,7 +63,7 @@ def test_a_folder_runs_to_a_board_that_says_what_is_theirs(folder, tmp_path, cap
         "lm_eval/quiz": ("und", 2),
         "lm_eval/ask_deu_Latn": ("de", 2),
     }
-    assert rows["lm_eval/nli::nli_sw"]["route"] == "prompt 1-shot"
+    assert rows["lm_eval/nli::nli_sw"]["route"] == "prompt 1-shot, sampler lm_eval"
     assert sorted(rows["lm_eval/nli_de"]["metrics"]) == ["lm_eval_mean:acc.mean", "lm_eval_mean:acc_norm.mean"]
     assert sorted(rows["lm_eval/ask_deu_Latn"]["metrics"]) == [
         "lm_eval_mean:exact_match,number.mean",
@@ -276,15 +276,15 @@ def test_validate_tells_every_wrong_row_with_its_file(folder, capsys):
 
 
 def test_ls_lists_them_with_what_cannot_be_run(folder, capsys):
-    (folder / "sampled.yaml").write_text(
-        "task: sampled\ndataset_path: a/b\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\n"
-        "generation_kwargs: {do_sample: true}\n",
+    (folder / "unfit.yaml").write_text(
+        "task: unfit\ndataset_path: a/b\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\n"
+        "filter_list: [{name: own, filter: [{function: decontaminate}]}]\n",
         encoding="utf-8",
     )
     assert run_eval.main(["ls", "tasks", "--include_path", str(folder)]) == 0
     out = capsys.readouterr().out
     assert "lm_eval/nli_de" in out
-    (line,) = [line for line in out.splitlines() if line.startswith("lm_eval/sampled")]
+    (line,) = [line for line in out.splitlines() if line.startswith("lm_eval/unfit")]
     assert "cannot be run" in line
     assert run_eval.main(["ls", "groups", "--include_path", str(folder)]) == 0
     assert "lm_eval/written" in capsys.readouterr().out

@@ -99,4 +99,6 @@ def test_files_of_rows_are_those_of_the_split(tmp_path):
     assert source("org/set", "{data_files: {test: part/x.jsonl}}").files == {"rows": "org/set/part/x.jsonl"}
     assert source("org/set", "{revision: abc}").revision == "abc"
     assert "names no file for the split 'test'" in source("json", "{data_files: a.jsonl}")
-    assert "'features' is not supported" in source("org/set", "{features: 1}")
+    assert source("org/set", "{data_files: {test: part/x.json.gz}}").reader_options["builder"] == "json"
+    assert source("org/set", "{features: {a: b}, streaming: true}").hub == "org/set"
+    assert "'columns' is not supported" in source("org/set", "{columns: 1}")

@@ -6,8 +6,8 @@ from small_tasks import RECIPE, pairs, write
 from harness.api.errors import UserError
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.precedence import task_options, training
-from harness.planning.routes import parse_prompt_args, prompt_of
-from harness.specs.lm_eval import LmEvalTask
+from harness.planning.routes import parse_prompt_args, prompt_name, prompt_of
+from harness.specs.lm_eval import LmEvalTask, Shots
 
 LAYERS = ["default", "task t", "recipe short task_options", "preset p", "recipe short tasks.s", "recipe short tasks.target/s"]
 LAYERS += ["recipe short tasks.t", "recipe short tasks.target/t", "--model_args"]
@@ -94,3 +94,23 @@ def test_the_usual_length_of_a_prompt_is_no_wish_but_for_tasks_of_lm_eval():
     given = parse_prompt_args("max_length=2048")
     assert [prompt_of(spec, given).max_length for spec in (own, foreign)] == [None, 2048]
     assert prompt_of(own, parse_prompt_args("max_length=300")).max_length == 300
+
+
+def test_tasks_of_lm_eval_show_what_its_sampler_draws_unless_a_run_says_otherwise():
+    own = Catalog([]).task("xnli").spec
+    foreign = own.model_copy(update={"lm_eval": LmEvalTask(output_type="multiple_choice")})
+    ordered = own.model_copy(update={"lm_eval": LmEvalTask(output_type="multiple_choice", shots=Shots(sampler="first_n"))})
+
+    def drawn(args):
+        asked = [prompt_of(spec, parse_prompt_args(args)) for spec in (own, foreign, ordered)]
+        return [(one.fewshot_sampler, one.seed) for one in asked]
+
+    expected = {
+        "": [(None, 0), (None, 0), (None, 0)],
+        "num_fewshot=3": [(None, 0), ("lm_eval", 1234), (None, 0)],
+        "num_fewshot=3,seed=7": [(None, 7), ("lm_eval", 7), (None, 7)],
+        "num_fewshot=3,fewshot_sampler=per_question": [(None, 0), (None, 0), (None, 0)],  # the stages of before
+    }
+    assert {args: drawn(args) for args in expected} == expected
+    assert prompt_name(prompt_of(foreign, parse_prompt_args("num_fewshot=3"))) == "prompt 3-shot, sampler lm_eval"
+    assert prompt_name(prompt_of(foreign, parse_prompt_args("num_fewshot=3,seed=7"))).endswith("sampler lm_eval, seed 7")

@@ -36,7 +36,7 @@ def test_partial_degenerate_truncated_missing_and_overlapping_are_told(tmp_path)
     for text in (
         "**Synthetic world.**",
         "‡",
-        "at most 90 test rows a language: xnli.",
+        "a seeded sample of at most 90 test rows a language: xnli.",
         "2 without a prediction (scored as wrong)",
         "4 truncated (12 tokens unseen)",
         f"Degenerate: final loss 1.0986 is that of guessing: {chain[0].name} (2 cells).",

@@ -204,7 +204,7 @@ def test_an_ambiguous_or_incomplete_run_is_refused_with_what_there_is(tmp_path: 
     said = attempt(intermediate="none", seed=2)
     assert "6 of the 9 tasks of XTREME are not in the run\n  found: no pawsx, udpos, bucc2018, xquad, mlqa, tydiqa" in said
     assert "14 of 15 languages of xnli are not complete\n  found: ar, bg, el, " in said
-    assert "yo (only a sample of 2 rows (--limit))" in said
+    assert "yo (only a part of its rows (--limit 2))" in said
     written = export([root], out, wanted=Wanted(intermediate="none", seed=2), folders=run.folders, partial=True)
     assert set(written.tasks) == {"xnli", "tatoeba"}  # the sample of panx is no part of a submission
     with pytest.raises(UserError, match="out is not an empty folder"):

@@ -36,6 +36,10 @@ REFUSED = {
     "lm_eval_mcc": [({"values": {"value": [2, 1]}}, 1), ({"values": {"value": 1}}, 1), ("a", "a")],
     "lm_eval_bleu": [({"values": {"value": "a"}}, 1), ({"values": {"value": [1, "a"]}}, 1), ("a", "a")],
     "lm_eval_chrf": [({"values": {"value": "a"}}, 1), ({"values": {"value": [1, "a"]}}, 1), ("a", "a")],
+    "lm_eval_chrf_plus_plus": [({"values": {"value": "a"}}, 1), ({"values": {"value": [1, "a"]}}, 1), ("a", "a")],
+    "lm_eval_ter": [({"values": {"value": "a"}}, 1), ({"values": {"value": [1, "a"]}}, 1), ("a", "a")],
+    "lm_eval_perplexity": [({"values": {"value": "a"}}, 1), ({"values": {"value": [-1.0, "a"]}}, 1), ("a", "a")],
+    "lm_eval_bits_per_byte": [({"values": {"value": "a"}}, 1), ({"values": {"value": [-1.0, None]}}, 1), ("a", "a")],
 }
 "Metric -> (prediction, gold) that are none of its own."
 NONSENSE = [({"a": {"b": 1}}, {"a": 1}), (0.5, ["O"])]

@@ -195,6 +195,29 @@ def write_mirror(folder: Path) -> Path:
     return folder
 
 
+NO_ANSWER = "[1888]"
+"A right answer that lm-eval takes for a list, and stops at where it is one of a solved example."
+
+
+def write_grown_mirror(folder: Path, *, times: int = 5) -> Path:
+    """The same rows several times over, most copies with a mark of their own, in every split that examples come from."""
+    for hub, splits in ROWS.items():
+        for (config, split), rows in splits.items():
+            first = [row for row in _dicts(COLUMNS[hub], rows) if NO_ANSWER not in str(row)]
+            grown = [_marked(row, number) for number in range(times + 1) for row in first]
+            for name in {"train", "validation", split}:
+                if name == split or (config, name) not in splits:
+                    write_split(folder / hub / config, name, grown, COLUMNS[hub])
+    return folder
+
+
+def _marked(row: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """A copy whose longest text ends otherwise; the first two copies are the row itself."""
+    texts = {key: value for key, value in row.items() if isinstance(value, str) and key not in ("answer", "label")}
+    longest = max(texts, key=lambda key: len(texts[key]))
+    return {**row, longest: f"{texts[longest]}{' ~' * (number - 1)}"} if number > 1 else dict(row)
+
+
 def write_split(folder: Path, split: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any]) -> None:
     """Write one split as the hub does; `columns` are features of `datasets`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -210,12 +233,19 @@ def _dicts(columns: Mapping[str, Any], rows: Rows) -> list[dict[str, Any]]:
     return found
 
 
-def copy_xnli(hub: Path, folder: Path, *, languages: Iterable[str] = XNLI_LANGUAGES, rows: Sequence[int] = (907, 1841)) -> None:
-    """Put some rows of the real XNLI validation set into a mirror."""
+def copy_xnli(
+    hub: Path,
+    folder: Path,
+    *,
+    languages: Iterable[str] = XNLI_LANGUAGES,
+    rows: Sequence[int] = (907, 1841),
+    split: str = "validation",
+) -> None:
+    """Put some rows of the real XNLI validation set into a mirror, as one split or another."""
     import pyarrow.parquet
 
     for lang in languages:
         source = hub / "facebook/xnli" / lang / "validation-00000-of-00001.parquet"
-        target = folder / "facebook/xnli" / lang / source.name
+        target = folder / "facebook/xnli" / lang / f"{split}-00000-of-00001.parquet"
         target.parent.mkdir(parents=True, exist_ok=True)
         pyarrow.parquet.write_table(pyarrow.parquet.read_table(source).take(list(rows)), target)

@@ -7,7 +7,7 @@ import pytest
 from small_lm_eval_parts import write
 
 from harness.api.registry import ROOT
-from harness.task_types.lm_eval_harness.import_shims import compute_exact, compute_f1, general_detokenize, weighted_f1_score
+from harness.task_types.lm_eval_harness.package_parts import compute_exact, compute_f1, general_detokenize, weighted_f1_score
 
 
 def test_what_task_code_imports_is_there_while_it_runs_and_gone_afterwards(tmp_path):
@@ -56,7 +56,8 @@ print([name for name in sys.modules if name.split(".")[0] in ("lm_eval", "evalua
     found = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True, cwd=ROOT)
     first, unusable, raised, absent, left = found.stdout.splitlines()
     assert first == str(("a (b) doesn't.", 2 / 3, "from a file beside", 1 / 3))
-    assert "task code uses the package 'evaluate'" in unusable
+    assert "task code takes the metric 'x' of the package evaluate" in unusable
+    assert "--trust_evaluate_metrics" in unusable
     assert "code.py h: the code of task 't' failed" in raised
     assert "ValueError: inside" in raised
     assert "has no 'nothing'" in absent

@@ -27,6 +27,7 @@ from harness.runtime.arguments import PredictArguments, TrainArguments
 from harness.runtime.engines import DEFAULT
 from harness.runtime.machine import Machine
 from harness.runtime.stages import AnyStage, Stage
+from harness.specs.limit import num_taken
 
 LOW_RANK_SHARE = 100
 "Low-rank adapters and heads are about so many times smaller than the model."
@@ -226,7 +227,8 @@ def estimate(plan: Plan, *, root: Path, machine: Machine, device: Device) -> Est
             counted.add((args.task, args.lang))
             rows = num_test_rows(stage, machine)
             so_far = test_rows.setdefault(args.task, 0)
-            test_rows[args.task] = None if rows is None or so_far is None else so_far + min(rows, args.limit or rows)
+            taken = num_taken(args.limit, of=rows) if rows is not None and args.limit else rows
+            test_rows[args.task] = None if taken is None or so_far is None else so_far + taken
         if costing and (cost := costing.stage(stage)):
             stages[stage.key] = cost
     sources = dict.fromkeys(costing.speed(cost.precision).source for cost in stages.values()) if costing else {}

@@ -22,6 +22,7 @@ from harness.runtime.arguments import ComponentArguments, ModelArguments, Predic
 from harness.runtime.budget import device_tokens
 from harness.runtime.machine import CPU_PREDICT_TOKENS, CPU_TRAIN_TOKENS, Machine
 from harness.runtime.stages import Stage
+from harness.specs.limit import num_taken
 from harness.specs.prompt import PromptArgs
 from harness.specs.recipe import Training
 from harness.specs.task import TaskSpec
@@ -184,7 +185,7 @@ class Loads:
         budget = self.budget(weights, train=False)
         rows = num_test_rows(stage, self.machine) if self.counts else None
         if rows is not None and args.limit:
-            rows = min(rows, args.limit)
+            rows = num_taken(args.limit, of=rows)
         length = found.longest
         features = max(1, round((rows or 1 << 30) * found.per_row))
         sequences = max(1, min(features, budget // (length + (ANSWER_TOKENS if asks and not written else 0) or 1)))

@@ -22,7 +22,7 @@ from harness.api.errors import UserError
 from harness.api.json_text import parse_json
 from harness.api.protocols import Json
 from harness.api.registry import TASK_TYPES
-from harness.data.examples import sample_ids
+from harness.data.samples import sample_ids
 from harness.report.answers.asked_rows import AskedRows, RowPlace, asked_rows
 from harness.report.record.gather import CellRecord
 from harness.report.record.newest import CellKey

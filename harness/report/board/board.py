@@ -30,6 +30,7 @@ from harness.runtime.schema_check import check_schema
 from harness.runtime.stages import canonical, write_json
 from harness.scoring.bootstrap import LEVEL, SAMPLES
 from harness.scoring.sums import ordered_mean
+from harness.specs.limit import limit_order
 from harness.specs.model import Spec
 
 SCHEMA_VERSION = 1
@@ -118,7 +119,7 @@ def _arm_order(arm: Arm, material: Material) -> tuple[Any, ...]:
     """Small backbones first; `none` before the intermediate tasks."""
     model = material.models.get(arm.model)
     size = (model.non_embedding_parameters or model.parameters or 0) if model else 0
-    return size, arm.model, arm.prompt, arm.recipe or "", arm.limit or 0, arm.intermediate != NONE, arm.intermediate
+    return size, arm.model, arm.prompt, arm.recipe or "", limit_order(arm.limit), arm.intermediate != NONE, arm.intermediate
 
 
 def _in_order(material: Material, task_order: Sequence[str]) -> list[CellRecord]:

@@ -22,6 +22,7 @@ from harness.report.board.number_format import (
     unread,
 )
 from harness.report.board.seeds import has_many_seeds
+from harness.specs.limit import limit_order, limit_words
 
 SYNTHETIC = (
     "> **Synthetic world.** These scores are of languages made up by this project: for learning the tool and testing a set-up, "
@@ -56,9 +57,10 @@ def chance_line(board: Mapping[str, Json]) -> str:
 def marks_legend(board: Mapping[str, Json], *, notes: str) -> str:
     """The marks that are used; `notes` says where more of them is told."""
     entries = board["task_scores"]
+    limits = sorted({entry["limit"] for entry in entries if entry["partial"]}, key=limit_order)
     used = [
         (SAME, "the intermediate setting trains on the target's own training data", any(e["same_task"] for e in entries)),
-        (PARTIAL, "a sample of the test rows (--limit)", any(e["partial"] for e in entries)),
+        (PARTIAL, f"a part of the test rows ({'; '.join(map(limit_words, limits))})", bool(limits)),
         (INCOMPLETE, "languages or seeds are missing", not all(e["complete"] for e in entries)),
         (
             UNREAD,

@@ -16,6 +16,7 @@ from harness.report.record.newest import CellKey
 from harness.report.record.schema import RequestedGroup, RequestedTask
 from harness.scoring.bootstrap import BootstrapEstimate, difference, mean_of
 from harness.scoring.sums import ordered_mean
+from harness.specs.limit import Limit
 
 ENGLISH = "en"
 
@@ -26,7 +27,7 @@ class Arm(NamedTuple):
     model: str
     intermediate: str
     recipe: str | None
-    limit: int | None
+    limit: Limit | None
     prompt: str
     "How it was asked in words, or made vectors by another engine; empty for heads and embeddings."
 

@@ -14,6 +14,7 @@ from harness.report.board.number_format import INCOMPLETE, STAND_IN, UNREAD, arm
 from harness.report.board.older_results import older_notes
 from harness.report.board.table_rows import arm_key
 from harness.report.board.tables import Column, in_blocks
+from harness.specs.limit import limit_words
 
 
 def training_table(board: Mapping[str, Json]) -> list[str]:
@@ -98,7 +99,7 @@ def _first_line(text: str) -> str:
 
 def _partial(board: Mapping[str, Json]) -> list[str]:
     pairs = [(entry["limit"], entry["task"]) for entry in board["task_scores"] if entry["partial"]]
-    return [f"‡ at most {limit} test rows a language: {', '.join(tasks)}." for limit, tasks in collected(pairs).items()]
+    return [f"‡ {limit_words(limit)}: {', '.join(tasks)}." for limit, tasks in collected(pairs).items()]
 
 
 def _incomplete(board: Mapping[str, Json]) -> list[str]:

@@ -18,6 +18,7 @@ from harness.api.protocols import Json
 from harness.report.record.newest import CellKey
 from harness.runtime.arguments import PredictArguments
 from harness.runtime.stages import read_begun
+from harness.specs.limit import Limit
 
 NONE = "none"
 
@@ -31,7 +32,7 @@ class BoardArm:
     recipe: str | None
     seed: int | None
     route: str
-    limit: int | None
+    limit: Limit | None
     rows: Sequence[Mapping[str, Json]]
     "In the order of the board."
 

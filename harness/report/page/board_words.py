@@ -13,6 +13,7 @@ from harness.report.board.table_rows import Lines, arm_key
 from harness.report.page.language_names import language_name
 from harness.report.page.study_words import parameters, signed, span
 from harness.runtime.stages import AGAIN
+from harness.specs.limit import limit_order, limit_words
 
 ENGLISH = "en"
 _FEW = 3
@@ -34,10 +35,10 @@ def notices(board: Mapping[str, Json]) -> list[dict[str, str]]:
             ("damaged", f"Damaged. {_scores(len(damaged))} not believed, because files behind them are not as they were written; "
              f"{AGAIN}.")
         )  # fmt: skip
-    limits = sorted({entry["limit"] for entry in board["task_scores"] if entry["partial"]})
+    limits = sorted({entry["limit"] for entry in board["task_scores"] if entry["partial"]}, key=limit_order)
     if limits:
-        said = ", ".join(map(str, limits))
-        found.append(("partial", f"Partial. Some test sets are samples of their rows (at most {said} a language)."))
+        said = "; ".join(map(limit_words, limits))
+        found.append(("partial", f"Partial. Some test sets are samples of their rows ({said})."))
     others = len(board["missing"]) - len(damaged)
     if others:
         found.append(("missing", f"Incomplete. {_scores(others)} missing that were asked for; see below for which, and why."))

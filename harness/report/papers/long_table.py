@@ -86,7 +86,7 @@ COLUMNS: tuple[TableColumn, ...] = (
     TableColumn("seed", int, "the training seed; empty where nothing is trained", _of_row("seed")),
     TableColumn("recipe", str, "hyper-parameters; empty where nothing is trained", _of_row("recipe")),
     TableColumn("route", str, "how the model was asked: head, embedding, or prompt with its settings", _of_row("route")),
-    TableColumn("limit", int, "examples that were drawn of the test rows; empty = all of them", _of_row("limit")),
+    TableColumn("limit", str, "which test rows of a language were taken (`--limit`); empty = all of them", _of_row("limit")),
     TableColumn("score", float, "the task's score, 0 to 100; empty = missing", _in("score", "value")),
     TableColumn("score_low", float, "lower end of its 95 % interval over test examples", _in("score", "low")),
     TableColumn("score_high", float, "upper end", _in("score", "high")),

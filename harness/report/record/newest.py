@@ -15,6 +15,7 @@ from typing import NamedTuple
 from harness.api.errors import UserError
 from harness.report.record.schema import RequestedCell, RequestedGroup, RequestedModel, RequestedTask, RequestFile
 from harness.report.record.stage_facts import portable
+from harness.specs.limit import Limit
 from harness.specs.model import Spec
 
 MODEL_IDENTITY = ("adapter", "fingerprint", "dtype")
@@ -32,7 +33,7 @@ class CellKey(NamedTuple):
     seed: int | None
     recipe: str | None
     route: str
-    limit: int | None
+    limit: Limit | None
 
 
 class FoundRequest(NamedTuple):

@@ -16,6 +16,7 @@ from harness.report.record.stage_facts import portable
 from harness.runtime.stages import canonical, read_json
 from harness.scoring.score import SCORE_FILE
 from harness.scoring.sums import ordered_mean
+from harness.specs.limit import Limit
 
 _WORDS = (
     (re.compile(r"predict data|predict spec\.data\b.*"), "test rows"),
@@ -47,7 +48,7 @@ class OlderResult:
     intermediate: str
     recipe: str | None
     route: str
-    limit: int | None
+    limit: Limit | None
     task: str
     languages: tuple[str, ...]
     seeds: tuple[int | None, ...]

@@ -14,6 +14,7 @@ from harness.api.errors import UserError, raise_all
 from harness.api.json_text import read_json_file
 from harness.runtime.stages import write_json
 from harness.specs.language import LanguageSpec
+from harness.specs.limit import Limit
 from harness.specs.model import Spec
 
 SCHEMA: Literal[1] = 1
@@ -124,8 +125,8 @@ class RequestedCell(Spec):
     "Recipe of its training."
     same_task: bool = False
     "The intermediate task is the target's own training data."
-    limit: int | None = None
-    "Examples per language, None = all."
+    limit: Limit | None = None
+    "Which test rows of a language were taken (harness/specs/limit.py); None = all."
     score: str | None = None
     "Name of the score stage; None if the cell is blocked."
     predict: str | None = None

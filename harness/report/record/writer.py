@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from harness.planning.backbone.sizes import read_sizes
 from harness.planning.catalog.catalog import Catalog
-from harness.planning.catalog.lm_eval_files.caveats import remarks_on_shots
+from harness.planning.catalog.lm_eval_files.caveats import remarks_on_shots, remarks_on_writing
 from harness.planning.intermediate import NO_INTERMEDIATE, Setting
 from harness.planning.plan import Plan, PlannedCell
 from harness.planning.resolved_tasks import ResolvedTask
@@ -103,7 +103,11 @@ def _made_sizes(plan: Plan, root: Path) -> dict[str, Any]:
 
 def _task(plan: Plan, task: ResolvedTask) -> RequestedTask:
     spec = task.spec
-    shown = remarks_on_shots(spec) if spec.lm_eval and task.route.prompt.num_fewshot else ()
+    prompt = task.route.prompt
+    shown: list[str] = []
+    if spec.lm_eval:
+        shown += remarks_on_shots(spec, per_question=prompt.fewshot_sampler is None) if prompt.num_fewshot else []
+        shown += remarks_on_writing(spec, sampled=prompt.sampling)
     return RequestedTask(
         type=spec.type,
         version=spec.version,

@@ -156,7 +156,7 @@ def _of_source(
         elif whole:
             missing[lang] = whole[0].reason or "not finished"
         else:
-            missing[lang] = f"only a sample of {own[0].key.limit} rows (--limit)" if own else "not in the run"
+            missing[lang] = f"only a part of its rows (--limit {own[0].key.limit})" if own else "not in the run"
     return PickedTask(task=task, source=source, cells=picked, missing=missing)
 
 

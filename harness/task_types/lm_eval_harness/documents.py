@@ -7,11 +7,12 @@ made.rows, made.columns
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.api.errors import UserError
 from harness.data.hub import without_progress_bars
-from harness.specs.lm_eval import Function
+from harness.specs.lm_eval import Function, LmEvalTask
 from harness.task_types.lm_eval_harness.task_code import TaskCode
 
 if TYPE_CHECKING:
@@ -23,6 +24,15 @@ class Prepared(NamedTuple):
 
     rows: Sequence[Mapping[str, Any]]
     columns: frozenset[str]
+
+
+def made_by_code(rows: Rows, *, config: LmEvalTask, split: str, code: TaskCode) -> Rows:
+    """The rows that the task's own function makes of a split, in place of none; raises UserError where it gives no such split."""
+    made = code.function(config.custom_dataset)(**config.dataset_arguments)
+    if not isinstance(made, Mapping) or split not in made:
+        found = ", ".join(map(str, made)) if isinstance(made, Mapping) else type(made).__name__
+        raise UserError(f"{config.custom_dataset.function} gives no rows of the split '{split}'", found=found[:200])
+    return replace(rows, rows=[dict(row) for row in made[split]], files=())
 
 
 def prepared(rows: Rows, *, function: Any, code: TaskCode) -> Prepared:

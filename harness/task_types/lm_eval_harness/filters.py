@@ -15,14 +15,12 @@ from functools import cache
 from typing import Any
 
 from harness.api.errors import UserError
-from harness.data.templates.regular_expressions import find_all, substitute
+from harness.data.templates.regular_expressions import substitute
 from harness.specs.lm_eval import Filter, Function, Step
+from harness.task_types.lm_eval_harness.matches import INVALID, NUMBER, chosen_match, named_spans, pos_tags
 from harness.task_types.lm_eval_harness.task_code import TaskCode
 
 Rows = Sequence[Mapping[str, Any]]
-INVALID = "[invalid]"
-NUMBER = r"#### (\-?[0-9\.\,]+)"
-"The default pattern of `regex`: GSM8K's answers."
 
 
 def apply_filter(filter_: Filter, answers: Sequence[Any], rows: Rows, *, code: TaskCode) -> list[Any]:
@@ -95,21 +93,18 @@ def _regex(
     pattern = re.compile(regex_pattern)
 
     def change(answer: Any) -> str:
-        found = _match(pattern, answer, group_select)
+        found = chosen_match(pattern, answer, group_select)
         return fallback if found is None else found
 
     return _each(change)
 
 
-def _match(pattern: re.Pattern[str], answer: Any, group: int) -> str | None:
-    """One of the matches in a text; None where there is none, or where its groups are empty."""
-    matches = find_all(pattern, answer) if isinstance(answer, str) else []
-    if not matches:
-        return None
-    chosen = matches[group]
-    if isinstance(chosen, tuple):
-        chosen = next((part for part in chosen if part), None)
-    return None if chosen is None else chosen.strip()
+def _regex_pos(
+    regex_pattern: str = "", group_select: int = 0, fallback: Sequence[str] | None = None
+) -> Callable[[list[Any], Rows], Iterable[Any]]:
+    """The tags of ('word', 'TAG') in each answer; as there the pattern is compiled and not used."""
+    re.compile(regex_pattern)
+    return _each(lambda answer: pos_tags(answer) or list(fallback if fallback is not None else ("invalid",)))
 
 
 @cache
@@ -144,7 +139,7 @@ def _multi_choice_regex(
             (re.compile(rf":[\s]*({'|'.join(letters)})"), answer, {letter: f"({letter})" for letter in letters}),
         )
         for way, text, named in ways:
-            found = _match(way, text, group_select)
+            found = chosen_match(way, text, group_select)
             if found and named.get(found, found):
                 return named.get(found, found)
         return fallback
@@ -165,4 +160,6 @@ _MAKERS: Mapping[str, Callable[..., Callable[[list[Any], Rows], Iterable[Any]]]]
     "lowercase": lambda: _each(lambda answer: answer.lower()),
     "uppercase": lambda: _each(lambda answer: answer.upper()),
     "map": _map,
+    "format_span": lambda: _each(named_spans),
+    "regex_pos": _regex_pos,
 }

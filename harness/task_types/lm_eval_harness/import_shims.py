@@ -3,32 +3,35 @@
     with stand_ins(tasks_folder):
         from lm_eval.utils import general_detokenize
 
-A package that is installed is left alone.  Stand-ins: `lm_eval.utils` (general_detokenize, weighted_f1_score), `lm_eval.tasks`
-(the folder itself, so that its files can import each other), `evaluate` (which many files import without using it: using it is an
-error that names the package), and `transformers.data.metrics.squad_metrics` where transformers has it no more.
+Stand-ins: `lm_eval` (package_parts.py), where the package is not installed; its `lm_eval.tasks` is the folder itself, so that its
+files can import each other.  `evaluate`, unless its downloads are allowed, whose metrics are computed here or refused
+(evaluate_metrics.py), for it would download code and run it; so is `load_metric`, which `datasets` has no more.
+`transformers.data.metrics.squad_metrics`, where transformers has it no more.
 """
 
 import importlib.util
-import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.api.errors import UserError
-from harness.scoring.metrics._answers import overlap_or_equal
 from harness.scoring.metrics.squad import tokens
+from harness.task_types.lm_eval_harness.evaluate_metrics import load
+from harness.task_types.lm_eval_harness.package_parts import MODULES, compute_exact, compute_f1
 
 SQUAD = "transformers.data.metrics.squad_metrics"
 
 
 @contextmanager
-def stand_ins(tasks: Path | None) -> Iterator[None]:
-    """Put the stand-ins among the loaded modules; afterwards remove them and what was imported through them."""
-    made = _made(tasks)
+def stand_ins(tasks: Path | None, *, downloads: bool = False) -> Iterator[None]:
+    """Put the stand-ins among the loaded modules; afterwards remove them and what was imported through them.
+
+    With `downloads` the package evaluate itself is used, where it is installed.
+    """
+    made = _made(tasks, downloads)
     replaces_lm_eval = "lm_eval" in made
 
     def comes_along(name: str) -> bool:
@@ -37,27 +40,36 @@ def stand_ins(tasks: Path | None) -> Iterator[None]:
 
     before = {name: module for name, module in sys.modules.items() if comes_along(name)}
     sys.modules.update(made)
+    import datasets
+
+    lacks = not hasattr(datasets, "load_metric")
+    if lacks:
+        datasets.load_metric = load
     try:
         yield
     finally:
+        if lacks:
+            del datasets.load_metric
         for name in [name for name in sys.modules if comes_along(name)]:
             del sys.modules[name]
         sys.modules.update(before)
 
 
 @cache
-def _made(tasks: Path | None) -> dict[str, ModuleType]:
+def _made(tasks: Path | None, downloads: bool) -> dict[str, ModuleType]:
     """The stand-ins that this installation needs."""
     made: dict[str, ModuleType] = {}
     if importlib.util.find_spec("lm_eval") is None:
-        package = _module("lm_eval", is_package=True)
-        utils = _module("lm_eval.utils", general_detokenize=general_detokenize, weighted_f1_score=weighted_f1_score)
-        folder = _module("lm_eval.tasks", is_package=True)
-        folder.__path__ = [str(tasks)] if tasks else []
-        package.utils, package.tasks = utils, folder  # type: ignore[attr-defined]
-        made |= {module.__name__: module for module in (package, utils, folder)}
-    if importlib.util.find_spec("evaluate") is None:
-        made["evaluate"] = _Unavailable("evaluate")
+        for name, contents in MODULES.items():
+            inner = {other.rpartition(".")[2] for other in MODULES if other.rpartition(".")[0] == name}
+            made[name] = _module(name, is_package=bool(inner) or name == "lm_eval.tasks", **contents)
+        for name in MODULES:
+            package, _, own = name.rpartition(".")
+            if package:
+                setattr(made[package], own, made[name])
+        made["lm_eval.tasks"].__path__ = [str(tasks)] if tasks else []
+    if not downloads or importlib.util.find_spec("evaluate") is None:
+        made["evaluate"] = _module("evaluate", load=load)
     if importlib.util.find_spec("transformers.data") is None or importlib.util.find_spec("transformers.data.metrics") is None:
         squad = _module(SQUAD, compute_f1=compute_f1, compute_exact=compute_exact, get_tokens=tokens)
         made |= {SQUAD.rpartition(".")[0]: _module(SQUAD.rpartition(".")[0], is_package=True, squad_metrics=squad), SQUAD: squad}
@@ -70,41 +82,3 @@ def _module(name: str, *, is_package: bool = False, **contents: Any) -> ModuleTy
         module.__path__ = []
     vars(module).update(contents)
     return module
-
-
-class _Unavailable(ModuleType):
-    """A package that may be imported and not be used."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise UserError(
-            f"task code uses the package '{self.__name__}'", found=f"{self.__name__}.{name}", todo=f"pip install {self.__name__}"
-        )
-
-
-def general_detokenize(text: str) -> str:
-    """Take away the spaces that tokenised English has before n't, brackets, quotes, full stops, commas and apostrophes."""
-    for spaced, joined in ((" n't", "n't"), (" )", ")"), ("( ", "("), ('" ', '"'), (' "', '"')):
-        text = text.replace(spaced, joined)
-    return re.sub(r" (?=['.,])", "", text)
-
-
-def weighted_f1_score(items: Sequence[tuple[Any, Any]]) -> float:
-    """F1 of each gold label, averaged by how often it is gold; items are (gold, predicted)."""
-    golds = [gold for gold, _ in items]
-    total = 0.0
-    for label in dict.fromkeys(golds):
-        both = sum(gold == label == predicted for gold, predicted in items)
-        total += golds.count(label) * 2 * both / (golds.count(label) + sum(predicted == label for _, predicted in items))
-    return total / len(golds)
-
-
-def compute_f1(gold: str, predicted: str) -> float:
-    """SQuAD 2.0's F1 of two texts: of two empty ones 1, of an empty and another 0."""
-    return overlap_or_equal(tokens(predicted), tokens(gold))
-
-
-def compute_exact(gold: str, predicted: str) -> int:
-    """1 where the normalised texts are equal."""
-    return int(tokens(gold) == tokens(predicted))

@@ -7,6 +7,7 @@ A task whose rows have several answers, or choices that are the questions, is on
 is scored by `!function` is scored by that function alone.
 """
 
+import re
 import string
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +16,8 @@ import numpy as np
 
 from harness.api.errors import UserError
 from harness.data.templates.regular_expressions import substitute
-from harness.specs.lm_eval import Function
+from harness.specs.lm_eval import Function, LmEvalMetric
+from harness.task_types.lm_eval_harness.corpus_functions import put_shares
 from harness.task_types.lm_eval_harness.filters import apply_filter
 from harness.task_types.lm_eval_harness.templates import Row, RowRenderer
 
@@ -38,9 +40,14 @@ def score_rows(
     found: list[dict[str, Any]] = [{} for _ in rows]
     for filter_ in config.filters:
         filtered = iter(apply_filter(filter_, flat, owners, code=renderer.code))
-        for row, several, values in zip(rows, answers, found, strict=True):
+        scored = []
+        for row, several in zip(rows, answers, strict=True):
             results = [next(filtered) for _ in several]
-            own = score(renderer, row, results, inputs=inputs, targets=targets)
+            scored.append(dict(score(renderer, row, results, inputs=inputs, targets=targets)))
+        for metric in config.metrics:
+            if isinstance(metric.aggregate, Function):
+                put_shares(scored, metric.metric, renderer.code.function(metric.aggregate))
+        for values, own in zip(found, scored, strict=True):
             values |= {value_name(metric, filter_.name): plain(value) for metric, value in own.items()}
     return found
 
@@ -56,6 +63,8 @@ def score(renderer: RowRenderer, row: Row, results: Sequence[Any], *, inputs: in
     if config.output_type == "loglikelihood":
         value, greedy = results[0]
         return {"perplexity": value, "acc": int(greedy)}
+    if config.output_type == "loglikelihood_rolling":
+        return _rolling(renderer.target(row), results[0])
     if config.output_type == "multiple_choice":
         return _choice(renderer, row, results, inputs=inputs, several=bool(targets))
     return _generated(renderer, row, results[0], several=bool(targets))
@@ -85,11 +94,34 @@ def _choice(renderer: RowRenderer, row: Row, results: Sequence[Any], *, inputs: 
     else:
         values["exact_match"] = int(isinstance(gold, int) and gold != NONE and greedy[gold])
     values["f1"] = [gold, best["acc"]]
-    if any(scored.metric == "mcc" for scored in renderer.config.metrics):
+    wanted = {scored.metric for scored in renderer.config.metrics}
+    if "mcc" in wanted:
         values["mcc"] = [gold, best["acc"]]
+    if "brier_score" in wanted:
+        values["brier_score"] = _brier(likelihoods, gold)
     if len(alone):
         values["acc_mutual_info"] = float(int(np.argmax(likelihoods - alone)) == gold)
     return values
+
+
+def _brier(likelihoods: np.ndarray, gold: Any) -> float:
+    """Brier's score: the squared distance of the choices' probabilities from the right one's."""
+    if not isinstance(gold, int) or not 0 <= gold < len(likelihoods):
+        raise UserError("brier_score takes one right choice", found=repr(gold)[:60])
+    weights = np.exp(likelihoods - likelihoods.max())
+    right = np.zeros(len(likelihoods))
+    right[gold] = 1.0
+    return float(np.sum((weights / weights.sum() - right) ** 2))
+
+
+def _rolling(text: str, likelihood: Any) -> dict[str, Any]:
+    """The log-likelihood of a text beside its words and its bytes."""
+    size = len(text.encode())
+    return {
+        "word_perplexity": [likelihood, len(re.split(r"\s+", text))],
+        "byte_perplexity": [likelihood, size],
+        "bits_per_byte": [likelihood, size],
+    }
 
 
 def _gold(gold: Any, choices: Sequence[str]) -> Any:
@@ -119,9 +151,35 @@ def _generated(renderer: RowRenderer, row: Row, result: Any, *, several: bool) -
             given = result if isinstance(result, list) else [result]
             hits = [float(np.mean([_equal(text, one, **scored.options) for text in given])) for one in golds]
             values["exact_match"] = float(any(hits)) if several else hits[0]
+        elif isinstance(scored.function, Function):
+            values |= _by_function(renderer, scored, gold, result, several=several)
         else:  # corpus metrics take the pair
             values[scored.metric] = [gold, result]
     return values
+
+
+def _by_function(renderer: RowRenderer, scored: LmEvalMetric, gold: Any, result: Any, *, several: bool) -> dict[str, Any]:
+    """What the task's own metric gives for an example; of several right answers, whether any scores at all."""
+    assert isinstance(scored.function, Function)
+    function = renderer.code.function(scored.function)
+
+    def one(wanted: Any) -> Any:
+        """As lm-eval calls it: by name, and with the pair where it takes no names."""
+        try:
+            return function(references=[wanted], predictions=[result], **scored.options)
+        except UserError as error:
+            if not isinstance(error.__cause__, TypeError):
+                raise
+            return function([wanted, result])
+
+    if several:
+        hits = [one(wanted) for wanted in gold]
+        hits = [hit.get(scored.metric) if isinstance(hit, Mapping) else hit for hit in hits]
+        return {scored.metric: float(any(hits))}
+    value = one(gold)
+    if isinstance(value, Mapping):  # of several numbers the one of the metric's name, or the first
+        return {**value, scored.metric: value.get(scored.metric, next(iter(value.values()), None))}
+    return {scored.metric: value}
 
 
 def _equal(

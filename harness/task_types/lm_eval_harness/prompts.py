@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
+from harness.specs.lm_eval import Function
 from harness.task_types.lm_eval_harness.templates import Row, RowRenderer
 
 Chat = Callable[[Sequence[Mapping[str, str]], bool], str]
@@ -47,6 +48,8 @@ def requests(
     Raises UserError for a row that gives no text.
     """
     config = renderer.config
+    if config.output_type == "loglikelihood_rolling":  # the text itself, whatever else the file says
+        return [Request("", _text(renderer.target(row), "doc_to_target"))]
     prefix = renderer.prefix(row)
     opening = joined(system, renderer.field(row, config.description), config.fewshot_delimiter)
     before = [Piece("system", opening)] if opening else []
@@ -67,6 +70,9 @@ def _asked(renderer: RowRenderer, row: Row, contexts: Sequence[str], *, chat: Ch
     if not contexts:
         raise UserError("a row without choices", expected="at least one choice from doc_to_choice")
     config, context = renderer.config, contexts[0]
+    if isinstance(config.construct_requests, Function):
+        made = renderer.code.function(config.construct_requests)(row, context)
+        return [_of_instance(one) for one in (made if isinstance(made, list) else [made])]
     if config.output_type == "generate_until":
         return [Request(context, None)]
     if config.output_type == "loglikelihood":
@@ -84,6 +90,15 @@ def _asked(renderer: RowRenderer, row: Row, contexts: Sequence[str], *, chat: Ch
     if any(scored.metric == "acc_mutual_info" for scored in config.metrics):
         found += [Request("", f"{delimiter}{choice}") for choice in renderer.choices(row)]
     return found
+
+
+def _of_instance(instance: Any) -> Request:
+    """A request that the class of a task makes; raises UserError for one of another kind."""
+    kind, arguments = instance.request_type, instance.arguments
+    if kind not in ("generate_until", "loglikelihood"):
+        raise UserError(f"a request of the kind '{kind}'", expected="generate_until or loglikelihood")
+    context, rest = arguments
+    return Request(context, None if kind == "generate_until" else _text(rest, "a request"))
 
 
 def _solved(renderer: RowRenderer, shot: Row, *, inputs: int) -> list[Piece]:

@@ -12,7 +12,7 @@ one feature.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -24,11 +24,14 @@ from harness.api.protocols import Feature, Output, Partial, Prediction, RouteDef
 from harness.api.thoughts import Said
 from harness.specs.lm_eval import Function, LmEvalTask
 from harness.specs.model import Spec
-from harness.specs.prompt import USUAL_LENGTH, PromptArgs
+from harness.specs.prompt import LM_EVAL_SAMPLER, USUAL_LENGTH, PromptArgs
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.doubts import template_doubts, writes_null
+from harness.task_types.lm_eval_harness.drawn_answers import drawn
 from harness.task_types.lm_eval_harness.process_results import plain, score_rows
 from harness.task_types.lm_eval_harness.prompts import Chat, Request, gold_text, requests
+from harness.task_types.lm_eval_harness.rolling import whole_text_features
+from harness.task_types.lm_eval_harness.sampler import SequentialDraws
 from harness.task_types.lm_eval_harness.task_code import TaskCode
 from harness.task_types.lm_eval_harness.templates import RowRenderer
 from harness.task_types.prompting.encoding import Ask, encode_pairs
@@ -61,6 +64,9 @@ class LmEvalRoute(RouteDefaults):
     "Rows from which solved examples are taken."
     max_positions: int | None = None
     "Longest input of the model, where it is known."
+
+    _draws: list[SequentialDraws] = field(default_factory=list, repr=False, compare=False)
+    "Of lm-eval's sampler, once they are asked for."
 
     ROUTES = ("prompt",)
     DECODES_TOGETHER = True
@@ -123,6 +129,8 @@ class LmEvalRoute(RouteDefaults):
         if shots.sampler == "first_n":
             rows = [row for row in self.shown if row != example.row] if shots.same_rows else self.shown
             found: Sequence[Mapping[str, Any]] = rows[:num]
+        elif self.prompt_args.fewshot_sampler == LM_EVAL_SAMPLER:
+            found = self._drawn_in_turn(example)
         else:
             question, seed = (task.rpartition("::")[2], example.id), self.prompt_args.seed
             found = draw(self.shown, k=num, question=question, seed=seed, is_own=lambda row: row == example.row)
@@ -130,12 +138,24 @@ class LmEvalRoute(RouteDefaults):
             raise UserError(f"not enough rows for {num} solved examples", found=f"{len(self.shown)} rows")
         return found
 
+    def _drawn_in_turn(self, example: Any) -> Sequence[Mapping[str, Any]]:
+        """The solved examples that lm-eval's own sampler draws for a question."""
+        if not self._draws:
+            num, seed = self.prompt_args.num_fewshot, self.prompt_args.seed
+            self._draws.append(
+                SequentialDraws(self.shown, example.documents, k=num, seed=seed, without_own=self.config.shots.same_rows)
+            )
+        return self._draws[0].of(int(example.id))
+
     def encode(
         self, examples: Sequence[Any], *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast, options: Any, train: bool
     ) -> list[Feature]:
         """A feature for each distinct context of an example; raises UserError for training."""
         if train:
             raise UserError(f"task '{task.task}' of lm-eval trains nothing")
+        if self.config.output_type == "loglikelihood_rolling":
+            texts = [self.requests(example, task=task.task)[0].continuation or "" for example in examples]
+            return whole_text_features(texts, tokenizer=tokenizer, longest=self.max_length)
         told: Told = {}
         asked = [self.requests(example, task=task.task, tokenizer=tokenizer, told=told) for example in examples]
         room = room_to_write(self.config.max_gen_toks, prompt_args=self.prompt_args, max_length=self.max_length)
@@ -152,27 +172,31 @@ class LmEvalRoute(RouteDefaults):
         encoded = iter(encode_pairs(asks, tokenizer=tokenizer, max_length=self.max_length, by_length=True))
         features: list[Feature] = []
         for index, several in enumerate(asked):
-            numbered = [(number, next(encoded)) for number, _ in enumerate(several)]
-            groups = [list(group) for _, group in groupby(numbered, key=lambda item: item[1].context)]
+            numbered = [(number, one.continuation is None, next(encoded)) for number, one in enumerate(several)]
+            groups = [list(group) for _, group in groupby(numbered, key=lambda item: (item[1], item[2].context))]
             for part, group in enumerate(groups):
-                context = several[group[0][0]].context
+                number, written, first = group[0]
+                context = several[number].context
                 features.append(
                     Feature(
                         example=index,
                         part=part,
-                        input_ids=group[0][1].context,
-                        continuations=None if self._writes else [one.continuations[0] for _, one in group],
-                        generate=self._generation(context, told, tokenizer=tokenizer, room=room) if self._writes else None,
-                        info=[number for number, _ in group],
-                        num_truncated=max(one.num_truncated for _, one in group),
+                        input_ids=first.context,
+                        continuations=None if written else [one.continuations[0] for *_, one in group],
+                        generate=self._generation(context, told, tokenizer=tokenizer, room=room) if written else None,
+                        info=[number for number, *_ in group],
+                        num_truncated=max(one.num_truncated for *_, one in group),
                     )
                 )
-        return features
+        how = self._sampling
+        return drawn(features, examples, task=task.task, **how) if how else features
 
     @property
-    def _writes(self) -> bool:
-        """Whether the model writes its answers."""
-        return self.config.output_type == "generate_until"
+    def _sampling(self) -> dict[str, Any] | None:
+        """How answers are drawn at random; None where the likeliest is written."""
+        if not (self.prompt_args.sampling and self.config.sampling) or self.config.construct_requests is not None:
+            return None
+        return {"sampling": self.config.sampling, "repeats": self.config.repeats, "seed": self.prompt_args.seed}
 
     def _generation(self, context: str, told: Told, *, tokenizer: PreTrainedTokenizerFast, room: int) -> dict[str, Any]:
         """What `Feature.generate` says."""
@@ -190,12 +214,18 @@ class LmEvalRoute(RouteDefaults):
         """The values of each example, beside what they were made of."""
         said: list[list[Any]] = [[] for _ in examples]
         cut = [0] * len(examples)
-        thought = {feature.example: one for feature, one in zip(features, said_of(features, partials), strict=True)}
-        partials = [one.answer or "" for one in said_of(features, partials)] if self._writes else partials
-        for feature, partial in zip(features, partials, strict=True):
-            said[feature.example] += [partial] if isinstance(partial, str) else partial
+        thought: dict[int, Said] = {}
+        for feature, partial, written in zip(features, partials, said_of(features, partials), strict=True):
+            if isinstance(partial, str):
+                thought[feature.example] = written
+            said[feature.example] += [written.answer or ""] if isinstance(partial, str) else partial
             cut[feature.example] = max(cut[feature.example], feature.num_truncated)
-        answers = [[[self._answer(one)] * self.config.repeats for one in several] for several in said]
+        if self.config.output_type == "loglikelihood_rolling":
+            said = [[_whole(several)] for several in said]
+        if self._sampling:
+            answers = [[list(several)] for several in said]
+        else:
+            answers = [[[self._answer(one)] * self.config.repeats for one in several] for several in said]
         first = examples[0] if examples else None
         values = score_rows(
             self.telling(first.columns if first else frozenset()),
@@ -221,12 +251,14 @@ class LmEvalRoute(RouteDefaults):
         """What lm-eval's filters and functions take: a text, or (log-likelihood, greedy).  Nothing is never the likeliest."""
         if isinstance(said, str):
             return said
+        if self.config.output_type == "loglikelihood_rolling":
+            return said[0]
         return (said[0] if said[1] else float("-inf"), bool(said[2]))
 
     def _said(self, several: Sequence[Any]) -> dict[str, Any]:
         """What the model said, as predictions.jsonl keeps it."""
         if self.config.output_type == "generate_until":
-            return {"text": several[0]}
+            return {"text": several[0], **({"texts": list(several)} if self._sampling and len(several) > 1 else {})}
         return {"loglikelihoods": [one[0] if one[1] else None for one in several], "greedy": [bool(one[2]) for one in several]}
 
     def _notes(self, example: Any, several: Sequence[Any], said: Said | None) -> tuple[str, ...]:
@@ -247,13 +279,16 @@ class LmEvalRoute(RouteDefaults):
     def oracle(self, feature: Feature, example: Any, *, task: TaskSpec, options: Any) -> Output | str:
         """What a model would have to say to be right."""
         telling = self.telling(example.columns)
-        if self.config.output_type == "generate_until":
+        if feature.continuations is None:
             return gold_text(telling, example.row)
         gold = telling.text(example.row) if example.inputs else telling.target(example.row)
         if isinstance(gold, str) and self.config.doc_to_choice is not None:
             choices = telling.choices(example.row)
             gold = choices.index(gold) if gold in choices else -1
-        gold = 0 if self.config.output_type == "loglikelihood" else gold[0] if isinstance(gold, list) and gold else gold
+        if isinstance(gold, list) and gold:
+            gold = gold[0]
+        if self.config.output_type.startswith("loglikelihood"):
+            gold = feature.info[0]  # whatever is rated is right
         lengths = [len(ids) for ids in feature.continuations or []]
         return np.array(
             [[0.0 if number == gold else -1e3, max(1, length), number == gold] for number, length in zip(feature.info, lengths)],
@@ -263,6 +298,11 @@ class LmEvalRoute(RouteDefaults):
     def texts(self, example: Any) -> tuple[str, ...]:
         """What says that two rows are the same item."""
         return (repr(sorted(example.row.items(), key=str)),)
+
+
+def _whole(windows: Sequence[Any]) -> list[float]:
+    """[sum of log-probabilities, tokens, 1 if greedy] of a text from those of its windows."""
+    return [sum(one[0] for one in windows), sum(one[1] for one in windows), float(all(one[2] for one in windows))]
 
 
 def _chat(tokenizer: PreTrainedTokenizerFast, prompt_args: PromptArgs, *, told: Told) -> Chat:

@@ -8,39 +8,54 @@ A key depends on the file's bytes and on those of the files beside it (or below 
 Packages that the code imports are recorded by version with every result; files that it opens itself are not seen.
 """
 
-import ast
+from __future__ import annotations
+
 import hashlib
 import importlib
 import importlib.util
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from harness.api.errors import UserError, did_you_mean
 from harness.specs.lm_eval import Function
 from harness.specs.loader import shown
+from harness.task_types.lm_eval_harness.code_facts import facts_of
 from harness.task_types.lm_eval_harness.import_shims import stand_ins
+
+if TYPE_CHECKING:
+    from harness.data.locations import DataPlace
 
 REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 "A module and a name in it."
 ALLOW = "read that code, then allow it with --trust_task_code"
+INSTALL = "install what it imports beside xlift; its extra lm-eval has the most usual packages"
 _MODULES: dict[tuple[Path, int], ModuleType] = {}
 "Modules that this process has run, by file and time of change."
 
 
 def file_of(reference: str, folder: Path) -> Path | None:
-    """The Python file beside a task file that holds a function (`utils.f`, `a.b.f`); None where there is none."""
-    module, _, _ = reference.rpartition(".")
+    """The Python file beside a task file that holds a function (`utils.f`, `a.b.f`, `task.Class.method`); None for none."""
+    found = _located(reference, folder)
+    return found[0] if found else None
+
+
+def _located(reference: str, folder: Path) -> tuple[Path, tuple[str, ...]] | None:
+    """A function's file, and the names that lead to it there; the file may be named from the top, as lm_eval.tasks.<folder>..."""
     if not REFERENCE.fullmatch(reference):
         return None  # `..` and `/` would lead out of the folder
-    path = folder / f"{module.replace('.', '/')}.py"
-    return path if module and os.path.isfile(path) else None
+    parts = reference.split(".")
+    for number in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:number])
+        for path in (folder / f"{module.replace('.', '/')}.py", _in_tasks(folder / "any", module)):
+            if path is not None and os.path.isfile(path):
+                return path, tuple(parts[number:])
+    return None
 
 
 def code_hash(reference: str, folder: Path) -> str:
@@ -58,52 +73,12 @@ def _collect(path: Path, files: dict[Path, str]) -> None:
     """Add a file, and those that it imports from its own folder or from lm_eval/tasks."""
     if path in files:
         return
-    facts = _facts(path, path.stat().st_mtime_ns)
+    facts = facts_of(path, path.stat().st_mtime_ns)
     files[path] = facts.digest
     for name in facts.imports:
         for found in (path.parent / f"{name.replace('.', '/')}.py", _in_tasks(path, name)):
             if found is not None and os.path.isfile(found):
                 _collect(found.resolve(), files)
-
-
-class _Facts(NamedTuple):
-    """Facts read off a Python file without running it."""
-
-    digest: str
-    imports: tuple[str, ...]
-    names: frozenset[str] | None
-    "Defined at its top; None where others may be."
-    broken: str
-    "Why it is not Python; empty where it is."
-
-
-@lru_cache(maxsize=1024)
-def _facts(path: Path, stamp: int) -> _Facts:
-    """Read one file as it is at a time of change."""
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    try:
-        tree = ast.parse(content)
-    except (SyntaxError, ValueError) as error:
-        return _Facts(digest, (), None, str(error))
-    return _Facts(digest, tuple(dict.fromkeys(_imports(tree))), None if _hides(tree) else frozenset(_defined(tree.body)), "")
-
-
-def _hides(tree: ast.Module) -> bool:
-    """Whether a module may define names that cannot be read off its statements: star imports, globals(), setattr, exec."""
-    stars = any(isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names) for node in tree.body)
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-    return stars or bool(called & {"globals", "setattr", "exec", "vars"}) or "__getattr__" in set(_defined(tree.body))
-
-
-def _imports(tree: ast.AST) -> Iterator[str]:
-    """Dotted names that may be modules; those of relative imports without their dots."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            yield from filter(None, (base, *(f"{base}.{alias.name}".lstrip(".") for alias in node.names)))
 
 
 def tasks_folder(path: Path) -> Path | None:
@@ -121,7 +96,7 @@ def _in_tasks(path: Path, name: str) -> Path | None:
 
 def missing_function(reference: str, folder: Path) -> UserError | None:
     """The error for a function that its file does not define, as far as can be seen without running it; None if all is well."""
-    module, _, name = reference.rpartition(".")
+    module = reference.rpartition(".")[0]
     path = file_of(reference, folder)
     if not REFERENCE.fullmatch(reference):
         return UserError(f"'{reference}' names no module", expected="module.function")
@@ -132,28 +107,14 @@ def missing_function(reference: str, folder: Path) -> UserError | None:
         return UserError(
             f"no Python file for '{reference}'", expected=shown(folder / f"{module.replace('.', '/')}.py"), todo=near
         )
-    facts = _facts(path, path.stat().st_mtime_ns)
+    facts = facts_of(path, path.stat().st_mtime_ns)
     if facts.broken:
         return UserError(f"{shown(path)} is not valid Python", found=facts.broken)
+    located = _located(reference, folder)
+    name = located[1][0] if located else reference
     if facts.names is None or name in facts.names:
         return None
     return UserError(f"{shown(path)} has no '{name}'", todo=did_you_mean(name, facts.names))
-
-
-def _defined(body: list[ast.stmt]) -> Iterator[str]:
-    """The names that the statements of a module define."""
-    for node in body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-            yield node.name
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            yield from (name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name))
-        elif isinstance(node, ast.If | ast.Try | ast.With | ast.For):
-            parts = (getattr(node, part, []) for part in ("body", "orelse", "finalbody"))
-            yield from (name for part in parts for name in _defined(part))
-            yield from (name for handler in getattr(node, "handlers", []) for name in _defined(handler.body))
 
 
 def place_of(function: Function, folder: Path) -> str:
@@ -170,9 +131,16 @@ class TaskCode:
     "Of the task's file."
     trusted: bool = False
     "Whether it may run."
+    downloads: bool = False
+    "Whether it may have the package evaluate download metrics and run them."
     task: str = ""
     "For messages."
     _found: dict[Function, Callable[..., Any]] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def at(cls, place: DataPlace, *, folder: str | Path | None, task: str) -> TaskCode:
+        """The code of a task whose file lies in a folder, as far as a user trusts it."""
+        return cls(folder=Path(folder or "."), trusted=place.trust_task_code, downloads=place.trust_evaluate_metrics, task=task)
 
     def function(self, wanted: Function) -> Any:
         """The function (or what else stands under its name), made to run with the packages it expects; UserError if it cannot."""
@@ -189,19 +157,20 @@ class TaskCode:
     def _load(self, wanted: Function) -> Any:
         folder = (self.folder / wanted.folder).resolve()
         module_name, _, name = wanted.function.rpartition(".")
-        path = file_of(wanted.function, folder)
+        path, names = _located(wanted.function, folder) or (None, (name,))
         where = shown(path) if path else wanted.function
         try:
-            with stand_ins(tasks_folder(folder / "any")):
-                module = _run(path.resolve()) if path else importlib.import_module(module_name)
-                found = getattr(module, name)
+            with stand_ins(tasks_folder(folder / "any"), downloads=self.downloads):
+                found: Any = _run(path.resolve()) if path else importlib.import_module(module_name)
+                for one in names:
+                    found = _inside(found, one)
         except AttributeError as error:
             raise missing_function(wanted.function, folder) or UserError(f"no '{name}'", where=where, found=str(error)) from error
-        except UserError:
-            raise
-        except Exception as error:
-            found = f"{type(error).__name__}: {error}"
-            raise UserError(f"the code of task '{self.task}' cannot be loaded", where=where, found=found) from error
+        except UserError as error:
+            raise error.at(error.where or where) from error
+        except (Exception, SystemExit) as error:  # scripts end the process where they lack something
+            said, todo = f"{type(error).__name__}: {error}", INSTALL if isinstance(error, ImportError) else ""
+            raise UserError(f"the code of task '{self.task}' cannot be loaded", where=where, found=said, todo=todo) from error
         return self._guarded(found, where=f"{where} {name}") if callable(found) and not isinstance(found, type) else found
 
     def made(self, kind: Any, **options: Any) -> Any:
@@ -218,15 +187,23 @@ class TaskCode:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             try:
-                with stand_ins(root):
+                with stand_ins(root, downloads=self.downloads):
                     return function(*args, **kwargs)
             except UserError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 found = f"{type(error).__name__}: {error}"
                 raise UserError(f"the code of task '{self.task}' failed", where=where, found=found[:300]) from error
 
+        call.__wrapped__ = function  # type: ignore[attr-defined]
         return call
+
+
+def _inside(thing: Any, name: str) -> Any:
+    """What stands under a name in a module, in a new object of a class, or in the mapping that a method gives."""
+    if isinstance(thing, type):
+        return getattr(thing(), name)
+    return thing()[name] if callable(thing) else getattr(thing, name)
 
 
 def _run(path: Path) -> ModuleType:

@@ -65,7 +65,7 @@ def encode_pairs(
         context, *wholes = [next(ids) for _ in own]
         cut = len(context) if by_length else min([len(context), *(_num_shared(context, whole) for whole in wholes)])
         first = before if ask.special and (cut or not by_length) else []
-        start = [*first, *context[:cut]] or [_first_token(tokenizer)]
+        start = [*first, *context[:cut]] or [first_token(tokenizer)]
         continuations = [whole[cut:] for whole in wholes]
         # Models lean on the token that every text of their training began with: it stays.  lm-evaluation-harness cuts it, too.
         stays = not by_length and start[0] in tokenizer.all_special_ids
@@ -102,7 +102,7 @@ def _num_shared(first: Sequence[int], second: Sequence[int]) -> int:
     return next((n for n, (a, b) in enumerate(zip(first, second)) if a != b), min(len(first), len(second)))
 
 
-def _first_token(tokenizer: PreTrainedTokenizerFast) -> int:
+def first_token(tokenizer: PreTrainedTokenizerFast) -> int:
     """The token that stands before a text that has nothing before it."""
     for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
         if token is not None:

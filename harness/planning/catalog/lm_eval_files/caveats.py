@@ -31,10 +31,22 @@ def remarks_on(file: TaskFile, config: LmEvalTask, sources: RowSources, *, langu
     return [*_rows(file, sources), *_answers(file, config, language), *_choices(config), *_lang(language)]
 
 
-def remarks_on_shots(spec: TaskSpec) -> list[str]:
-    """What a reader must know of scores with solved examples before the question."""
+def remarks_on_shots(spec: TaskSpec, *, per_question: bool = False) -> list[str]:
+    """What a reader must know of scores with solved examples before the question, drawn as lm-eval does or by themselves."""
     assert spec.lm_eval is not None
-    return list(_examples(spec.lm_eval, spec))
+    return list(_examples(spec.lm_eval, spec, per_question=per_question and spec.lm_eval.shots.sampler == "default"))
+
+
+def remarks_on_writing(spec: TaskSpec, *, sampled: bool = False) -> list[str]:
+    """What a reader must know of written answers where lm-eval draws them at random."""
+    assert spec.lm_eval is not None
+    how = spec.lm_eval.sampling
+    if how is None:
+        return []
+    said = f"temperature {how.temperature:g}, top_p {how.top_p:g}, top_k {how.top_k}"
+    if sampled:
+        return [f"answers are drawn at random as lm-eval does ({said}), from other random numbers"]
+    return [f"the likeliest answer is written, where lm-eval draws one at random ({said})"]
 
 
 def _rows(file: TaskFile, sources: RowSources) -> Iterator[str]:
@@ -62,13 +74,16 @@ def _answers(file: TaskFile, config: LmEvalTask, language: str) -> Iterator[str]
         yield "only the first of a row's answers counts"
 
 
-def _examples(config: LmEvalTask, spec: TaskSpec) -> Iterator[str]:
+def _examples(config: LmEvalTask, spec: TaskSpec, *, per_question: bool) -> Iterator[str]:
     """Remarks on where solved examples come from."""
     if spec.data.train and spec.data.train == spec.data.test:
-        own = config.shots.same_rows or config.shots.sampler == "default"
-        left = "the question's own row left out" if own else "and the question's own row may be among them"
+        left = (
+            "the question's own row left out"
+            if config.shots.same_rows or per_question
+            else "and the question's own row may be among them"
+        )
         yield f"solved examples come from the split that is scored ('{spec.data.test[0].split}'), {left}"
-    if config.shots.sampler == "default":
+    if per_question:
         yield "solved examples are drawn for each question by itself; lm-eval draws them one question after the other"
 
 

@@ -14,12 +14,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.api.errors import UserError, did_you_mean
-from harness.planning.catalog.lm_eval_files.caveats import remarks_on, remarks_on_shots
+from harness.planning.catalog.lm_eval_files.caveats import remarks_on, remarks_on_shots, remarks_on_writing
 from harness.planning.catalog.lm_eval_files.filters_and_metrics import filters_of, metrics_of
 from harness.planning.catalog.lm_eval_files.index import PREFIX
-from harness.planning.catalog.lm_eval_files.known_aggregations import FUNCTIONS
 from harness.planning.catalog.lm_eval_files.known_keys import (
-    AGGREGATIONS,
     DEFAULT_METRICS,
     FEWSHOT_KEYS,
     REFUSED,
@@ -28,19 +26,18 @@ from harness.planning.catalog.lm_eval_files.known_keys import (
     TOKEN_LIMITS,
 )
 from harness.planning.catalog.lm_eval_files.languages import language_of
+from harness.planning.catalog.lm_eval_files.numbers import chance_of, lost_metrics, metric_names, score_of, ways_of_counting
+from harness.planning.catalog.lm_eval_files.python_classes import values_of_class
 from harness.planning.catalog.lm_eval_files.shapes import of_the_right_kind
 from harness.planning.catalog.lm_eval_files.sources import sources_of
 from harness.planning.catalog.lm_eval_files.task_file import TaskFile, check_template, value_of
 from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName, LoadedFile
-from harness.specs.lm_eval import LmEvalTask, Shots, Turns
+from harness.specs.lm_eval import LmEvalTask, Sampling, Shots, Turns
+from harness.specs.loader import Document
 from harness.specs.task import Data, MetricUse, TaskSpec
 from harness.specs.yaml_nodes import KeyPath
-from harness.task_types.lm_eval_harness.process_results import value_name
-from harness.task_types.lm_eval_harness.templates import num_listed
 
 TEMPLATES = ("doc_to_text", "doc_to_target", "doc_to_choice", "description", "gen_prefix")
-MAX_LOST = 5
-"Metrics without a number that are named at most."
 TURNS = tuple(Turns.model_fields)
 
 
@@ -66,6 +63,7 @@ def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any]) -> 
     values = {**reading.document.values, **{key: value for key, value in overrides.items() if key != "task"}}
     errors: list[UserError] = []
     values = of_the_right_kind(values, reading.document, errors)
+    values = _with_class(values, reading.document, errors)
     file = TaskFile(name=name, values=values, document=reading.document, errors=errors, remarks=list(reading.remarks))
     _check_keys(file)
     config = _config(file)
@@ -80,7 +78,12 @@ def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any]) -> 
     notes: list[str] = []
     spec = None
     if config and sources and not file.errors:
-        notes = [*_lost(file), *remarks_on(file, config, sources, language=language)]
+        notes = [
+            *lost_metrics(file),
+            *file.told,
+            *ways_of_counting(file, config),
+            *remarks_on(file, config, sources, language=language),
+        ]
         config = config.model_copy(update={"rows": f"{file.get('dataset_path')} {sources.asked_split}"})
         metadata = file.get("metadata", {})
         version = metadata.get("version", "") if isinstance(metadata, Mapping) else ""
@@ -92,23 +95,30 @@ def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any]) -> 
             train_languages=(language,),
             data=Data(test=(sources.asked,), train=(sources.shown,) if sources.shown else ()),
             fields={},
-            metrics=tuple(MetricUse(metric=name) for name in _metric_names(config)),
-            chance=_chance(config),
+            metrics=tuple(MetricUse(metric=name) for name in metric_names(config)),
+            score=score_of(file, config),
+            chance=chance_of(config),
             selection="none",
             notes=tuple(notes),
             stands_in_for=next((lost.name for lost in file.lost_metrics if lost.is_first), ""),
             lm_eval=config,
         )
     if spec:
-        notes += remarks_on_shots(spec)
+        notes += [*remarks_on_shots(spec), *remarks_on_writing(spec)]
     return Converted(spec=spec, errors=file.errors, notes=notes, warnings=file.remarks)
 
 
-def _lost(file: TaskFile) -> list[str]:
-    """The metrics of the file that have no number here, but for the first, which a board says with what stands in its place."""
-    names = list(dict.fromkeys(lost.name for lost in file.lost_metrics if not lost.is_first))
-    more = f" and {len(names) - MAX_LOST} more" if len(names) > MAX_LOST else ""
-    return [f"not computed here, of the metrics of its file: {', '.join(names[:MAX_LOST])}{more}"] if names else []
+def _with_class(values: dict[str, Any], document: Document, errors: list[UserError]) -> dict[str, Any]:
+    """The values with what a task that is a Python class says; what stands in its file besides wins."""
+    name = values.get("class")
+    if not isinstance(name, FunctionName) or "recipe" in values:
+        return values
+    try:
+        found = values_of_class(name)
+    except UserError as error:
+        errors.append(error.within(document.where(("class",))))
+        return values
+    return {**found, **{key: value for key, value in values.items() if key != "class"}}
 
 
 def _text(value: Any) -> str | None:
@@ -123,27 +133,6 @@ def _description(file: TaskFile, config: LmEvalTask, version: Any) -> str:
     return f"{alias}: {text}" if alias else text
 
 
-def _metric_names(config: LmEvalTask) -> list[str]:
-    """The metrics of this project that make the task's numbers: each of its metrics under each of its filters."""
-    names = [
-        f"{ {**AGGREGATIONS, **FUNCTIONS}[scored.aggregation] }:{value_name(scored.metric, filter_.name)}"
-        for scored in config.metrics
-        for filter_ in config.filters
-    ]
-    return list(dict.fromkeys(names))
-
-
-def _chance(config: LmEvalTask) -> float:
-    """The score of guessing, where the number of choices stands in the file."""
-    choices = config.doc_to_choice
-    if config.metrics and config.metrics[0].metric == "mcc":
-        return 0.0  # a correlation
-    if config.output_type != "multiple_choice" or config.process_results is not None:
-        return 0.0
-    number = len(choices) if isinstance(choices, list | dict) else num_listed(choices) if isinstance(choices, str) else None
-    return 100 / number if number else 0.0
-
-
 def _check_keys(file: TaskFile) -> None:
     """Note keys that lm-eval does not know, and those that ask for what is not supported here."""
     for key, value in file.values.items():
@@ -153,11 +142,11 @@ def _check_keys(file: TaskFile) -> None:
             file.wrong(f"unknown key '{key}'", (key,), todo=did_you_mean(str(key), TASK_KEYS))
     kind = file.get("output_type", "generate_until")
     if kind not in DEFAULT_METRICS:
-        todo = "" if kind == "loglikelihood_rolling" else did_you_mean(str(kind), DEFAULT_METRICS)
+        todo = did_you_mean(str(kind), DEFAULT_METRICS)
         file.wrong(f"output_type '{kind}' is not supported", ("output_type",), expected=", ".join(DEFAULT_METRICS), todo=todo)
     if kind == "multiple_choice" and file.lacks("doc_to_choice"):
         file.wrong("multiple_choice without doc_to_choice", ("output_type",))
-    for key in ("doc_to_text", "doc_to_target"):
+    for key in ("doc_to_text", "doc_to_target") if kind != "loglikelihood_rolling" else ("doc_to_target",):
         if file.lacks(key):
             file.wrong(f"'{key}' is missing", ())
 
@@ -185,14 +174,18 @@ def _config(file: TaskFile) -> LmEvalTask | None:
         return LmEvalTask(
             **turns,
             output_type=file.get("output_type", "generate_until"),
+            **_made_rows(file),
             process_docs=value_of(file, file.get("process_docs"), ("process_docs",)),
             process_results=value_of(file, file.get("process_results"), ("process_results",)),
+            construct_requests=value_of(file, file.get("construct_requests"), ("class",)),
             description=description,
             shots=shots,
             num_fewshot=file.get("num_fewshot"),
             until=until,
             max_gen_toks=longest,
             repeats=file.get("repeats", 1),
+            sampling=_sampling(file),
+            unsafe_code=bool(file.get("unsafe_code", False)),
             filters=filters_of(file),
             metrics=metrics_of(file),
         )
@@ -202,6 +195,29 @@ def _config(file: TaskFile) -> LmEvalTask | None:
             if not any(f" {key}" in known.where for known in file.errors):
                 file.wrong(detail["msg"], (key,), found=repr(detail.get("input"))[:80])
         return None
+
+
+def _sampling(file: TaskFile) -> Sampling | None:
+    """How answers are drawn at random; None where the likeliest is written."""
+    own = file.get("generation_kwargs", {})
+    if not isinstance(own, Mapping):
+        return None
+    temperature = own.get("temperature")
+    if not (own.get("do_sample") or (own.get("do_sample") is None and float(temperature or 0) > 0)) or temperature == 0:
+        return None
+    return Sampling(**{key: own[key] for key in ("temperature", "top_p", "top_k") if own.get(key) is not None})
+
+
+def _made_rows(file: TaskFile) -> dict[str, Any]:
+    """The values of a task whose rows a function makes."""
+    given = file.get("custom_dataset")
+    if given is None:
+        return {}
+    arguments: dict[str, Any] = {}
+    for key in ("metadata", "dataset_kwargs"):
+        said = file.get(key, {})
+        arguments |= {str(name): value for name, value in said.items()} if isinstance(said, Mapping) else {}
+    return {"custom_dataset": value_of(file, given, ("custom_dataset",)), "dataset_arguments": arguments}
 
 
 def _shots(file: TaskFile, task_turns: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,10 +265,8 @@ def _generation(file: TaskFile) -> tuple[tuple[str, ...], int]:
     until = own.get("until", [delimiter])
     until = [until] if isinstance(until, str) else until if isinstance(until, list) else []
     limits = [own[key] for key in TOKEN_LIMITS if own.get(key) is not None]
-    if own.get("do_sample") or (own.get("do_sample") is None and float(own.get("temperature") or 0) > 0):
-        file.wrong("answers that are drawn at random are not supported", path, expected="do_sample: false", found=str(dict(own)))
     if (own.get("num_beams") or 1) != 1:
-        file.wrong("beam search is not supported", (*path, "num_beams"), expected="1", found=str(own["num_beams"]))
+        file.told.append(f"the likeliest next token is written, where lm-eval searches with {own['num_beams']} beams")
     for key in own:
         if key not in ("until", "do_sample", "temperature", "num_beams", "top_p", "top_k", *TOKEN_LIMITS):
             file.note(f"'{key}' does nothing here", (*path, key))

@@ -7,10 +7,10 @@ which lm-eval finds out after the run, is an error.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.api.errors import did_you_mean
-from harness.planning.catalog.lm_eval_files.known_aggregations import FUNCTIONS, known_aggregation
+from harness.planning.catalog.lm_eval_files.known_aggregations import known_aggregation
 from harness.planning.catalog.lm_eval_files.known_keys import (
     AGGREGATIONS,
     AGGREGATIONS_ELSEWHERE,
@@ -18,13 +18,16 @@ from harness.planning.catalog.lm_eval_files.known_keys import (
     ELSEWHERE,
     FILTERS,
     FILTERS_ELSEWHERE,
+    LOWER_IS_BETTER,
     METRIC_KEYS,
     METRIC_RULES,
+    OF_TEXTS,
 )
 from harness.planning.catalog.lm_eval_files.task_file import TaskFile, value_of
 from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName
 from harness.specs.lm_eval import Filter, LmEvalMetric, Step
 from harness.specs.yaml_nodes import KeyPath
+from harness.task_types.lm_eval_harness.code_facts import registered_filter
 
 
 def filters_of(file: TaskFile) -> tuple[Filter, ...]:
@@ -47,6 +50,11 @@ def _step(file: TaskFile, step: Any, path: KeyPath) -> Step | None:
         options = {key: value for key, value in step.items() if key != "function"}
         return Step(function="custom", options=value_of(file, {**options, "filter_class": own}, (*path, "function")))
     function = str(own)
+    registered = None if function in FILTERS else registered_filter(function, file.folder)
+    if registered:  # a class that the code beside the file puts into lm-eval's registry
+        made = value_of(file, FunctionName(registered, file.folder), (*path, "function"))
+        options = {key: value for key, value in step.items() if key != "function"}
+        return Step(function="custom", options={**value_of(file, options, path), "filter_class": made})
     if function not in FILTERS:
         known = (
             "lm-eval has it, but it is not supported here" if function in FILTERS_ELSEWHERE else did_you_mean(function, FILTERS)
@@ -79,35 +87,64 @@ def metrics_of(file: TaskFile) -> tuple[LmEvalMetric, ...]:
 def _metric(file: TaskFile, entry: Any, path: KeyPath, kind: str) -> LmEvalMetric | None:
     """One entry of metric_list; None, with a mistake or a remark, for one that cannot be computed."""
     name = entry.get("metric") if isinstance(entry, Mapping) else None
-    if isinstance(name, FunctionName) or not isinstance(name, str):
-        message = "metrics that are functions are not supported" if name else "'metric' is missing"
-        file.wrong(message, (*path, "metric"), todo="process_results may compute them" if name else "")
+    if not isinstance(name, str):
+        file.wrong("'metric' is missing", (*path, "metric"))
         return None
-    own = file.get("process_results") is not None
+    function = value_of(file, name, (*path, "metric")) if isinstance(name, FunctionName) else None
+    if isinstance(name, FunctionName):
+        name = name.reference.rpartition(".")[2]
+    own = file.get("process_results") is not None or function is not None
     rule = METRIC_RULES.get(name)
-    if not own and (rule is None or kind not in rule.output_types):
+    # Of written answers lm-eval's other metrics are the pair of the right one and the answer, for a function to look at.
+    is_pair = kind == "generate_until" and rule is not None and name != "exact_match"
+    if not own and (rule is None or (kind not in rule.output_types and not is_pair)):
         if name in ELSEWHERE or rule:
             file.lose(name, (*path, "metric"), reason=f"output_type {kind}")
         else:
             names = [known for known, other in METRIC_RULES.items() if kind in other.output_types]
             file.wrong(f"unknown metric '{name}'", (*path, "metric"), todo=did_you_mean(name, names))
         return None
-    aggregation = entry.get("aggregation", rule.aggregation if rule else "mean")
-    if not isinstance(aggregation, str):
-        file.wrong("'aggregation' is a name", (*path, "aggregation"), found=repr(aggregation)[:80])
+    aggregation = _aggregation(file, entry, path, name=name, default="mean" if function or not rule else rule.aggregation)
+    if aggregation is None:
         return None
-    if isinstance(aggregation, FunctionName):
-        aggregation = known_aggregation(aggregation.reference, aggregation.folder) or aggregation
-    if aggregation not in AGGREGATIONS and (aggregation not in FUNCTIONS or aggregation == entry.get("aggregation")):
-        if isinstance(aggregation, FunctionName) or aggregation in AGGREGATIONS_ELSEWHERE:
-            file.lose(name, (*path, "aggregation"), reason=f"its aggregation is {aggregation}")
-        else:
-            todo = did_you_mean(str(aggregation), [*AGGREGATIONS, *AGGREGATIONS_ELSEWHERE])
-            file.wrong(f"unknown aggregation '{aggregation}'", (*path, "aggregation"), todo=todo)
+    if not own and is_pair and aggregation.function is None and aggregation.name not in OF_TEXTS:
+        file.lose(name, (*path, "metric"), reason=f"lm-eval's {aggregation.name} takes no texts")
         return None
+    if not entry.get("higher_is_better", name not in LOWER_IS_BETTER):
+        file.lower_is_better.add(name)
+    if function is not None:  # whatever else stands there is handed to it
+        options = value_of(file, {key: value for key, value in entry.items() if key not in METRIC_KEYS}, path)
+    else:
+        options = _options(file, entry, path, () if own or not rule else rule.options)
     return LmEvalMetric(
-        metric=name, aggregation=aggregation, options=_options(file, entry, path, () if own or not rule else rule.options)
+        metric=name, aggregation=aggregation.name, options=options, function=function, aggregate=aggregation.function
     )
+
+
+class _Aggregation(NamedTuple):
+    """How the values of all examples become one number."""
+
+    name: str
+    function: Any = None
+
+
+def _aggregation(file: TaskFile, entry: Mapping[str, Any], path: KeyPath, *, name: str, default: str) -> _Aggregation | None:
+    """What an entry of metric_list says of it; None, with a mistake or a remark, where that cannot be computed."""
+    given = entry.get("aggregation", default)
+    if not isinstance(given, str):
+        file.wrong("'aggregation' is a name", (*path, "aggregation"), found=repr(given)[:80])
+        return None
+    if isinstance(given, FunctionName):
+        known = known_aggregation(given.reference, given.folder)
+        return _Aggregation(known) if known else _Aggregation("mean", value_of(file, given, (*path, "aggregation")))
+    if given in AGGREGATIONS:
+        return _Aggregation(given)
+    if given in AGGREGATIONS_ELSEWHERE:
+        file.lose(name, (*path, "aggregation"), reason=f"its aggregation is {given}")
+    else:
+        todo = did_you_mean(str(given), [*AGGREGATIONS, *AGGREGATIONS_ELSEWHERE])
+        file.wrong(f"unknown aggregation '{given}'", (*path, "aggregation"), todo=todo)
+    return None
 
 
 def _options(file: TaskFile, entry: Mapping[str, Any], path: KeyPath, known: Sequence[str]) -> Any:

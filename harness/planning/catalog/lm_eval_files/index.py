@@ -132,7 +132,8 @@ def _sketch(path: str, stamp: int) -> Sketch:
     keys = frozenset(key.decode() for key, _ in lines)
     values: dict[str, Any] = {}
     for key, raw in lines:
-        if key == b"task" and b"group" in (other for other, _ in lines):
+        others = [other for other, _ in lines]
+        if key == b"task" and b"group" in others and b"class" not in others:
             values["task"] = []  # the members of a group, whatever they are
         elif key.decode() in _ASKED:
             text = raw.decode("utf-8", "replace").strip()

@@ -13,7 +13,7 @@ TASK_KEYS = (
     "fewshot_delimiter", "fewshot_config", "num_fewshot", "metric_list", "output_type", "generation_kwargs", "repeats",
     "filter_list", "should_decontaminate", "doc_to_decontamination_query", "gen_prefix", "metadata",
 )  # fmt: skip
-STRUCTURE = ("include", "task_list", "group", "tag", "class")
+STRUCTURE = ("include", "task_list", "group", "tag", "class", "construct_requests")
 "Keys that are settled before a task is made of the rest."
 GROUP_KEYS = ("group", "group_alias", "task", "aggregate_metric_list", "metadata")
 FEWSHOT_KEYS = (
@@ -21,12 +21,10 @@ FEWSHOT_KEYS = (
     "gen_prefix", "fewshot_delimiter", "target_delimiter",
 )  # fmt: skip
 REFUSED: Mapping[str, str] = {
-    "custom_dataset": "rows that a function makes",
     "doc_to_image": "images",
     "doc_to_audio": "sound",
     "use_prompt": "prompts of promptsource",
-    "unsafe_code": "tasks that run what the model writes",
-    "class": "tasks that are Python classes",
+    "class": "a class whose file does not say what it asks",
 }
 "Keys that ask for what this project does not support, and what that is."
 OWN_KEYS = ("type", "fields", "members", "recipe", "preset", "metrics", "languages", "data", "train_on", "labels", "options")
@@ -55,21 +53,30 @@ METRIC_RULES: Mapping[str, MetricRule] = {
         ("multiple_choice", "generate_until"), "mean",
         ("regexes_to_ignore", "ignore_case", "ignore_punctuation", "ignore_numbers"),
     ),
-    "f1": MetricRule(("multiple_choice",), "f1"),
+    "f1": MetricRule(("multiple_choice", "generate_until"), "f1"),
     "mcc": MetricRule(("multiple_choice",), "matthews_corrcoef"),
+    "brier_score": MetricRule(("multiple_choice",), "brier_score"),
     "bleu": MetricRule(("generate_until",), "bleu"),
     "chrf": MetricRule(("generate_until",), "chrf"),
+    "chrf++": MetricRule(("generate_until",), "chrf++"),
+    "ter": MetricRule(("generate_until",), "ter"),
+    "perplexity": MetricRule(("loglikelihood",), "perplexity"),
+    "word_perplexity": MetricRule(("loglikelihood_rolling",), "weighted_perplexity"),
+    "byte_perplexity": MetricRule(("loglikelihood_rolling",), "weighted_perplexity"),
+    "bits_per_byte": MetricRule(("loglikelihood_rolling",), "bits_per_byte"),
 }  # fmt: skip
 "Metrics that are computed here where the task has no function of its own for it."
-ELSEWHERE = (
-    "perplexity", "ter", "chrf++", "brier_score", "likelihood", "word_perplexity", "byte_perplexity",
-    "bits_per_byte", "bypass", "acc_all",
-)  # fmt: skip
+OF_TEXTS = ("bleu", "chrf", "chrf++", "ter", "weighted_f1", "micro_f1")
+"Aggregations that take pairs of texts."
+LOWER_IS_BETTER = ("brier_score", "ter", "perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte")
+"Of them, those whose smallest number is the best."
+ELSEWHERE = ("likelihood", "bypass", "acc_all")
 "Metrics of lm-eval that are not computed here."
 DEFAULT_METRICS: Mapping[str, tuple[str, ...]] = {
     "multiple_choice": ("acc", "acc_norm"),
     "generate_until": ("exact_match",),
     "loglikelihood": ("perplexity", "acc"),
+    "loglikelihood_rolling": ("word_perplexity", "byte_perplexity", "bits_per_byte"),
 }
 AGGREGATIONS: Mapping[str, str] = {
     "mean": "lm_eval_mean",
@@ -77,13 +84,16 @@ AGGREGATIONS: Mapping[str, str] = {
     "f1": "lm_eval_f1",
     "bleu": "lm_eval_bleu",
     "chrf": "lm_eval_chrf",
+    "chrf++": "lm_eval_chrf_plus_plus",
+    "ter": "lm_eval_ter",
     "matthews_corrcoef": "lm_eval_mcc",
+    "brier_score": "lm_eval_mean",
+    "perplexity": "lm_eval_perplexity",
+    "weighted_perplexity": "lm_eval_perplexity",
+    "bits_per_byte": "lm_eval_bits_per_byte",
 }
 "Aggregation of lm-eval -> metric of this project."
-AGGREGATIONS_ELSEWHERE = (
-    "perplexity", "median", "weighted_perplexity", "bits_per_byte", "ter", "chrf++",
-    "brier_score", "bypass",
-)  # fmt: skip
+AGGREGATIONS_ELSEWHERE = ("median", "bypass")
 METRIC_KEYS = ("metric", "aggregation", "higher_is_better", "hf_evaluate")
 "Keys of an entry of metric_list; all others are options of the metric."
 FILTERS: Mapping[str, tuple[str, ...]] = {
@@ -98,7 +108,9 @@ FILTERS: Mapping[str, tuple[str, ...]] = {
     "lowercase": (),
     "uppercase": (),
     "map": ("mapping_dict", "default_value"),
+    "format_span": (),
+    "regex_pos": ("regex_pattern", "group_select", "fallback"),
     "custom": ("filter_fn",),
 }  # fmt: skip
 "Filter -> its options."
-FILTERS_ELSEWHERE = ("regex_pos", "format_span", "decontaminate")
+FILTERS_ELSEWHERE = ("decontaminate",)

@@ -84,8 +84,8 @@ _TURNS = {
 SHAPES: Mapping[str, Shape] = {
     **_TURNS, "task": TEXT, "task_alias": NAME, "tag": TEXTS, "dataset_path": TEXT, "dataset_name": NAME,
     "dataset_kwargs": MAPPING, "training_split": TEXT, "validation_split": TEXT, "test_split": TEXT, "fewshot_split": TEXT,
-    "process_results": FUNCTION, "description": TEXT, "fewshot_config": MAPPING, "num_fewshot": WHOLE, "metric_list": MAPPINGS,
-    "output_type": TEXT,
+    "process_results": FUNCTION, "custom_dataset": FUNCTION, "unsafe_code": FLAG, "description": TEXT,
+    "fewshot_config": MAPPING, "num_fewshot": WHOLE, "metric_list": MAPPINGS, "output_type": TEXT,
     "generation_kwargs": MAPPING, "repeats": WHOLE, "filter_list": MAPPINGS, "should_decontaminate": FLAG,
     "doc_to_decontamination_query": TEMPLATE,
 }  # fmt: skip

@@ -9,10 +9,13 @@ that the file names for them, else of the training, validation or test split, wh
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName
 from harness.specs.task import Source
+from harness.task_types.lm_eval_harness.task_code import file_of
 
 if TYPE_CHECKING:
     from harness.planning.catalog.lm_eval_files.task_file import TaskFile
@@ -20,8 +23,9 @@ if TYPE_CHECKING:
 BUILDERS = ("json", "csv", "parquet", "text")
 "Dataset paths of `datasets` that mean files."
 SUFFIXES = {"jsonl": "json", "json": "json", "csv": "csv", "tsv": "csv", "parquet": "parquet", "txt": "text"}
-IGNORED = ("trust_remote_code", "download_mode", "cache_dir")
-"Arguments of load_dataset that change no row."
+IGNORED = ("trust_remote_code", "download_mode", "cache_dir", "streaming", "features")
+"Arguments of load_dataset that change no value of a row."
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 
 class RowSources(NamedTuple):
@@ -39,8 +43,8 @@ def sources_of(file: TaskFile) -> RowSources | None:
     if asked is None:
         file.wrong("neither test_split nor validation_split is named", ())
         return None
-    if file.get("dataset_path") is None:
-        if file.get("custom_dataset") is None and file.lacks("dataset_path"):
+    if file.get("dataset_path") is None and file.get("custom_dataset") is None:
+        if file.lacks("dataset_path"):
             file.wrong("'dataset_path' is missing", ())
         return None
     own = file.get("fewshot_config")
@@ -57,6 +61,12 @@ def sources_of(file: TaskFile) -> RowSources | None:
 
 def _source(file: TaskFile, split: str) -> Source | None:
     """The source of one split."""
+    made = file.get("custom_dataset")
+    if isinstance(made, FunctionName):
+        code = file_of(made.reference, made.folder)
+        if code is None:
+            return None  # said where the function is looked up
+        return Source(files={"rows": os.path.relpath(code, file.folder)}, reader="made_by_code", split=split)
     path, name = str(file.get("dataset_path")), file.get("dataset_name")
     kwargs = {key: value for key, value in dict(file.get("dataset_kwargs", {})).items() if key not in IGNORED}
     data_files, folder = kwargs.pop("data_files", None), kwargs.pop("data_dir", None)
@@ -92,7 +102,8 @@ def _files(file: TaskFile, path: str, data_files: Any, kwargs: Mapping[str, Any]
         return None
     builder = path
     if path not in BUILDERS:
-        builder = SUFFIXES.get(names[0].rpartition(".")[2], "")
+        plain = next((names[0].removesuffix(end) for end in COMPRESSED if names[0].endswith(end)), names[0])
+        builder = SUFFIXES.get(plain.rpartition(".")[2], "")
         names = [f"{path}/{one}" for one in names]
     if not builder:
         file.wrong("cannot tell what kind of file this is", where, expected=", ".join(SUFFIXES), found=names[0])

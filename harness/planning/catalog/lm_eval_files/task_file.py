@@ -38,6 +38,10 @@ class TaskFile:
     errors: list[UserError] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     lost_metrics: list["LostMetric"] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    "What a reader of its scores must know and what is no mistake."
+    lower_is_better: set[str] = field(default_factory=set)
+    "Metrics whose smallest number is the best."
     functions: dict[tuple[str, Path], dict[str, str]] = field(default_factory=dict)
     "Functions that were looked up, by name and folder."
 
