@@ -45,13 +45,14 @@ def run(args: argparse.Namespace) -> int:
             str(one.hidden),
             f"{one.predicting / 1e12:.3g}",
             f"{one.training / 1e12:.3g}",
+            f"{one.checkpointed / 1e12:.3g}",
             f"{100 * one.training / device.peak(precision):.0f} %",
         ]
         for precision, rates in found.rates.items()
         for one in rates
     ]
     out(f"{device.spec.description}, {found.threads} threads; {found.seconds:.0f} s")
-    out(table(["precision", "width", "TFLOP/s to predict", "TFLOP/s to train", "of its peak"], rows))
+    out(table(["precision", "width", "TFLOP/s to predict", "TFLOP/s to train", "with checkpointing", "of its peak"], rows))
     out(
         f"memory: {found.bandwidth / 1e9:.3g} GB/s in the optimizer's steps; a large product of matrices: "
         f"{found.product / 1e12:.3g} TFLOP/s"

@@ -225,9 +225,9 @@ def make_plan(request: RunRequest, *, catalog: Catalog, place: DataPlace) -> Pla
 
 
 def _cells(builder: StageBuilder, task: ResolvedTask, setting: Setting, lang: str) -> list[PlannedCell]:
-    """The cells of all seeds; one where nothing random happens."""
+    """The cells of all seeds; one where nothing random happens: no training, and nothing that is drawn for a prompt."""
     request = builder.tasks.request
-    fixed = not task.is_trained and (not setting.phases or builder.tasks.backbone.is_fake)
+    fixed = not task.is_trained and not task.draws and (not setting.phases or builder.tasks.backbone.is_fake)
     missing = builder.missing(task, setting, lang)
     name = task.spec.task
     cells: list[PlannedCell] = []
@@ -236,7 +236,7 @@ def _cells(builder: StageBuilder, task: ResolvedTask, setting: Setting, lang: st
         score = None
         if not missing:
             parent = builder.trained(task, setting, seed) if task.is_trained else builder.intermediate(setting, seed)
-            score = builder.score_stage(task, lang, parent=parent)
+            score = builder.score_stage(task, lang, parent=parent, seed=seed)
         shown = None if fixed else seed
         cells.append(PlannedCell(intermediate=setting.name, task=name, lang=lang, seed=shown, score=score, missing=missing))
     return cells

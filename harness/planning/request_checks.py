@@ -18,7 +18,7 @@ from harness.planning.resolved_tasks import TaskResolver
 from harness.planning.routes import PROMPT, Routing
 from harness.runtime.engines import DEFAULT
 from harness.runtime.stages import TrainingPhase
-from harness.specs.prompt import LM_EVAL_SAMPLER
+from harness.specs.prompt import LM_EVAL_SAMPLER, STRATIFIED
 from harness.specs.task import TaskSpec
 
 
@@ -39,6 +39,17 @@ def conflicts(request: RunRequest, entries: Sequence[Entry[TaskSpec]], *, any_na
     if routing.prompt.fewshot_sampler == LM_EVAL_SAMPLER and not any(entry.spec.lm_eval for entry in entries):
         message, todo = "lm-eval draws only for tasks of its own files", "--prompt_args fewshot_sampler=per_question"
         errors.append(UserError(message, where="--prompt_args fewshot_sampler", todo=todo))
+    if routing.prompt.fewshot_sampler == STRATIFIED:
+        errors += [
+            UserError(
+                f"the answers of task '{entry.spec.task}' are no labels",
+                where="--prompt_args fewshot_sampler=stratified",
+                expected="a task of type classification",
+                todo="fewshot_sampler=per_question, or leave the task out",
+            )
+            for entry in entries
+            if routing.of(entry.spec).in_words and not TASK_TYPES.load(entry.spec.type).GOLD_IS_LABEL
+        ]
     if routing.prompt.sampling and routing.engine.name != DEFAULT:
         message, todo = f"{routing.engine.name} writes the likeliest answers here", "leave the engine or sampling out"
         errors.append(UserError(message, where="--prompt_args sampling", todo=todo))

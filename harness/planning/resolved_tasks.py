@@ -54,6 +54,13 @@ class ResolvedTask:
         """Whether it is asked, and trained, in words; what makes the backbone never is."""
         return self.route.in_words and self.phase != TrainingPhase.PRETRAINING
 
+    @cached_property
+    def draws(self) -> bool:
+        """Whether something is drawn for its prompts: solved examples, or the tokens of answers."""
+        prompt, lm_eval = self.route.prompt, self.spec.lm_eval
+        shows_first = lm_eval is not None and lm_eval.shots.sampler == "first_n"
+        return self.in_words and (prompt.sampling or (prompt.num_fewshot > 0 and not shows_first))
+
 
 @dataclass(kw_only=True)
 class TaskResolver:

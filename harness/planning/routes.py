@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from harness.api.registry import TASK_TYPES
 from harness.runtime.engines import Engine
 from harness.specs.key_values import parse_key_values
-from harness.specs.prompt import LM_EVAL_SAMPLER, USUAL_LENGTH, PromptArgs
+from harness.specs.prompt import LM_EVAL_SAMPLER, STRATIFIED, USUAL_LENGTH, PromptArgs
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.sampler import SEED as LM_EVAL_SEED
 
@@ -82,7 +82,8 @@ def prompt_of(spec: TaskSpec, given: PromptArgs) -> PromptArgs:
     """
     if spec.lm_eval is None:
         usual = {"max_length": None} if given.max_length == USUAL_LENGTH + given.room_for_thoughts else {}
-        return given.model_copy(update={"fewshot_sampler": None, "sampling": False, **usual})
+        sampler = STRATIFIED if given.fewshot_sampler == STRATIFIED else None
+        return given.model_copy(update={"fewshot_sampler": sampler, "sampling": False, **usual})
     own = spec.lm_eval.num_fewshot
     num_fewshot = given.num_fewshot if "num_fewshot" in given.model_fields_set and own != 0 else own or 0
     drawn_there = num_fewshot and spec.lm_eval.shots.sampler == "default" and given.fewshot_sampler != PER_QUESTION
@@ -104,6 +105,8 @@ def prompt_name(prompt: PromptArgs) -> str:
     """How a model was asked in words, e.g. `prompt 4-shot, chat_template`; lm-eval's own seed is part of its sampler."""
     said = [f"{prompt.num_fewshot}-shot" if prompt.num_fewshot else "zero-shot"]
     more = prompt.model_dump(exclude={"num_fewshot", "fewshot_sampler", "thinking", "thinking_budget"}, exclude_defaults=True)
+    if prompt.fewshot_sampler == STRATIFIED:
+        said.append(STRATIFIED)
     if prompt.fewshot_sampler == LM_EVAL_SAMPLER:
         said.append(f"sampler {LM_EVAL_SAMPLER}")
         more = {key: value for key, value in more.items() if (key, value) != ("seed", LM_EVAL_SEED)}

@@ -47,8 +47,8 @@ class StageBuilder:
     "Test sets whose texts are left out of training, if asked."
     _trained: dict[tuple[str, ...], AnyStage] = field(default_factory=dict)
     _made: dict[tuple[str, TrainingPhase | None], AnyStage] = field(default_factory=dict)
-    _asked: dict[tuple[str, str], PredictArguments] = field(default_factory=dict)
-    _scored: dict[tuple[str, str], ScoreArguments] = field(default_factory=dict)
+    _asked: dict[tuple[str, str, str], PredictArguments] = field(default_factory=dict)
+    _scored: dict[tuple[str, str, str], ScoreArguments] = field(default_factory=dict)
     _missing: dict[tuple[str, str], tuple[Missing, ...]] = field(default_factory=dict)
 
     @cached_property
@@ -198,12 +198,12 @@ class StageBuilder:
         inputs = (parent,) if parent else ()
         return self._once(Stage(label=label, args=args, inputs=inputs, phase=phase, knobs=self.knobs))
 
-    def _asked_of(self, task: ResolvedTask, lang: str) -> PredictArguments:
-        """What a prediction receives."""
+    def _asked_of(self, task: ResolvedTask, lang: str, seed: int) -> PredictArguments:
+        """What a prediction receives; training seed 1 has the draws that --prompt_args names, others have draws of their own."""
         backbone = self.tasks.backbone
         # How adapters are trained says nothing of a prediction: what was trained stands in the checkpoint that it starts from.
         extra = {key: value for key, value in backbone.arguments.extra.items() if key != "lora"}
-        return predict_arguments(
+        args = predict_arguments(
             task,
             lang,
             model=replace(backbone.arguments, extra=extra, engine=backbone.engine.name if task.route.is_served else None),
@@ -211,15 +211,18 @@ class StageBuilder:
             limit=self.tasks.request.limit,
             fingerprints=self.fingerprints,
         )
+        if args.prompt is None or not task.draws or seed == 1:
+            return args
+        return replace(args, prompt={**args.prompt, "seed": task.route.prompt.seed + seed - 1})
 
-    def score_stage(self, task: ResolvedTask, lang: str, *, parent: AnyStage | None) -> Stage[ScoreArguments]:
+    def score_stage(self, task: ResolvedTask, lang: str, *, parent: AnyStage | None, seed: int = 1) -> Stage[ScoreArguments]:
         """Prediction and scoring of a (task, language) with a checkpoint."""
-        key = (task.spec.task, lang)
-        if key not in self._asked:  # the same for every setting and seed
-            self._asked[key] = self._asked_of(task, lang)
+        key = (task.spec.task, lang, str(seed) if task.draws else "")
+        if key not in self._asked:  # the same for every setting
+            self._asked[key] = self._asked_of(task, lang, seed)
             self._scored[key] = score_arguments(task.spec, lang)
         start = parent.label if parent else self.tasks.backbone.name
-        label = f"{start}-{task.spec.task}-{lang}"
+        label = f"{start}-{task.spec.task}-{lang}" + ("" if parent or seed == 1 or not task.draws else f"-seed{seed}")
         inputs = (parent,) if parent else ()
         predict = self._once(Stage(label=label, args=self._asked[key], inputs=inputs, knobs=self.knobs))
         return self._once(Stage(label=predict.label, args=self._scored[key], inputs=(predict,)))

@@ -103,12 +103,14 @@ class PromptArgs(Spec):
     "Solved examples before each question; those of fine-tuning have none."
     fewshot_split: Literal["train", "validation"] = "train"
     "Split of the English rows they are drawn from."
-    fewshot_sampler: Literal["per_question", "lm_eval"] | None = None
-    """Who draws them.  per_question: a draw for each question by itself, the same whatever else is asked; lm_eval: what
+    fewshot_sampler: Literal["per_question", "stratified", "lm_eval"] | None = None
+    """Who draws them.  per_question: a draw for each question by itself, the same whatever else is asked; stratified: so as well,
+    and as many of each label as of any other, or one more (tasks of type classification); lm_eval: what
     lm-evaluation-harness shows, from one stream of draws through all rows of the task.  Not given: lm_eval for tasks of its
     files, which alone can have it, and per_question for all others."""
     seed: int = 0
-    "Of the draw; not given, it is 1234 for lm_eval's, as there."
+    """Of the draw, for training seed 1 (--seeds); seed 2 draws with the next one, and so on.  Not given, it is 1234 for
+    lm_eval's, as there."""
     sampling: bool = False
     """Draw written answers at random where a task of lm-eval's files does, by the temperature and the like of its file; the seed
     decides the draw.  Otherwise the likeliest answer is written."""
@@ -143,6 +145,8 @@ class PromptArgs(Spec):
         return self.model_copy(update={name: PromptArgs.model_fields[name].default for name in NOT_IN_TRAINING})
 
 
+STRATIFIED: Final = "stratified"
+"The draw of as many solved examples of each label."
 LM_EVAL_SAMPLER: Final = "lm_eval"
 "The draw of solved examples that lm-evaluation-harness makes."
 USUAL_LENGTH = 2048

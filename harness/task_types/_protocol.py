@@ -56,6 +56,8 @@ class TypeDefaults(RouteDefaults):
 
     HUB_TASK = "text-generation"
     "What the hub calls such a task, in the metadata of model cards."
+    GOLD_IS_LABEL = False
+    "Whether the gold of an example is one of the task's labels."
     TRAINS = True
     "Whether a model can be trained on it."
     WHOLE_POOL = False

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 HUB_TASK = "text-classification"
+GOLD_IS_LABEL = True
 ROUTES = ("head", "prompt")
 NEEDS = ("forward_head",)
 FIELDS = {

@@ -35,6 +35,9 @@ def test_what_was_measured_is_remembered_for_this_device_alone(found, tmp_path, 
     assert speed.is_measured
     assert "a calibration of this machine (20" in speed.source
     assert speed.rate(64, training=True) == pytest.approx(found.rates["float32"][0].training)
+    twice = speed.rate(64, training=True, checkpointing=True)
+    assert twice == pytest.approx(found.rates["float32"][0].checkpointed)
+    assert twice != speed.rate(64, training=True)
     assert calibration_of(named_device("h100-80gb", catalog=catalog)) is None
     monkeypatch.setenv("OMP_NUM_THREADS", "7")  # as many threads as were not measured
     assert calibration_of(here) is None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections import Counter
 
 import pytest
 from small_tasks import pairs, write
@@ -15,7 +16,7 @@ from harness.planning.catalog.catalog import Catalog
 from harness.task_types.prompting.answer_parsing import choose
 from harness.task_types.prompting.answer_spans import found_in
 from harness.task_types.prompting.encoding import Ask, encode_pairs, plan_requests
-from harness.task_types.prompting.few_shot import draw_shots
+from harness.task_types.prompting.few_shot import ShotPool, draw_shots
 from harness.task_types.prompting.rendering import render_chat
 from harness.task_types.prompting.tag_text import entities_text, read_entities, read_word_tags, word_tags_text
 
@@ -86,7 +87,10 @@ def test_runs_of_requests_are_neighbours():
 def test_examples_are_drawn_for_each_question_by_itself():
     spec, module = Catalog().task("mini/mnli").spec, TASK_TYPES.load("classification")
     pool = rows(spec, "train", "en", 60)
-    draw = lambda example, seed=0, k=4, among=pool: draw_shots(among, example, k=k, module=module, task="mnli", seed=seed)  # noqa: E731
+
+    def draw(example, seed=0, k=4, among=pool):
+        return draw_shots(ShotPool(among), example, k=k, module=module, task="mnli", seed=seed)
+
     one, two = rows(spec, "test", "en", 2)
     assert [shot.id for shot in draw(one)] == [shot.id for shot in draw(dataclasses.replace(one, lang="de", text="anders"))]
     assert draw(one) != draw(two)
@@ -97,6 +101,28 @@ def test_examples_are_drawn_for_each_question_by_itself():
     assert draw(one, k=0, among=[]) == []
     with pytest.raises(UserError, match="not enough examples"):
         draw(pool[0], k=3, among=pool[:3])
+
+
+def test_a_stratified_draw_has_as_many_of_each_label_or_one_more():
+    spec, module = Catalog().task("mini/mnli").spec, TASK_TYPES.load("classification")
+    pool = ShotPool(rows(spec, "train", "en", 90), by_label=True)
+    firsts, extra = Counter(), Counter()
+    for example in rows(spec, "test", "en", 30):
+        for k in (3, 6, 7):
+            shots = draw_shots(pool, example, k=k, module=module, task="mnli", seed=0)
+            counts = Counter(shot.gold for shot in shots)
+            assert len({shot.id for shot in shots}) == k
+            assert set(counts) == set(spec.labels)
+            assert max(counts.values()) - min(counts.values()) == (k % 3 > 0)
+        firsts[shots[0].gold] += 1
+        extra[counts.most_common(1)[0][0]] += 1
+    assert set(firsts) == set(extra) == set(spec.labels)  # neither place nor plenty says what is right
+    again = ShotPool(list(pool.examples), by_label=True)
+    assert draw_shots(again, example, k=7, module=module, task="mnli", seed=0) == shots
+    assert draw_shots(pool, example, k=7, module=module, task="mnli", seed=1) != shots
+    one_label = ShotPool([example for example in pool.examples if example.gold == spec.labels[0]][:2], by_label=True)
+    with pytest.raises(UserError, match="not enough examples"):
+        draw_shots(one_label, example, k=3, module=module, task="mnli", seed=0)
 
 
 def test_likelihoods_are_normalised_as_asked():

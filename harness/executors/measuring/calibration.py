@@ -1,11 +1,12 @@
 """Measures how fast a device trains and predicts: small models of several widths, in the loops that stages run in.
 
 found = measure("cpu", precisions=["float32", "bfloat16"])
-found.rates["float32"]        # [Rates(hidden=256, predicting=..., training=...), ...]
+found.rates["float32"]        # [Rates(hidden=256, predicting=..., training=..., checkpointed=...), ...]
 """
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -41,7 +42,7 @@ LENGTH = 128
 WORDS = 2000
 "Rows of the table of words: small, for its gradients are reckoned apart."
 HEAD = "calibration"
-SECONDS = 3.0
+SECONDS = 2.5
 "Of each measurement."
 BANDWIDTH_ELEMENTS = 1 << 25
 "Of the parameter whose optimizer step is timed: 128 MiB in fp32."
@@ -109,8 +110,18 @@ def _rates(device: str, precision: str, width: int, *, folder: Path, seconds: fl
     how = {"heads": heads, "device": device, "seed": 1}
     machine = Machine(place=DataPlace.resolve(None), device_name=device, progress=False)
     asked = _predicting(module.load(source, **how, inference=True), shape, machine, seconds=seconds)
-    trained = _training(module.load(source, **how, inference=False), shape, machine, precision, seconds=seconds)
-    return Rates(width, asked, trained)
+    name: Any = precision
+    trained, checkpointed = (
+        _training(
+            module.load(source, **how, inference=False),
+            shape,
+            machine,
+            HowTrained(precision=name, checkpointing=twice),
+            seconds=seconds,
+        )
+        for twice in (False, True)
+    )
+    return Rates(width, asked, trained, checkpointed)
 
 
 def _features(tokens: int) -> list[Feature]:
@@ -129,7 +140,7 @@ def _predicting(adapter: Any, shape: ModelShape, machine: Machine, *, seconds: f
     return forward_flops(shape, batch) / took
 
 
-def _training(adapter: Any, shape: ModelShape, machine: Machine, precision: str, *, seconds: float) -> float:
+def _training(adapter: Any, shape: ModelShape, machine: Machine, how: HowTrained, *, seconds: float) -> float:
     """Of forward and backward passes and the optimizer's step, less what this one's memory traffic takes."""
     budget = TrainingBudget(planned=machine.tokens(train=True, weights=adapter.weight_bytes))
     kind = TASK_TYPES.load("classification")
@@ -140,7 +151,7 @@ def _training(adapter: Any, shape: ModelShape, machine: Machine, precision: str,
         question=Question(HEAD, None),
         machine=machine,
         budget=budget,
-        precision=Precision(precision, device=machine.device),
+        precision=Precision(how.precision, device=machine.device),
         seed=1,
     )
     groups = [[feature] for feature in _features(2 * budget.tokens)]
@@ -151,8 +162,10 @@ def _training(adapter: Any, shape: ModelShape, machine: Machine, precision: str,
         adapter.module.zero_grad()
 
     adapter.module.train()
+    if how.checkpointing:
+        adapter.module.enable_gradient_checkpointing()
     took = _timed(step, machine, seconds)
-    return training_flops(shape, batch, HowTrained()) / took
+    return training_flops(shape, batch, how) / took
 
 
 def _bandwidth(device: str, *, seconds: float) -> float:
@@ -183,7 +196,10 @@ def _product(device: str, precision: str, *, seconds: float) -> float:
 
 
 def _timed(work: Callable[[], Any], machine: Machine, seconds: float) -> float:
-    """Seconds of one call, the fastest of those that fit into the time; the first is for warming up."""
+    """Seconds of one call, the median of those that fit into the time: the fastest is what no long work keeps up.
+
+    The first is for warming up.
+    """
     import torch
 
     def once() -> float:
@@ -194,7 +210,7 @@ def _timed(work: Callable[[], Any], machine: Machine, seconds: float) -> float:
         return time.monotonic() - begun
 
     once()
-    fastest, end = once(), time.monotonic() + seconds
+    took, end = [once()], time.monotonic() + seconds
     while time.monotonic() < end:
-        fastest = min(fastest, once())
-    return fastest
+        took.append(once())
+    return statistics.median(took)

@@ -110,7 +110,7 @@ class Costing:
             moved = OPTIMIZER_BYTES * trained * load.steps
             if not (load.memory.frozen_tables or load.memory.lora_parameters):
                 moved += TABLE_BYTES * self.shape.tables * load.batch.passes
-            seconds = self._seconds(flops, how.precision, training=True, moved=moved)
+            seconds = self._seconds(flops, how.precision, training=True, moved=moved, checkpointing=how.checkpointing)
         return _cost(load, memory, least, verb="train", precision=how.precision, work=(flops, seconds))
 
     def prediction(self, stage: Stage[PredictArguments]) -> StageCost:
@@ -137,9 +137,9 @@ class Costing:
         found = _cost(load, memory, least, verb="predict", precision=precision, work=(flops, seconds))
         return replace(found, is_spread=spread)
 
-    def _seconds(self, flops: float, precision: str, *, training: bool, moved: float) -> float:
+    def _seconds(self, flops: float, precision: str, *, training: bool, moved: float, checkpointing: bool = False) -> float:
         speed = self.speed(precision)
-        return flops / speed.rate(self.shape.hidden, training=training) + moved / speed.bandwidth
+        return flops / speed.rate(self.shape.hidden, training=training, checkpointing=checkpointing) + moved / speed.bandwidth
 
 
 def _cost(

@@ -34,6 +34,8 @@ class Rates(NamedTuple):
     hidden: int
     predicting: float
     training: float
+    checkpointed: float
+    "Training with gradient checkpointing: what is computed twice is counted twice."
 
 
 class Speed(NamedTuple):
@@ -46,9 +48,10 @@ class Speed(NamedTuple):
     is_measured: bool
     source: str
 
-    def rate(self, hidden: int, *, training: bool) -> float:
+    def rate(self, hidden: int, *, training: bool, checkpointing: bool = False) -> float:
         """Operations a second at a width: between two that were measured by its logarithm, beyond them as at the last."""
-        points = [(one.hidden, one.training if training else one.predicting) for one in self.rates]
+        kind = ("checkpointed" if checkpointing else "training") if training else "predicting"
+        points = [(one.hidden, float(getattr(one, kind))) for one in self.rates]
         if hidden <= points[0][0]:
             return points[0][1]
         for (narrow, low), (wide, high) in pairwise(points):
@@ -63,14 +66,14 @@ def speed_of(device: Device, *, precision: str, calibration: Mapping[str, object
     if calibration is not None:
         measured = calibration.get(precision)
         if isinstance(measured, list) and measured:
-            rates = tuple(sorted(Rates(int(one[0]), float(one[1]), float(one[2])) for one in measured))
+            rates = tuple(sorted(Rates(int(one[0]), float(one[1]), float(one[2]), float(one[-1])) for one in measured))
             moved = calibration.get("bandwidth")
             bandwidth = float(moved) if isinstance(moved, int | float) else BANDWIDTH * device.spec.bandwidth_gbs * 1e9
             return Speed(rates, bandwidth, is_measured=True, source=f"a calibration of this machine ({calibration.get('date')})")
     peak = device.peak(precision)
     is_cpu = device.spec.kind == "cpu"
     shares = (ON_CPU, ON_CPU) if is_cpu else (PREDICTING, TRAINING)
-    rates = (Rates(1, shares[0] * peak, shares[1] * peak),)
+    rates = (Rates(1, shares[0] * peak, shares[1] * peak, shares[1] * peak),)
     said = (
         f"{ON_CPU:.0%} of the reckoned peak is assumed: `calibrate` measures it where the device is"
         if is_cpu

@@ -112,9 +112,9 @@ def _pairing(key: CellKey) -> tuple[object, ...]:
 
 
 def _baseline(cell: CellRecord, candidates: Sequence[CellRecord]) -> CellRecord | None:
-    """The cell without intermediate phase: of the same seed and recipe, or untrained."""
+    """The cell without intermediate phase: of the same seed and recipe, or untrained (with the same draws, where it has some)."""
     same = [c for c in candidates if (c.key.seed, c.key.recipe) == (cell.key.seed, cell.key.recipe)]
-    return next(iter([*same, *(c for c in candidates if not c.train and c.key.seed is None)]), None)
+    return next(iter([*same, *(c for c in candidates if not c.train and c.key.seed in (None, cell.key.seed))]), None)
 
 
 def _obstacle(cell: CellRecord, baseline: CellRecord | None, prepared: Mapping[CellKey, CellStatistics]) -> str:

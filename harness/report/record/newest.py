@@ -81,14 +81,14 @@ class Settled:
 
 
 def cell_key(cell: RequestedCell) -> CellKey:
-    """The row of the board; without training, seed and recipe mean nothing."""
+    """The row of the board; without training the recipe means nothing, and a seed is that of what is drawn for prompts."""
     trained = bool(cell.train) or (cell.score is None and cell.seed is not None)
     return CellKey(
         model=portable(cell.model),
         intermediate=cell.intermediate,
         task=cell.task,
         lang=cell.lang,
-        seed=cell.seed if trained else None,
+        seed=cell.seed,
         recipe=cell.recipe if trained else None,
         route=cell.route,
         limit=cell.limit,

@@ -118,7 +118,7 @@ class RequestedCell(Spec):
     lang: str
     "Test language."
     seed: int | None = None
-    "Training seed; None where nothing is trained."
+    "Training seed, or that of what is drawn for prompts; None where neither is."
     route: str
     "head | embedding | prompt with how it was asked; then the engine, where it is not transformers."
     recipe: str | None = None

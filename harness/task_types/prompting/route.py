@@ -22,11 +22,11 @@ from pydantic import BaseModel
 
 from harness.api.errors import UserError
 from harness.api.protocols import Batch, Feature, HeadSpec, Output, Partial, Prediction, RouteDefaults, SentPrompt
-from harness.specs.prompt import USUAL_LENGTH, Generate, PromptArgs
+from harness.specs.prompt import STRATIFIED, USUAL_LENGTH, Generate, PromptArgs
 from harness.specs.task import TaskSpec
 from harness.task_types.prompting.answer_parsing import choose, read_answer
 from harness.task_types.prompting.encoding import Ask, encode_pairs
-from harness.task_types.prompting.few_shot import draw_shots
+from harness.task_types.prompting.few_shot import ShotPool, draw_shots
 from harness.task_types.prompting.guided_regex import CLOSED_FORMS, answer_regex
 from harness.task_types.prompting.prompt_checks import prompt_doubts
 from harness.task_types.prompting.rendering import RenderedPrompt, Turn, render_prompt, target_text
@@ -67,9 +67,10 @@ class PromptRoute(RouteDefaults):
         return min(wanted, self.max_positions or wanted)
 
     @cached_property
-    def shown(self) -> Sequence[Any]:
+    def shown(self) -> ShotPool:
         """The pool without rows that have no gold."""
-        return [example for example in self.pool if example.gold is not None]
+        by_label = self.prompt_args.fewshot_sampler == STRATIFIED
+        return ShotPool([example for example in self.pool if example.gold is not None], by_label=by_label)
 
     @property
     def _predicts_text(self) -> bool:
