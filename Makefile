@@ -101,6 +101,10 @@ bench: $(STAMP) $(BENCH)/.installed $(LM_EVAL)/.installed  ## ratios to other pa
 test-real: $(STAMP)  ## the tests on real data and models, skipped with a reason where they are absent
 	$(ONE_THREAD) $(BIN)/python -m pytest -m real -rs -n 2
 
+check-all:  ## all that .ci/run does, and hostile files and flags
+	bash .ci/run
+	$(MAKE) fuzz
+
 check: $(STAMP)  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
