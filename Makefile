@@ -14,7 +14,7 @@ ONE_THREAD = OMP_NUM_THREADS=1
 LM_EVAL = .venv-lm-eval
 RUN = HF_HUB_OFFLINE=1 $(BIN)/python run_eval.py
 
-.PHONY: help demo docs test test-slow test-cluster test-browser test-versions fuzz check test-real vllm lm-eval every-eval-ever bench bench-peers clean
+.PHONY: help demo docs test test-slow test-cluster test-browser test-versions fuzz check check-all test-real vllm lm-eval every-eval-ever bench bench-peers clean
 
 define check_python
 	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON); say make PYTHON=/path/to/python3.11 (3.11 or newer)"; exit 2; }
