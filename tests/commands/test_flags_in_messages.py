@@ -10,7 +10,7 @@ from harness.api.registry import COMMANDS, ROOT
 from harness.planning.backbone.model_args import known_args
 from harness.specs.prompt import PromptArgs
 
-FLAG = re.compile(r"(?<![\w-])--[a-z][a-z_]+")
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z_0-9]+")
 ELSEWHERE = {
     "--nproc_per_node": "torchrun",
     "--untracked": "git",

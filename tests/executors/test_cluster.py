@@ -70,6 +70,7 @@ def test_a_failure_is_reported_as_it_is_without_a_cluster(cluster, tmp_path):
     assert "Traceback" in error.read_text()
 
 
+@pytest.mark.cluster
 def test_what_the_cluster_cannot_hold_is_an_error_at_once(project, cluster, tmp_path):
     begun = time.monotonic()
     needs = {"needs_of": lambda stage: StageNeeds(gpus_each=8)}
