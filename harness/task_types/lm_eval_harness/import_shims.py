@@ -55,6 +55,12 @@ def stand_ins(tasks: Path | None, *, downloads: bool = False) -> Iterator[None]:
         sys.modules.update(before)
 
 
+def _is_there(name: str) -> bool:
+    """Whether a module below a package can be imported, the package not being there included."""
+    parts = name.split(".")
+    return all(importlib.util.find_spec(".".join(parts[: number + 1])) is not None for number in range(len(parts)))
+
+
 @cache
 def _made(tasks: Path | None, downloads: bool) -> dict[str, ModuleType]:
     """The stand-ins that this installation needs."""
@@ -70,7 +76,7 @@ def _made(tasks: Path | None, downloads: bool) -> dict[str, ModuleType]:
         made["lm_eval.tasks"].__path__ = [str(tasks)] if tasks else []
     if not downloads or importlib.util.find_spec("evaluate") is None:
         made["evaluate"] = _module("evaluate", load=load)
-    if importlib.util.find_spec("transformers.data") is None or importlib.util.find_spec("transformers.data.metrics") is None:
+    if not _is_there("transformers.data.metrics"):
         squad = _module(SQUAD, compute_f1=compute_f1, compute_exact=compute_exact, get_tokens=tokens)
         made |= {SQUAD.rpartition(".")[0]: _module(SQUAD.rpartition(".")[0], is_package=True, squad_metrics=squad), SQUAD: squad}
     return made
