@@ -128,7 +128,7 @@ def test_adapters_are_served_as_transformers_merges_them(vllm_interpreter, smol,
         assert np.abs(np.concatenate(plain.loglikelihood(asked[:1])) - theirs[: len(asked[0].continuations)]).max() > 0.1
         free = cell_of(smol, shared, "panx", tmp_path, route="prompt")
         held = cell_of(smol, shared, "panx", tmp_path, route="prompt", model_args="engine=vllm", prompt_args="guided=true")
-        texts = served.generate(free.features + held.features)
+        texts = served.generate([*free.features, *held.features])
         assert texts[:3] == merged.generate(free.features)
         notes = [
             cell.module.decode(cell.examples, cell.features, part, task=cell.spec, options=cell.options)
