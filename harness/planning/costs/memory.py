@@ -25,7 +25,7 @@ ON_CPU = 30 * MIB
 HEAP_TOP = 64 * MIB
 "What glibc leaves at the top of its heap after many blocks: twice its mmap threshold, which grows to 32 MiB (mallopt(3))."
 ON_GPU = 700 * MIB
-"CUDA's context and libraries (about 500 MiB on an H100), cuBLAS's workspaces."
+"CUDA's context and libraries, cuBLAS's workspaces: an assumption, not measured."
 PIECES = 0.25
 """Share of the activations, and of the gradients of layers, that lies in pieces between other blocks.  On CPUs blocks below
 32 MiB come from a heap that is not given back; measured by benchmarks/plan_accuracy.py."""
