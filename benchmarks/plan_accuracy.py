@@ -1,6 +1,6 @@
 """How near a plan is to what happens: memory and time of real commands beside what `plan` says of them, shape by shape.
 
-    python benchmarks/plan_accuracy.py                        # all shapes, three runs each; a quarter of an hour on an idle machine
+    python benchmarks/plan_accuracy.py                        # all shapes, three runs each; 15 minutes on an idle machine
     python benchmarks/plan_accuracy.py --shapes bert-22m-train-fp32,smollm2-135m-prompt-fp32 --runs 1
     python benchmarks/plan_accuracy.py --memory_only          # where other programs run beside it
 
