@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--data_dir", type=Path, required=True, help="mirror of hub datasets with Tatoeba, XNLI and PAN-X")
     parser.add_argument("--tokenizers", type=Path, required=True, help="folder with " + " and ".join(TOKENIZERS.values()))
     parser.add_argument("--languages", default="de,fr,ru,tr,vi")
-    parser.add_argument("--rows", type=int, default=50, help="of each task and language")
+    parser.add_argument("--rows", type=int, default=8, help="of each task and language, for the encoder")
     parser.add_argument("--prompt_rows", type=int, default=20, help="of each language, for the decoder")
     parser.add_argument("--layers", type=int, help="a cut of so many layers, to try it")
     parser.add_argument("--cpu_memory_gib", type=float, default=6, help="main memory for layers; the others stay on the disk")
