@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from plan_accuracy import MODELS, ROOT, Bench, Shape
+from plan_accuracy import MODELS, ROOT, Bench, Shape, say, word
 
 VOCABULARY = 250112
 XXL = {**MODELS["xlm-roberta-large"], "model_type": "xlm-roberta-xl", "vocab_size": VOCABULARY}
@@ -138,12 +138,6 @@ print(2 * size**3 / best, torch.cuda.get_device_name() if cuda else "cpu")
 """
 
 
-def say(text: str) -> None:
-    """A line, at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
 def child(code: str, *words: str, log: Path) -> str:
     """What a process of its own printed; its other output goes to a log."""
     with log.open("ab") as file:
@@ -167,7 +161,7 @@ class GpuBench(Bench):
             if self.tiny:
                 config = {**{name: value for name, value in config.items() if name != "head_dim"}, **TINY}
                 config |= {"num_key_value_heads": 2} if "num_key_value_heads" in config else {}
-            words = " ".join("w" + "".join(chr(97 + int(digit)) for digit in str(number)) for number in range(600))
+            words = " ".join(map(word, range(600)))
             code = MAKE.format(root=str(ROOT), dtype=shape.stored, words=words, config=config, folder=str(folder))
             begun = time.monotonic()
             number = int(child(code, log=self.place / "make.log").split()[-1])

@@ -158,6 +158,7 @@ def test_a_model_card_has_each_number_with_its_interval(run, tmp_path):
     }
     assert card.data.language == ["de", "en"]
     assert "synthetic" in card.text
+    assert "a seeded sample of at most 25 test rows a language." in card.text
     assert card.text.count("| mini/nli | de | accuracy.accuracy |") == 1
 
 

@@ -18,6 +18,7 @@ from harness.api.registry import TASK_TYPES
 from harness.data.languages import language
 from harness.report.exports.arms import NONE, BoardArm, arms_of, predict_arguments, source_of
 from harness.runtime.stages import write_text
+from harness.specs.limit import limit_words
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
@@ -53,7 +54,7 @@ def _about(board: Mapping[str, Json], arm: BoardArm) -> list[str]:
         what += f", trained on {arm.intermediate} in between (text of other languages that it saw: {_saw(board, arm)})"
     asked = [f"{name} {value}" for name, value in arm.settings.items() if name != "intermediate"]
     said = [f"{what}; {', '.join(asked)}." if asked else f"{what}.", f"Computed with xlift {__version__}."]
-    said += [f"At most {arm.limit} test rows a language." for _ in range(1) if arm.limit]
+    said += [f"Only a part of the test rows was asked: {limit_words(arm.limit)}."] if arm.limit else []
     said += ["The world of these scores is synthetic: they are no claim about a model."] if board["synthetic"] else []
     saw = model["coverage"]
     said += [f"Pretrained on {len(saw['languages'])} of the languages known to xlift."] if saw else []
