@@ -14,7 +14,7 @@ ONE_THREAD = OMP_NUM_THREADS=1
 LM_EVAL = .venv-lm-eval
 RUN = HF_HUB_OFFLINE=1 $(BIN)/python run_eval.py
 
-.PHONY: help demo docs test test-slow test-cluster test-browser test-versions fuzz check check-all test-real vllm lm-eval every-eval-ever bench bench-peers clean
+.PHONY: help demo docs test test-slow test-long test-cluster test-browser test-versions fuzz check check-all test-real vllm lm-eval every-eval-ever bench bench-peers clean
 
 define check_python
 	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON); say make PYTHON=/path/to/python3.11 (3.11 or newer)"; exit 2; }
@@ -46,13 +46,13 @@ docs: $(STAMP) .venv-docs/.installed  ## the documentation as a site: build/site
 	touch $@
 
 test: $(STAMP)  ## the tests that need nothing beside the project
-	$(ONE_THREAD) $(BIN)/python -m pytest -m "not real and not browser and not slow and not cluster" -n 2
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "not real and not browser and not slow and not cluster and not long" -n 2
 
 test-slow: $(STAMP)  ## whole runs that are ended and killed in many ways
-	$(ONE_THREAD) $(BIN)/python -m pytest -m slow -n 2
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "slow and not long" -n 2
 
 test-cluster: $(STAMP)  ## Ray clusters of several nodes on this machine, whose nodes, workers and drivers are killed
-	$(ONE_THREAD) $(BIN)/python -m pytest -m cluster
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "cluster and not long"
 
 FUZZ ?= 1000
 fuzz: $(STAMP)  ## hostile files and flags, FUZZ of each kind (default: 1000); `$(BIN)/python tests/fuzz --help` for one kind or one case
@@ -99,10 +99,13 @@ bench: $(STAMP) $(BENCH)/.installed $(LM_EVAL)/.installed  ## ratios to other pa
 	$(BIN)/python benchmarks/bench.py --encoder $(MODEL) --lm $(LM) --hub $(HUB)
 
 test-real: $(STAMP)  ## the tests on real data and models, skipped with a reason where they are absent
-	$(ONE_THREAD) $(BIN)/python -m pytest -m real -rs -n 2
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "real and not long" -rs -n 2
 
-check-all:  ## all that .ci/run does, and hostile files and flags
-	bash .ci/run
+test-long: $(STAMP)  ## what takes minutes each, or is one of many of its kind; no part of .ci/run
+	$(ONE_THREAD) $(BIN)/python -m pytest -m long -rs -n 2
+
+check-all:  ## all that .ci/run does, the long tests, and hostile files and flags
+	bash .ci/run all
 	$(MAKE) fuzz
 
 check: $(STAMP)  ## lint, format and types

@@ -52,6 +52,11 @@ COMMANDS = {
             *["--tasks", "xnli,panx", "--languages", "all", "--rows", "400", "--rounds", "5", "--peers"],
         ),
     ),
+    "fine_tuning": Command(
+        script="finetune_speed.py",
+        rows=("finetune_default", "finetune_by_length"),
+        words=("--model", "ENCODER", "--data_dir", "HUB"),
+    ),
     "likelihood": Command(
         script="lm_eval_speed.py",
         rows=("lm_eval_choices", "lm_eval_letters", "lm_eval_xnli", "lm_eval_generation"),

@@ -65,6 +65,7 @@ def test_the_mirrors_row_is_the_sample_set_with_its_ids(shared):
 
 
 @pytest.mark.real
+@pytest.mark.long
 def test_the_oracle_on_real_sentences(shared, tmp_path):
     command = f"--model oracle --tasks bucc2018 --languages zh --data_dir {shared / 'hub'} --output_path {tmp_path} --quiet"
     assert run_eval.main(command.split()) == 0

@@ -54,6 +54,7 @@ def test_results_that_cannot_be_written_are_an_error(words):
     assert (code, err) == (1, "error: stdout cannot be written\n  found: No space left on device\n")
 
 
+@pytest.mark.slow
 def test_progress_that_cannot_be_written_is_no_error(tmp_path):
     code, out, err = shell(f"RUN --model oracle --tasks mini/nli --languages de --output_path {tmp_path}/r 2>/dev/full")
     assert (code, err) == (0, "")

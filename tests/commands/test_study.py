@@ -205,6 +205,7 @@ def test_retrieval_is_shown_at_other_layers_beside_the_scores(tmp_path, capsys):
     assert "0 stages, 0 bytes would be removed" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_cells_whose_rows_are_not_here_are_left_out_and_hold_up_no_look(tmp_path, capsys):
     study = SmallStudy.make(tmp_path)
     (study.folder / "pairs-test-sw.jsonl").unlink()

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.real
 LAYERS = (2, 4, 6)
 
 
+@pytest.mark.long
 def test_a_cut_ladder_on_real_rows_leaves_lifts_that_are_the_board_s(e5, shared, tmp_path, capsys):
     for layers in LAYERS:
         cut_model(e5, tmp_path / f"e5-{layers}", num_layers=layers)

@@ -36,7 +36,7 @@ def _letters(page):
     return [letter for letter in page if letter not in " \n-"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_nothing_that_is_shipped_is_shown_wider_than_the_terminal(capsys, terminal, monkeypatch):
     catalog = Catalog([])
     monkeypatch.setattr(show, "Catalog", lambda *include, **options: catalog)  # the same files for every name

@@ -138,6 +138,7 @@ def test_processes_that_it_starts_find_the_code(installed):
     assert out.count("# Leaderboard, in short") == 1
 
 
+@pytest.mark.long
 def test_workers_of_a_cluster_find_the_code(installed):
     words = ["--model", "oracle", "--tasks", "mini/retrieval", "--languages", "de", "--output_path", "ray"]
     code, out, err = called(installed, "xlift", *words, "--executor", "ray", "--address", "local")

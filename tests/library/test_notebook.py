@@ -29,7 +29,7 @@ def test_nothing_that_was_computed_elsewhere_is_kept_in_it():
     assert [cell["outputs"] for cell in cells() if cell["cell_type"] == "code" and cell["outputs"]] == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_cell_runs_and_gives_what_its_text_says(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     namespace = {}

@@ -17,12 +17,11 @@ defaults: {learning_rate: 1.0e-3, batch_size: 8, max_steps: 2, max_examples: 40,
 """
 
 
-QUICK = ("bert", "xlm-roberta")
+MARKS = {"xlm-roberta": (), "bert": pytest.mark.slow, "mt5": pytest.mark.slow}
+"The others are long."
 
 
-@pytest.mark.parametrize(
-    "model_type", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in sorted(CONFIGS)]
-)
+@pytest.mark.parametrize("model_type", [pytest.param(name, marks=MARKS.get(name, pytest.mark.long)) for name in sorted(CONFIGS)])
 def test_an_architecture_trains_predicts_and_scores_on_the_miniature_world(
     model_type: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

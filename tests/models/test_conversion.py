@@ -88,6 +88,7 @@ def check(place):
     return index
 
 
+@pytest.mark.slow
 def test_a_conversion_holds_one_shard_and_says_what_it_does(pickled, cache):
     place, peak, told = ended(started(pickled, shard=16 << 20))
     assert place.parent == cache

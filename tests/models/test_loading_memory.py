@@ -72,9 +72,9 @@ def shape(kind, *, small=False):
 @pytest.mark.parametrize(
     ("model_class", "config_class", "adapter"),
     [
-        (BertForMaskedLM, BertConfig, "encoder"),
-        pytest.param(BertForSequenceClassification, BertConfig, "finetuned", marks=pytest.mark.slow),
-        pytest.param(LlamaForCausalLM, LlamaConfig, "decoder", marks=pytest.mark.slow),
+        pytest.param(BertForMaskedLM, BertConfig, "encoder", marks=pytest.mark.slow),
+        pytest.param(BertForSequenceClassification, BertConfig, "finetuned", marks=pytest.mark.long),
+        pytest.param(LlamaForCausalLM, LlamaConfig, "decoder", marks=pytest.mark.long),
     ],
 )
 def test_weights_are_in_memory_once(tmp_path, model_class, config_class, adapter):

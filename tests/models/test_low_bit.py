@@ -110,8 +110,8 @@ def test_what_is_trained_beside_the_weights_is_what_answers_afterwards(folders, 
     assert np.abs(vectors(again) - vectors(loaded(kind, base, extra=asked))).max() > 1e-2
 
 
-@pytest.mark.parametrize("kind", ["xlm-roberta", pytest.param("llama", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("variant", ["lora", "dora"])
+@pytest.mark.parametrize("kind", ["xlm-roberta", pytest.param("llama", marks=pytest.mark.long)])
+@pytest.mark.parametrize("variant", ["lora", pytest.param("dora", marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     ("quantization", "chain"), [(None, "merge"), (None, "stack"), ("nf4", None), ("nf4", "merge"), ("int8", None)]
 )

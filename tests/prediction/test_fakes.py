@@ -53,7 +53,7 @@ def test_entities_of_other_types_do_not_match_because_their_last_words_do(
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("model", ["oracle", "random"])
+@pytest.mark.parametrize("model", ["oracle", pytest.param("random", marks=pytest.mark.long)])
 def test_the_fakes_on_real_rows_of_every_language(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], shared: Path
 ) -> None:

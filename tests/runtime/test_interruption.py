@@ -12,6 +12,14 @@ def send(by):
     os.kill(os.getpid(), by)
 
 
+@pytest.fixture(autouse=True)
+def hears_of_a_closed_terminal():
+    """Also where the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize(("by", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_each_signal_ends_what_runs_with_the_code_of_shells(by, code):
     before = [signal.getsignal(each) for each in ENDING]

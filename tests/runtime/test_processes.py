@@ -106,6 +106,7 @@ def test_accelerate_launch_starts_processes_that_work_together(still, tmp_path):
     assert {"processes": 2, "sharding": "full", "offload": "none"}.items() <= done["arithmetic"].items()
 
 
+@pytest.mark.slow
 def test_accelerate_launch_that_starts_one_process_of_two_is_refused(still, tmp_path):
     """`accelerate launch --cpu --num_processes 2` starts one, without a word."""
     ended = launched(still, tmp_path / "r", "--cpu", "--num_processes", "2")

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from harness.api.registry import ROOT
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -38,8 +40,19 @@ class SmallCluster:
         self.cluster.add_node(num_cpus=cpus, object_store_memory=OBJECTS)
 
     def kill_node(self, prefix: str) -> None:
-        """Kill the processes of the node whose id begins so."""
+        """Kill the processes of the node whose id begins so, all in one instant as when a machine loses its power.
+
+        Ray's own way kills the node's server, whose workers notice that within about a second: enough to end a short stage.
+        """
         (node,) = [node for node in self.cluster.worker_nodes if node.node_id.startswith(prefix)]
+        servers = [psutil.Process(process.pid) for _, process in node.live_processes()]
+        processes = [one for server in servers for one in (server, *server.children(recursive=True))]
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         self.cluster.remove_node(node, allow_graceful=False)
 
 

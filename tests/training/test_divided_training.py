@@ -83,9 +83,10 @@ def agree(one, other, *, relative=RELATIVE):
         np.testing.assert_allclose(second[name], losses, rtol=relative, err_msg=name)
 
 
-@pytest.mark.parametrize(
-    ("count", "sharding"), [pytest.param(*way, marks=() if way == (2, "full") else pytest.mark.slow) for way in WAYS]
-)
+RARE = {(4, "none"): pytest.mark.long}
+
+
+@pytest.mark.parametrize(("count", "sharding"), [pytest.param(*way, marks=RARE.get(way, pytest.mark.slow)) for way in WAYS])
 def test_losses_and_scores_are_those_of_one_process(ran, count, sharding):
     one, several = ran(1, "none"), ran(count, sharding)
     agree(one, several)
@@ -125,7 +126,7 @@ def test_as_many_processes_give_the_same_bytes_also_after_a_kill(still, ran, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("count", "sharding"), [(1, "none"), (4, "full"), (4, "none")])
+@pytest.mark.parametrize(("count", "sharding"), [(1, "none"), (4, "full"), pytest.param(4, "none", marks=pytest.mark.long)])
 def test_a_run_that_was_killed_on_two_processes_goes_on_with_another_number(still, ran, tmp_path, count, sharding):
     root = tmp_path / "other"
     assert run_together(2, still.with_machine(sharding="full"), root, die_at_step=8, **FIRST)[1] == -9
@@ -219,7 +220,7 @@ def wide(tmp_path_factory):
     return Project(folder=folder, model=folder / "wide").with_machine(batch_tokens=60)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_moments_in_eight_bits_train_alike_on_any_number_of_processes(wide, tmp_path):
     how = {"tasks": "pairs", "languages": ("de",)}
     runs = {

@@ -84,6 +84,7 @@ def test_heads_of_every_kind_learn_english(start: str, tmp_path: Path, capsys: p
         assert found[task, "none"] > least > CATALOG.task(task).spec.chance, (task, found)
 
 
+@pytest.mark.slow
 def test_translations_are_found_and_masked_words_guessed_after_training(
     start: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_target_learns_after_a_mixture(start: str, tmp_path: Path, capsys: pyt
     assert facts["mixture"]["mini/mlm_40"]["examples"] > 2000
 
 
+@pytest.mark.slow
 def test_every_miniature_trains_predicts_and_scores(start: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = f"{start} --recipe short --tasks mini_xtreme,mini_intermediate --languages en,de --limit 3"
     board = run(f"{flags} --intermediate mini/mnli@de:mini/hellaswag@sw", tmp_path, capsys)

@@ -84,6 +84,7 @@ def test_it_begins_again_in_fp32_to_the_bytes_of_fp32(project, tmp_path, capsys)
     assert all(torch.equal(own[name], other[name]) for name in own)
 
 
+@pytest.mark.slow
 def test_killed_in_the_second_attempt_it_goes_on_there(project, tmp_path):
     stage, machine = stage_of(project, retry_in_float32=True, save_every=2)
     with Spoiled(end_before=LOST_BEFORE + 8), pytest.raises(KeyboardInterrupt):
@@ -104,6 +105,7 @@ def test_in_fp32_there_is_no_other_attempt(project, tmp_path):
     assert "--retry_in_float32" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_board_says_it(project, tmp_path, capsys):
     words = ["--model", str(project.model), "--include_path", str(project.folder), "--recipe", "tiny", "--tasks", "pairs"]
     with Spoiled():

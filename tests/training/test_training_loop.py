@@ -22,6 +22,8 @@ from harness.training.setup import prepare
 from harness.training.states import States
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+OTHERS = ("tags", "quiz", "cloze")
+"Tasks whose loss is a sum over pieces as that of `pairs` is; that of `nearest` is over the whole batch."
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +101,10 @@ def gradients(project, root, name, *, batch_tokens=None, module=None):
     return {n: p.grad.clone() for n, p in run.module.named_parameters() if p.grad is not None}, loss, run
 
 
-@pytest.mark.parametrize(("name", "threads", "steps"), [("pairs", 1, 9), ("nearest", 1, 9), ("cloze", 1, 9), ("pairs", 2, 2)])
+@pytest.mark.parametrize(
+    ("name", "threads", "steps"),
+    [("pairs", 1, 9), ("nearest", 1, 9), ("cloze", 1, 9), pytest.param("pairs", 2, 2, marks=pytest.mark.slow)],
+)
 def test_training_gives_the_same_bytes_each_time(project, tmp_path, name, threads, steps):
     torch.set_num_threads(threads)
     trained(project, tmp_path / "a", name, max_steps=steps)
@@ -108,7 +113,7 @@ def test_training_gives_the_same_bytes_each_time(project, tmp_path, name, thread
     assert differences(tmp_path / "a", tmp_path / "b") == []
 
 
-@pytest.mark.parametrize("name", ["pairs", "tags", "quiz", "nearest", "cloze"])
+@pytest.mark.parametrize("name", ["pairs", "nearest", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_gradients_do_not_depend_on_how_the_batch_is_cut(still, tmp_path, name):
     whole, loss, _ = gradients(still, tmp_path, name)
     assert any(grad.abs().max() > 1e-4 for grad in whole.values())
@@ -118,7 +123,7 @@ def test_gradients_do_not_depend_on_how_the_batch_is_cut(still, tmp_path, name):
         assert far(cut, whole) < 2e-6
 
 
-@pytest.mark.parametrize("name", ["pairs", "tags", "quiz", "nearest", "cloze"])
+@pytest.mark.parametrize("name", ["pairs", "nearest", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_training_in_other_pieces_agrees(still, tmp_path, name):
     one, _ = trained(still, tmp_path / "whole", name)
     other, _ = trained(still.with_machine(batch_tokens=50), tmp_path / "cut", name)
@@ -303,7 +308,7 @@ def test_a_loss_that_is_no_number_names_its_step(project, tmp_path):
     assert "learning_rate" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["pairs", "tags"])
+@pytest.mark.parametrize("name", ["pairs", pytest.param("tags", marks=pytest.mark.slow)])
 def test_a_run_that_learns_nothing_says_so(project, tmp_path, name):
     _, idle = trained(project, tmp_path / "idle", name, learning_rate=1e-9)
     assert "guessing by the shares of the labels" in idle["degenerate"]
