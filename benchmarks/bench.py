@@ -52,6 +52,9 @@ COMMANDS = {
             *["--tasks", "xnli,panx", "--languages", "all", "--rows", "400", "--rounds", "5", "--peers"],
         ),
     ),
+    "data": Command(
+        script="data_side.py", rows=("data_side",), words=("--tokenizer", "ENCODER", "--data_dir", "HUB", "--unhashed")
+    ),
     "fine_tuning": Command(
         script="finetune_speed.py",
         rows=("finetune_default", "finetune_by_length"),

@@ -30,6 +30,7 @@ import pyarrow as pa
 from transformers import AutoTokenizer
 
 import harness.prediction.answers as answering
+from benchmarks.pairs import Row, finish, machine_words
 from harness.data.locations import DataPlace
 from harness.data.rows import load_rows
 from harness.data.templates.compiled import OWN
@@ -46,6 +47,7 @@ from harness.runtime.stages import begin
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 TASKS = "xnli,panx,udpos_hub,xquad,tydiqa,tatoeba"
+PEER = f"datasets.map {datasets.__version__} with batched tokenization, and json"
 LANGUAGES = "en,de,ar,sw,zh,ru,hi,te"
 
 
@@ -150,6 +152,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--warm", action="store_true", help="tokens of an earlier run are found in the cache")
     parser.add_argument("--unhashed", action="store_true", help="spare Dataset.map the hash of its function")
+    parser.add_argument("--record", type=Path, help="file that gets the row, for the table (see bench.py)")
     args = parser.parse_args()
     if not args.warm:
         os.environ["XLIFT_TOKEN_CACHE_MB"] = "0"
@@ -159,6 +162,7 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
     answering.load_fake = lambda *_, **__: Fake(kind="oracle", tokenizer=tokenizer)
     total_ours, total_theirs = [0.0] * args.pairs, [0.0] * args.pairs
+    examples, loads = 0, list[float]()
     for task in args.tasks.split(","):
         asked = tuple(lang for lang in args.languages.split(",") if lang in catalog.task(task).spec.languages)
         request = RunRequest(model="oracle", model_args=f"tokenizer={args.tokenizer}", tasks=task, languages=asked)
@@ -180,10 +184,20 @@ def main() -> None:
             peer.append(theirs(tables, encodes, counts[1], unhashed=args.unhashed))
             total_ours[number] += own[-1]
             total_theirs[number] += peer[-1]
+            loads.append(os.getloadavg()[0])
         if counts[0] != counts[1]:
             raise SystemExit(f"{task}: {counts[0]} examples here, {counts[1]} there")
         say(task, sum(counts[0].values()), own, peer)
+        examples += sum(counts[0].values())
     say("all", 0, total_ours, total_theirs)
+    names = args.tasks.split(",")
+    row = Row(name="data_side", part=f"the data side alone of {examples:,} examples of {', '.join(names)}", peer=PEER, goal=2.0)
+    row.ratios = [theirs / ours for theirs, ours in zip(total_theirs, total_ours, strict=True)]
+    row.ratio = row.processor_ratio = statistics.median(row.ratios)
+    row.ours, row.theirs = statistics.median(total_ours), statistics.median(total_theirs)
+    row.agreement, row.machine = "as many examples on both sides", machine_words(loads)
+    row.note = "processor seconds" + ("; tokens found in the cache" if args.warm else "")
+    finish(row, args.record)
 
 
 def load_module(name: str) -> Any:

@@ -8,7 +8,6 @@ to_rows(table)                   # [{'tokens': [...], 'ner_tags': [0, 3, ...]}, 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,7 @@ def passing(table: pa.Table, tests: Sequence[Where], *, where: str) -> list[int]
         # Each value once, however many rows have it.
         column = _comparable(table[test.column], f"{where}, column '{test.column}'")
         values = pc.dictionary_encode(column.combine_chunks())
-        passed = np.array([*(passes(value, test) for value in to_values(values.dictionary)), False], dtype=bool)
+        passed = np.array([*(passes(value, test) for value in values.dictionary.to_pylist()), False], dtype=bool)
         numbers = values.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         mask &= passed[numbers]  # -1, no value, is the last one
     found: list[int] = np.flatnonzero(mask).tolist()
@@ -132,32 +131,6 @@ def missing_column(name: str, columns: Sequence[str], *, where: str) -> UserErro
 
 def to_rows(table: pa.Table) -> list[dict[str, Any]]:
     """A dict per row; lists and structures become lists and dicts."""
-    columns = [[value for chunk in column.chunks for value in to_values(chunk)] for column in table.columns]
+    columns = [column.to_pylist() for column in table.columns]  # `to_numpy` of texts would import pandas
     names = table.column_names
     return [dict(zip(names, values)) for values in zip(*columns)]
-
-
-def to_values(array: pa.Array) -> list[Any]:
-    """Same as `array.to_pylist()` but column by column, which is about ten times as fast for lists of tokens."""
-    kind = array.type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        offsets = array.offsets.to_pylist()
-        begin = offsets[0] if offsets else 0
-        flat = to_values(array.values.slice(begin, offsets[-1] - begin if offsets else 0))  # of a slice, no more than its own
-        lists: list[Any] = [flat[start - begin : end - begin] for start, end in pairwise(offsets)]
-        return _with_nulls(array, lists)
-    if pa.types.is_struct(kind):
-        names = [kind.field(i).name for i in range(kind.num_fields)]
-        parts = [to_values(array.field(i)) for i in range(kind.num_fields)]
-        return _with_nulls(array, [dict(zip(names, values)) for values in zip(*parts)])
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return array.to_numpy(zero_copy_only=False).tolist()
-    if not array.null_count and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        return array.to_numpy(zero_copy_only=False).tolist()
-    return array.to_pylist()
-
-
-def _with_nulls(array: pa.Array, values: list[Any]) -> list[Any]:
-    if not array.null_count:
-        return values
-    return [value if valid else None for value, valid in zip(values, array.is_valid().to_pylist())]

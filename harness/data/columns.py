@@ -123,7 +123,7 @@ def blocks(rows: Sequence[Row]) -> Iterator[Block]:
 
 
 def _of_table(table: pa.Table, path: str) -> list[Any]:
-    from harness.data.arrow import readable, to_values
+    from harness.data.arrow import readable
 
     if path in table.column_names:
         head, parts = path, []
@@ -136,7 +136,7 @@ def _of_table(table: pa.Table, path: str) -> list[Any]:
         chunks = [_below(chunk, parts) for chunk in chunks]
     try:
         with readable("a column", where=""):
-            return [value for chunk in chunks for value in to_values(chunk)]
+            return [value for chunk in chunks for value in chunk.to_pylist()]
     except UserError:
         raise NotColumnar from None
 
