@@ -52,9 +52,8 @@ COMMANDS = {
             *["--tasks", "xnli,panx", "--languages", "all", "--rows", "400", "--rounds", "5", "--peers"],
         ),
     ),
-    "data": Command(
-        script="data_side.py", rows=("data_side",), words=("--tokenizer", "ENCODER", "--data_dir", "HUB", "--unhashed")
-    ),
+    "data": Command(script="data_side.py", rows=("data_side",), words=("--tokenizer", "ENCODER", "--data_dir", "HUB")),
+    "start": Command(script="start_speed.py", rows=("start", "start_bare"), words=("--model", "LM", "--hub", "HUB")),
     "fine_tuning": Command(
         script="finetune_speed.py",
         rows=("finetune_default", "finetune_by_length"),
