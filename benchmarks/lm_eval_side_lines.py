@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from benchmarks.lm_eval_side_rows import TASKS
+from harness.scoring.metrics.lm_eval_mean import OWN_SCALE
 
 CLOSE = 2e-4
 "Of log-likelihoods and of values from 0 to 1."
@@ -18,7 +19,7 @@ SHOTS = (0, 3)
 LONGEST_ANSWER = 256
 "Tokens, where a file says nothing: lm-eval's."
 PERCENT = ("lm_eval_mean", "lm_eval_f1", "lm_eval_mcc")
-"Metrics that boards give from 0 to 100."
+"Metrics that boards give from 0 to 100, but for values that have a scale of their own."
 COLUMNS = (
     "task", "output type", "rows", "shots", "chat", "requests", "prompts", "likelihoods", "texts", "metric", "lm-eval", "xlift",
 )  # fmt: skip
@@ -142,7 +143,8 @@ def compare_numbers(line: Line, results: Mapping[str, Any], metrics: Mapping[str
     for key, number in metrics.items():
         family, _, rest = key.partition(":")
         metric, _, filter_name = rest.rpartition(".")[0].partition(",")
-        ours[f"{metric},{filter_name or 'none'}"] = number["value"] / (100 if family in PERCENT else 1)
+        as_it_is = family not in PERCENT or any(part in metric.lower() for part in OWN_SCALE)
+        ours[f"{metric},{filter_name or 'none'}"] = number["value"] / (1 if as_it_is else 100)
     theirs = {name: value for name, value in results.items() if "," in name and "_stderr" not in name}
     if set(ours) != set(theirs):
         line.wrong.append(f"numbers: lm-eval {sorted(theirs)}, xlift {sorted(ours)}")

@@ -27,6 +27,7 @@ class Share:
         return {"share": same / len(references)}
 """
 CODE = """
+import datasets
 import evaluate
 
 
@@ -53,6 +54,11 @@ def needs(items):
 
 def nowhere(items):
     return one("nowhere", items)
+
+
+def older(items):
+    golds, answers = zip(*items)
+    return datasets.load_metric("share").compute(predictions=list(answers), references=list(golds))["share"]
 """
 LOADED = """
 try:
@@ -80,7 +86,7 @@ doc_to_text: "{{{{q}}}}"
 doc_to_target: a
 metric_list: [{{metric: !function {code}.pair, aggregation: !function {code}.{function}}}]
 """
-NAMES = ("share", "accuracy", "needs", "nowhere")
+NAMES = ("share", "older", "accuracy", "needs", "nowhere")
 
 
 @pytest.fixture
@@ -144,10 +150,13 @@ def test_a_metric_that_the_package_cannot_load_is_told_before_anything_runs(
 
 
 def test_metrics_of_the_package_are_used_where_that_is_allowed(folder, package, tmp_path, capsys):
-    code, _, err = call(capsys, *words(folder, tmp_path / "runs", "share_", ALLOWED))
+    code, _, err = call(capsys, *words(folder, tmp_path / "runs", "share_,older_", ALLOWED))
     assert code == 0, err
-    (row,) = json.loads((tmp_path / "runs" / "leaderboard.json").read_text(encoding="utf-8"))["rows"]
-    assert row["metrics"] == {"lm_eval_mean:pair.mean": {**row["metrics"]["lm_eval_mean:pair.mean"], "value": 100.0}}
+    rows = json.loads((tmp_path / "runs" / "leaderboard.json").read_text(encoding="utf-8"))["rows"]
+    assert {row["task"]: row["metrics"]["lm_eval_mean:pair.mean"]["value"] for row in rows} == {
+        "lm_eval/share_": 100.0,
+        "lm_eval/older_": 100.0,
+    }
     code, _, err = call(capsys, "plan", *words(folder, tmp_path / "other", "share_"))
     assert (code, "allow what it downloads" in err, "pip install" in err) == (2, True, False), err
 

@@ -33,8 +33,10 @@ def stand_ins(tasks: Path | None, *, downloads: bool = False) -> Iterator[None]:
     """
     made = dict(_made(tasks))
     package = evaluate_package() if downloads and has_package() else None
+    theirs = package.load if package else None
+    loads = loading(theirs) if downloads else load
     if package is None:
-        made["evaluate"] = _module("evaluate", load=loading(None) if downloads else load)
+        made["evaluate"] = _module("evaluate", load=loads)
     replaces_lm_eval = "lm_eval" in made
 
     def comes_along(name: str) -> bool:
@@ -47,10 +49,9 @@ def stand_ins(tasks: Path | None, *, downloads: bool = False) -> Iterator[None]:
 
     lacks = not hasattr(datasets, "load_metric")
     if lacks:
-        datasets.load_metric = load
-    theirs = package.load if package else None
+        datasets.load_metric = loads
     if package:
-        package.load = loading(theirs)
+        package.load = loads
     try:
         yield
     finally:
