@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.machinery import PathFinder
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,7 +96,7 @@ def loading(theirs: Callable[..., Any] | None) -> Callable[..., Any]:
     return either
 
 
-def evaluate_package() -> ModuleType:
+def evaluate_package() -> Any:
     """The package evaluate; raises UserError where it cannot be imported beside what else is installed."""
     try:
         return importlib.import_module("evaluate")
