@@ -7,9 +7,10 @@ PYTHON is an interpreter that has lm-eval (make lm-eval); nothing of this projec
 own tasks; only `datasets.load_dataset` reads the mirror instead of the hub: <mirror>/<org>/<name>/<config>/<split>-*.parquet or
 <split>.jsonl.  A split that is not there is empty: lm-eval reads the train split of every task, also where it shows no examples.
 
-A job is {"tasks": [names], "output": file, "batch_size": 8, "num_fewshot": null, "limit": null}; after each the output's name is
-printed.  The output holds seconds (loading the model, index of tasks, building requests, tokens, model, evaluating in all), the
-aggregated results, and for each task and document: arguments of its requests, target, responses, metrics.
+A job is {"tasks": [names], "output": file, "batch_size": 8, "num_fewshot": null, "limit": null, "chat_template": false}; after
+each the output's name is printed.  In a chat template solved examples are turns of the chat, as on lm-eval's command line.  The
+output holds seconds (loading the model, index of tasks, building requests, tokens, model, evaluating in all), the aggregated
+results, and for each task and document: arguments of its requests, target, responses, metrics.
 """
 
 import argparse
@@ -72,6 +73,7 @@ def run_job(job: dict[str, Any], lm: HFLM, clock: Clock, manager: TaskManager) -
             tasks=list(job["tasks"]),
             num_fewshot=job.get("num_fewshot"),
             limit=job.get("limit"),
+            apply_chat_template=bool(job.get("chat_template")),
             task_manager=manager,
             bootstrap_iters=0,
         )
@@ -109,7 +111,7 @@ def _plain(value: Any) -> Any:
 def jobs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The job of the command line, or those of stdin as they come."""
     if args.tasks:
-        names = ("batch_size", "num_fewshot", "limit", "output")
+        names = ("batch_size", "num_fewshot", "limit", "output", "chat_template")
         yield {"tasks": args.tasks.split(","), **{name: getattr(args, name) for name in names}}
         return
     for line in sys.stdin:
@@ -127,6 +129,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=1)
     parser.add_argument("--num_fewshot", type=int)
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--chat_template", action="store_true")
     parser.add_argument("--dtype", default="float32", choices=DTYPES)
     parser.add_argument("--max_length", type=int, help="longest input in tokens; the model's, where it is not given")
     parser.add_argument("--threads", type=int, default=1)

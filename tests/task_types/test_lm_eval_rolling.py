@@ -2,11 +2,16 @@
 
 import json
 import subprocess
+from types import SimpleNamespace
 
 import pytest
+from small_lm_eval_parts import CODE
 from small_tokenizers import byte_bpe
 
+from harness.specs.lm_eval import LmEvalTask
+from harness.specs.prompt import PromptArgs
 from harness.task_types.lm_eval_harness.rolling import rolling_windows, windows
+from harness.task_types.lm_eval_harness.route import LmEvalRoute
 
 THEIRS = """
 import json, sys
@@ -46,6 +51,22 @@ def test_the_tokenizer_s_own_first_token_is_part_of_a_text():
     assert window.context == [first]
     assert window.continuation == tokenizer("a text")["input_ids"]
     assert [token for one in nothing for token in one.continuation] == tokenizer("")["input_ids"]
+
+
+def test_a_text_stays_as_it_is_where_a_run_asks_for_a_chat_template_or_a_system_message():
+    config = LmEvalTask(output_type="loglikelihood_rolling", doc_to_text="", doc_to_target="text", description="Say: ")
+    tokenizer = byte_bpe(prefix_space=False)  # it has no chat template either
+    example = SimpleNamespace(id="0", row={"text": "It rains."}, columns=frozenset({"text"}), inputs=0)
+    task = SimpleNamespace(task="t")
+    found = []
+    for args in ({}, {"chat_template": True, "system": "Be brief."}):
+        route = LmEvalRoute(config=config, code=CODE, prompt_args=PromptArgs(**args))
+        assert route.requests(example, task="t", tokenizer=tokenizer) == [("", "It rains.")]
+        assert [one.context for one in route.sent(example, task=task, tokenizer=None)] == [""]
+        found.append(route.encode([example], task=task, tokenizer=tokenizer, options=None, train=False))
+    plain, chat = found
+    assert [feature.continuations for feature in plain] == [[tokenizer("It rains.")["input_ids"]]]
+    assert plain == chat
 
 
 @pytest.mark.real

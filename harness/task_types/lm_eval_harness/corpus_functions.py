@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from harness.api.errors import UserError
-from harness.task_types.lm_eval_harness.evaluate_metrics import Percent
+from harness.task_types.lm_eval_harness.evaluate_metrics import Percent, plain_means
 
 SINGLY = 100
 "Examples up to which each is left out by itself."
@@ -48,7 +48,8 @@ def shares(items: list[Any], name: str, function: Callable[[list[Any]], Any]) ->
 def _without(items: list[Any], part: int, num_parts: int, whole: float, name: str, function: Callable[[list[Any]], Any]) -> float:
     """The number without a part of the items; the whole one where the function cannot do without it (the last of a class)."""
     try:
-        found = _number(function([item for place, item in enumerate(items) if place % num_parts != part]), name)
+        with plain_means():
+            found = _number(function([item for place, item in enumerate(items) if place % num_parts != part]), name)
     except UserError:
         return whole
     return found if math.isfinite(found) else whole

@@ -1,24 +1,43 @@
 """Metrics of the package `evaluate` that task code asks for by name, computed here: the package itself would download code.
 
     load("rouge").compute(predictions=["a cat"], references=["the cat"])["rouge1"]          # 0.5
+    loading(evaluate.load)("wer")          # others from the package itself, where a run allows that
 
-accuracy and f1 are scikit-learn's, rouge is that of the package rouge_score: means over the examples, where `evaluate` gives the
-middle of a thousand random resamples.  Any other name is an error that says how the package itself may be used.
+accuracy and f1 are scikit-learn's, rouge is that of the package rouge_score: of several examples the middle of a thousand
+resamples, drawn as `evaluate` draws them where lm-eval has seeded numpy.  These stay ours where the package is allowed: a number
+does not hang on that.  Any other name is an error that says how the package itself may be used, or why it lacks the metric.
 """
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib.machinery import PathFinder
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from harness.api.errors import UserError
 from harness.scoring.metrics._answers import overlap_or_equal
 
-ALLOW = "pip install evaluate, and allow what it downloads to run with --trust_evaluate_metrics"
+INSTALL = "pip install evaluate"
+ALLOW = "allow what it downloads to run with --trust_evaluate_metrics"
+FETCH = (
+    "load it once where the hub can be reached (python -c \"import evaluate; evaluate.load('{name}')\"), which keeps it, "
+    "or put its folder ({own}/{own}.py and what lies beside) into the one that this command is started in"
+)
 ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+SEED, RESAMPLES = 1234, 1000
+"""lm-eval's seed for numpy, with which `evaluate` then begins; and as many resamples as rouge_score draws."""
+_MEANS: ContextVar[bool] = ContextVar("plain means", default=False)
 
 
 class MissingPackage(UserError):
     """Task code needs a package, or a metric of `evaluate`, that is not here."""
+
+    def at(self, where: str) -> "MissingPackage":
+        """The same lack, said to be somewhere else."""
+        return MissingPackage(self.message, where=where, expected=self.expected, found=self.found, todo=self.todo)
 
 
 class Percent(float):
@@ -32,7 +51,9 @@ class KnownMetric:
         """Raises UserError for a metric that is not computed here, or whose package is not installed."""
         if name not in METRICS:
             raise MissingPackage(
-                f"task code takes the metric '{name}' of the package evaluate", expected=", ".join(METRICS), todo=ALLOW
+                f"task code takes the metric '{name}' of the package evaluate",
+                expected=", ".join(METRICS),
+                todo=ALLOW if has_package() else f"{INSTALL}, and {ALLOW}",
             )
         self._package = _installed(PACKAGES[name])
         self.name = name
@@ -45,6 +66,47 @@ class KnownMetric:
 def load(name: str, *args: Any, **kwargs: Any) -> KnownMetric:
     """`evaluate.load`; raises UserError for what is not computed here."""
     return KnownMetric(name)
+
+
+def loading(theirs: Callable[..., Any] | None) -> Callable[..., Any]:
+    """`evaluate.load` where the package may download metrics: what is computed here, and all others from its own `load`.
+
+    What that raises comes out as a UserError: the hub is not reached, or the metric needs another package.  None is a package
+    that is not installed.
+    """
+
+    def either(path: str, *args: Any, **kwargs: Any) -> Any:
+        if path in METRICS:
+            return KnownMetric(path)
+        if theirs is None:
+            raise MissingPackage(f"task code takes the metric '{path}' of the package evaluate", todo=INSTALL)
+        try:
+            return theirs(path, *args, **kwargs)
+        except UserError:
+            raise
+        except Exception as error:
+            own = path.rstrip("/").rpartition("/")[2].removesuffix(".py")
+            lacks = isinstance(error, ImportError)
+            raise MissingPackage(
+                f"the package evaluate cannot load the metric '{path}'",
+                found=f"{type(error).__name__}: {error}"[:300],
+                todo="install what it names beside xlift" if lacks else FETCH.format(name=path, own=own),
+            ) from error
+
+    return either
+
+
+def evaluate_package() -> Any:
+    """The package evaluate; raises UserError where it cannot be imported beside what else is installed."""
+    try:
+        return importlib.import_module("evaluate")
+    except ImportError as error:
+        raise MissingPackage("the package evaluate cannot be imported", found=str(error), todo=f"{INSTALL} anew") from error
+
+
+def has_package() -> bool:
+    """Whether the package evaluate is installed; a stand-in may stand among the loaded modules."""
+    return PathFinder.find_spec("evaluate") is not None
 
 
 def _installed(package: str) -> Any:
@@ -81,8 +143,33 @@ def _rouge(
         (scorer.score if isinstance(wanted, str) else scorer.score_multi)(wanted, given)
         for wanted, given in zip(references, predictions, strict=True)
     ]
-    found = {kind: [one[kind].fmeasure for one in scored] for kind in rouge_types}
-    return {kind: sum(values) / len(values) if use_aggregator else values for kind, values in found.items()}
+    if use_aggregator:
+        return _middles(scored, rouge_types)
+    return {kind: [one[kind].fmeasure for one in scored] for kind in rouge_types}
+
+
+def _middles(scored: Sequence[Mapping[str, Any]], kinds: Sequence[str]) -> dict[str, float]:
+    """The F measures of all examples: the median of means over resamples, which go on from one kind to the next."""
+    draws, num = np.random.RandomState(SEED), len(scored)
+    found = {}
+    for kind in kinds:
+        values = np.array([tuple(one[kind]) for one in scored])  # as rows: numpy adds columns up in another order
+        if num < 2 or _MEANS.get():
+            found[kind] = float(np.mean(values, axis=0)[-1])
+            continue
+        means = [np.mean(values[draws.choice(num, size=num)], axis=0)[-1] for _ in range(RESAMPLES)]
+        found[kind] = float(np.percentile(means, 50))
+    return found
+
+
+@contextmanager
+def plain_means() -> Iterator[None]:
+    """Let numbers of several examples be means, without resamples: for asking how much an example weighs in one."""
+    token = _MEANS.set(True)
+    try:
+        yield
+    finally:
+        _MEANS.reset(token)
 
 
 def _squad_v2(package: Any, predictions: list[Any], references: list[Any], *, no_answer_threshold: float = 1.0) -> dict[str, Any]:

@@ -4,9 +4,9 @@
         from lm_eval.utils import general_detokenize
 
 Stand-ins: `lm_eval` (package_parts.py), where the package is not installed; its `lm_eval.tasks` is the folder itself, so that its
-files can import each other.  `evaluate`, unless its downloads are allowed, whose metrics are computed here or refused
-(evaluate_metrics.py), for it would download code and run it; so is `load_metric`, which `datasets` has no more.
-`transformers.data.metrics.squad_metrics`, where transformers has it no more.
+files can import each other.  `evaluate`, whose metrics are computed here or refused (evaluate_metrics.py), for it would download
+code and run it; where that is allowed the package itself stands there, and loads what is not computed here.  `load_metric`, which
+`datasets` has no more.  `transformers.data.metrics.squad_metrics`, where transformers has it no more.
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from harness.scoring.metrics.squad import tokens
-from harness.task_types.lm_eval_harness.evaluate_metrics import load
+from harness.task_types.lm_eval_harness.evaluate_metrics import evaluate_package, has_package, load, loading
 from harness.task_types.lm_eval_harness.package_parts import MODULES, compute_exact, compute_f1
 
 SQUAD = "transformers.data.metrics.squad_metrics"
@@ -29,9 +29,14 @@ SQUAD = "transformers.data.metrics.squad_metrics"
 def stand_ins(tasks: Path | None, *, downloads: bool = False) -> Iterator[None]:
     """Put the stand-ins among the loaded modules; afterwards remove them and what was imported through them.
 
-    With `downloads` the package evaluate itself is used, where it is installed.
+    With `downloads` the package evaluate itself is used, where it is installed; raises UserError where it cannot be imported.
     """
-    made = _made(tasks, downloads)
+    made = dict(_made(tasks))
+    package = evaluate_package() if downloads and has_package() else None
+    theirs = package.load if package else None
+    loads = loading(theirs) if downloads else load
+    if package is None:
+        made["evaluate"] = _module("evaluate", load=loads)
     replaces_lm_eval = "lm_eval" in made
 
     def comes_along(name: str) -> bool:
@@ -44,10 +49,14 @@ def stand_ins(tasks: Path | None, *, downloads: bool = False) -> Iterator[None]:
 
     lacks = not hasattr(datasets, "load_metric")
     if lacks:
-        datasets.load_metric = load
+        datasets.load_metric = loads
+    if package:
+        package.load = loads
     try:
         yield
     finally:
+        if package:
+            package.load = theirs
         if lacks:
             del datasets.load_metric
         for name in [name for name in sys.modules if comes_along(name)]:
@@ -62,8 +71,8 @@ def _is_there(name: str) -> bool:
 
 
 @cache
-def _made(tasks: Path | None, downloads: bool) -> dict[str, ModuleType]:
-    """The stand-ins that this installation needs."""
+def _made(tasks: Path | None) -> dict[str, ModuleType]:
+    """The stand-ins that this installation needs, but for evaluate."""
     made: dict[str, ModuleType] = {}
     if importlib.util.find_spec("lm_eval") is None:
         for name, contents in MODULES.items():
@@ -74,8 +83,6 @@ def _made(tasks: Path | None, downloads: bool) -> dict[str, ModuleType]:
             if package:
                 setattr(made[package], own, made[name])
         made["lm_eval.tasks"].__path__ = [str(tasks)] if tasks else []
-    if not downloads or importlib.util.find_spec("evaluate") is None:
-        made["evaluate"] = _module("evaluate", load=load)
     if not _is_there("transformers.data.metrics"):
         squad = _module(SQUAD, compute_f1=compute_f1, compute_exact=compute_exact, get_tokens=tokens)
         made |= {SQUAD.rpartition(".")[0]: _module(SQUAD.rpartition(".")[0], is_package=True, squad_metrics=squad), SQUAD: squad}

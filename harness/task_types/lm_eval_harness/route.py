@@ -98,7 +98,7 @@ class LmEvalRoute(RouteDefaults):
         In a chat template `told` gets the messages of each context.
         """
         chat: Chat | None = None
-        if self.prompt_args.chat_template:
+        if self.prompt_args.chat_template and self.config.output_type != "loglikelihood_rolling":  # whole texts are in no chat
             assert tokenizer is not None
             chat = _chat(tokenizer, self.prompt_args, told={} if told is None else told)
         try:

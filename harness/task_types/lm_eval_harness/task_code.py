@@ -26,6 +26,7 @@ from harness.api.errors import UserError, did_you_mean
 from harness.specs.lm_eval import Function
 from harness.specs.loader import shown
 from harness.task_types.lm_eval_harness.code_facts import facts_of
+from harness.task_types.lm_eval_harness.evaluate_metrics import MissingPackage
 from harness.task_types.lm_eval_harness.import_shims import stand_ins
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 "A module and a name in it."
 ALLOW = "read that code, then allow it with --trust_task_code"
 INSTALL = "install what it imports beside xlift; its extra lm-eval has the most usual packages"
-_MODULES: dict[tuple[Path, int], ModuleType] = {}
-"Modules that this process has run, by file and time of change."
+_MODULES: dict[tuple[Path, int, bool], ModuleType] = {}
+"Modules that this process has run, by file, time of change and whether they have got the package evaluate."
 
 
 def file_of(reference: str, folder: Path) -> Path | None:
@@ -161,7 +162,7 @@ class TaskCode:
         where = shown(path) if path else wanted.function
         try:
             with stand_ins(tasks_folder(folder / "any"), downloads=self.downloads):
-                found: Any = _run(path.resolve()) if path else importlib.import_module(module_name)
+                found: Any = _run(path.resolve(), self.downloads) if path else importlib.import_module(module_name)
                 for one in names:
                     found = _inside(found, one)
         except AttributeError as error:
@@ -169,6 +170,8 @@ class TaskCode:
         except UserError as error:
             raise error.at(error.where or where) from error
         except (Exception, SystemExit) as error:  # scripts end the process where they lack something
+            if lacking := _behind(error):
+                raise lacking.at(lacking.where or where) from error
             said, todo = f"{type(error).__name__}: {error}", INSTALL if isinstance(error, ImportError) else ""
             raise UserError(f"the code of task '{self.task}' cannot be loaded", where=where, found=said, todo=todo) from error
         return self._guarded(found, where=f"{where} {name}") if callable(found) and not isinstance(found, type) else found
@@ -189,14 +192,24 @@ class TaskCode:
             try:
                 with stand_ins(root, downloads=self.downloads):
                     return function(*args, **kwargs)
-            except UserError:
-                raise
             except (Exception, SystemExit) as error:
+                if lacking := _behind(error):
+                    raise lacking.at(lacking.where or where) from error
+                if isinstance(error, UserError):
+                    raise
                 found = f"{type(error).__name__}: {error}"
                 raise UserError(f"the code of task '{self.task}' failed", where=where, found=found[:300]) from error
 
         call.__wrapped__ = function  # type: ignore[attr-defined]
         return call
+
+
+def _behind(error: BaseException) -> MissingPackage | None:
+    """The lack of a package or metric that task code met before it raised an error of its own about it."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, MissingPackage):
+        seen = seen.__cause__ or seen.__context__
+    return seen
 
 
 def _inside(thing: Any, name: str) -> Any:
@@ -206,9 +219,9 @@ def _inside(thing: Any, name: str) -> Any:
     return thing()[name] if callable(thing) else getattr(thing, name)
 
 
-def _run(path: Path) -> ModuleType:
+def _run(path: Path, downloads: bool) -> ModuleType:
     """Run a Python file as a module, once for each state of it."""
-    key = (path, path.stat().st_mtime_ns)
+    key = (path, path.stat().st_mtime_ns, downloads)
     if key not in _MODULES:
         root = tasks_folder(path)
         inside = root is not None and root.parent.name == "lm_eval"
