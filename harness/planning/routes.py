@@ -6,6 +6,7 @@ route.name, route.in_words, route.shown      # 'prompt', True, 'prompt 4-shot'
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness.api.registry import TASK_TYPES
 from harness.runtime.engines import Engine
@@ -83,7 +84,10 @@ def prompt_of(spec: TaskSpec, given: PromptArgs) -> PromptArgs:
     if spec.lm_eval is None:
         usual = {"max_length": None} if given.max_length == USUAL_LENGTH + given.room_for_thoughts else {}
         sampler = STRATIFIED if given.fewshot_sampler == STRATIFIED else None
-        return given.model_copy(update={"fewshot_sampler": sampler, "sampling": False, **usual})
+        drawn = given.num_fewshot > 0
+        return given.model_copy(
+            update={"fewshot_sampler": sampler, "sampling": False, **usual, **_unused(given, drawn=drawn, asks=spec.asks)}
+        )
     own = spec.lm_eval.num_fewshot
     num_fewshot = given.num_fewshot if "num_fewshot" in given.model_fields_set and own != 0 else own or 0
     drawn_there = num_fewshot and spec.lm_eval.shots.sampler == "default" and given.fewshot_sampler != PER_QUESTION
@@ -97,8 +101,14 @@ def prompt_of(spec: TaskSpec, given: PromptArgs) -> PromptArgs:
             "wording": "english",
             "normalise": None,
             "sft": False,
+            **_unused(given, drawn=bool(num_fewshot) or (given.sampling and spec.lm_eval.sampling is not None), asks=spec.asks),
         }
     )
+
+
+def _unused(given: PromptArgs, *, drawn: bool, asks: str | None) -> dict[str, Any]:
+    """What says nothing of a task stands at its default, so that the same questions have one name, and one row on a board."""
+    return ({} if drawn else {"seed": 0}) | ({} if asks == "generate" else {"max_new_tokens": None})
 
 
 def prompt_name(prompt: PromptArgs) -> str:
