@@ -22,13 +22,22 @@ def keys(task, prompt_args, folder):
     return sorted(stage.key for stage in make_plan(request, catalog=Catalog([folder]), place=PLACE).stages)
 
 
-@pytest.mark.parametrize(("task", "writes"), [("mini/xquad", True), ("mini/xnli", False), ("nli_de", False)])
+@pytest.mark.parametrize(("task", "writes"), [("mini/xquad", True), ("mini/panx", True), ("mini/xnli", False), ("nli_de", False)])
 def test_what_says_nothing_of_a_task_is_in_no_key(task, writes, folder):
     plain = keys(task, "", folder)
     assert plain
-    assert keys(task, "seed=3", folder) == plain
+    for said in ("seed=3", "fewshot_split=validation", "fewshot_sampler=per_question"):
+        assert keys(task, said, folder) == plain, said
     assert keys(task, "seed=3,num_fewshot=1", folder) != keys(task, "num_fewshot=1", folder)
     assert (keys(task, "max_new_tokens=3", folder) != plain) is writes
+    spec = Catalog([folder]).task(task).spec
+    has_other_words = bool(spec.prompt and spec.prompt.languages)
+    assert (keys(task, "wording=localised", folder) != plain) is has_other_words
+    if writes:
+        assert keys(task, f"max_new_tokens={spec.prompt.generate.max_new_tokens}", folder) == plain
+    elif spec.prompt:
+        assert keys(task, f"normalise={spec.prompt.normalise}", folder) == plain
+        assert keys(task, "normalise=per_character", folder) != plain
 
 
 def test_show_puts_prompts_of_lm_eval_s_files_as_a_run_would(folder, capsys):
