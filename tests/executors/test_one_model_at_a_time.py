@@ -49,12 +49,13 @@ class Watch:
 )
 def test_the_first_is_gone_when_the_second_is_made(task, route, fails, tmp_path, capsys):
     projects = [Project.make(tmp_path / name, tasks=task, max_steps=1) for name in ("one", "two")]
-    if fails:
-        path = projects[0].decoder / "model.safetensors"
+    decoders = [project.decoder.rename(tmp_path / f"decoder-{n}") for n, project in enumerate(projects)]
+    for number in range(1 + (not fails)):  # weights of their own, or none that give numbers
+        path = decoders[number] / "model.safetensors"
         tensors = load_file(path)
-        tensors["model.layers.0.mlp.down_proj.weight"] *= float("nan")
+        tensors["model.layers.0.mlp.down_proj.weight"] *= float("nan") if fails else 1 + number
         save_file(tensors, path, metadata={"format": "pt"})
-    models = ",".join(str(project.decoder) for project in projects)
+    models = ",".join(map(str, decoders))
     flags = ["--model", models, "--tasks", task, "--languages", "de", "--quiet", *(["--route", route] if route else [])]
     flags += ["--include_path", str(projects[0].folder), "--recipe", "tiny", "--output_path", str(tmp_path / "runs")]
     with Watch() as watch:
