@@ -109,7 +109,7 @@ def _unsaid(given: PromptArgs, spec: TaskSpec) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if not given.num_fewshot:
         found |= {"fewshot_split": "train", "fewshot_sampler": None} | ({} if given.sampling else {"seed": 0})
-    if spec.asks != "generate" or given.max_new_tokens == _own_length(spec):
+    if spec.asks != "generate" or given.max_new_tokens == own_length(spec):
         found["max_new_tokens"] = None
     if spec.prompt and (spec.prompt.generate or given.normalise == spec.prompt.normalise):
         found["normalise"] = None
@@ -118,7 +118,7 @@ def _unsaid(given: PromptArgs, spec: TaskSpec) -> dict[str, Any]:
     return found
 
 
-def _own_length(spec: TaskSpec) -> int | None:
+def own_length(spec: TaskSpec) -> int | None:
     """Longest answer in tokens that the task's file says."""
     if spec.lm_eval:
         return spec.lm_eval.max_gen_toks

@@ -60,3 +60,19 @@ def test_show_puts_prompts_of_lm_eval_s_files_as_a_run_would(folder, capsys):
 def test_the_longest_answer_of_a_run_stands_in_place_of_the_task_s(capsys):
     assert run_eval.main(["show", "mini/xquad", "--prompt_args", "max_new_tokens=5"]) == 0
     assert "then at most 5 tokens" in capsys.readouterr().out
+
+
+def test_answers_as_long_as_the_whole_input_are_refused_before_a_model_is_loaded(folder, capsys):
+    words = ["--route", "prompt", "--include_path", str(folder), "--trust_task_code", "--languages", "de", "--model", "oracle"]
+
+    def planned(task, prompt_args):
+        return run_eval.main(["plan", *words, "--tasks", task, "--prompt_args", prompt_args])
+
+    assert planned("mini/xquad,ask_deu_Latn", "max_length=8") == 2
+    err = " ".join(capsys.readouterr().err.split())
+    assert "answers leave no room for the prompt" in err
+    assert "expected: answers of less than 8 tokens" in err
+    assert "found: mini/xquad: 64 tokens, lm_eval/ask_deu_Latn: 8 tokens" in err
+    assert planned("mini/xquad", "max_new_tokens=100,max_length=100") == 2
+    assert planned("mini/xquad", "max_new_tokens=99,max_length=100") == 0
+    assert planned("mini/xnli", "max_length=8") == 0  # nothing is written there
