@@ -91,4 +91,5 @@ def _conditions(how: Mapping[str, Json]) -> list[str]:
     """What besides device and number format may change the last digits."""
     parts = [f"{how['threads']} thread" + ("s" if how["threads"] > 1 else "")] if how["threads"] else []
     parts += [f"{how['processes']} processes"] if how["processes"] > 1 else []
+    parts += [f"layers on {how['tensor_parallel_size']} devices"] if how.get("tensor_parallel_size", 1) > 1 else []
     return parts if how.get("repeatable", True) else [*parts, "sums in any order"]
