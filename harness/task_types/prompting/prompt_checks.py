@@ -106,9 +106,9 @@ def _templates(
             yield _unknown((*path, "continuations", "each"), given.each, names)
     elif given is not None:
         found += [((*path, "continuations", label), text, ()) for label, text in given.items()]
-        for text, alike in _alike(given).items():
-            found_in_words = f"{' and '.join(alike)}: {text!r}"
-            yield Mistake((*path, "continuations"), "two labels have the same continuation", "one of its own", found_in_words)
+        for same, alike in _alike(given).items():
+            has = f"{' and '.join(alike)}: {same!r}"
+            yield Mistake((*path, "continuations"), "two labels have the same continuation", "one for each label", has)
         if set(given) != set(labels):
             yield Mistake((*path, "continuations"), "not one for each label", ", ".join(labels), ", ".join(given))
     for where, text, more in found:
