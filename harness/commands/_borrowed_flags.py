@@ -53,6 +53,8 @@ def translate(words: Sequence[str]) -> Borrowed:
         ours = [(flag, value) for flag, value in ours if flag not in ("--model", "--model_args")]
     said_now = _together(ours, found, in_words=in_words)
     notes = [f"read as: {shlex.join(said_now)}", *dict.fromkeys(one.note for one in found if one.note)]
+    if backend is not None and (limit := dict(ours).get("--limit") or "").isdecimal():
+        notes.append(f"--limit {limit} is a seeded sample of each language here: first:{limit} takes the rows that lm-eval takes")
     return Borrowed(said_now, [_filled(note, said_now) for note in notes])
 
 

@@ -172,6 +172,13 @@ def test_our_own_flags_stay_as_they_are_and_may_come_twice():
     assert [mixed[n + 1] for n, word in enumerate(mixed) if word == "--include_path"] == ["a", "b"]
 
 
+def test_a_limit_of_theirs_is_told_to_take_other_rows():
+    theirs_too = ["--model", "hf", "--model_args", "pretrained=mini", "--tasks", "xnli", "--limit"]
+    assert any("first:20 takes the rows that lm-eval takes" in note for note in translate([*theirs_too, "20"]).notes)
+    assert not any("takes the rows" in note for note in translate([*theirs_too, "first:20"]).notes)
+    assert translate([*USUAL, "--limit", "20"]).notes == []
+
+
 def test_adapters_and_bits_have_our_names():
     words = translate(
         ["--model", "hf", "--model_args", "pretrained=B,peft=A,load_in_4bit=True,add_bos_token=True", "--tasks", "xnli"]
