@@ -3,10 +3,12 @@
 refuse([("--samples", "{...}")])       # UserError, to do: --limit first:20 takes the first 20 of a language, ...
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from harness.api.errors import UserError, raise_all
+from harness.commands._borrowed_models import BACKENDS
 
 
 class InsteadOfFlag(NamedTuple):
@@ -17,9 +19,21 @@ class InsteadOfFlag(NamedTuple):
 
 
 def refuse(pairs: Sequence[tuple[str, str | None]]) -> None:
-    """Raise UserError with the answer of every such flag of a command line."""
-    asked = [(flag, value, ANSWERED[flag]) for flag, value in pairs if flag in ANSWERED]
-    raise_all([UserError(one.message, where=flag, found=value or "", todo=one.todo) for flag, value, one in asked])
+    """Raise UserError with the answer of every such flag of a command line, in terms of that command line."""
+    said = dict(pairs)
+    names = {"RUNS": said.get("--output_path") or "runs", "TASKS": said.get("--tasks") or "xnli"}
+    if said.get("--model") not in (None, *BACKENDS):
+        names["MODEL"] = str(said["--model"])
+    if address := said.get("--api-base"):
+        names["http://HOST:PORT/v1"] = address
+    errors = []
+    for flag, value, one in [(flag, value, ANSWERED[flag]) for flag, value in pairs if flag in ANSWERED]:
+        todo = one.todo
+        for name, text in names.items():
+            todo = todo.replace(name, shlex.quote(text))
+        found = "" if flag in SECRET else value or ""
+        errors.append(UserError(one.message, where=flag, found=found, todo=todo))
+    raise_all(errors)
 
 
 _SCORES_ELSEWHERE = InsteadOfFlag(
@@ -31,6 +45,8 @@ _TO_THE_HUB = InsteadOfFlag(
     "run_eval.py leaderboard RUNS --export model_card=cards, then with --push_card; or --export lm_eval=results --answers",
 )
 _A_SERVER = InsteadOfFlag("a server is an argument of the model", "--model_args engine=server,base_url=http://HOST:PORT/v1")
+SECRET = ("--api-key",)
+"Flags whose values no message shows."
 ANSWERED: Mapping[str, InsteadOfFlag] = {
     "--few-shot": InsteadOfFlag("how many examples?", "--route prompt --prompt_args num_fewshot=5"),
     "--samples": InsteadOfFlag(
@@ -48,11 +64,11 @@ ANSWERED: Mapping[str, InsteadOfFlag] = {
     "--hf_hub_log_args": _TO_THE_HUB,
     "--task": InsteadOfFlag("kinds of tasks are not asked for, but tasks and groups", "--tasks xnli,panx; run_eval.py ls tasks"),
     "--force": InsteadOfFlag(
-        "what is done is not made again", "another --output_path; or run_eval.py clean RUNS --tasks xnli --yes, then the run"
+        "what is done is not made again", "another --output_path; or run_eval.py clean RUNS --tasks TASKS --yes, then the run"
     ),
     "--api-base": _A_SERVER,
     "--api-key": InsteadOfFlag("a key stands on no command line", "in the environment variable XLIFT_SERVER_KEY"),
-    "--download-only": InsteadOfFlag("fetching is a command of its own", "run_eval.py fetch --model MODEL --tasks xnli"),
+    "--download-only": InsteadOfFlag("fetching is a command of its own", "run_eval.py fetch --model MODEL --tasks TASKS"),
     "--finetuning-batch-size": InsteadOfFlag(
         "hyper-parameters stand in recipes",
         "`batch_size` of a recipe of your own (run_eval.py show xtreme_2020), and --recipe NAME",
