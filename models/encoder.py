@@ -120,6 +120,8 @@ def _check_padding(backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
             "model and tokenizer disagree on the padding token",
             expected=f"id {padding}, the configuration's pad_token_id",
             found=f"id {tokenizer.pad_token_id} ('{tokenizer.pad_token}')",
+            todo="give the tokenizer that the model was trained with: --model_args tokenizer=<folder or hub id>; or have "
+            "`pad_token` of tokenizer_config.json and `pad_token_id` of config.json say the same token",
         )
 
 

@@ -13,7 +13,7 @@ from harness.commands._table import on_one_line
 from harness.data.examples import load_examples
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog, Entry
-from harness.planning.routes import prompt_of
+from harness.planning.routes import prompt_name, prompt_of
 from harness.planning.task_code_checks import untrusted
 from harness.runtime.machine import Machine
 from harness.specs.prompt import PromptArgs
@@ -36,28 +36,34 @@ class PreviewLine(NamedTuple):
     "What `validate` warns of; empty where the line says what is as it should be."
 
 
-def first_prompts(entry: Entry[TaskSpec], *, catalog: Catalog, place: DataPlace) -> Iterator[PreviewLine]:
-    """The requests of the first rows, or why there are none; raises UserError for rows that give none."""
+def first_prompts(
+    entry: Entry[TaskSpec], *, catalog: Catalog, place: DataPlace, asked: PromptArgs | None = None, tokenizer: Any = None
+) -> Iterator[PreviewLine]:
+    """The requests of the first rows, or why there are none; raises UserError for rows that give none.
+
+    They are zero-shot, or as the file says, where a run asks for nothing else; a chat template needs the tokenizer.
+    """
+    prompt_args = prompt_of(entry.spec, asked or PromptArgs())
+    shots = prompt_args.num_fewshot
     refused = untrusted([entry], trusted=place.trust_task_code)
     if refused:
         yield _no_prompts(refused[0])
         return
     try:
         rows = _rows(entry.spec, "test", catalog, place)
-        shown = _rows(entry.spec, "train", catalog, place) if entry.spec.data.train and _num_shots(entry.spec) else []
+        shown = _rows(entry.spec, "train", catalog, place) if entry.spec.data.train and shots else []
     except MissingData as error:
         yield _no_prompts(str(error).splitlines()[0])
         return
-    shots = _num_shots(entry.spec)
-    yield PreviewLine(f"{len(rows)} rows; prompts of the first, zero-shot or as the file says ({shots}-shot):")
+    how = prompt_name(prompt_args) if asked else f"zero-shot or as the file says ({shots}-shot)"
+    yield PreviewLine(f"{len(rows)} rows; prompts of the first, {how}:")
     machine = Machine(place=place, task_folders=catalog.task_folders())
     module: Any = TASK_TYPES.load(entry.spec.type)
-    prompt_args = prompt_of(entry.spec, PromptArgs())
     route = module.prompt_route(task=entry.spec, prompt_args=prompt_args, pool=shown, machine=machine, max_positions=None)
     doubts = [*_doubts(entry, rows), *(_placed(entry, doubt) for doubt in route.doubts(rows, task=entry.spec))]
     yield from (PreviewLine(f"doubt: {doubt}", doubt.splitlines()[0]) for doubt in doubts)
     for example in rows[:ROWS]:
-        yield from map(PreviewLine, _prompts_of(entry.spec, example, route))
+        yield from map(PreviewLine, _prompts_of(entry.spec, example, route, tokenizer))
 
 
 def _placed(entry: Entry[TaskSpec], doubt: str) -> str:
@@ -71,9 +77,9 @@ def _no_prompts(reason: object) -> PreviewLine:
     return PreviewLine(text, text.splitlines()[0])
 
 
-def _prompts_of(spec: TaskSpec, example: Any, route: Any) -> Iterator[str]:
+def _prompts_of(spec: TaskSpec, example: Any, route: Any, tokenizer: Any) -> Iterator[str]:
     """Lines with the contexts of a row, what may follow them, and the right answer."""
-    asked = route.requests(example, task=spec.task)
+    asked = route.requests(example, task=spec.task, tokenizer=tokenizer)
     contexts = list(dict.fromkeys(request.context for request in asked))
     yield f"row {int(example.id) + 1}, right: {on_one_line(example.gold)}"
     for number, context in enumerate(contexts):
@@ -81,7 +87,8 @@ def _prompts_of(spec: TaskSpec, example: Any, route: Any) -> Iterator[str]:
     yield from (f"  then: {on_one_line(request.continuation)}" for request in asked if request.continuation is not None)
     if asked[0].continuation is None:
         assert spec.lm_eval is not None
-        yield f"  then at most {spec.lm_eval.max_gen_toks} tokens, until {on_one_line(list(spec.lm_eval.until))}"
+        longest = route.prompt_args.max_new_tokens or spec.lm_eval.max_gen_toks
+        yield f"  then at most {longest} tokens, until {on_one_line(list(spec.lm_eval.until))}"
 
 
 def _doubts(entry: Entry[TaskSpec], rows: Sequence[Any]) -> Iterator[str]:
@@ -113,10 +120,6 @@ def _is_choice(gold: Any, choices: Sequence[str]) -> bool:
     return all(
         one in choices if isinstance(one, str) else isinstance(one, int | float) and 0 <= one < len(choices) for one in several
     )
-
-
-def _num_shots(spec: TaskSpec) -> int:
-    return prompt_of(spec, PromptArgs()).num_fewshot
 
 
 def _rows(spec: TaskSpec, split: Any, catalog: Catalog, place: DataPlace) -> Sequence[Any]:

@@ -121,9 +121,27 @@ def plans_of(args: argparse.Namespace, catalog: Catalog, place: DataPlace) -> tu
     for request in requests:
         with collecting(errors):
             plans.append(make_plan(request, catalog=catalog, place=place))
-    raise_all(distinct(errors))
+    raise_all(distinct([*errors, *_same_names(plans)]))
     assert machine is not None
     return plans, machine
+
+
+def _same_names(plans: Sequence[Plan]) -> list[UserError]:
+    """Mistakes for different models that are called the same: a board would show the last of them alone."""
+    errors = []
+    first: dict[str, Plan] = {}
+    for plan in plans:
+        other = first.setdefault(plan.backbone.name, plan)
+        if other.backbone.arguments != plan.backbone.arguments:
+            errors.append(
+                UserError(
+                    f"two models are called '{plan.backbone.name}': the board would show one of them",
+                    where="--model",
+                    found=f"{other.request.model} and {plan.request.model}",
+                    todo="rename one of the folders, or run them one by one with an --output_path each",
+                )
+            )
+    return errors
 
 
 def print_remarks(catalog: Catalog, plans: Sequence[Plan]) -> None:

@@ -24,6 +24,7 @@ from harness.scoring.own_metrics import facts_of
 from harness.specs.evidence import explained, tags_in
 from harness.specs.loader import Document
 from harness.specs.model import field_docs
+from harness.specs.prompt import PromptArgs
 from harness.specs.task import TaskSpec
 from harness.specs.yaml_nodes import KeyPath, dotted
 
@@ -142,15 +143,20 @@ def _show_prompts(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Names
 
     prompt_args = parse_prompt_args(args.prompt_args or "")
     langs = [lang for lang in (args.languages or "en").split(",") if lang]
-    tokenizer = None
-    if prompt_args.chat_template:
-        if not args.model:
-            raise UserError("a chat template belongs to a model", where="--prompt_args chat_template", todo="add --model")
-        from transformers import AutoTokenizer
-
-        tokenizer = AutoTokenizer.from_pretrained(resolve(args.model, "", catalog=catalog, use_own_head=False).knobs.path)
+    tokenizer = _tokenizer(args, prompt_args, catalog)
     lines = own_prompts(entry, catalog=catalog, place=place_of(args), prompt_args=prompt_args, langs=langs, tokenizer=tokenizer)
     out("\n" + paragraphs("\n".join(lines)))
+
+
+def _tokenizer(args: argparse.Namespace, prompt_args: PromptArgs, catalog: Catalog) -> Any:
+    """The tokenizer whose chat template the prompts are put into; None where they are put into none."""
+    if not prompt_args.chat_template:
+        return None
+    if not args.model:
+        raise UserError("a chat template belongs to a model", where="--prompt_args chat_template", todo="add --model")
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(resolve(args.model, "", catalog=catalog, use_own_head=False).knobs.path)
 
 
 def _show_theirs(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Namespace) -> None:
@@ -161,7 +167,10 @@ def _show_theirs(entry: Entry[TaskSpec], catalog: Catalog, args: argparse.Namesp
     metrics = ", ".join(use.metric for use in spec.metrics)
     chance = f", chance {spec.chance:.1f}" if spec.chance else ""
     out("\n" + paragraphs(f"run as {spec.task}: {spec.description}; language {spec.languages[0]}; {metrics}{chance}"))
-    out("\n" + paragraphs("\n".join(line.text for line in first_prompts(entry, catalog=catalog, place=place_of(args)))))
+    asked = parse_prompt_args(args.prompt_args) if args.prompt_args is not None else None
+    tokenizer = _tokenizer(args, asked, catalog) if asked else None
+    prompts = first_prompts(entry, catalog=catalog, place=place_of(args), asked=asked, tokenizer=tokenizer)
+    out("\n" + paragraphs("\n".join(line.text for line in prompts)))
     remarks = catalog.lm_eval.task(spec.task).remarks
     if remarks:
         out("\n" + "\n".join(paragraphs(f"note: {remark}") for remark in remarks))

@@ -150,7 +150,8 @@ def _recorded(run: Schedule, stages: Sequence[AnyStage], *, shared: bool) -> Ite
         try:
             yield
         except Exception as error:
-            failure = error
+            # Only where it is raised again: its traceback holds this frame, and so itself and the model that it failed with.
+            failure = error if shared and num_ranks() > 1 and not isinstance(error, SharedFailure) else None
             raise
-    if failure is not None and shared and num_ranks() > 1 and not isinstance(failure, SharedFailure):
+    if failure is not None:
         raise failure

@@ -10,6 +10,7 @@ from harness.api.registry import TASK_TYPES
 from harness.planning.backbone.resolve import Backbone
 from harness.planning.catalog.catalog import Entry
 from harness.planning.resolved_tasks import ResolvedTask, TaskResolver
+from harness.planning.routes import own_length
 from harness.runtime.engines import ADAPTER, DEFAULT, vllm_python
 from harness.runtime.processes import announced_processes
 from harness.specs.task import TaskSpec
@@ -26,6 +27,7 @@ def unserved(tasks: TaskResolver, names: Sequence[str]) -> list[UserError]:
     errors = _unguided(backbone, entries) if tasks.routing.prompt.guided else []
     errors += _unthinkable(tasks, in_words)
     errors += _no_conversation(tasks, in_words)
+    errors += _no_room(tasks, in_words)
     if engine.name == DEFAULT:
         return errors
     where = "--model_args engine"
@@ -50,6 +52,26 @@ def unserved(tasks: TaskResolver, names: Sequence[str]) -> list[UserError]:
         with collecting(errors):
             vllm_python()
     return errors
+
+
+def _no_room(tasks: TaskResolver, in_words: Sequence[TaskSpec]) -> list[UserError]:
+    """Answers that may be as long as the whole input, by what --prompt_args say of either."""
+    prompt = tasks.routing.prompt
+    said = [key for key in ("max_new_tokens", "max_length") if getattr(prompt, key) is not None]
+    limit = min([limit for limit in (prompt.max_length, tasks.backbone.limits.positions) if limit], default=None)
+    written = {spec.task: prompt.max_new_tokens or own_length(spec) or 0 for spec in in_words if spec.asks == "generate"}
+    long = [task for task, tokens in written.items() if limit and tokens >= limit]
+    if not said or not long:
+        return []
+    return [
+        UserError(
+            "answers leave no room for the prompt",
+            where=f"{PROMPT_ARGS} {' and '.join(said)}",
+            expected=f"answers of less than {limit} tokens, for that is how long prompt and answer may be together",
+            found=", ".join(f"{task}: {written[task]} tokens" for task in long),
+            todo="a lower max_new_tokens" + (", or a higher max_length" if prompt.max_length else ""),
+        )
+    ]
 
 
 def _unthinkable(tasks: TaskResolver, in_words: Sequence[TaskSpec]) -> list[UserError]:

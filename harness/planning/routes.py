@@ -6,6 +6,7 @@ route.name, route.in_words, route.shown      # 'prompt', True, 'prompt 4-shot'
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness.api.registry import TASK_TYPES
 from harness.runtime.engines import Engine
@@ -83,11 +84,12 @@ def prompt_of(spec: TaskSpec, given: PromptArgs) -> PromptArgs:
     if spec.lm_eval is None:
         usual = {"max_length": None} if given.max_length == USUAL_LENGTH + given.room_for_thoughts else {}
         sampler = STRATIFIED if given.fewshot_sampler == STRATIFIED else None
-        return given.model_copy(update={"fewshot_sampler": sampler, "sampling": False, **usual})
+        settled = given.model_copy(update={"fewshot_sampler": sampler, "sampling": False, **usual})
+        return settled.model_copy(update=_unsaid(settled, spec))
     own = spec.lm_eval.num_fewshot
     num_fewshot = given.num_fewshot if "num_fewshot" in given.model_fields_set and own != 0 else own or 0
     drawn_there = num_fewshot and spec.lm_eval.shots.sampler == "default" and given.fewshot_sampler != PER_QUESTION
-    return given.model_copy(
+    settled = given.model_copy(
         update={
             "num_fewshot": num_fewshot,
             "fewshot_split": "train",
@@ -99,6 +101,28 @@ def prompt_of(spec: TaskSpec, given: PromptArgs) -> PromptArgs:
             "sft": False,
         }
     )
+    return settled.model_copy(update=_unsaid(settled, spec))
+
+
+def _unsaid(given: PromptArgs, spec: TaskSpec) -> dict[str, Any]:
+    """What says nothing of a task stands at its default, so that the same questions have one name, and one row on a board."""
+    found: dict[str, Any] = {}
+    if not given.num_fewshot:
+        found |= {"fewshot_split": "train", "fewshot_sampler": None} | ({} if given.sampling else {"seed": 0})
+    if spec.asks != "generate" or given.max_new_tokens == own_length(spec):
+        found["max_new_tokens"] = None
+    if spec.prompt and (spec.prompt.generate or given.normalise == spec.prompt.normalise):
+        found["normalise"] = None
+    if spec.prompt and not spec.prompt.languages:
+        found["wording"] = "english"
+    return found
+
+
+def own_length(spec: TaskSpec) -> int | None:
+    """Longest answer in tokens that the task's file says."""
+    if spec.lm_eval:
+        return spec.lm_eval.max_gen_toks
+    return spec.prompt.generate.max_new_tokens if spec.prompt and spec.prompt.generate else None
 
 
 def prompt_name(prompt: PromptArgs) -> str:

@@ -194,7 +194,9 @@ class Cell:
         if not self.computes_here:
             return {}
         wanted = self.args.model.dtype
-        return {"dtype": self.machine.dtype(wanted), "arithmetic": self.machine.arithmetic(wanted), **self._placement()}
+        divided = self.stage.knobs.engine.get("tensor_parallel_size") or 1  # sums of a layer are added up in as many parts
+        arithmetic = self.machine.arithmetic(wanted) | ({"tensor_parallel_size": divided} if divided > 1 else {})
+        return {"dtype": self.machine.dtype(wanted), "arithmetic": arithmetic, **self._placement()}
 
     def _placement(self) -> dict[str, Any]:
         """Where the weights of a model lay that was spread by a device_map, and what it was given; empty for any other."""

@@ -40,13 +40,24 @@ def parse_key_values(text: str, model: type[ModelT], *, where: str) -> ModelT:
     return checked(values, model, where=where, errors=errors)
 
 
-def merged_key_values(*texts: str) -> str:
+def merged_key_values(*texts: str, where: str = "--model_args") -> str:
     """Several such texts as one: each key once, of what several say the last."""
     found: dict[str, str] = {}
     for text in texts:
         for key, equals, value in split_key_values(text):
-            found[key] = f"{key}{equals}" + (f'"{value}"' if "," in value else value)
+            found[key] = f"{key}{equals}{as_value(value, where=where)}"
     return ",".join(found.values())
+
+
+def as_value(text: str, *, where: str) -> str:
+    """A text as the value of a key: between quotation marks where it needs them; UserError where no kind of them serves."""
+    if split_key_values(f"k={text}") == [("k", "=", text)]:
+        return text
+    for mark in "\"'":
+        if split_key_values(f"k={mark}{text}{mark}") == [("k", "=", text)]:
+            return f"{mark}{text}{mark}"
+    todo = "leave the commas out, or one kind of quotation marks"
+    raise UserError("a text with commas and both kinds of quotation marks", where=where, found=shown(text), todo=todo)
 
 
 def checked(values: Mapping[str, Any], model: type[ModelT], *, where: str, errors: list[UserError] | None = None) -> ModelT:

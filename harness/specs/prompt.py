@@ -130,6 +130,8 @@ class PromptArgs(Spec):
     "Let the model write thoughts before its answer, as its chat template has it; they are kept apart from the answer."
     thinking_budget: int = Field(default=1024, ge=1)
     "Most tokens of these thoughts: an answer that is not begun by then counts as none."
+    max_new_tokens: int | None = Field(default=None, ge=1)
+    "Longest written answer in tokens, thoughts not counted, in place of what the task says."
     max_length: int | None = Field(default=None, ge=2)
     """Longest input in tokens, what is generated included (at most what the model takes): contexts lose their beginning.  Not
     given: 2048 and the budget of thoughts; for tasks of lm-eval, as there, what the model takes."""
@@ -159,6 +161,7 @@ NOT_IN_TRAINING = (
     "sampling",
     "seed",
     "guided",
+    "max_new_tokens",
     "thinking",
     "thinking_budget",
 )

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
+from harness.api.errors import UserError
 from harness.api.protocols import Feature
 from harness.api.randomness import generator
 from models.inference.language_model import PaddedTokens, SplitModel, chosen_rows, evaluating
@@ -100,11 +101,15 @@ def _draw_of(request: GenerationRequest, step: int) -> _Draw | None:
 
 
 def _next_tokens(logits: Iterable[torch.Tensor], draws: Sequence[_Draw | None]) -> torch.Tensor:
-    """The next token of each row [B], of logits [b, V] that come in parts."""
+    """The next token of each row [B], of logits [b, V] that come in parts; UserError where the largest is no number."""
     found: list[torch.Tensor] = []
     done = 0
     for logits_BV in logits:
-        best = logits_BV.argmax(dim=-1)
+        largest, best = logits_BV.max(dim=-1)  # of logits one of which is nan it is that one
+        if not torch.isfinite(largest).all():
+            raise UserError(
+                "the model gives infinite or undefined logits", todo="use --model_args dtype=bfloat16 or dtype=float32"
+            )
         for row, draw in enumerate(draws[done : done + len(logits_BV)]):
             if draw is not None:
                 best[row] = _drawn_token(logits_BV[row], draw)

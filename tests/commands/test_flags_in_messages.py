@@ -24,10 +24,10 @@ ELSEWHERE = {
     "--replace_subtokens_with_fused_forms": "the script of XTREME that treebanks are cut by",
 }
 "Flags of other programs."
-OTHERS = ROOT / "harness" / "commands" / "_borrowed_flags.py"
-"A list of the flags of other harnesses; tests/commands/test_coming_from.py tries what it says of ours."
+OTHERS = "_borrowed_*.py"
+"Flags of other harnesses; tests/commands/test_coming_from.py tries what they say of ours."
 FILES = [*sorted((ROOT / "harness").rglob("*.py")), *sorted((ROOT / "models").rglob("*.py")), ROOT / "run_eval.py"]
-FILES.remove(OTHERS)
+FILES = [path for path in FILES if not path.match(OTHERS)]
 
 
 def texts(path):

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from safetensors.torch import load_file, save_file
 from small_runs import CONFIG, FOREIGN, Project
 
 import run_eval
@@ -47,6 +48,24 @@ def test_a_plan_has_a_page_for_each_model_and_a_model_named_twice_is_one(tmp_pat
     assert run_eval.main(["plan", "--model", "oracle,constant,oracle", *TASKS, "--output_path", str(tmp_path / "runs")]) == 0
     titles = [line.split(":")[0] for line in capsys.readouterr().out.splitlines() if "possible" in line]
     assert titles == ["oracle", "constant"]
+
+
+def test_two_models_that_are_called_the_same_are_refused_and_one_that_is_named_twice_is_not(tmp_path, capsys):
+    projects = [Project.make(tmp_path / name, tasks="pairs") for name in ("one", "two")]
+    changed = projects[1].decoder / "model.safetensors"
+    save_file({name: tensor * 2 for name, tensor in load_file(changed).items()}, changed, metadata={"format": "pt"})
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "decoder").symlink_to(projects[0].decoder)
+
+    def planned(*models):
+        words = ["--tasks", "pairs", "--route", "prompt", "--include_path", str(projects[0].folder), "--recipe", "tiny"]
+        return run_eval.main(["plan", "--model", ",".join(map(str, models)), *words, "--output_path", str(tmp_path / "runs")])
+
+    assert planned(*(project.decoder for project in projects)) == 2
+    err = capsys.readouterr().err
+    assert "two models are called 'decoder'" in err
+    assert f"{projects[0].decoder} and {projects[1].decoder}" in err
+    assert planned(projects[0].decoder, tmp_path / "link" / "decoder") == 0
 
 
 def test_a_folder_whose_name_holds_a_comma_is_one_model(tmp_path, capsys):

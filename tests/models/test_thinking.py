@@ -119,6 +119,21 @@ def test_without_thinking_thoughts_are_closed_and_nothing_is_kept(folders, tmp_p
     assert not any("thoughts" in line for line in lines)
 
 
+def test_thoughts_that_nobody_asked_for_are_counted(folders, tmp_path, capsys):
+    write_their_task(tmp_path / "theirs")
+    for root, task, more in (("ours", "where", []), ("others", "theirs", ["--include_path", str(tmp_path / "theirs")])):
+        asked = words_of(folders, folders["asked"], tmp_path / root, prompt_args="chat_template=false")
+        asked[asked.index("--tasks") + 1] = task
+        asked = [word.replace("chat_template=true,", "") for word in asked]
+        assert run_eval.main([*asked, *more]) == 0
+        lines = lines_of(tmp_path / root)
+        assert all(START in json.dumps(line) for line in lines)
+        assert all("thoughts_unasked" in line["notes"] for line in lines)
+        capsys.readouterr()
+        assert run_eval.main(["leaderboard", str(tmp_path / root)]) == 0
+        assert f"thoughts_unasked {len(ANIMALS)}" in " ".join(capsys.readouterr().out.split())
+
+
 def test_thinking_is_another_prediction_and_so_is_another_budget(folders, capsys):
     keys = {}
     for prompt_args in ("thinking=off", "thinking=on", "thinking=on,thinking_budget=1024", "thinking=on,thinking_budget=7"):

@@ -112,6 +112,18 @@ def test_the_same_model_on_other_hardware_is_told_by_device_and_precision(tmp_pa
     )
 
 
+def test_layers_that_were_divided_among_devices_are_told(tmp_path):
+    run = WrittenRun(tmp_path, tasks={"xnli": task("de")})
+    whole, divided = computed(device="NVIDIA H100", threads=None), computed(device="NVIDIA H100", threads=None)
+    divided["arithmetic"]["tensor_parallel_size"] = 4
+    run.cell("none", "xnli", "de", seed=1, facts=whole)
+    run.cell("mnli", "xnli", "de", seed=1, facts=divided)
+    board = build_board([run.write()])
+    check_board(board)
+    page = unbroken(markdown(board))
+    assert "[NVIDIA H100, float32]; tiny + mnli (quick) [NVIDIA H100, float32, layers on 4 devices]." in page
+
+
 def test_the_page_names_the_pooling_of_embeddings(tmp_path):
     run = WrittenRun(tmp_path, tasks={"tatoeba": task("de", kind="retrieval", trained=False, chance=0.1)})
     run.cell("none", "tatoeba", "de", route="embedding")

@@ -58,6 +58,24 @@ def test_one_run_sets_none_against_each_other_setting(tmp_path):
         assert interval["low"] == pytest.approx(lift["low"], abs=1)
 
 
+def test_sides_that_were_computed_differently_are_told(tmp_path):
+    def run(name, device):
+        own = WrittenRun(tmp_path / name, model=name, tasks={"xnli": task("de")})
+        way = {"device": device, "dtype": "bfloat16", "threads": None, "processes": 1}
+        own.cell("none", "xnli", "de", seed=1, facts={"arithmetic": way})
+        return own.write()
+
+    cpu, gpu, same = run("one", "cpu"), run("two", "NVIDIA H100"), run("three", "cpu")
+    document = compared(cpu, gpu)
+    assert document["computed"] == {"A": ["cpu, bfloat16"], "B": ["NVIDIA H100, bfloat16"]}
+    told = (
+        "Computed in different ways, so that some of a difference may be rounding: A [cpu, bfloat16]; B [NVIDIA H100, bfloat16]."
+    )
+    assert told in unbroken(markdown(document))
+    assert "Computed in different ways" not in unbroken(markdown(compared(cpu, same)))
+    write_comparison(document, tmp_path / "comparison.json")
+
+
 def test_all_rows_are_one_family(tmp_path):
     run = nli(tmp_path, intermediates=("none", "mnli", "qqp")).write()
     for by, number in (("task", 6), ("language", 10)):

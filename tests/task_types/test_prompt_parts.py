@@ -189,6 +189,7 @@ def test_word_tags_go_to_text_and_back():
         ({"context": "{{ gold }}", "continuations": {"no": "n", "yes": "y"}}, "no field 'gold'"),
         ({"context": "{{ text", "continuations": {"no": "n", "yes": "y"}}, "prompt.context.* is not Jinja2"),
         ({"context": "c", "continuations": {"no": "n"}}, r"not one for each label[\s\S]*expected: no, yes"),
+        ({"context": "c", "continuations": {"no": "n", "yes": "n"}}, r"same continuation[\s\S]*found: no and yes: 'n'"),
         ({"context": "c"}, "exactly one of 'continuations' and 'generate'"),
         ({"context": "c", "generate": {}}, "chooses among continuations"),
         ({"context": "c", "continuations": {"template": "{{ item }}", "each": "optoins"}}, "no field 'optoins'"),

@@ -265,3 +265,10 @@ def test_questions_without_an_answer_are_said_to_have_none(bpe):
     ]
     assert [one.notes for one in found] == [(), (), ("not_in_context",), ("unparsed",)]
     assert route.gold_continuation(example, task=spec) == "unanswerable\n"
+
+
+def test_a_run_may_say_how_long_an_answer_is(bpe):
+    spec = CATALOG.task("mini/panx").spec
+    (example,) = rows(spec, "test", "en", 1)
+    features, _ = encoded(route_of(spec, max_new_tokens=7), [example], spec, bpe)
+    assert features[0].generate["max_new_tokens"] == 7

@@ -177,9 +177,7 @@ class Loads:
         found = self.lengths.of(args.rows, "test", args.lang, options=args.options, prompt=args.prompt)
         spec = args.task_spec
         asks = (spec.asks or "") if args.prompt is not None else ""
-        written = spec.prompt.generate.max_new_tokens if asks == "generate" and spec.prompt and spec.prompt.generate else 0
-        if written and args.prompt:
-            written += PromptArgs.model_validate(args.prompt).room_for_thoughts
+        written = _written(spec, PromptArgs.model_validate(args.prompt)) if args.prompt is not None and asks == "generate" else 0
         precision: Any = self.device.dtype(args.model.dtype)
         weights = (4 if precision == "float32" else 2) * self.shape.parameters
         budget = self.budget(weights, train=False)
@@ -208,6 +206,12 @@ class Loads:
             batch = one.times(features / len(found.lengths))
             batch = batch._replace(passes=max(1.0, batch.passes), reads=features * (written or ANSWER_TOKENS) if asks else 0.0)
         return StageLoad(load, least, batch, 0.0, float(written), found.is_measured)
+
+
+def _written(spec: TaskSpec, prompt: PromptArgs) -> int:
+    """Tokens that a model may write for a row, thoughts among them; 0 where it is not known."""
+    own = spec.prompt.generate.max_new_tokens if spec.prompt and spec.prompt.generate else 0
+    return (prompt.max_new_tokens or own) + prompt.room_for_thoughts if own else 0
 
 
 def _read_share(component: ComponentArguments) -> float:

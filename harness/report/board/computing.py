@@ -35,7 +35,7 @@ def uneven_computing(board: Mapping[str, Json]) -> list[str]:
     for row in board["rows"]:
         stages = [board["stages"].get(name or "", {}) for name in (*row["stages"]["train"], row["stages"]["predict"])]
         own = ways.setdefault((row["model"], row["task"]), {}).setdefault(arm_text(row), set())
-        own |= {_way(how) for stage in stages for how in stage.get("arithmetic", ())}
+        own |= {way_of_computing(how) for stage in stages for how in stage.get("arithmetic", ())}
     pairs = []
     for (_, task), arms in ways.items():
         if len({frozenset(found) for found in arms.values() if found}) > 1:
@@ -83,7 +83,8 @@ def _used(board: Mapping[str, Json], stage: str | None) -> list[str]:
     return found
 
 
-def _way(how: Mapping[str, Json]) -> str:
+def way_of_computing(how: Mapping[str, Json]) -> str:
+    """Device, number format and what else may change the last digits, of one entry of `arithmetic`."""
     return ", ".join([how["device"], how["dtype"], *_conditions(how)])
 
 
@@ -91,4 +92,5 @@ def _conditions(how: Mapping[str, Json]) -> list[str]:
     """What besides device and number format may change the last digits."""
     parts = [f"{how['threads']} thread" + ("s" if how["threads"] > 1 else "")] if how["threads"] else []
     parts += [f"{how['processes']} processes"] if how["processes"] > 1 else []
+    parts += [f"layers on {how['tensor_parallel_size']} devices"] if how.get("tensor_parallel_size", 1) > 1 else []
     return parts if how.get("repeatable", True) else [*parts, "sums in any order"]

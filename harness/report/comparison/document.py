@@ -13,6 +13,7 @@ from typing import Any
 from harness.api.errors import UserError
 from harness.api.protocols import Json
 from harness.api.registry import METRICS, TASK_TYPES
+from harness.report.board.computing import way_of_computing
 from harness.report.board.lifts import score_mismatch
 from harness.report.board.number_format import NONE
 from harness.report.comparison.items import ExampleIndex
@@ -21,10 +22,11 @@ from harness.report.comparison.pairing import Contrast, ContrastSide, PairedCell
 from harness.report.comparison.rows import ComparisonRow, break_down, language_groups
 from harness.report.comparison.significance import Finding, findings
 from harness.report.comparison.systems import System
+from harness.report.record.gather import CellRecord
 from harness.report.record.schema import RequestedModel, RequestedTask
 from harness.report.record.stage_facts import portable
 from harness.runtime.schema_check import check_schema
-from harness.runtime.stages import write_json
+from harness.runtime.stages import DONE_FILE, read_json, write_json
 from harness.scoring.bootstrap import LEVEL, holm
 from harness.scoring.score_files import read_score
 
@@ -71,9 +73,19 @@ def compare(a: System, b: System, *, by: str = "task", samples: int | None = Non
         ],
         "unpaired": [_unpaired(entry) for entry in pairs.unpaired],
         "synthetic": any(pair.b.synthetic for unit in units for pair in unit.pairs),
+        "computed": {
+            system.name: _computed([pair[side] for unit in units for pair in unit.pairs]) for side, system in enumerate((a, b))
+        },
     }
     plain: dict[str, Json] = portable(document)
     return plain
+
+
+def _computed(cells: Sequence[CellRecord]) -> list[str]:
+    """On which devices and in which number formats some cells were trained and predicted, as far as that is written down."""
+    folders = {cell.folder.parent.parent / name for cell in cells if cell.folder for name in (*cell.train, cell.predict) if name}
+    done = [read_json(folder / DONE_FILE) for folder in folders if (folder / DONE_FILE).is_file()]
+    return sorted({way_of_computing(how) for one in done if (how := one.get("arithmetic"))})
 
 
 def write_comparison(document: Mapping[str, Json], path: Path) -> None:

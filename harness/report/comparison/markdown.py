@@ -155,6 +155,10 @@ def _legend(document: Mapping[str, Json], num_tables: int) -> list[str]:
         for name, task in document["tasks"].items()
         if task["stands_in_for"]
     ]
+    ways = document["computed"]
+    if ways["A"] and ways["B"] and ways["A"] != ways["B"]:
+        told = "; ".join(f"{name} [{' and '.join(ways[name])}]" for name in ("A", "B"))
+        texts.append(f"Computed in different ways, so that some of a difference may be rounding: {told}.")
     texts += [f"{name}: its thresholds are taken as given; that they were chosen adds no doubt here." for name in given]
     texts += [
         f"{row['task'] or OVER_TASKS}{'' if row['group'] is None else ', ' + row['group']}: without {_lacking(row['missing'])}."

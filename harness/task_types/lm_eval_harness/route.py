@@ -37,7 +37,7 @@ from harness.task_types.lm_eval_harness.templates import RowRenderer
 from harness.task_types.prompting.encoding import Ask, encode_pairs
 from harness.task_types.prompting.few_shot import draw
 from harness.task_types.prompting.rendering import chat_text, render_chat
-from harness.task_types.prompting.thinking import CUT, room_to_write, said_of, thinking, thoughts_of
+from harness.task_types.prompting.thinking import CUT, UNASKED, are_unasked, room_to_write, said_of, thinking, thoughts_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -158,7 +158,8 @@ class LmEvalRoute(RouteDefaults):
             return whole_text_features(texts, tokenizer=tokenizer, longest=self.max_length)
         told: Told = {}
         asked = [self.requests(example, task=task.task, tokenizer=tokenizer, told=told) for example in examples]
-        room = room_to_write(self.config.max_gen_toks, prompt_args=self.prompt_args, max_length=self.max_length)
+        longest = self.prompt_args.max_new_tokens or self.config.max_gen_toks
+        room = room_to_write(longest, prompt_args=self.prompt_args, max_length=self.max_length)
         asks = [
             Ask(
                 one.context,
@@ -266,7 +267,8 @@ class LmEvalRoute(RouteDefaults):
         empty = any(one == "" if isinstance(one, str) else not one[1] for one in several)
         cut = said is not None and said.answer is None
         null = writes_null(self.telling(example.columns), example.row)
-        return (CUT,) * cut + ("empty",) * (empty and not cut) + ("null",) * null
+        unasked = any(are_unasked(Said(None, one)) for one in several if isinstance(one, str))
+        return (CUT,) * cut + (UNASKED,) * unasked + ("empty",) * (empty and not cut) + ("null",) * null
 
     def doubts(self, examples: Sequence[Any], *, task: TaskSpec) -> list[str]:
         """What of its templates is hardly meant."""

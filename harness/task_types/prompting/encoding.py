@@ -110,6 +110,21 @@ def first_token(tokenizer: PreTrainedTokenizerFast) -> int:
     raise UserError("an empty context, and the tokenizer has neither a first nor a last token of texts")
 
 
+def check_told_apart(encoded: Encoded, *, labels: Sequence[str], fixed: Sequence[int], where: str) -> None:
+    """Raise UserError where a tokenizer makes the same tokens of the answers of two labels: the first would always be chosen."""
+    seen: dict[tuple[int, ...], str] = {}
+    for number in fixed:
+        other = seen.setdefault(tuple(encoded.continuations[number]), labels[number])
+        if other != labels[number]:
+            raise UserError(
+                "two answers are the same to this tokenizer: the first would always be chosen",
+                where=where,
+                expected="continuations that differ in their tokens",
+                found=f"those of '{other}' and '{labels[number]}'",
+                todo="say one of them in other words: `prompt: continuations:` of the task's file",
+            )
+
+
 def plan_requests(lengths: Sequence[int], *, max_tokens: int, passes: int = 8) -> list[list[int]]:
     """Runs of neighbouring requests, about `passes` forward passes each: neighbours are those that share contexts.
 

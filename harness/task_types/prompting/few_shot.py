@@ -27,7 +27,10 @@ def draw(pool: Sequence[T], *, k: int, question: tuple[str, str], seed: int, is_
         return []
     rng = generator("few-shot", *question, seed=seed)
     numbers = rng.choice(len(pool), size=min(len(pool), k + SPARE), replace=False)
-    return [item for number in numbers if not is_own(item := pool[int(number)])][:k]
+    found = [item for number in numbers if not is_own(item := pool[int(number)])][:k]
+    if len(found) < k < len(pool):  # the spare ones were the question's own as well: among all there may be others
+        found = [item for number in rng.permutation(len(pool)) if not is_own(item := pool[int(number)])][:k]
+    return found
 
 
 @dataclass(frozen=True)

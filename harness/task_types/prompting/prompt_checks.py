@@ -106,6 +106,9 @@ def _templates(
             yield _unknown((*path, "continuations", "each"), given.each, names)
     elif given is not None:
         found += [((*path, "continuations", label), text, ()) for label, text in given.items()]
+        for same, alike in _alike(given).items():
+            has = f"{' and '.join(alike)}: {same!r}"
+            yield Mistake((*path, "continuations"), "two labels have the same continuation", "one for each label", has)
         if set(given) != set(labels):
             yield Mistake((*path, "continuations"), "not one for each label", ", ".join(labels), ", ".join(given))
     for where, text, more in found:
@@ -118,6 +121,12 @@ def _templates(
             continue
         for name in sorted(taken - {*names, *more}):
             yield _unknown(where, name, [*names, *more])
+
+
+def _alike(given: Mapping[str, str]) -> dict[str, list[str]]:
+    """Texts that several labels have, with these labels."""
+    labels = {text: [label for label, own in given.items() if own == text] for text in given.values()}
+    return {text: alike for text, alike in labels.items() if len(alike) > 1}
 
 
 def _unknown(where: tuple[Any, ...], name: str, names: Sequence[str]) -> Mistake:

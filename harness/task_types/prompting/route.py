@@ -25,7 +25,7 @@ from harness.api.protocols import Batch, Feature, HeadSpec, Output, Partial, Pre
 from harness.specs.prompt import STRATIFIED, USUAL_LENGTH, Generate, PromptArgs
 from harness.specs.task import TaskSpec
 from harness.task_types.prompting.answer_parsing import choose, read_answer
-from harness.task_types.prompting.encoding import Ask, encode_pairs
+from harness.task_types.prompting.encoding import Ask, check_told_apart, encode_pairs
 from harness.task_types.prompting.few_shot import ShotPool, draw_shots
 from harness.task_types.prompting.guided_regex import CLOSED_FORMS, answer_regex
 from harness.task_types.prompting.prompt_checks import prompt_doubts
@@ -104,6 +104,9 @@ class PromptRoute(RouteDefaults):
         room = self._room(generate) if generate else 0
         asks = [Ask(one.text, [one.delimiter + text for text in own], one.special, room) for one, own in zip(prompts, texts)]
         encoded = encode_pairs(asks, tokenizer=tokenizer, max_length=self.max_length)
+        for example, one in {example.lang: (example, one) for example, one in zip(examples, encoded)}.values():
+            where = f"task '{task.task}', language {example.lang}"
+            check_told_apart(one, labels=task.labels, fixed=wordings[example.lang].fixed, where=where)
         return [
             Feature(
                 example=index,
@@ -117,7 +120,8 @@ class PromptRoute(RouteDefaults):
         ]
 
     def _room(self, generate: Generate) -> int:
-        return room_to_write(generate.max_new_tokens, prompt_args=self.prompt_args, max_length=self.max_length)
+        longest = self.prompt_args.max_new_tokens or generate.max_new_tokens
+        return room_to_write(longest, prompt_args=self.prompt_args, max_length=self.max_length)
 
     def _generation(
         self, example: Any, prompt: RenderedPrompt, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from harness.data.field_mapping import compile_fields
+from harness.data.field_mapping import compile_fields, names_in
 from harness.data.languages import language
 from harness.specs.prompt import Continuations, Generate, PerItem, PromptArgs, Words
 from harness.specs.task import FieldSource, TaskSpec, Template
@@ -42,6 +42,8 @@ class Wording:
     shot_delimiter: str
     generate: Generate | None
     render: Callable[[Mapping[str, Any]], Parts]
+    fixed: tuple[int, ...] = ()
+    "Numbers of the labels whose continuation is the same for every example."
 
     def parts(self, example: Any) -> Parts:
         """The prompt of an example, in pieces."""
@@ -94,7 +96,15 @@ def wording_of(task: TaskSpec, *, prompt_args: PromptArgs, lang: str) -> Wording
         shot_delimiter=prompt.shot_delimiter,
         generate=prompt.generate,
         render=render,
+        fixed=_fixed(words["continuations"], task.labels),
     )
+
+
+def _fixed(found: Continuations | None, labels: tuple[str, ...]) -> tuple[int, ...]:
+    """Numbers of the labels whose continuation takes nothing of an example."""
+    if found is None or isinstance(found, PerItem):
+        return ()
+    return tuple(number for number, label in enumerate(labels) if not names_in(found[label], label))
 
 
 def _continuations(found: Continuations | None, labels: tuple[str, ...]) -> dict[str, FieldSource]:

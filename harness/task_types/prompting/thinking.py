@@ -5,7 +5,8 @@ r"""Thoughts before an answer, on every prompt route: how a model is told to wri
     said = said_of(features, partials)                       # [Said(thoughts='...', answer='Kazan'), ...]
     prediction = with_thoughts(prediction, said[0])
 
-An answer that had not begun when the budget of thoughts was spent is none: no prediction, noted as `cut_in_thought`.
+An answer that had not begun when the budget of thoughts was spent is none: no prediction, noted as `cut_in_thought`.  Thoughts of
+a model that was not asked for any stay in its answer, as a user of it would read it, and are noted as `thoughts_unasked`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 CUT = "cut_in_thought"
 "Note of a prediction: the model was still thinking when its budget was spent, or ended so."
+UNASKED = "thoughts_unasked"
+"Note of a prediction: the answer begins with thoughts, which were not asked for."
 
 
 def thoughts_of(text: str, *, tokenizer: PreTrainedTokenizerFast, prompt_args: PromptArgs) -> Thoughts | None:
@@ -82,8 +85,16 @@ def _said(how: Thoughts | None, partial: Partial) -> Said:
     return Said(None, partial) if how is None else split_thoughts(partial, how)
 
 
+def are_unasked(said: Said) -> bool:
+    """Whether an answer begins with the mark of thoughts that nobody asked for."""
+    text = said.answer if said.thoughts is None else None
+    return isinstance(text, str) and text.lstrip().startswith(tuple(start for start, _ in MARKS))
+
+
 def with_thoughts(prediction: Prediction, said: Said) -> Prediction:
     """A prediction with what was thought before it; none where nothing else was written."""
     if said.answer is None:
         prediction = replace(prediction, prediction=None, notes=(CUT,), answer=None)
+    elif are_unasked(said):
+        prediction = replace(prediction, notes=(*prediction.notes, UNASKED))
     return prediction if said.thoughts is None else replace(prediction, thoughts=said.thoughts)

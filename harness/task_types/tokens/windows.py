@@ -97,6 +97,7 @@ def windows(num_tokens: int, *, room: int, step: int) -> list[Window]:
     A token that lies in several windows may start an answer only in that where it has the most context to its poorer side
     (run_squad's token_is_max_context): elsewhere its logits were made with less to go by.
     """
+    assert room > 0, "a window holds a token: without one there would be no last of them"
     step = min(step, room)  # a step beyond the window would leave out tokens
     begins = [0]
     while begins[-1] + room < num_tokens:
