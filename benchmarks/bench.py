@@ -59,6 +59,7 @@ COMMANDS = {
         words=("--model", "LM", "--hub", "HUB", "--rounds", "5"),
     ),
     "submission": Command(script="submission_speed.py", rows=("submission",), words=("--xtreme", "XTREME")),
+    "validation": Command(script="validate_speed.py", rows=("validate_library",)),
 }
 ORDER = [name for command in COMMANDS.values() for name in command.rows]
 

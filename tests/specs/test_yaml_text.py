@@ -108,9 +108,8 @@ def test_what_is_nested_too_deep_is_refused_before_there_are_nodes_however_it_is
     monkeypatch.setattr(yaml_text, "DEEPEST", 4)
     monkeypatch.setattr(yaml_text, "SAFE_LOADER", Loader)
     found = {True: 0, False: 0}
-    stairs = [
-        end.join(f"{' ' * level}- " for level in range(8)) + "b" for end in ("\n", "\r", "\r\n", "\x85", "\u2028", "\u2029")
-    ]
+    ends = ("\n", "\r", "\r\n", "\x85", "\u2028", "\u2029")
+    stairs = [end.join(["a:", *(f"{' ' * level}- " for level in range(8))]) + "b" for end in ends]
     for text in (*stairs, *(nested(random.Random(seed)) for seed in range(15_000))):
         try:
             deep = depth_of(text) > 5
