@@ -47,7 +47,9 @@ class LaidMarks(Mapping[KeyPath, Mark]):
 
     def __getitem__(self, path: KeyPath) -> Mark:
         """Where a value stands."""
-        return self.of_key[path[0]][path] if path else self.of_key[path]
+        if not path:
+            raise KeyError(path)
+        return self.of_key[path[0]][path]
 
     def __contains__(self, path: object) -> bool:
         """Whether the file, or one that it includes, says a value."""
