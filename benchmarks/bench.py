@@ -1,10 +1,11 @@
 """All rows of the table of ratios, one command each, and the table itself in benchmarks/README.md.
 
-    make bench MODEL=FOLDER LM=FOLDER HUB=../shared/hub      # all rows: an hour or two
+    make bench MODEL=FOLDER LM=FOLDER HUB=../shared/hub XTREME=FOLDER      # all rows: an hour or two
     python benchmarks/bench.py --rows spans,mining --encoder FOLDER       # these alone; the others stay as they are
     python benchmarks/bench.py --table                       # writes the table again from benchmarks/results.json
 
-FOLDERs are a small encoder (multilingual-e5-small) and a small causal language model (SmolLM2-135M).  A row whose peer or input
+FOLDERs are a small encoder (multilingual-e5-small), a small causal language model (SmolLM2-135M) and a checkout of
+google-research/xtreme.  A row whose peer or input
 is not here is left as it was, and the reason is printed.
 """
 
@@ -32,7 +33,7 @@ class Command:
     rows: tuple[str, ...]
     "Names of the rows that it gives."
     words: tuple[str, ...] = ()
-    "With ENCODER, LM and HUB in place of folders."
+    "With ENCODER, LM, HUB and XTREME in place of folders."
 
 
 COMMANDS = {
@@ -64,6 +65,8 @@ COMMANDS = {
         rows=("lm_eval_choices", "lm_eval_letters", "lm_eval_xnli", "lm_eval_generation"),
         words=("--model", "LM", "--hub", "HUB", "--rounds", "5"),
     ),
+    "submission": Command(script="submission_speed.py", rows=("submission",), words=("--xtreme", "XTREME")),
+    "validation": Command(script="validate_speed.py", rows=("validate_library",)),
 }
 ORDER = [name for command in COMMANDS.values() for name in command.rows]
 
@@ -113,13 +116,15 @@ def main() -> int:
     parser.add_argument("--encoder", help="folder of a small multilingual encoder with both of its tokenizers")
     parser.add_argument("--lm", help="folder of a small causal language model")
     parser.add_argument("--hub", default=str(ROOT.parent / "shared/hub"), help="mirror of hub datasets")
+    parser.add_argument("--xtreme", help="a checkout of google-research/xtreme")
     parser.add_argument("--table", action="store_true", help="measure nothing")
     args = parser.parse_args()
     lost = {}
     if not args.table:
         for name in args.rows.split(","):
             say(f"\n== {name}")
-            lost |= {name: why} if (why := measure(name, {"ENCODER": args.encoder, "LM": args.lm, "HUB": args.hub})) else {}
+            folders = {"ENCODER": args.encoder, "LM": args.lm, "HUB": args.hub, "XTREME": args.xtreme}
+            lost |= {name: why} if (why := measure(name, folders)) else {}
     write_table()
     for name, why in lost.items():
         say(f"{name}: not measured: {why}")

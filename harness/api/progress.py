@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
 
-from tqdm import tqdm
-
 EVERY = 30.0
 "Seconds between lines."
 DELAY = 2
@@ -102,6 +100,8 @@ def progress_bar(
     """How far something is.  `scaled`: large numbers as 1.2M; `stays`: what it was in all is still to be read at the end."""
     if shown and not is_terminal():
         return ProgressLines(title, total=total, unit=unit, initial=initial, last_line=stays)
+    from tqdm import tqdm  # most commands show no bar
+
     bar = tqdm(
         total=total, initial=initial, desc=title, unit=unit, unit_scale=scaled, delay=DELAY, leave=stays, disable=not shown
     )
@@ -144,6 +144,8 @@ def tell(text: str) -> None:
     """A line on stderr, beside the bars that may stand there."""
     if is_heard(text):
         return
+    from tqdm import tqdm
+
     tqdm.write(text, file=sys.stderr)
     sys.stderr.flush()
 

@@ -2,7 +2,7 @@
 
     row -build-> Example -encode-> [Feature] -batching-> Batch -adapter-> [Output] -reduce-> Partial -decode-> Prediction
 
-No module-level import of torch here: commands that need no model stay fast.
+No module-level import of torch or numpy here: commands that need no model stay fast.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from transformers import PreTrainedTokenizerFast
 
@@ -21,7 +20,10 @@ Json: TypeAlias = Any
 "A value that `json.dumps` writes and reads back unchanged."
 Task: TypeAlias = Any
 "A TaskSpec (harness/specs/task.py), which is above this wing."
-Output: TypeAlias = np.ndarray
+if TYPE_CHECKING:
+    Output: TypeAlias = np.ndarray
+else:
+    Output: TypeAlias = Any
 """What an adapter gives for one feature, fp32 on the CPU, padding removed:
 head `sequence` [C] logits; `choice` [] one logit; `token` [T, C] logits; `span` [T, 2] start and end logits;
 `mlm`, `lm` [M, V] logits of the M positions whose label is not -100 (`lm`: the label is the token that follows);

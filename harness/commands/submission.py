@@ -12,10 +12,6 @@ import argparse
 
 from harness.api.errors import UserError, collecting, did_you_mean, raise_all
 from harness.commands._arguments import add_catalog_arguments, catalog_of, input_path, out, place_of, say
-from harness.report.submission.export import DataFolders, export
-from harness.report.submission.markdown import exported, scored
-from harness.report.submission.score import score_submission
-from harness.report.submission.selection import Wanted
 from harness.runtime.outputs import check_output_file, output_folder, output_path
 from harness.runtime.stages import write_json
 
@@ -48,6 +44,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
+    from harness.report.submission.export import DataFolders, export
+    from harness.report.submission.markdown import exported
+    from harness.report.submission.selection import Wanted
+
     if args.output is None:
         raise UserError("say where to write", where="submission export", expected="--output DIR")
     output_folder(str(args.output), where="--output")
@@ -70,6 +70,9 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _score(args: argparse.Namespace) -> int:
+    from harness.report.submission.markdown import scored
+    from harness.report.submission.score import score_submission
+
     errors = [UserError(f"--{name} is for export", where="submission score") for name in _ONLY_EXPORT if getattr(args, name)]
     if len(args.folders) != 2:
         expected, found = "two folders: PREDICTIONS GOLD", " ".join(map(str, args.folders))

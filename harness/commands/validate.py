@@ -33,6 +33,7 @@ from harness.data.rows import load_rows
 from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.catalog.kinds import KINDS
 from harness.planning.catalog.lm_eval_files.index import PREFIX
+from harness.runtime.garbage import rare_collections
 from harness.scoring.own_metric_code import wrong_cases
 from harness.specs.portable import Split
 from harness.specs.task import TaskSpec
@@ -60,6 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check and print; 2 if there is a mistake."""
+    with rare_collections():  # the specs of all files stay, and none of them is garbage
+        return _check_all(args)
+
+
+def _check_all(args: argparse.Namespace) -> int:
     given = str(args.path or "")
     is_name = bool(given) and not args.path.exists()
     folders = [*args.include_path, *([args.path] if given and not is_name else [])]
@@ -83,10 +89,11 @@ def run(args: argparse.Namespace) -> int:
                 design_of(catalog.study(name), catalog=catalog)
     names += from_lm_eval
     tasks = [catalog.task(name) for kind, name in names if kind == "task" and not catalog.check("task", name)[1]]
+    theirs = set(from_lm_eval)
     errors += _unknown_languages(args, [task.spec for task in tasks])
     if not args.specs_only:
         for task in tasks:
-            if ("task", task.spec.task) not in from_lm_eval:
+            if ("task", task.spec.task) not in theirs:
                 errors += _render(task, args, catalog)
     for error in errors:
         say(str(error))

@@ -85,7 +85,7 @@ def _written(block: Block, parts: Sequence[str | WrittenName]) -> list[str]:
     return texts
 
 
-def names_in(template: str, field: str) -> set[str]:
+def names_in(template: str, field: str) -> frozenset[str]:
     """The names that a template takes from its row; raises UserError for one that does not parse."""
     _compiled(template, field)
     return template_names(template, OWN)

@@ -33,7 +33,7 @@ class Document:
 
     path: Path
     values: dict[str, Any]
-    marks: dict[KeyPath, Mark] = field(default_factory=dict)
+    marks: Mapping[KeyPath, Mark] = field(default_factory=dict)
     "Key path, e.g. ('data', 'test', 'hub') -> where that value was written."
     errors: tuple[UserError, ...] = ()
     "Mistakes of writing after which the rest could still be read: keys written twice, merge keys."
@@ -51,8 +51,12 @@ class Document:
 
 def shown(path: Path) -> str:
     """A path as messages print it: relative to the working folder where it lies below it."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
+    text = str(path)
+    if not os.path.isabs(text) or ".." in text:
+        relative = os.path.relpath(path)
+        return text if relative.startswith("..") else relative
+    folder = os.getcwd().rstrip(os.sep) + os.sep
+    return "." if text + os.sep == folder else text.removeprefix(folder) or "."
 
 
 def value_at(values: Any, path: KeyPath) -> Any:

@@ -25,16 +25,19 @@ MOST_VALUES = 100_000
 LARGEST = 2**63
 "Whole numbers are smaller: stages hold them as JSON, and tensors count in 64 bits."
 _TAG = "tag:yaml.org,2002:"
+_OTHER_BREAKS = "\x85\u2028\u2029\ufeff"
+"Beside line feeds and carriage returns, what ends a line of YAML, or stands before one and takes no room."
 
 
 @contextlib.contextmanager
 def top_node(text: str, *, file: str, dates_are_texts: bool = False) -> Iterator[tuple["Nodes", yaml.Node | None]]:
     """The node at the top of a text, None of an empty one; what is no YAML, also below it, is a UserError with its line."""
     try:
-        _check_depth(text, file)
+        if not _is_flat(text):
+            _check_depth(text, file)
         loader = SAFE_LOADER(text)
         try:
-            yield Nodes(loader, dates_are_texts=dates_are_texts), loader.get_single_node()
+            yield Nodes(loader, dates_are_texts=dates_are_texts), _root(loader, text, file)
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
@@ -48,6 +51,28 @@ def top_node(text: str, *, file: str, dates_are_texts: bool = False) -> Iterator
         raise UserError(f"not valid YAML: {error}", where=file) from error
     except UnicodeEncodeError as error:
         raise half_a_character(error, where=file) from error
+
+
+def _root(loader: Any, text: str, file: str) -> yaml.Node | None:
+    """The node at the top; of several mistakes that of the syntax is told first."""
+    try:
+        root: yaml.Node | None = loader.get_single_node()
+    except yaml.MarkedYAMLError:
+        _check_depth(text, file)
+        raise
+    return root
+
+
+def _is_flat(text: str) -> bool:
+    """Whether so few brackets, and lines that go so little to the right, cannot nest deep: then a text is parsed once.
+
+    A list or mapping without brackets stands behind blanks and `- ? :` alone, further right than the one around it; a list may
+    also stand right below its key.  Each bracket opens one, and in it a pair may be a mapping without brackets of its own.
+    """
+    if (not text.isascii() and any(sign in text for sign in _OTHER_BREAKS)) or "\r" in text:
+        return False
+    furthest = max(len(line) - len(line.lstrip(" -?:\t")) for line in text.split("\n"))
+    return 2 * (furthest + 1 + text.count("[") + text.count("{")) <= DEEPEST
 
 
 def _check_depth(text: str, file: str) -> None:

@@ -256,7 +256,7 @@ def test_a_list_of_tasks_loads_neither_templates_nor_arrays_once_the_files_are_k
     assert names >= {"jinja2", "numpy"}  # to check them
     code, names = modules_of("ls", "tasks")
     assert code == 0
-    assert names & {"jinja2", "numpy", "scipy", "pandas", "yaml"} == {"yaml"}
+    assert names & {"jinja2", "numpy", "scipy", "pandas", "tqdm", "yaml"} == {"yaml"}
 
 
 def test_plan_imports_no_torch(tmp_path):
@@ -275,6 +275,9 @@ def test_scoring_and_leaderboard_import_no_torch(tmp_path):
     assert code == 0
     assert json.loads((tmp_path / "board.json").read_text(encoding="utf-8"))["rows"]
     assert names & {"torch", "transformers", "datasets", "accelerate"} == set()
+    assert (
+        names & {"pyarrow", "jinja2", "pandas", "scipy", "tqdm"} == set()
+    )  # what reads rows, which a board shows only on request
     line = {"id": "0", "prediction": "a", "gold": "a", "notes": [], "num_truncated": 0}
     probe = f"import sys; from harness.scoring.score import score_cell; score_cell([{line}], metrics=['accuracy'], score=[], "
     probe += "lang='de', num_expected=1); print(*sorted(sys.modules))"

@@ -32,6 +32,69 @@ def test_includes_replace_whole_values_and_later_ones_win(tmp_path):
     assert document.mark(("test_split",)).line == 3
 
 
+def test_each_value_knows_its_own_file_and_no_value_that_was_replaced(tmp_path):
+    write(
+        tmp_path,
+        root="a: {x: 1, y: 2}\nb: [1, 2]\nc: 3\n",
+        left="include: root\na: {z: 3}\n",
+        task__yaml="include: left\nb: [7]\n",
+    )
+    marks = read_file(tmp_path / "task.yaml").document.marks
+    files = {path: (Path(mark.file).name, mark.line) for path, mark in marks.items()}
+    assert files == {
+        ("a",): ("left", 2),
+        ("a", "z"): ("left", 2),
+        ("b",): ("task.yaml", 2),
+        ("b", 0): ("task.yaml", 2),
+        ("c",): ("root", 3),
+    }
+    assert len(marks) == 5
+    for path in ((), ("a", "x"), ("b", 1), ("include",), ("nothing",)):
+        assert path not in marks
+
+
+def test_a_file_is_read_once_however_often_its_task_is_asked_for(tmp_path, monkeypatch):
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    base = "dataset_path: x\ntest_split: test\ndoc_to_text: '{{q}}'\ndoc_to_target: a\n"
+    write(folder, base=base, **{f"t{n}__yaml": f"include: base\ntask: t{n}\n" for n in range(30)})
+    read, reads = Path.read_text, []
+    monkeypatch.setattr(Path, "read_text", lambda path, **options: reads.append(path.name) or read(path, **options))
+    catalog = Catalog(include=[folder])
+    reads.clear()
+    for name in [name for name in catalog.lm_eval_names("task") for _ in range(3)]:
+        assert catalog.check("task", name)[1] == []
+        assert catalog.task(name).document.mark(("task",)).line == 2
+        assert catalog.task(name).document is catalog.task(name).document
+    own = [name for name in reads if name == "base" or name.startswith("t")]
+    assert sorted(own) == sorted(["base", *(f"t{n}.yaml" for n in range(30))])
+
+
+def test_a_function_that_is_missing_is_told_of_each_file_that_names_it_once(tmp_path):
+    text = "dataset_path: x\ntest_split: test\ndoc_to_text: !function utils.lost\ndoc_to_target: !function utils.lost\n"
+    write(tmp_path, utils__py="def there(row): ...\n", one__yaml=f"task: one\n{text}", two__yaml=f"task: two\n{text}")
+    catalog = Catalog(include=[tmp_path])
+    for name in ("one", "two"):
+        told = [str(error) for error in catalog.lm_eval.task(name).errors]
+        assert len(told) == 1
+        assert f"{name}.yaml:4 doc_to_text: " in told[0]
+        assert "has no 'lost'" in told[0]
+
+
+def test_files_behind_links_are_found_where_they_lie(tmp_path):
+    real, linked = tmp_path / "real", tmp_path / "linked"
+    real.mkdir()
+    linked.mkdir()
+    write(real, one__yaml="task: one\ndataset_path: x\n", two__yaml="task: two\ndataset_path: x\n")
+    (linked / "three.yaml").symlink_to(real / "one.yaml")
+    (linked / "folder").symlink_to(real)
+    catalog = Catalog(include=[linked, linked / "folder"])
+    assert catalog.lm_eval.index.remarks == []
+    assert catalog.find_lm_eval(under=real) == [("task", "lm_eval/one"), ("task", "lm_eval/two")]
+    assert catalog.find_lm_eval(under=linked / "folder") == catalog.find_lm_eval(under=real)
+    assert catalog.find_lm_eval(under=tmp_path / "elsewhere") == []
+
+
 def test_files_that_include_each_other_are_named_in_a_chain(tmp_path):
     write(tmp_path, a__yaml="include: b.yaml\ntask: a\n", b__yaml="include: c\n", c="include: a.yaml\n")
     with pytest.raises(UserError, match=r"(?s)circle.*a\.yaml -> .*b\.yaml -> .*c -> .*a\.yaml"):

@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,11 @@ from small_submission import NUM_ROWS, OFFICIAL, OFFICIAL_OVERALL, write_submiss
 
 import run_eval
 from harness.api.errors import UserError
+from harness.api.registry import ROOT
 from harness.planning.catalog.catalog import Catalog
-from harness.report.submission.files import read_sentences, sentences_text
+from harness.report.submission.files import sentences_text
 from harness.report.submission.score import score_submission
+from harness.report.submission.tag_files import SAMPLE, read_sentences
 from harness.report.submission.xtreme_format import CATEGORIES, TASKS
 
 # --- the layout
@@ -140,6 +143,43 @@ def test_sentences_are_written_as_they_are_read(tmp_path: Path) -> None:
     for sentences in ([["A"], [], ["B", "C"]], [[], ["A"]], [["A"], []], [[]], []):
         (tmp_path / "tags").write_text(sentences_text(sentences))
         assert read_sentences(tmp_path / "tags").tags == sentences
+
+
+LINES = ["B-PER", "I-PER", "O", "X", " O\t", "", "", "  ", "\u2028", "Straße", "B-a-very-long-type", "\0", "\x1c", "E\0"]
+
+
+@pytest.mark.parametrize("most", [6, 8, 9, 11, len(LINES)])  # short, blank, not ASCII, long, with a zero in it
+def test_files_of_tags_are_read_line_by_line_whatever_is_in_them(tmp_path: Path, most: int) -> None:
+    path, seen = tmp_path / "tags", 0
+    for seed in range(200):
+        rng = random.Random(seed)
+        text = "".join(rng.choice(LINES[:most]) + rng.choice(["\n", "\n", "\r\n", "\r"]) for _ in range(rng.randint(0, 40)))
+        path.write_bytes((text + rng.choice(["", "", "O"])).encode())
+        sentences: list[list[str]] = [[]]
+        with path.open(encoding="utf-8") as lines:
+            for line in map(str.strip, lines):
+                sentences[-1:] = [[*sentences[-1], line]] if line else [sentences[-1], []]
+        wanted = sentences if sentences[-1] else sentences[:-1]
+        read = read_sentences(path)
+        assert read.tags == wanted
+        assert read.lengths.tolist() == [len(tags) for tags in wanted]
+        assert read.starts.tolist() == [1 + sum(len(tags) + 1 for tags in wanted[:n]) for n in range(len(wanted))]
+        seen += len(wanted)
+    assert seen > 500
+
+
+def test_a_tag_that_comes_late_in_a_long_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "tags").write_text("O\nX\n\n" * SAMPLE + "LATE\n")
+    assert read_sentences(tmp_path / "tags").tags == [["O", "X"]] * SAMPLE + [["LATE"]]
+
+
+def test_scores_load_neither_what_reads_rows_nor_what_reads_runs(mock: tuple[Path, Path]) -> None:
+    code = "import sys, run_eval; run_eval.main(sys.argv[1:]); print('loaded', *sys.modules)"
+    command = [sys.executable, "-c", code, "submission", "score", *map(str, mock)]
+    names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.rpartition("loaded ")[2].split()
+    assert "harness.report.submission.score" in names
+    unwanted = {"pyarrow", "jinja2", "torch", "transformers", "harness.data.examples", "harness.report.record.gather"}
+    assert sorted(unwanted & set(names)) == []
 
 
 def test_only_complete_tasks_make_a_category(own: tuple[Path, Path]) -> None:

@@ -1,6 +1,7 @@
 """What is counted for many examples at once gives the numbers that the examples give one by one."""
 
 import random
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from harness.api.errors import UserError
 from harness.api.registry import METRICS
 from harness.scoring import bootstrap
+from harness.scoring.metrics._answers import overlap
 from harness.scoring.metrics._chunk_arrays import FIRST, MOST_TAGS
 from harness.scoring.score import score_cell, stats_of
 from harness.scoring.sums import ordered_sum, ordered_total
@@ -19,9 +21,9 @@ TAGS = {
 }
 
 
-def one_by_one(name: str, predictions: list[Any], golds: list[Any]) -> np.ndarray:
+def one_by_one(name: str, predictions: list[Any], golds: list[Any], lang: str = "en") -> np.ndarray:
     return np.array(
-        [METRICS.load(name).stats(*pair, lang="en") for pair in zip(predictions, golds, strict=True)], dtype=np.float64
+        [METRICS.load(name).stats(*pair, lang=lang) for pair in zip(predictions, golds, strict=True)], dtype=np.float64
     )
 
 
@@ -82,6 +84,84 @@ def test_an_example_that_is_refused_is_named_among_many(name: str, prediction: A
     with pytest.raises(UserError, match="example 'row 3'") as among:
         score_cell(lines, metrics=[name], score=[], lang="en", num_expected=5)
     assert str(alone.value).splitlines()[0] in str(among.value)
+
+
+@pytest.mark.parametrize("number", [5, MOST_TAGS, MOST_TAGS + 50])
+def test_a_file_that_is_read_as_one_sequence_is_counted_by_its_numbers(number: int) -> None:
+    more = [f"{letter}-{n}" for n in range(number) for letter in "BI"][: number - 3]
+    texts, seen = ["", "O", ".-X", *more], 0
+    for seed in range(30):
+        rng = random.Random(seed)
+        gold = [rng.randrange(number) for _ in range(200)] + [0]
+        given = [rng.randrange(1, number) if at and rng.random() < 0.4 else at for at in gold]
+        one = [[texts[at] or "O" for at in side] for side in (given, gold)]
+        counts = METRICS.load("chunk_f1").file_stats(np.array(given), np.array(gold), tags=texts)
+        assert counts == tuple(METRICS.load("chunk_f1").stats(*one, lang="en"))
+        seen += counts[0]
+    assert seen > 0
+
+
+TEXTS = [
+    "the Cat",
+    "ΟΔΟΣ ΟΔΟΣ",
+    "der Σ. die",
+    "al-ال الكتاب",
+    "北京大学（PKU）",
+    "5\u00a0мая",
+    "a—b, an",
+    "x_y",
+    "İ ẞ",
+    "của",
+    ",",
+    "the",
+    "",
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "lang"), [("squad", "el"), *(("mlqa", lang) for lang in ("ar", "de", "en", "es", "hi", "vi", "zh"))]
+)
+def test_answers_that_are_normalised_as_one_text_give_what_each_gives(name: str, lang: str) -> None:
+    rng, kinds = random.Random(0), set()
+    for _ in range(100):
+        golds = [[rng.choice(TEXTS) + rng.choice(TEXTS) for _ in range(rng.randint(1, 3))] for _ in range(rng.randint(1, 9))]
+        predictions = [rng.choice([None, rng.choice(gold), rng.choice(TEXTS), gold[0] + rng.choice(TEXTS)]) for gold in golds]
+        many = METRICS.load(name).all_stats(predictions, golds, lang=lang)
+        np.testing.assert_array_equal(many, one_by_one(name, predictions, golds, lang))
+        kinds |= {(*tuple(row[:2] > 0), row[1] == 1) for row in many}
+    assert kinds == {(True, True, True), (True, False, False), (False, True, False), (False, False, False)}
+
+
+def test_labels_are_compared_together_as_each_is() -> None:
+    predictions, golds = ["1", " 0 \t", None, "", "A"], ["1 ", "0", "1", "", "a"]
+    many = METRICS.load("accuracy").all_stats(predictions, golds, lang="en")
+    assert many.tolist() == one_by_one("accuracy", predictions, golds).tolist() == [[1, 1], [1, 1], [0, 1], [1, 1], [0, 1]]
+    assert stats_of(METRICS.load("accuracy"), ["1", 2], [1, "2"], lang="en").tolist() == [[1, 1], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("prediction", "gold"),
+    [("x\0y", ["x\0y"]), ("x", ["x", "\0"]), ("", ["\0"]), (5, ["x"]), ("x", []), ("x", None), ("x", {"x": 1})],
+)
+def test_answers_that_cannot_be_put_behind_each_other_are_scored_one_by_one(prediction: Any, gold: Any) -> None:
+    with pytest.raises(UserError):
+        METRICS.load("squad").all_stats(["a", prediction], [["a"], gold], lang="en")
+    try:
+        alone = METRICS.load("squad").stats(prediction, gold, lang="en")
+    except UserError as error:
+        with pytest.raises(UserError, match=str(error).splitlines()[0]):
+            stats_of(METRICS.load("squad"), ["a", prediction], [["a"], gold], lang="en")
+    else:
+        assert stats_of(METRICS.load("squad"), ["a", prediction], [["a"], gold], lang="en")[1].tolist() == list(alone)
+
+
+def test_tokens_that_two_answers_share_are_counted_as_bags() -> None:
+    rng = random.Random(0)
+    for _ in range(2000):
+        given, wanted = (rng.choices("abcd", k=rng.randint(0, 5)) for _ in range(2))
+        shared = sum((Counter(given) & Counter(wanted)).values())
+        both = len(given) + len(wanted)
+        assert overlap(given, wanted) == pytest.approx(2 * shared / both if both else 0.0)
 
 
 def test_many_examples_are_asked_of_a_metric_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,12 @@
 """The YAML loader: includes, and file and line of every value and mistake."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from harness.api.errors import UserError
-from harness.specs.loader import parse, read_document
+from harness.specs.loader import parse, read_document, shown
 from harness.specs.recipe import Training
 from harness.specs.task import TaskSpec
 
@@ -135,3 +138,23 @@ def test_a_part_is_checked_against_its_own_model(here):
     _, errors = parse(document, Training, at=("a", 0), without=("options",))
     assert {error.where for error in errors} == {"t.yaml:2 a[0].learning_rat", "t.yaml:2 a[0].batch_size"}
     assert parse(document, Training, at=("b",)) == (Training(), [])
+
+
+def test_a_path_is_shown_as_it_lies_from_the_working_folder(here):
+    (here / "in").mkdir()
+    for folder in (here, here / "in", Path("/")):
+        os.chdir(folder)
+        for path in (
+            "/",
+            "/x",
+            f"{here}",
+            f"{here}/in/t.yaml",
+            f"{here}/inside",
+            f"{here}/in/../t",
+            f"{here}/..t",
+            "t",
+            "../t",
+            ".",
+        ):
+            relative = os.path.relpath(path)
+            assert shown(Path(path)) == (str(Path(path)) if relative.startswith("..") else relative), (folder, path)

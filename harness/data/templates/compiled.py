@@ -164,14 +164,17 @@ def _not_jinja(found: str, *, todo: str = "") -> UserError:
     return UserError("not a Jinja2 template", found=found, todo=todo)
 
 
-def names_in(source: str, dialect: Dialect) -> set[str]:
+@lru_cache(maxsize=4096)
+def names_in(source: str, dialect: Dialect) -> frozenset[str]:
     """The names that a template takes from its row; raises UserError for one that does not parse."""
-    return meta.find_undeclared_variables(parse_template(source, dialect)) - {*dialect.counting.globals}
+    return frozenset(meta.find_undeclared_variables(parse_template(source, dialect)) - {*dialect.counting.globals})
 
 
+@lru_cache(maxsize=4096)
 def check_template(source: str, dialect: Dialect, *, what: str) -> None:
     """Raise UserError for what is no Jinja2, and for a template without a name of a column that fails whatever the row is."""
-    if not names_in(source, dialect):
+    parts = [part for node in parse_template(source, dialect).body for part in getattr(node, "nodes", [node])]
+    if not all(isinstance(part, nodes.TemplateData) for part in parts) and not names_in(source, dialect):
         compile_template(source, dialect).render({}, what=what)
 
 

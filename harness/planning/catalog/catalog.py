@@ -269,9 +269,9 @@ class Catalog:
     def find_lm_eval(self, *, under: Path) -> list[tuple[str, str]]:
         """(kind, name) of the tasks and groups of lm-eval's files below a folder; tags are no files."""
         folder = under.resolve()
-        listed = [("group", one) for one in self.lm_eval.index.groups.values()]
-        listed += [("task", one) for one in self.lm_eval.index.tasks.values()]
-        return [(kind, PREFIX + one.name) for kind, one in listed if one.path.resolve().is_relative_to(folder)]
+        index = self.lm_eval.index
+        listed = [("group", one) for one in index.groups.values()] + [("task", one) for one in index.tasks.values()]
+        return [(kind, PREFIX + one.name) for kind, one in listed if index.resolved(one.path).is_relative_to(folder)]
 
     def find(self, *, under: Path) -> list[tuple[str, str]]:
         """(kind, name) of the entries whose files lie below a folder."""

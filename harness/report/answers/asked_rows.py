@@ -5,22 +5,25 @@ asked.examples, asked.why_not          # no examples where the rows have changed
 asked.sent(example)                    # the prompts, where the model was asked in words
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.api.errors import UserError
 from harness.api.protocols import SentPrompt
-from harness.data.examples import data_fingerprint
 from harness.data.locations import DataPlace
 from harness.planning.backbone.file_identity import chat_fingerprint
-from harness.prediction.cell import Cell
 from harness.report.record.gather import Material
 from harness.runtime.arguments import PredictArguments, SplitRows, file_of
 from harness.runtime.machine import Machine
 from harness.runtime.stages import Stage
 from harness.specs.portable import Split
+
+if TYPE_CHECKING:
+    from harness.prediction.cell import Cell  # which loads what reads rows: most boards show none
 
 CHANGED = "the rows have changed since they were predicted"
 SHOTS_CHANGED = "the rows of the solved examples have changed since"
@@ -79,6 +82,8 @@ class AskedRows:
 
 def asked_rows(args: PredictArguments, folder: Path, *, model: str, rows: RowPlace) -> AskedRows:
     """The rows that a finished prediction was made of, if the data are the same; `model` is its name on the board."""
+    from harness.prediction.cell import Cell
+
     machine = Machine(place=rows.place, device_name="cpu", progress=False, task_folders=rows.task_folders)
     cell = Cell(stage=Stage(label=folder.name, args=args), folder=folder, machine=machine, tokenizer=None)
     asked = AskedRows(cell=cell)
@@ -97,6 +102,8 @@ def asked_rows(args: PredictArguments, folder: Path, *, model: str, rows: RowPla
 
 def _is_unchanged(held: SplitRows, split: Split, rows: RowPlace) -> bool:
     """Whether the rows are those of the fingerprint."""
+    from harness.data.examples import data_fingerprint
+
     spec = held.task_spec
     folder = rows.task_folders.get(file_of(spec.task))
     return all(

@@ -1,7 +1,6 @@
 """The files of a submission and of a label folder, read and written as XTREME's evaluate script reads them.
 
 read_lines(path)           # ['entailment', ...]            the text of each line, stripped
-read_sentences(path)       # Sentences([['DET', 'NOUN'], ...], ...)
 read_answers(path)         # {'56beb4...': '308'}
 read_questions(path)       # [GoldQuestion('56beb4...', ['308'])]
 """
@@ -23,40 +22,9 @@ class GoldQuestion(NamedTuple):
     "Accepted texts."
 
 
-class Sentences(NamedTuple):
-    """A file of tags."""
-
-    tags: list[list[str]]
-    starts: list[int]
-    "Line of each sentence's first tag, from 1."
-    empty_at: list[int]
-    "Lines, from 1, at which a blank line ends a sentence without a tag: the second of two, or one at the top."
-
-
 def read_lines(path: Path) -> list[str]:
     """All lines without the white space around them, blank ones included: the script counts those too."""
-    return [line.strip() for line in _text(path)]
-
-
-def read_sentences(path: Path) -> Sentences:
-    """Sentences of tags; each blank line ends one, so a second blank line makes an empty sentence, as in the script."""
-    tags: list[list[str]] = []
-    starts: list[int] = []
-    empty_at: list[int] = []
-    sentence: list[str] = []
-    for number, line in enumerate(read_lines(path), start=1):
-        if line:
-            sentence.append(line)
-            continue
-        if not sentence:
-            empty_at.append(number)
-        tags.append(sentence)
-        starts.append(number - len(sentence))
-        sentence = []
-    if sentence:
-        tags.append(sentence)
-        starts.append(number - len(sentence) + 1)
-    return Sentences(tags, starts, empty_at)
+    return [line.strip() for line in lines_of(read_text(path))]
 
 
 def read_answers(path: Path) -> dict[str, str]:
@@ -112,15 +80,21 @@ def squad_content(paragraphs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]])
     return {"version": "1.1", "data": [{"title": "", "paragraphs": [{"context": c, "qas": list(q)} for c, q in paragraphs]}]}
 
 
-def _text(path: Path) -> list[str]:
+def read_text(path: Path) -> str:
+    """A file, the ends of its lines as Python has them; raises UserError for one that cannot be read."""
     try:
-        with path.open(encoding="utf-8") as lines:
-            return list(lines)  # by \n, \r\n and \r only: str.splitlines would also cut at U+2028 and its like
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UserError("not UTF-8 text", where=str(path), found=str(error), todo="save the file as UTF-8") from error
     except OSError as error:
         raise UserError("cannot be read", where=str(path), found=error.strerror or str(error)) from error
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a text that `read_text` gave; str.splitlines would also cut at U+2028 and its like."""
+    lines = text.split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
 def _json(path: Path) -> Any:
-    return parse_json("".join(_text(path)), where=str(path))
+    return parse_json(read_text(path), where=str(path))

@@ -1,15 +1,19 @@
 """Markdown of what was exported and of what was scored: `exported(export)`, `scored(scores)`."""
 
+from typing import TYPE_CHECKING
+
 from harness.api.escaping import markdown_text
 from harness.report.board.tables import Column, in_blocks
-from harness.report.submission.export import SubmissionExport
 from harness.report.submission.score import SubmissionScores, TaskScore
 from harness.report.submission.xtreme_format import CATEGORIES, TASKS
+
+if TYPE_CHECKING:
+    from harness.report.submission.export import SubmissionExport  # loads what reads rows and runs, of which scores need nothing
 
 NONE = "-"
 
 
-def exported(export: SubmissionExport) -> str:
+def exported(export: "SubmissionExport") -> str:
     """One line a task: where it came from, languages, rows."""
     tasks = list(export.tasks.values())
     keys = [Column("folder", [task.task.name for task in tasks], left=True)]

@@ -14,10 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from harness.api.errors import UserError, raise_all
 from harness.api.registry import METRICS
-from harness.report.submission.files import read_answers, read_lines, read_questions, read_sentences
+from harness.report.submission.files import read_answers, read_lines, read_questions
+from harness.report.submission.tag_files import Sentences, read_sentences
 from harness.report.submission.xtreme_format import CATEGORIES, TASKS, OfficialTask
+from harness.runtime.garbage import rare_collections
+from harness.scoring.metrics import chunk_f1
 from harness.scoring.score import stats_of
 from harness.scoring.sums import ordered_mean, ordered_total
 
@@ -112,7 +117,8 @@ def score_submission(predictions: Path, gold: Path, *, partial: bool = False) ->
         found = "; ".join(f"{root}: {', '.join(_folders(root)) or 'no folder'}" for root in (predictions, gold))
         raise UserError("the two folders have no task in common", expected=_EXPECTED, found=found)
     errors: list[UserError] = []
-    scored = {task.name: _score_task(task, predictions, gold, partial=partial, errors=errors) for task in both}
+    with rare_collections():
+        scored = {task.name: _score_task(task, predictions, gold, partial=partial, errors=errors) for task in both}
     raise_all(errors)
     kept = {name: task for name, task in scored.items() if task.languages}
     if not kept:
@@ -154,22 +160,31 @@ def _score_lines(task: OfficialTask, lang: str, predictions: Path, gold: Path) -
 def _score_tags(task: OfficialTask, lang: str, predictions: Path, gold: Path) -> LanguageScore:
     """Sentences of tags; sentences of another length would move all that follows in the script, so they are an error."""
     given, wanted = read_sentences(predictions), read_sentences(gold)
-    if len(given.tags) != len(wanted.tags):
-        empty = f"; blank lines too many at line {_listed(given.empty_at)}" if given.empty_at else ""
-        expected, found = f"{len(wanted.tags)} sentences", f"{len(given.tags)} sentences{empty}"
-        raise _misaligned(predictions, gold, expected, found, "put one blank line between sentences")
-    other = [n for n, (tags, gold_tags) in enumerate(zip(given.tags, wanted.tags)) if len(tags) != len(gold_tags)]
-    if other:
-        n = other[0]
-        more = f" (and {len(other) - 1} more sentences of another length)" if len(other) > 1 else ""
-        expected = f"{len(wanted.tags[n])} tags in sentence {n + 1}, as at line {wanted.starts[n]} of the label file"
-        found = f"{len(given.tags[n])} tags at line {given.starts[n]}{more}"
-        raise _misaligned(predictions, gold, expected, found, "give every word a tag")
+    ends = wanted.ends
+    if not np.array_equal(given.ends, ends):
+        raise _other_sentences(predictions, gold, given, wanted)
+    if not len(ends):
+        raise _nothing(task, lang)
     # The script chunks a file as one sequence, an O behind each sentence.  It shows where malformed tags (O-X, then a letter that
     # is none of B, I, E and S) end a chunk that nothing began: its beginning is then that of the last chunk, sentences ago.
-    flat = [[tag for tags in side.tags for tag in (*tags, "O")] for side in (given, wanted)]
-    scored = _totals(task, lang, *(flat[:1], flat[1:]) if wanted.tags else ([], []))
-    return scored._replace(num_examples=len(wanted.tags))
+    texts = tuple(dict.fromkeys((*wanted.texts, *given.texts)))
+    counts = chunk_f1.file_stats(given.numbered_by(texts), wanted.numbered_by(texts), tags=texts)
+    return _language_score(task, np.array(counts, dtype=np.float64), len(ends))
+
+
+def _other_sentences(predictions: Path, gold: Path, given: Sentences, wanted: Sentences) -> UserError:
+    """Where two files of tags part."""
+    lengths, gold_lengths = given.lengths, wanted.lengths
+    if len(lengths) != len(gold_lengths):
+        empty = f"; blank lines too many at line {_listed(given.empty_at)}" if given.empty_at else ""
+        expected, found = f"{len(gold_lengths)} sentences", f"{len(lengths)} sentences{empty}"
+        return _misaligned(predictions, gold, expected, found, "put one blank line between sentences")
+    other = np.flatnonzero(lengths != gold_lengths).tolist()
+    n = other[0]
+    more = f" (and {len(other) - 1} more sentences of another length)" if len(other) > 1 else ""
+    expected = f"{gold_lengths[n]} tags in sentence {n + 1}, as at line {wanted.starts[n]} of the label file"
+    found = f"{lengths[n]} tags at line {given.starts[n]}{more}"
+    return _misaligned(predictions, gold, expected, found, "give every word a tag")
 
 
 def _score_answers(task: OfficialTask, lang: str, predictions: Path, gold: Path) -> LanguageScore:
@@ -199,10 +214,18 @@ _READ: Mapping[str, Callable[[OfficialTask, str, Path, Path], LanguageScore]] = 
 def _totals(task: OfficialTask, lang: str, given: Sequence[Any], wanted: Sequence[Any]) -> LanguageScore:
     """Score examples one by one, added up in their order: a sum in another order can differ in its last digit."""
     if not wanted:
-        raise UserError("no examples to score", where=f"{task.name}, {lang}", expected="at least one in the label file")
-    metric = METRICS.load(task.metric)
-    totals = ordered_total(stats_of(metric, given, wanted, lang=lang))
-    return LanguageScore({key: float(value) for key, value in metric.combine(totals).items()}, len(wanted))
+        raise _nothing(task, lang)
+    totals = ordered_total(stats_of(METRICS.load(task.metric), given, wanted, lang=lang))
+    return _language_score(task, totals, len(wanted))
+
+
+def _nothing(task: OfficialTask, lang: str) -> UserError:
+    return UserError("no examples to score", where=f"{task.name}, {lang}", expected="at least one in the label file")
+
+
+def _language_score(task: OfficialTask, totals: np.ndarray, num_examples: int) -> LanguageScore:
+    scores = METRICS.load(task.metric).combine(totals)
+    return LanguageScore({key: float(value) for key, value in scores.items()}, num_examples)
 
 
 def _misaligned(predictions: Path, gold: Path, expected: str, found: str, todo: str) -> UserError:

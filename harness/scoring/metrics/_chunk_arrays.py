@@ -1,12 +1,14 @@
 """The counts of `_chunks.py` for many sentences at once, as operations on arrays of all their tags.
 
     chunk_counts([["B-PER", "O"]], [["B-PER", "I-PER"]], read=after_first_hyphen)      # [[0, 1, 1]]: correct, predicted, gold
+    sequence_counts(np.array([1, 2, 0]), np.array([1, 1, 0]), ["", "NOUN", "VERB"], read=after_last_hyphen)      # (0, 2, 1)
 
 All sentences stand behind each other, an O after each of them: what begins and ends at a tag depends on that tag and the one
 before it, so that a table of all pairs of tags says what `chunks` finds out tag by tag.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain, product
 from operator import itemgetter
 from typing import NamedTuple
@@ -44,19 +46,29 @@ def _block_counts(predictions: Sequence[Sequence[str] | None], golds: Sequence[S
     texts = [_numbered(sentences, numbers) for sentences in (golds, given)]
     if len(numbers) > MOST_TAGS:
         return np.array([chunk_stats(*both, read=read) for both in zip(predictions, golds)], dtype=np.float64)
-    meanings = [OUTSIDE, *map(read, numbers)]
-    kinds, bounds = _kinds(meanings), _bounds(meanings)
-    wanted, found = (_ends(own, lengths, bounds=bounds, num_tags=len(meanings)) for own in texts)
-    both = np.flatnonzero(wanted.is_end & found.is_end)
-    last = both - 1
-    equal = (kinds[wanted.tags[last]] == kinds[found.tags[last]]) & (wanted.firsts[last] == found.firsts[last])
+    meanings = (OUTSIDE, *map(read, numbers))
+    stops = np.cumsum(lengths + 1) - 1
+    wanted, found = (_ends(_with_stops(own, stops), stops[:-1] + 1, meanings=meanings) for own in texts)
     correct = np.zeros(len(wanted.is_end), dtype=bool)
-    correct[both[equal]] = True
-    begins = np.cumsum(lengths + 1) - lengths - 1
-    counts = [np.add.reduceat(flags, begins, dtype=np.float64) for flags in (correct, found.is_end, wanted.is_end)]
+    correct[_equal_ends(found, wanted, meanings)] = True
+    counts = [np.add.reduceat(flags, stops - lengths, dtype=np.float64) for flags in (correct, found.is_end, wanted.is_end)]
     table = np.stack(counts, axis=1)
     table[[prediction is None for prediction in predictions], :2] = 0
     return table
+
+
+def sequence_counts(given: np.ndarray, gold: np.ndarray, texts: Sequence[str], *, read: ReadTag) -> tuple[int, int, int]:
+    """Count the chunks of one sequence that are (correct, predicted, gold); its tags are numbers [n] in `texts`.
+
+    Number 0, whatever its text, is an O that ends a sentence; it has to be the last tag of both.
+    """
+    if len(texts) > MOST_TAGS:
+        as_text = {0: "O", **dict(enumerate(texts[1:], start=1))}
+        return chunk_stats(*([as_text[number] for number in side.tolist()] for side in (given, gold)), read=read)
+    meanings = (OUTSIDE, *map(read, texts[1:]))
+    found, wanted = (_ends(side.astype(np.uint8), np.array([], dtype=np.int64), meanings=meanings) for side in (given, gold))
+    num_correct = len(_equal_ends(found, wanted, meanings))
+    return num_correct, int(np.count_nonzero(found.is_end)), int(np.count_nonzero(wanted.is_end))
 
 
 def _lengths(given: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]) -> np.ndarray:
@@ -90,13 +102,15 @@ def _add_tags(sentences: Sequence[Sequence[str]], numbers: dict[str, int]) -> No
     numbers |= {tag: number for number, tag in enumerate(sorted(new), start=len(numbers) + 1)}
 
 
-def _kinds(meanings: Sequence[tuple[str, str]]) -> np.ndarray:
+@lru_cache(maxsize=64)
+def _kinds(meanings: tuple[tuple[str, str], ...]) -> np.ndarray:
     """A number for the type of each tag [T], equal for equal types."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(kind, len(numbers)) for _, kind in meanings])
 
 
-def _bounds(meanings: Sequence[tuple[str, str]]) -> np.ndarray:
+@lru_cache(maxsize=64)
+def _bounds(meanings: tuple[tuple[str, str], ...]) -> np.ndarray:
     """_ENDS and _BEGINS for each tag behind each other one: uint8 [T * T], T * before + here."""
     bounds = [_ENDS * ends_chunk(*pair) + _BEGINS * begins_chunk(*pair) for pair in product(meanings, repeat=2)]
     return np.array(bounds, dtype=np.uint8)
@@ -111,14 +125,26 @@ class _Ends(NamedTuple):
     "Where the chunk began that each position's own tag lies in."
 
 
-def _ends(numbered: Sequence[int], lengths: np.ndarray, *, bounds: np.ndarray, num_tags: int) -> _Ends:
-    """The ends of the chunks of sentences with an O after each."""
-    stops = np.cumsum(lengths + 1) - 1
-    tags = np.insert(np.frombuffer(bytes(numbered), dtype=np.uint8)[2:], stops - np.arange(len(stops)), 0)
+def _with_stops(numbered: Sequence[int], stops: np.ndarray) -> np.ndarray:
+    """The tags uint8 of all sentences, a 0 at the end of each."""
+    return np.insert(np.frombuffer(bytes(numbered), dtype=np.uint8)[2:], stops - np.arange(len(stops)), 0)
+
+
+def _ends(tags: np.ndarray, restarts: np.ndarray, *, meanings: tuple[tuple[str, str], ...]) -> _Ends:
+    """The ends of the chunks of sentences with an O after each; what nothing begins goes back to the last of `restarts`."""
     steps = tags.astype(np.uint16)  # the first one is behind an O, too
-    steps[1:] += tags[:-1] * np.uint16(num_tags)
-    bound = bounds[steps]
+    steps[1:] += tags[:-1] * np.uint16(len(meanings))
+    bound = _bounds(meanings)[steps]
     is_begin = bound >= _BEGINS
-    is_begin[stops[:-1] + 1] = True  # a chunk that nothing has begun goes back to the first tag of its sentence
+    is_begin[restarts] = True
     firsts = np.maximum.accumulate(np.arange(len(tags), dtype=np.int32) * is_begin)
     return _Ends(tags, (bound & _ENDS).astype(bool), firsts)
+
+
+def _equal_ends(found: _Ends, wanted: _Ends, meanings: tuple[tuple[str, str], ...]) -> np.ndarray:
+    """Where a chunk ends that both have: of the same type, and from the same word on."""
+    kinds = _kinds(meanings)
+    both = np.flatnonzero(wanted.is_end & found.is_end)
+    last = both - 1
+    equal = (kinds[wanted.tags[last]] == kinds[found.tags[last]]) & (wanted.firsts[last] == found.firsts[last])
+    return both[equal]

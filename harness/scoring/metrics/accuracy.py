@@ -3,6 +3,7 @@
 METRICS.load("accuracy").stats("neutral", "neutral", lang="de")   # (1, 1)
 """
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -22,6 +23,15 @@ def stats(prediction: str | int | None, gold: str | int, *, lang: str) -> tuple[
         if label is not None and not isinstance(label, str | Integral):
             raise UserError("this is no label", expected="a text or a number", found=f"{label!r:.80}", todo=_OTHERS)
     return int(prediction is not None and str(prediction).strip() == str(gold).strip()), 1
+
+
+def all_stats(predictions: Sequence[str | None], golds: Sequence[str], *, lang: str) -> np.ndarray:
+    """The statistics of many examples, float64 [n, 2]; UserError unless all labels are texts."""
+    if not ({*map(type, predictions)} <= {str, type(None)} and {*map(type, golds)} <= {str}):
+        raise UserError("a label is no text")
+    both = zip(predictions, golds, strict=True)
+    equal = [prediction is not None and prediction.strip() == gold.strip() for prediction, gold in both]
+    return np.stack([np.array(equal, dtype=np.float64), np.ones(len(equal))], axis=1)
 
 
 def combine(totals: np.ndarray) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.scoring.metrics._chunk_arrays import chunk_counts
+from harness.scoring.metrics._chunk_arrays import chunk_counts, sequence_counts
 from harness.scoring.metrics._chunks import after_last_hyphen, chunk_stats
 from harness.scoring.metrics._counts import KEYS as KEYS
 from harness.scoring.metrics._counts import combine as combine
@@ -28,6 +28,14 @@ def stats(prediction: Sequence[str] | None, gold: Sequence[str], *, lang: str) -
 def all_stats(predictions: Sequence[Sequence[str] | None], golds: Sequence[Sequence[str]], *, lang: str) -> np.ndarray:
     """The statistics of many sentences, float64 [n, 3]."""
     return chunk_counts(predictions, golds, read=after_last_hyphen)
+
+
+def file_stats(prediction: np.ndarray, gold: np.ndarray, *, tags: Sequence[str]) -> tuple[int, int, int]:
+    """The statistics of a file of sentences that is read as one sequence, as XTREME's script reads it.
+
+    Each side [n] is numbers of `tags`; a 0 ends each sentence.
+    """
+    return sequence_counts(prediction, gold, tags, read=after_last_hyphen)
 
 
 GOLDEN: tuple[dict[str, Any], ...] = (

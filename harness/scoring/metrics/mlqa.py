@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
+import numpy as np
+
 from harness.api.errors import UserError
 from harness.scoring.metrics._answers import KEYS as KEYS
-from harness.scoring.metrics._answers import answer_stats
+from harness.scoring.metrics._answers import all_answer_stats, answer_stats
 from harness.scoring.metrics._answers import combine as combine
 
 SIGNATURE = "mlqa|v1|max over golds|xtreme:838c13b"
@@ -44,22 +46,32 @@ def _is_punctuation(character: str) -> bool:
     return character in string.punctuation or unicodedata.category(character).startswith("P")
 
 
-def tokens(text: str, lang: str) -> list[str]:
-    """Lower the text, drop punctuation, then the language's articles, and split; raises UserError for an unknown language."""
+def normalised(text: str, lang: str) -> str:
+    """Lower the text, drop punctuation, then the language's articles; raises UserError for an unknown language."""
     if lang not in _ARTICLES:
         raise UserError("no answer normalisation for this language", expected=f"one of {', '.join(_ARTICLES)}", found=lang)
-    text = "".join(character for character in text.lower() if not _is_punctuation(character))
+    text = text.lower()
+    for mark in filter(_is_punctuation, set(text)):
+        text = text.replace(mark, "")
     articles = _ARTICLES[lang]
     if articles is not None:
         text = articles.sub(" ", text)
-    if lang == "zh":
-        text = _CHINESE.sub(r" \1 ", text)
-    return text.split()
+    return _CHINESE.sub(r" \1 ", text) if lang == "zh" else text
+
+
+def tokens(text: str, lang: str) -> list[str]:
+    """What is left of a text once it is normalised, split at whitespace; in Chinese each character is a token."""
+    return normalised(text, lang).split()
 
 
 def stats(prediction: str | None, gold: Sequence[str], *, lang: str) -> tuple[float, float, float]:
     """Compute (exact match, F1, 1) of one question, the best over its gold texts; a missing prediction scores 0."""
     return answer_stats(prediction, gold, tokens=partial(tokens, lang=lang))
+
+
+def all_stats(predictions: Sequence[str | None], golds: Sequence[Sequence[str]], *, lang: str) -> np.ndarray:
+    """The statistics of many questions, float64 [n, 3]."""
+    return all_answer_stats(predictions, golds, normalised=partial(normalised, lang=lang))
 
 
 GOLDEN: tuple[dict[str, Any], ...] = (

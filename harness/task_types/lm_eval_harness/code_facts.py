@@ -25,7 +25,7 @@ class CodeFacts(NamedTuple):
     "Name in lm-eval's registry -> class."
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def facts_of(path: Path, stamp: int) -> CodeFacts:
     """Read one file as it is at a time of change."""
     content = path.read_bytes()

@@ -62,8 +62,11 @@ def _located(reference: str, folder: Path) -> tuple[Path, tuple[str, ...]] | Non
 def code_hash(reference: str, folder: Path) -> str:
     """16 hex digits over the Python files behind a function; empty where its file is not there."""
     path = file_of(reference, folder)
-    if path is None:
-        return ""
+    return hash_of_file(path) if path else ""
+
+
+def hash_of_file(path: Path) -> str:
+    """16 hex digits over a Python file and those behind it."""
     files: dict[Path, str] = {}
     _collect(path.resolve(), files)
     lines = [f"{path.name} {digest}" for path, digest in sorted(files.items(), key=lambda item: (item[0].name, item[1]))]
@@ -98,7 +101,8 @@ def _in_tasks(path: Path, name: str) -> Path | None:
 def missing_function(reference: str, folder: Path) -> UserError | None:
     """The error for a function that its file does not define, as far as can be seen without running it; None if all is well."""
     module = reference.rpartition(".")[0]
-    path = file_of(reference, folder)
+    located = _located(reference, folder)
+    path = located[0] if located else None
     if not REFERENCE.fullmatch(reference):
         return UserError(f"'{reference}' names no module", expected="module.function")
     if path is None:
@@ -111,8 +115,8 @@ def missing_function(reference: str, folder: Path) -> UserError | None:
     facts = facts_of(path, path.stat().st_mtime_ns)
     if facts.broken:
         return UserError(f"{shown(path)} is not valid Python", found=facts.broken)
-    located = _located(reference, folder)
-    name = located[1][0] if located else reference
+    assert located is not None
+    name = located[1][0]
     if facts.names is None or name in facts.names:
         return None
     return UserError(f"{shown(path)} has no '{name}'", todo=did_you_mean(name, facts.names))

@@ -30,7 +30,7 @@ from harness.planning.catalog.lm_eval_files.numbers import chance_of, lost_metri
 from harness.planning.catalog.lm_eval_files.python_classes import values_of_class
 from harness.planning.catalog.lm_eval_files.shapes import of_the_right_kind
 from harness.planning.catalog.lm_eval_files.sources import sources_of
-from harness.planning.catalog.lm_eval_files.task_file import TaskFile, check_template, value_of
+from harness.planning.catalog.lm_eval_files.task_file import Functions, TaskFile, check_template, value_of
 from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName, LoadedFile
 from harness.specs.lm_eval import LmEvalTask, Sampling, Shots, Turns
 from harness.specs.loader import Document
@@ -58,13 +58,20 @@ class Converted:
         return [*self.notes, *self.warnings]
 
 
-def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any]) -> Converted:
-    """Make a spec; `overrides` are the keys that a group sets for the task."""
+def convert(reading: LoadedFile, *, name: str, overrides: Mapping[str, Any], functions: Functions | None = None) -> Converted:
+    """Make a spec; `overrides` are the keys that a group sets for the task, `functions` those that other files named."""
     values = {**reading.document.values, **{key: value for key, value in overrides.items() if key != "task"}}
     errors: list[UserError] = []
     values = of_the_right_kind(values, reading.document, errors)
     values = _with_class(values, reading.document, errors)
-    file = TaskFile(name=name, values=values, document=reading.document, errors=errors, remarks=list(reading.remarks))
+    file = TaskFile(
+        name=name,
+        values=values,
+        document=reading.document,
+        errors=errors,
+        remarks=list(reading.remarks),
+        functions=functions or Functions(),
+    )
     _check_keys(file)
     config = _config(file)
     sources = sources_of(file)

@@ -29,6 +29,9 @@ from harness.specs.lm_eval import Filter, LmEvalMetric, Step
 from harness.specs.yaml_nodes import KeyPath
 from harness.task_types.lm_eval_harness.code_facts import registered_filter
 
+FIRST_ANSWER = (Filter(),)
+"What files without a filter have."
+
 
 def filters_of(file: TaskFile) -> tuple[Filter, ...]:
     """The filters of the file, or the one that takes the first answer."""
@@ -41,7 +44,7 @@ def filters_of(file: TaskFile) -> tuple[Filter, ...]:
             continue
         steps = [_step(file, step, (*path, "filter", at)) for at, step in enumerate(entry["filter"])]
         found.append(Filter(name=str(entry["name"]), steps=tuple(step for step in steps if step)))
-    return tuple(found) or (Filter(),)
+    return tuple(found) or FIRST_ANSWER
 
 
 def _step(file: TaskFile, step: Any, path: KeyPath) -> Step | None:

@@ -26,6 +26,7 @@ from harness.specs.task import GroupSpec
 
 if TYPE_CHECKING:
     from harness.planning.catalog.lm_eval_files.conversion import Converted
+    from harness.planning.catalog.lm_eval_files.task_file import Functions
 
 WITHIN = "::"
 "Between a group and a task that exists in it only."
@@ -50,6 +51,10 @@ class LmEvalNames:
     """The names of an index, each read when it is asked for."""
 
     index: Index
+    _readings: dict[str, LoadedFile] = field(default_factory=dict)
+    "The files of tasks that were asked for."
+    _functions: Functions | None = None
+    "Those that their files name."
     _tasks: dict[str, Converted] = field(default_factory=dict)
     _inline: dict[str, Inline] = field(default_factory=dict)
     _groups: dict[str, Group] = field(default_factory=dict)
@@ -89,17 +94,18 @@ class LmEvalNames:
 
     def task(self, name: str) -> Converted:
         """A task; raises UserError for a file that cannot be read, all its mistakes are in what it gives."""
-        from harness.planning.catalog.lm_eval_files.conversion import convert  # what only such tasks need
+        # What only such tasks need:
+        from harness.planning.catalog.lm_eval_files.conversion import convert
+        from harness.planning.catalog.lm_eval_files.task_file import Functions
 
         bare = name.removeprefix(PREFIX)
         if bare not in self._tasks:
+            self._functions = self._functions or Functions()
             if self._is_inline(bare):
                 inline = self._inline[bare]
-                self._tasks[bare] = convert(inline.reading, name=bare, overrides=inline.overrides)
+                self._tasks[bare] = convert(inline.reading, name=bare, overrides=inline.overrides, functions=self._functions)
             else:
-                self._tasks[bare] = convert(
-                    read_file(self.index.tasks[bare].path, within=self.index.within), name=bare, overrides={}
-                )
+                self._tasks[bare] = convert(self._reading(bare), name=bare, overrides={}, functions=self._functions)
         return self._tasks[bare]
 
     def document(self, name: str) -> Document:
@@ -109,7 +115,13 @@ class LmEvalNames:
             reading, overrides = self._inline[bare]
             values = {**reading.document.values, **overrides}
             return Document(path=reading.document.path, values=values, marks=reading.document.marks)
-        return read_file(self.index.tasks[bare].path, within=self.index.within).document
+        return self._reading(bare).document
+
+    def _reading(self, bare: str) -> LoadedFile:
+        """The file of a task, read once."""
+        if bare not in self._readings:
+            self._readings[bare] = read_file(self.index.tasks[bare].path, within=self.index.within)
+        return self._readings[bare]
 
     def group(self, name: str) -> Group:
         """A group or tag as a GroupSpec; a tag has no number of its own."""
@@ -183,7 +195,7 @@ class LmEvalNames:
         if self._is_inline(task):
             reading, before = self._inline[task]
             return self._inline_task(group, task, reading, {**before, **changed})
-        return self._inline_task(group, task, read_file(self.index.tasks[task].path, within=self.index.within), changed)
+        return self._inline_task(group, task, self._reading(task), changed)
 
     def _inline_task(self, group: str, task: str, reading: LoadedFile, overrides: Mapping[str, Any]) -> str:
         name = f"{group}{WITHIN}{task}"

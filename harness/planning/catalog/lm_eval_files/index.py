@@ -61,6 +61,17 @@ class Index:
     "Files whose names cannot be read."
     within: list[Path] = field(default_factory=list)
     "Folders from which files may be included."
+    _folders: dict[str, Path] = field(default_factory=dict)
+    "Folders without the links in their paths."
+
+    def resolved(self, path: Path) -> Path:
+        """A file without the links in its path; those of each folder are followed once."""
+        folder, name = os.path.split(path)
+        if os.path.islink(path) or name in ("", ".."):
+            return path.resolve()
+        if folder not in self._folders:
+            self._folders[folder] = Path(folder).resolve()
+        return self._folders[folder] / name
 
     def add(self, files: Sequence[Path]) -> None:
         """List the files of one folder, in the order of their paths."""
@@ -85,7 +96,7 @@ class Index:
             self.remarks.append(f"{shown(path)}: {kind} '{name}' is in {shown(own[name])} already, which counts")
             return
         for known in (self.tasks, self.groups):
-            if name in known and known[name].path.resolve() == path.resolve():
+            if name in known and self.resolved(known[name].path) == self.resolved(path):
                 return  # one folder given twice, or within another
             if name in known:
                 self.remarks.append(f"{shown(path)}: {kind} '{name}' stands in place of that of {shown(known.pop(name).path)}")

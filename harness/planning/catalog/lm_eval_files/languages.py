@@ -16,7 +16,7 @@ import fnmatch
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +188,13 @@ def _facts() -> tuple[tuple[_Fact, ...], dict[str, str], tuple[tuple[re.Pattern[
     return rows, {name: lang for name, lang in said if "*" not in name}, tuple(patterns)
 
 
+@lru_cache(maxsize=4096)
+def _rows_of(dataset: str) -> tuple[_Fact, ...]:
+    """The rows of `by_name` that can fit a dataset."""
+    rows = _facts()[0]
+    return tuple(row for row in rows if (row.dataset.fullmatch(dataset) if row.dataset else not dataset))
+
+
 def _pattern(text: Any) -> re.Pattern[str] | None:
     """A pattern of the whole text, or of one of several; * is any letters, ? one, {language} a language."""
     texts = text if isinstance(text, list) else [text] if text else []
@@ -197,8 +204,8 @@ def _pattern(text: Any) -> re.Pattern[str] | None:
 
 def _known(task: str, dataset: str, config: str) -> str | None:
     """The language that is known of a dataset; `und` where it is known to be none or several, None where nothing is known."""
-    rows, exact, patterns = _facts()
-    for row in rows:
+    _, exact, patterns = _facts()
+    for row in _rows_of(dataset):
         found = row.says(dataset=dataset, config=config, task=task)
         if found is not None:
             return found

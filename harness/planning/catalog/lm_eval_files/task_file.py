@@ -16,7 +16,7 @@ from harness.data.templates.compiled import check_template as check
 from harness.planning.catalog.lm_eval_files.yaml_reader import FunctionName
 from harness.specs.loader import Document
 from harness.specs.yaml_nodes import KeyPath
-from harness.task_types.lm_eval_harness.task_code import code_hash, missing_function
+from harness.task_types.lm_eval_harness.task_code import file_of, hash_of_file, missing_function
 
 
 class LostMetric(NamedTuple):
@@ -26,6 +26,44 @@ class LostMetric(NamedTuple):
     "With how it is averaged, where that is the reason."
     is_first: bool
     "Whether the file names it before all others: lm-eval's users take it for the task's number."
+
+
+class FunctionKey(NamedTuple):
+    """A function as a file names it."""
+
+    reference: str
+    folder: Path
+    "Of the file that names it, which may be included."
+    seen_from: Path
+    "The folder of the task's file."
+
+
+class LookedUp(NamedTuple):
+    """What there is to say of a function."""
+
+    said: dict[str, str]
+    "In the spec."
+    error: UserError | None
+    "Why it is not there."
+
+
+@dataclass(kw_only=True)
+class Functions:
+    """The functions that task files name: hundreds of them name the same, and more the same Python file."""
+
+    _found: dict[FunctionKey, LookedUp] = field(default_factory=dict)
+    _hashes: dict[Path, str] = field(default_factory=dict)
+
+    def look_up(self, key: FunctionKey) -> LookedUp:
+        """What there is to say of a function, as it was when it was asked for first."""
+        if key not in self._found:
+            path = file_of(key.reference, key.folder)
+            if path and path not in self._hashes:
+                self._hashes[path] = hash_of_file(path)
+            folder = Path(_relative(key.folder, key.seen_from)).as_posix()
+            said = {"function": key.reference, "folder": folder, "code": self._hashes[path] if path else ""}
+            self._found[key] = LookedUp(said, missing_function(key.reference, key.folder))
+        return self._found[key]
 
 
 @dataclass(kw_only=True)
@@ -42,8 +80,10 @@ class TaskFile:
     "What a reader of its scores must know and what is no mistake."
     lower_is_better: set[str] = field(default_factory=set)
     "Metrics whose smallest number is the best."
-    functions: dict[tuple[str, Path], dict[str, str]] = field(default_factory=dict)
-    "Functions that were looked up, by name and folder."
+    functions: Functions = field(default_factory=Functions)
+    "Functions that were looked up, for this file or others."
+    told_of: set[FunctionKey] = field(default_factory=set)
+    "Those that this file names, whose mistakes were noted."
 
     def get(self, key: str, default: Any = None) -> Any:
         """A value; the default where the file has none, or null."""
@@ -85,16 +125,13 @@ def value_of(file: TaskFile, value: Any, path: KeyPath) -> Any:
 
 
 def _function(file: TaskFile, value: FunctionName, path: KeyPath) -> dict[str, str]:
-    """What the spec says of a function, looked up once; one that is not there is a mistake."""
-    key = (value.reference, value.folder)
-    if key not in file.functions:
-        error = missing_function(value.reference, value.folder)
-        if error:
-            file.wrong(error.message, path, expected=error.expected, found=error.found, todo=error.todo)
-        folder = Path(_relative(value.folder, file.folder)).as_posix()
-        code = code_hash(value.reference, value.folder)
-        file.functions[key] = {"function": value.reference, "folder": folder, "code": code}
-    return file.functions[key]
+    """What the spec says of a function, looked up once; one that is not there is a mistake, told once."""
+    key = FunctionKey(value.reference, value.folder, file.folder)
+    found = file.functions.look_up(key)
+    if found.error and key not in file.told_of:
+        file.wrong(found.error.message, path, expected=found.error.expected, found=found.error.found, todo=found.error.todo)
+    file.told_of.add(key)
+    return found.said
 
 
 def _relative(folder: Path, to: Path) -> str:

@@ -9,7 +9,7 @@ reached twice.  `!function utils.f` is kept as text with the folder of the file 
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -37,6 +37,31 @@ class FunctionName(str):
         made = super().__new__(cls, f"{FUNCTION_TAG} {reference}")
         made.reference, made.folder = reference, folder
         return made
+
+
+@dataclass(frozen=True)
+class LaidMarks(Mapping[KeyPath, Mark]):
+    """Where the values of a file with its includes stand: of each key at the top the marks of the file that says it."""
+
+    of_key: dict[Any, Mapping[KeyPath, Mark]]
+
+    def __getitem__(self, path: KeyPath) -> Mark:
+        """Where a value stands."""
+        if not path:
+            raise KeyError(path)
+        return self.of_key[path[0]][path]
+
+    def __contains__(self, path: object) -> bool:
+        """Whether the file, or one that it includes, says a value."""
+        return isinstance(path, tuple) and bool(path) and path in self.of_key.get(path[0], ())
+
+    def __iter__(self) -> Iterator[KeyPath]:
+        """All key paths."""
+        return (path for key, marks in self.of_key.items() for path in marks if path and path[0] == key)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return sum(1 for _ in self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +97,7 @@ def read_file(path: Path, *, within: Sequence[Path] = (), _stack: tuple[Path, ..
         raise UserError(f"cannot read {shown(path)}: {error.strerror}") from error
     own = _read(path, stamp)
     values: dict[Any, Any] = {}
-    marks: dict[KeyPath, Mark] = {}
+    marks: dict[Any, Mapping[KeyPath, Mark]] = {}
     remarks = list(own.remarks)
     for number, name in enumerate(_includes(own, path)):
         target = path.parent / name
@@ -82,10 +107,14 @@ def read_file(path: Path, *, within: Sequence[Path] = (), _stack: tuple[Path, ..
             near = did_you_mean(target.name, [p.name for p in target.parent.iterdir()] if os.path.isdir(target.parent) else [])
             raise UserError(f"included file '{name}' does not exist", where=where, todo=near)
         base = read_file(target, within=within, _stack=(*_stack, path))
-        _lay_over(values, marks, base.document.values, base.document.marks, without=("task_list",))
+        assert isinstance(base.document.marks, LaidMarks)
+        values |= {key: value for key, value in base.document.values.items() if key != "task_list"}
+        marks |= {key: said for key, said in base.document.marks.of_key.items() if key != "task_list"}
         remarks += base.remarks
-    _lay_over(values, marks, own.values, own.marks, without=("include",))
-    return LoadedFile(document=Document(path=path, values=values, marks=marks), remarks=tuple(dict.fromkeys(remarks)))
+    own_keys = [key for key in own.values if key != "include"]
+    values |= {key: own.values[key] for key in own_keys}
+    marks |= dict.fromkeys(own_keys, own.marks)
+    return LoadedFile(document=Document(path=path, values=values, marks=LaidMarks(marks)), remarks=tuple(dict.fromkeys(remarks)))
 
 
 def own_values(path: Path) -> dict[Any, Any]:
@@ -101,22 +130,6 @@ def _includes(own: _File, path: Path) -> list[str]:
         where = str(own.marks.get(("include",), shown(path)))
         raise UserError("include takes a file name or a list of them", where=where, found=repr(included)[:80])
     return names
-
-
-def _lay_over(
-    into: dict[Any, Any],
-    marks: dict[KeyPath, Mark],
-    values: dict[Any, Any],
-    new: dict[KeyPath, Mark],
-    *,
-    without: tuple[str, ...],
-) -> None:
-    """Replace whole top-level values, with their marks."""
-    taken = {key for key in values if key not in without}
-    for path in [path for path in marks if path and path[0] in taken]:
-        del marks[path]
-    marks |= {path: mark for path, mark in new.items() if path and path[0] in taken}
-    into |= {key: value for key, value in values.items() if key in taken}
 
 
 @lru_cache(maxsize=512)
