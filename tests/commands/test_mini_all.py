@@ -199,6 +199,7 @@ def run(arguments: str, root: Path, capsys: pytest.CaptureFixture[str]) -> dict:
     return json.loads((root / "leaderboard.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_oracle_scores_100_on_every_miniature_in_every_language(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     board = run("--model oracle --tasks mini_all --limit 4", tmp_path, capsys)
     found = {(row["task"], row["lang"]): row["score"]["value"] for row in board["rows"]}
@@ -208,6 +209,7 @@ def test_the_oracle_scores_100_on_every_miniature_in_every_language(tmp_path: Pa
     assert mined == ("threshold_dev",)
 
 
+@pytest.mark.slow
 def test_random_answers_score_near_the_stated_chance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tasks = "mini_xtreme,mini_intermediate"
     board = run(f"--model random --tasks {tasks} --languages en,de,ru,fi,sw,zh", tmp_path, capsys)

@@ -22,7 +22,15 @@ def keys(task, prompt_args, folder):
     return sorted(stage.key for stage in make_plan(request, catalog=Catalog([folder]), place=PLACE).stages)
 
 
-@pytest.mark.parametrize(("task", "writes"), [("mini/xquad", True), ("mini/panx", True), ("mini/xnli", False), ("nli_de", False)])
+@pytest.mark.parametrize(
+    ("task", "writes"),
+    [
+        ("mini/xquad", True),
+        pytest.param("mini/panx", True, marks=pytest.mark.slow),
+        pytest.param("mini/xnli", False, marks=pytest.mark.slow),
+        ("nli_de", False),
+    ],
+)
 def test_what_says_nothing_of_a_task_is_in_no_key(task, writes, folder):
     plain = keys(task, "", folder)
     assert plain

@@ -162,6 +162,7 @@ def test_stacked_adapters_go_into_the_weights_where_these_are_trained_as_a_whole
         loaded("llama", base, inference=False, extra=other, checkpoint=str(tmp_path / "1"))
 
 
+@pytest.mark.slow
 def test_adapters_are_added_in_fp32_and_rounded_once(folders, tmp_path):
     base, extra = folders["llama"], extra_of(None)
     for number in range(3):

@@ -83,6 +83,7 @@ def test_likelihoods_and_texts_are_those_of_the_model_in_this_process(project, h
 # --- how a server is treated
 
 
+@pytest.mark.slow
 def test_no_more_is_on_its_way_than_is_allowed(project):
     for most in (1, 4):
         with SmallServer(str(project.decoder), pause=0.01) as server:
@@ -292,6 +293,7 @@ def test_a_run_gives_what_transformers_gives_and_says_who_answered(project, tmp_
     assert "Answered by a server, in whatever number format that computes: small." in notes
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_asks_only_what_is_missing(project, tmp_path, capsys):
     with SmallServer(str(project.decoder), faults=dict.fromkeys(range(30, 9999), 400)) as server:
         assert run_eval.main(words_of(project, server, tmp_path / "runs", tasks="pairs", model_args=",num_concurrent=1")) == 1

@@ -227,6 +227,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
 def test_a_worker_ends_with_its_parent_however_that_ends(tmp_path):
     folder = tmp_path / "needed"

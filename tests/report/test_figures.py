@@ -81,6 +81,7 @@ def run(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_every_figure_is_there_as_svg_and_png_with_a_caption_and_the_same_bytes_again(run, tmp_path):
     board = build_board([run])
     paths = write_figures(board, tmp_path / "one", studies=studies_of([run]))

@@ -93,6 +93,7 @@ def test_the_same_board_gives_the_same_bytes(tmp_path):
     assert (tmp_path / "new" / "report.html").read_bytes() == text.encode()
 
 
+@pytest.mark.slow
 def test_five_thousand_cells_are_under_fifteen_megabytes(tmp_path):
     langs = [f"l{n}" for n in range(40)]
     tasks = {f"task{n}": langs for n in range(21)}

@@ -180,6 +180,7 @@ def _look(project, name, sharding):
     return 0
 
 
+@pytest.mark.slow
 def test_parameters_are_parts_gradients_have_one_norm_and_processes_agree(still, tmp_path):
     found = {}
     for count, sharding in ((1, "none"), (2, "none"), (2, "full")):
