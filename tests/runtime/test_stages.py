@@ -51,7 +51,7 @@ SCORE = Stage(
     inputs=(PREDICT,),
 )
 
-GOLDEN = ["65851d4a91", "20fc6c7373", "c825b84f59", "cd614decfd"]
+GOLDEN = ["65851d4a91", "20fc6c7373", "a7020463c3", "0f49981ebe"]
 "Change them only together with VERSIONS: every finished stage of every user is made again."
 
 
