@@ -31,8 +31,14 @@ def command(project, root, *, processes=1):
     return [sys.executable, *words]
 
 
+def hears_of_a_closed_terminal():
+    """Also where the tests themselves run under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def start(project, root, *, processes=1, **more):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    more.setdefault("preexec_fn", hears_of_a_closed_terminal)
     return subprocess.Popen(
         command(project, root, processes=processes),
         stdout=subprocess.PIPE,
@@ -102,7 +108,7 @@ def test_nohup_keeps_it_running(project, tmp_path):
     assert (process.returncode, "# Leaderboard" in out) == (0, True), err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_reader_that_closes_the_pipe_ends_it_quietly(project, left_alone, tmp_path):
     """Its stderr is closed while it trains; it hears of that with the next line of progress."""
     process = start(project, tmp_path / "cut")
@@ -115,7 +121,7 @@ def test_a_reader_that_closes_the_pipe_ends_it_quietly(project, left_alone, tmp_
     assert differences(left_alone[0], tmp_path / "cut") == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_closed_pipe_ends_two_processes(tmp_path):
     """Only the first one hears of it, and the other must not wait for it for ever."""
     project = Project.make(tmp_path / "p", max_steps=80, epochs=200, eval_every=5, tasks="pairs")

@@ -223,7 +223,7 @@ def test_the_8_bit_optimizer_trains_adapters_beside_4_bits(folders):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["model", "decoder"])
+@pytest.mark.parametrize("kind", ["model", pytest.param("decoder", marks=pytest.mark.long)])
 def test_killed_in_training_beside_4_bits_it_ends_with_the_same_bytes(kind, tmp_path):
     project = Project.make(tmp_path / "project", tasks="pairs", gradient_checkpointing=True)
     request = {

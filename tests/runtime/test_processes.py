@@ -162,7 +162,7 @@ def test_a_failure_in_training_is_known_to_all(still, tmp_path):
     assert len(list((tmp_path / "r").glob("train/*/error.txt"))) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_cell_that_cannot_be_read_is_lost_in_all_processes_and_no_other(tmp_path):
     project = Project.make(tmp_path / "p", max_steps=2, tasks="pairs")
     rows = project.folder / "pairs-test-de.jsonl"

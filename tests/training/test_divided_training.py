@@ -83,7 +83,7 @@ def agree(one, other, *, relative=RELATIVE):
         np.testing.assert_allclose(second[name], losses, rtol=relative, err_msg=name)
 
 
-RARE = {(4, "none"): pytest.mark.long}
+RARE = {(4, "none"): pytest.mark.long, (4, "full"): pytest.mark.long}
 
 
 @pytest.mark.parametrize(("count", "sharding"), [pytest.param(*way, marks=RARE.get(way, pytest.mark.slow)) for way in WAYS])
@@ -113,7 +113,7 @@ def test_layers_above_the_one_that_is_asked_are_never_computed(still, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sharding", ["none", "full"])
+@pytest.mark.parametrize("sharding", [pytest.param("none", marks=pytest.mark.long), "full"])
 def test_as_many_processes_give_the_same_bytes_also_after_a_kill(still, ran, tmp_path, sharding):
     root, project = tmp_path / "again", still.with_machine(sharding=sharding)
     codes = run_together(2, project, root, die_at_step=8, **FIRST)

@@ -185,7 +185,7 @@ def test_a_mixture_killed_anywhere_ends_with_the_same_bytes(project, tmp_path):
     assert differences(tmp_path / "whole", tmp_path / "killed") == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_seed_that_learns_nothing_is_replaced_in_all_settings_of_its_task_and_never_silently(tmp_path, capsys):
     """With a tiny learning rate for English pairs every seed is degenerate: three others are tried, and all are listed."""
     import run_eval
