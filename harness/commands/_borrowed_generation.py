@@ -35,8 +35,12 @@ def generation(value: str | None) -> Ours:
         )
     raise_all(errors)
     notes = ["answers are written greedily, as they always are without --prompt_args sampling=true"] if drawn else []
-    if len(lengths) > 1:
-        notes.append(f"of several lengths the first counts, as there: {', '.join(key for key in TOKEN_LIMITS if key in given)}")
+    names = [key for key in TOKEN_LIMITS if key in given]
+    if len(names) > 1:
+        notes.append(f"of several lengths the first counts, as there: {', '.join(names)}")
+    if names and names[0] != TOKEN_LIMITS[0]:
+        before = " or ".join(TOKEN_LIMITS[: TOKEN_LIMITS.index(names[0])])
+        notes.append(f"the length is that of all tasks; there, {before} in the file of a task counts before {names[0]}")
     return Ours(prompt_args=f"max_new_tokens={lengths[0]}" if lengths else "", note="; ".join(notes))
 
 

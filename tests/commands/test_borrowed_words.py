@@ -50,6 +50,12 @@ def test_of_several_lengths_the_one_counts_that_counts_in_task_files(first):
     assert become(*USUAL, *apart)["--prompt_args"] == f"max_new_tokens={10 + first}"
 
 
+def test_a_length_that_files_of_tasks_may_overrule_there_is_said_to_be_that_of_all():
+    said = translate([*USUAL, "--gen_kwargs", "max_tokens=9"]).notes
+    assert any("there, max_gen_toks or max_new_tokens in the file of a task counts before max_tokens" in note for note in said)
+    assert not any("file of a task" in note for note in translate([*USUAL, "--gen_kwargs", "max_gen_toks=9"]).notes)
+
+
 @pytest.mark.parametrize("flag", ["--hf_hub_log_args", "--wandb_args", "--wandb_config_args", "--trackio_args"])
 @pytest.mark.parametrize(
     "value",
