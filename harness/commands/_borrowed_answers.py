@@ -3,12 +3,16 @@
 refuse([("--samples", "{...}")])       # UserError, to do: --limit first:20 takes the first 20 of a language, ...
 """
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from harness.api.errors import UserError, raise_all
+from harness.api.json_text import loads
 from harness.commands._borrowed_models import BACKENDS
+from harness.commands._borrowed_words import pairs_of
+from harness.specs.key_values import split_key_values
 
 
 class InsteadOfFlag(NamedTuple):
@@ -28,12 +32,32 @@ def refuse(pairs: Sequence[tuple[str, str | None]]) -> None:
         names["http://HOST:PORT/v1"] = address
     errors = []
     for flag, value, one in [(flag, value, ANSWERED[flag]) for flag, value in pairs if flag in ANSWERED]:
-        todo = one.todo
-        for name, text in names.items():
-            todo = todo.replace(name, shlex.quote(text))
-        found = "" if flag in SECRET else value or ""
-        errors.append(UserError(one.message, where=flag, found=found, todo=todo))
+        todo = re.sub("|".join(map(re.escape, names)), lambda place: shlex.quote(names[place[0]]), one.todo)
+        errors.append(UserError(one.message, where=flag, found=_shown(flag, value or ""), todo=todo))
     raise_all(errors)
+
+
+def refuse_tasks_of_validate(words: Sequence[str]) -> None:
+    """Raise UserError for `validate --tasks xnli`, lm-eval's command of that name, with the same in our words."""
+    pairs = pairs_of(words)
+    if "--tasks" not in dict(pairs):
+        return
+    said = dict(pairs)["--tasks"] or ""
+    tasks = [*(said or "NAME").split(","), *(flag for flag, _ in pairs if not flag.startswith("-"))]
+    others = [word for pair in pairs if pair[0].startswith("-") and pair[0] != "--tasks" for word in pair if word is not None]
+    commands = [shlex.join(["run_eval.py", "validate", task, *others]) for task in tasks if task]
+    raise UserError("a task is named without a flag", where="--tasks", found=said, todo="; ".join(commands))
+
+
+def _shown(flag: str, value: str) -> str:
+    """The value of a flag as a message shows it: nothing of a key, and of arguments for other programs only the names."""
+    if flag not in TOLD_TO_OTHERS:
+        return "" if flag == "--api-key" else value
+    try:
+        names = loads(value) if value.lstrip().startswith("{") else [key for key, equals, _ in split_key_values(value) if equals]
+    except ValueError:
+        return ""
+    return ", ".join(names)
 
 
 _SCORES_ELSEWHERE = InsteadOfFlag(
@@ -45,8 +69,8 @@ _TO_THE_HUB = InsteadOfFlag(
     "run_eval.py leaderboard RUNS --export model_card=cards, then with --push_card; or --export lm_eval=results --answers",
 )
 _A_SERVER = InsteadOfFlag("a server is an argument of the model", "--model_args engine=server,base_url=http://HOST:PORT/v1")
-SECRET = ("--api-key",)
-"Flags whose values no message shows."
+TOLD_TO_OTHERS = ("--wandb_args", "--wandb_config_args", "--trackio_args", "--hf_hub_log_args")
+"Flags with arguments for other programs, which may hold keys."
 ANSWERED: Mapping[str, InsteadOfFlag] = {
     "--few-shot": InsteadOfFlag("how many examples?", "--route prompt --prompt_args num_fewshot=5"),
     "--samples": InsteadOfFlag(

@@ -8,18 +8,17 @@ docs/coming_from.md is the same as a table for readers; a test runs each of its 
 """
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from harness.api.errors import UserError
 from harness.commands._borrowed_answers import ANSWERED, refuse
 from harness.commands._borrowed_generation import generation
-from harness.commands._borrowed_models import BACKENDS, ELSEWHERE, Ours, model_of
-from harness.specs.key_values import as_value, merged_key_values, split_key_values
-
-Pairs: TypeAlias = list[tuple[str, str | None]]
-"Flags with their values."
+from harness.commands._borrowed_models import Ours, model_of, program_of
+from harness.commands._borrowed_words import KEYED, LISTED, SHORT, Pairs, as_words, joined, merged, needed, pairs_of, two_values
+from harness.specs.key_values import as_value
 
 
 class Borrowed(NamedTuple):
@@ -34,37 +33,39 @@ def translate(words: Sequence[str]) -> Borrowed:
 
     Raises UserError for a flag whose meaning here needs another command or a decision, with what to say instead.
     """
-    pairs = _pairs(words)
-    backend = _backend(pairs)
+    pairs = pairs_of(words)
+    backend = program_of(pairs)
     listed = next((value for flag, value in pairs if flag == "--tasks" and value in LISTS), None)
-    spread = any(value and value not in words and f"{flag}={value}" not in words for flag, value in pairs)
-    spread = spread or any(word in SHORT for word in words)
-    if backend is None and listed is None and not spread and not any(flag in FLAGS or flag in ANSWERED for flag, _ in pairs):
+    others = any(flag in FLAGS or flag in ANSWERED for flag, _ in pairs)
+    if backend is None and listed is None and not others and not _in_another_form(words, pairs):
         return Borrowed(list(words), [])
     if listed is not None:
         raise UserError("lists are a command of their own", where="--tasks", found=listed, todo=LISTS[listed])
     refuse(pairs)
+    for flag, value in pairs:
+        if flag in (*KEYED, *LISTED):
+            needed(flag, value, "key=value,key=value" if flag in KEYED else "one or several, with commas")
     in_words = backend is not None or any(flag in IN_WORDS for flag, _ in pairs) or ("--route", "prompt") in pairs
     flags = {**FLAGS, "--seed": _seed_of_draws} if in_words and not _trains(pairs) else FLAGS
     found = [flags[flag](value) for flag, value in pairs if flag in flags]
     ours = [(flag, value) for flag, value in pairs if flag not in flags]
     if backend is not None:
-        found.insert(0, model_of(backend, ",".join(value or "" for flag, value in ours if flag == "--model_args")))
+        found.insert(0, model_of(backend, dict(ours).get("--model_args") or ""))
         ours = [(flag, value) for flag, value in ours if flag not in ("--model", "--model_args")]
     said_now = _together(ours, found, in_words=in_words)
-    notes = [f"read as: {shlex.join(said_now)}", *dict.fromkeys(one.note for one in found if one.note)]
+    notes = [note for one in found for note in (one.note, _filled(one.hint, said_now)) if note]
     if backend is not None and (limit := dict(ours).get("--limit") or "").isdecimal():
         notes.append(f"--limit {limit} is a seeded sample of each language here: first:{limit} takes the rows that lm-eval takes")
-    return Borrowed(said_now, [_filled(note, said_now) for note in notes])
+    if backend is not None and os.path.exists(backend):
+        notes.append(f"--model {backend} is the program of lm-evaluation-harness: --model ./{backend} is the folder of that name")
+    return Borrowed(said_now, [f"read as: {shlex.join(said_now)}", *dict.fromkeys(notes)])
 
 
-def _backend(pairs: Pairs) -> str | None:
-    """The program of lm-eval's that a command line asks, or None; hf is meant where only its arguments name the model."""
-    name = dict(pairs).get("--model")
-    if name is None:
-        given = [key for flag, value in pairs if flag == "--model_args" for key, *_ in split_key_values(value or "")]
-        return "hf" if "pretrained" in given else None
-    return name if name in (*BACKENDS, "dummy", *ELSEWHERE) and not os.path.exists(name) else None
+def _in_another_form(words: Sequence[str], pairs: Pairs) -> bool:
+    """Whether flags are short, values are several words, JSON, or said by several flags of one name."""
+    short = any(word.partition("=")[0] in SHORT for word in words)
+    joined_now = any(value and value not in words and f"{flag}={value}" not in words for flag, value in pairs)
+    return short or joined_now or any(flag in KEYED and (value or "").lstrip().startswith("{") for flag, value in pairs)
 
 
 def _trains(pairs: Pairs) -> bool:
@@ -73,68 +74,55 @@ def _trains(pairs: Pairs) -> bool:
 
 
 def _together(ours: Pairs, found: Sequence[Ours], *, in_words: bool) -> list[str]:
-    """The words of our flags and of what others have become."""
-    own = {flag for flag, _ in ours}
-    for flag, value in (pair for one in found for pair in one.flags if pair[0] not in own):
-        said = dict(ours).get(flag)
-        if said is None or value is None:
+    """The words of our flags and of what others have become; UserError for two that say different things."""
+    for flag, value in (pair for one in found for pair in one.flags):
+        said = dict(ours)
+        if flag not in said:
             ours = [*ours, (flag, value)]
-        elif flag in LISTED:
-            ours = [(flag, f"{said},{value}") if name == flag else (name, old) for name, old in ours]
+        elif flag in LISTED and flag != "--model":
+            whole = joined(said[flag] or "", value or "")
+            ours = [(name, whole if name == flag else old) for name, old in ours]
+        elif said[flag] != value:
+            raise two_values(flag, said[flag], value)
     for flag in ("--prompt_args", "--model_args"):
         given = [*(getattr(one, flag[2:]) for one in found), *(value or "" for name, value in ours if name == flag)]
-        merged = merged_key_values(*given, where=flag)
-        ours = [(name, value) for name, value in ours if name != flag] + ([(flag, merged)] if merged else [])
+        whole = as_words(merged(*given, where=flag), where=flag)
+        ours = [(name, value) for name, value in ours if name != flag] + ([(flag, whole)] if whole else [])
     if in_words and "--route" not in dict(ours):
         ours.append(("--route", "prompt"))
     return [word for flag, value in ours for word in ((flag,) if value is None else (flag, value))]
 
 
-def _filled(note: str, words: Sequence[str]) -> str:
-    """A note with the task, the folder and the command that shows prompts of this command line."""
-    values = {flag: value for flag, value in _pairs(words) if value}
+def _filled(hint: str, words: Sequence[str]) -> str:
+    """A hint with the task, the folder and the command that shows prompts of this command line."""
+    values = {flag: value for flag, value in pairs_of(words) if value}
     task = shlex.quote((values.get("--tasks") or "TASK").split(",")[0])
     kept = ("--model", "--model_args", "--languages", "--include_path", "--data_dir")
     show = ["show", task, *(word for flag in kept if flag in values for word in (flag, shlex.quote(values[flag])))]
     show += ["--prompt_args", shlex.quote(values.get("--prompt_args") or "num_fewshot=0")]
-    runs = shlex.quote(values.get("--output_path") or "runs")
-    for name, text in (("{task}", task), ("{runs}", runs), ("{show}", " ".join(show))):
-        note = note.replace(name, text)
-    return note
+    names = {"{task}": task, "{runs}": shlex.quote(values.get("--output_path") or "runs"), "{show}": " ".join(show)}
+    return re.sub("|".join(map(re.escape, names)), lambda place: names[place[0]], hint)
 
 
-def _pairs(words: Sequence[str]) -> Pairs:
-    """Flags with their values; None for those that have none, and for flags whose value is optional and left out."""
-    pairs: Pairs = []
-    for word in words:
-        if word.startswith("--") or word in SHORT:
-            flag, equals, value = word.partition("=")
-            pairs.append((SHORT.get(flag, flag), value if equals else None))
-        elif pairs and pairs[-1][1] is None:
-            pairs[-1] = (pairs[-1][0], word)
-        elif pairs and pairs[-1][0] in SPREAD:
-            pairs[-1] = (pairs[-1][0], f"{pairs[-1][1]},{word}")
-        else:
-            pairs.append((word, None))
-    return pairs
+def _batch_size(flag: str) -> Callable[[str | None], Ours]:
+    def left_out(value: str | None) -> Ours:
+        text = needed(flag, value, "auto or a number")
+        if not (text.partition(":")[0] == "auto" or text.isdecimal()):
+            todo = "leave it out, or --batch_tokens N"
+            raise UserError("no size of batches", where=flag, expected="auto or a number", found=text, todo=todo)
+        ours = "batches hold as many padded tokens as the device takes (--batch_tokens N), and no result depends on them"
+        return Ours(note=f"{flag} {text} is left out: {ours}")
 
-
-def _batch_size(value: str | None) -> Ours:
-    text = value or "auto"
-    if not (text.partition(":")[0] == "auto" or text.isdecimal()):
-        todo = "leave it out, or --batch_tokens N"
-        raise UserError("no size of batches", where="--batch_size", expected="auto or a number", found=text, todo=todo)
-    ours = "batches hold as many padded tokens as the device takes (--batch_tokens N), and no result depends on them"
-    return Ours(note=f"--batch_size {text} is left out: {ours}")
+    return left_out
 
 
 def _seeds(value: str | None) -> list[str]:
     """The seeds that --seed names, `None` among them; there are one or four."""
-    seeds = [one.strip() for one in (value or "").split(",")]
+    seeds = [one.strip() for one in needed("--seed", value, "a whole number").split(",")]
     if not all(one.isdecimal() or one == "None" for one in seeds) or len(seeds) not in (1, 4):
         expected = "one, or four of lm-eval's with commas: those of Python, numpy, torch and the solved examples"
         todo = "--seeds 1,2,3 for trainings, --prompt_args seed=3 for the draw of solved examples"
-        raise UserError("a seed is a whole number", where="--seed", expected=expected, found=str(value), todo=todo)
+        raise UserError("a seed is a whole number", where="--seed", expected=expected, found=value or "", todo=todo)
     return seeds
 
 
@@ -173,27 +161,30 @@ def _multiturn(value: str | None) -> Ours:
     return Ours(note="solved examples are turns of the chat wherever --prompt_args has chat_template=true")
 
 
-def _needed(flag: str, value: str | None, expected: str) -> str:
-    if value is None:
-        raise UserError("a value is missing", where=flag, expected=expected)
-    return value
-
-
 def _num_fewshot(value: str | None) -> Ours:
-    return Ours(prompt_args=f"num_fewshot={_needed('--num_fewshot', value, 'a number of solved examples')}")
+    return Ours(prompt_args=f"num_fewshot={needed('--num_fewshot', value, 'a number of solved examples')}")
 
 
 def _system(value: str | None) -> Ours:
-    text = _needed("--system_instruction", value, "a text")
+    text = needed("--system_instruction", value, "a text")
     return Ours(prompt_args=f"system={as_value(text, where='--system_instruction')}")
 
 
-def _renamed(flag: str) -> Callable[[str | None], Ours]:
-    return lambda value: Ours(flags=((flag, value),))
+def _renamed(theirs: str, flag: str, expected: str, *, note: str = "") -> Callable[[str | None], Ours]:
+    return lambda value: Ours(flags=((flag, needed(theirs, value, expected)),), note=note)
 
 
-def _noted(note: str) -> Callable[[str | None], Ours]:
-    return lambda value: Ours(note=note)
+def _switch(theirs: str, ours: Ours) -> Callable[[str | None], Ours]:
+    def switched(value: str | None) -> Ours:
+        if value is not None:
+            raise UserError("this flag takes no value", where=theirs, found=value, todo="leave the value out")
+        return ours
+
+    return switched
+
+
+def _noted(hint: str) -> Callable[[str | None], Ours]:
+    return lambda value: Ours(hint=hint)
 
 
 LISTS = {
@@ -206,27 +197,19 @@ LISTS = {
 "What lm-eval's --tasks lists, and the command that does it here."
 IN_WORDS = ("--num_fewshot", "--zero-shot", "--few-shot", "--apply_chat_template", "--system_instruction", "--gen_kwargs")
 "Flags that only mean something where a model is asked in words."
-SPREAD = ("--tasks", "--model_args", "--gen_kwargs")
-"Flags whose values may be several words."
-LISTED = ("--tasks", "--languages")
-"Flags of ours that take several values with commas, where others say the flag again."
-SHORT = {
-    **{"-m": "--model", "-M": "--model", "-t": "--tasks", "-a": "--model_args", "-f": "--num_fewshot", "-b": "--batch_size"},
-    **{"-o": "--output_path", "-L": "--limit", "-s": "--log_samples", "-w": "--write_out", "-c": "--use_cache"},
-    **{"-x": "--predict_only", "-v": "--verbosity", "-E": "--samples", "-C": "--config", "-l": "--language"},
-}
-"Short flags of lm-eval, and EuroEval's for languages."
 _KEPT = "what is done is kept below {runs} (--output_path) and never made again"
+_REMOTE = "trust_remote_code=true"
+_CODE = "that is code of the checkpoint; code beside task files has --trust_task_code"
 FLAGS: Mapping[str, Callable[[str | None], Ours]] = {
     "--num_fewshot": _num_fewshot,
-    "--zero-shot": lambda value: Ours(prompt_args="num_fewshot=0"),
+    "--zero-shot": _switch("--zero-shot", Ours(prompt_args="num_fewshot=0")),
     "--apply_chat_template": _chat_template,
     "--fewshot_as_multiturn": _multiturn,
     "--system_instruction": _system,
     "--gen_kwargs": generation,
-    "--batch_size": _batch_size,
-    "--batch-size": _batch_size,
-    "--max_batch_size": _batch_size,
+    "--batch_size": _batch_size("--batch_size"),
+    "--batch-size": _batch_size("--batch-size"),
+    "--max_batch_size": _batch_size("--max_batch_size"),
     "--seed": _seed,
     "--log_samples": _noted(
         "all answers are written, into {runs}/predict/*/predictions.jsonl: `run_eval.py errors {runs} --task {task}` shows them "
@@ -239,22 +222,24 @@ FLAGS: Mapping[str, Callable[[str | None], Ours]] = {
     "--use_cache": _noted(_KEPT),
     "--cache_requests": _noted(_KEPT),
     "--verbosity": _noted("there are no levels: --quiet leaves the progress bars out"),
-    "--trust_remote_code": lambda value: Ours(
-        model_args="trust_remote_code=true", note="that is code of the checkpoint; code beside task files has --trust_task_code"
-    ),
-    "--confirm_run_unsafe_code": _renamed("--trust_generated_code"),
-    "--dataset": lambda value: Ours(
-        flags=(("--tasks", value),),
+    "--trust_remote_code": _switch("--trust_remote_code", Ours(model_args=_REMOTE, note=_CODE)),
+    "--confirm_run_unsafe_code": _switch("--confirm_run_unsafe_code", Ours(flags=(("--trust_generated_code", None),))),
+    "--dataset": _renamed(
+        "--dataset",
+        "--tasks",
+        "a task or group",
         note="--route prompt asks a language model in words; without it a head is trained on English rows",
     ),
-    "--language": _renamed("--languages"),
+    "--language": _renamed("--language", "--languages", "a language, as de"),
     "--num-iterations": _noted("one seed is one training; --seeds 1,2,3 trains three times, and every score has an interval"),
     "--evaluate-test-split": _noted("test rows are what is scored, and nothing is chosen on them"),
-    "--cache-dir": _renamed("--output_path"),
+    "--cache-dir": _renamed("--cache-dir", "--output_path", "a folder"),
     "--raise-errors": _noted("exit code 1 says that something failed; everything else is done and kept"),
-    "--trust-remote-code": lambda value: Ours(model_args="trust_remote_code=true"),
-    "--gpu-memory-utilization": lambda value: Ours(model_args=f"gpu_memory_utilization={value}"),
-    "--no-progress-bar": lambda value: Ours(flags=(("--quiet", None),)),
+    "--trust-remote-code": _switch("--trust-remote-code", Ours(model_args=_REMOTE)),
+    "--gpu-memory-utilization": lambda value: Ours(
+        model_args=f"gpu_memory_utilization={needed('--gpu-memory-utilization', value, 'a share, as 0.8')}"
+    ),
+    "--no-progress-bar": _switch("--no-progress-bar", Ours(flags=(("--quiet", None),))),
     "--progress-bar": _noted("there are progress bars wherever --quiet is not said"),
     "--verbose": _noted("there are no levels: --quiet leaves the progress bars out"),
     "--save-results": _noted(_KEPT),

@@ -6,13 +6,12 @@
 Raises UserError for programs that there are not, with what does it here.
 """
 
-import json
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from harness.api.errors import UserError
-from harness.api.json_text import parse_json
-from harness.specs.key_values import as_value, split_key_values
+from harness.commands._borrowed_words import Pairs, as_words, key_values, needed
 
 
 class Ours(NamedTuple):
@@ -23,21 +22,47 @@ class Ours(NamedTuple):
     prompt_args: str = ""
     model_args: str = ""
     note: str = ""
-    "What its user must know, {task}, {runs} and {show} in it filled in; '' where the new flags say it all."
+    "What its user must know, as it stands; '' where the new flags say it all."
+    hint: str = ""
+    "The same of a text in which {task}, {runs} and {show} are filled in: no words of the user stand in it."
 
 
-def key_values(text: str, *, where: str) -> dict[str, str]:
-    """What lm-eval's flags of arguments say: `k=v,k=v`, or a JSON object."""
-    if text.lstrip().startswith("{"):
-        found = parse_json(text, where=where, expected="key=value,key=value, or a JSON object")
-        return {key: value if isinstance(value, str) else json.dumps(value) for key, value in found.items()}
-    return {key: value for key, _, value in split_key_values(text)}
+def program_of(pairs: Pairs) -> str | None:
+    """The program of lm-eval's that a command line asks, or None; hf is meant where only its arguments name the model.
+
+    A folder of that name is the model where it holds one and no other is named.
+    """
+    said = dict(pairs)
+    given = key_values(said.get("--model_args") or "", where="--model_args") if _may_name_a_model(said) else {}
+    if "--model" not in said:
+        return "hf" if "pretrained" in given else None
+    name = said["--model"]
+    if name is None:
+        expected = "a model: a preset, a folder or a hub id; or a program of lm-evaluation-harness"
+        return None if "pretrained" not in given else needed("--model", name, expected)
+    programs = {*BACKENDS, "dummy", *ELSEWHERE}
+    if name not in programs and programs & {one for one in name.split(",") if not _holds_a_model(one)}:
+        todo = "one program with --model_args pretrained=MODEL; or models alone"
+        raise UserError("a program of lm-evaluation-harness stands alone", where="--model", found=name, todo=todo)
+    is_folder = _holds_a_model(name) and not {"pretrained", "model"} & {*given}
+    return name if name in programs and not is_folder else None
+
+
+def _holds_a_model(name: str) -> bool:
+    """Whether it is a folder with a model in it."""
+    return os.path.isfile(os.path.join(name, "config.json"))
+
+
+def _may_name_a_model(said: Mapping[str, str | None]) -> bool:
+    """Whether --model_args are of lm-eval's kind perhaps, and not for a model of ours."""
+    return said.get("--model") in (None, *BACKENDS, *ELSEWHERE)
 
 
 def model_of(name: str, model_args: str) -> Ours:
     """What a program of lm-eval's and its arguments become."""
     if name == "dummy":
-        return Ours(flags=(("--model", "random"),), note="--model dummy is a fake with random answers: `random` here")
+        left_out = "; it takes no --model_args" if model_args else ""
+        return Ours(flags=(("--model", "random"),), note=f"--model dummy is a fake with random answers: `random` here{left_out}")
     if name in ELSEWHERE:
         raise UserError(
             f"--model {name} names a program of lm-evaluation-harness that is not asked here",
@@ -47,6 +72,8 @@ def model_of(name: str, model_args: str) -> Ours:
             "--model MODEL --model_args engine=server,base_url=http://HOST:PORT/v1",
         )
     given = key_values(model_args, where="--model_args")
+    if "max_gen_toks" in given:
+        raise _default_length(given["max_gen_toks"])
     if name in SERVERS:
         return _server(given, chat="chat" in name)
     model = given.pop("pretrained", None)
@@ -54,7 +81,7 @@ def model_of(name: str, model_args: str) -> Ours:
         raise UserError(
             f"--model {name} names a program, no model",
             where="--model",
-            todo="--model FOLDER_OR_HUB_ID, or --model_args pretrained=...",
+            todo=f"--model {f'./{name}' if os.path.isdir(name) else 'FOLDER_OR_HUB_ID'}, or --model_args pretrained=...",
         )
     if name == "vllm":
         given["engine"] = "vllm"
@@ -62,6 +89,17 @@ def model_of(name: str, model_args: str) -> Ours:
         if key in given:  # a folder of adapters is the model itself here
             model, given["base"] = given.pop(key), model
     return _named(model, _in_our_words(given), given=given)
+
+
+def _default_length(tokens: str) -> UserError:
+    """The error for a length that lm-eval takes where the file of a task says none, while ours is for all tasks."""
+    return UserError(
+        "there it is the length of answers of tasks whose files say none; no such default is set here",
+        where="--model_args max_gen_toks",
+        found=tokens,
+        todo=f"--prompt_args max_new_tokens={tokens} for all tasks; or `generation_kwargs: {{max_gen_toks: {tokens}}}` in the "
+        "file of such a task below --include_path; or leave it out: each task's own length counts, or lm-eval's 256",
+    )
 
 
 def _in_our_words(given: dict[str, str]) -> dict[str, str]:
@@ -84,12 +122,10 @@ def _named(model: str, own: dict[str, str], *, given: Mapping[str, str], prompt_
     asked = [prompt_args] if prompt_args else []
     if given.get("enable_thinking"):
         asked.append(f"thinking={'on' if _is_true(given['enable_thinking']) else 'off'}")
-    if given.get("max_gen_toks"):
-        asked.append(f"max_new_tokens={given['max_gen_toks']}")
     device = given.get("device")
     return Ours(
         flags=(("--model", model), *((("--device", device),) if device else ())),
-        model_args=",".join(f"{key}={as_value(value, where='--model_args')}" for key, value in own.items()),
+        model_args=as_words(own, where="--model_args"),
         prompt_args=",".join(asked),
         note="; ".join(notes),
     )
@@ -125,7 +161,7 @@ SWITCHES: Mapping[str, Mapping[str, str]] = {
     "load_in_8bit": {"quantization": "int8"},
 }
 "What is on or off there, and what it becomes where it is on."
-NOT_ARGUMENTS = ("enable_thinking", "max_gen_toks", "device")
+NOT_ARGUMENTS = ("enable_thinking", "device")
 "What other flags say here."
 NOT_NEEDED = {
     "add_bos_token": "the tokenizer decides, as when the model was trained",

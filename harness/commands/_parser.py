@@ -69,8 +69,10 @@ def parser_of(command: str) -> Parser:
 def parse_command(command: str, words: Sequence[str]) -> argparse.Namespace:
     """The arguments of a command, which runs by `args.run(args)`."""
     words = list(words)
-    if command == "validate" and "--tasks" in words:  # lm-eval's own command of that name
-        raise UserError("a task is named without a flag", where="--tasks", todo="run_eval.py validate xnli")
+    if command == "validate":
+        from harness.commands._borrowed_answers import refuse_tasks_of_validate
+
+        refuse_tasks_of_validate(words)
     if command in BORROWS:
         from harness.commands._borrowed_flags import translate
 
