@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from made_up_boards import made_up_board
 from page_reader import HOSTILE, SHOWN, Reader, data_of, small_board, with_study
 from written_runs import nli
