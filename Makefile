@@ -106,7 +106,7 @@ bench: $(STAMP) $(BENCH)/.installed $(LM_EVAL)/.installed  ## ratios to other pa
 test-real: $(STAMP)  ## the tests on real data and models, skipped with a reason where they are absent
 	$(ONE_THREAD) $(BIN)/python -m pytest -m "real and not long" -rs -n 2
 
-test-long: $(STAMP)  ## what takes minutes each, or is one of many of its kind; no part of .ci/run
+test-long: $(STAMP)  ## what takes minutes each, or is one of many of its kind; of .ci/run, only with `all`
 	$(ONE_THREAD) $(BIN)/python -m pytest -m long -rs -n 2
 
 check-all:  ## all that .ci/run does, the long tests, and hostile files and flags

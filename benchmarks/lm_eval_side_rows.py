@@ -1,4 +1,4 @@
-"""The rows of lm_eval_side_by_side.py: a mirror of hub datasets for twenty of lm-eval's tasks.
+"""The rows of lm_eval_side_by_side.py: a mirror of hub datasets for twenty-one of lm-eval's tasks.
 
     write_mirror(Path("mirror"), hub=Path("../shared/hub"), tasks=[*TASKS], rows=5)
     TASKS["swag"].rows                # REAL: as on the hub; TEXTS: real ones of another dataset in its columns; MADE_UP

@@ -10,9 +10,10 @@ from harness.api.registry import TASK_TYPES
 from harness.planning.backbone.resolve import Backbone
 from harness.planning.catalog.catalog import Entry
 from harness.planning.resolved_tasks import ResolvedTask, TaskResolver
-from harness.planning.routes import own_length
+from harness.planning.routes import written_tokens
 from harness.runtime.engines import ADAPTER, DEFAULT, vllm_python
 from harness.runtime.processes import announced_processes
+from harness.specs.prompt import USUAL_LENGTH
 from harness.specs.task import TaskSpec
 from harness.task_types.prompting.guided_regex import CLOSED_FORMS
 
@@ -55,23 +56,37 @@ def unserved(tasks: TaskResolver, names: Sequence[str]) -> list[UserError]:
 
 
 def _no_room(tasks: TaskResolver, in_words: Sequence[TaskSpec]) -> list[UserError]:
-    """Answers that may be as long as the whole input, by what --prompt_args say of either."""
+    """Answers, and thoughts, that may be as long as the whole input, by what --prompt_args say of any of them."""
     prompt = tasks.routing.prompt
     said = [key for key in ("max_new_tokens", "max_length") if getattr(prompt, key) is not None]
-    limit = min([limit for limit in (prompt.max_length, tasks.backbone.limits.positions) if limit], default=None)
-    written = {spec.task: prompt.max_new_tokens or own_length(spec) or 0 for spec in in_words if spec.asks == "generate"}
-    long = [task for task, tokens in written.items() if limit and tokens >= limit]
-    if not said or not long:
+    said += ["thinking"] if prompt.thinking else []
+    long: dict[int, list[str]] = {}
+    for spec in in_words:
+        limit, tokens = _longest(tasks, spec), written_tokens(prompt, spec)
+        if limit and tokens >= limit:
+            thoughts = f", {prompt.thinking_budget} of them thoughts" if prompt.thinking else ""
+            long.setdefault(limit, []).append(f"{spec.task}: {tokens} tokens{thoughts}")
+    if not said:
         return []
+    wayout = ["a lower max_new_tokens", *(["a lower thinking_budget"] if prompt.thinking else [])]
+    what = "thoughts and answers" if prompt.thinking else "answers"
     return [
         UserError(
-            "answers leave no room for the prompt",
+            f"{what} leave no room for the prompt",
             where=f"{PROMPT_ARGS} {' and '.join(said)}",
-            expected=f"answers of less than {limit} tokens, for that is how long prompt and answer may be together",
-            found=", ".join(f"{task}: {written[task]} tokens" for task in long),
-            todo="a lower max_new_tokens" + (", or a higher max_length" if prompt.max_length else ""),
+            expected=f"{what} of less than {limit} tokens, for that is how long prompt and answer may be together",
+            found=", ".join(found),
+            todo=" or ".join(wayout) + (", or a higher max_length" if prompt.max_length else ""),
         )
+        for limit, found in sorted(long.items())
     ]
+
+
+def _longest(tasks: TaskResolver, spec: TaskSpec) -> int | None:
+    """Tokens that prompt and answer of a task may have together, as far as that is known before a model is loaded."""
+    prompt = tasks.routing.prompt
+    usual = None if spec.lm_eval else USUAL_LENGTH + prompt.room_for_thoughts
+    return min([limit for limit in (prompt.max_length or usual, tasks.backbone.limits.positions) if limit], default=None)
 
 
 def _unthinkable(tasks: TaskResolver, in_words: Sequence[TaskSpec]) -> list[UserError]:

@@ -18,7 +18,7 @@ from harness.planning.catalog.catalog import Catalog, Entry
 from harness.planning.intermediate import Phase
 from harness.planning.precedence import SourcedValues, mixture_training, task_options, training
 from harness.planning.request import RunRequest
-from harness.planning.routes import Route, Routing
+from harness.planning.routes import Route, Routing, draws_something
 from harness.runtime.stages import TrainingPhase
 from harness.specs.recipe import RecipeSpec
 from harness.specs.task import TaskSpec
@@ -57,9 +57,7 @@ class ResolvedTask:
     @cached_property
     def draws(self) -> bool:
         """Whether something is drawn for its prompts: solved examples, or the tokens of answers."""
-        prompt, lm_eval = self.route.prompt, self.spec.lm_eval
-        shows_first = lm_eval is not None and lm_eval.shots.sampler == "first_n"
-        return self.in_words and (prompt.sampling or (prompt.num_fewshot > 0 and not shows_first))
+        return self.in_words and draws_something(self.route.prompt, self.spec)
 
 
 @dataclass(kw_only=True)

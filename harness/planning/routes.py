@@ -14,6 +14,7 @@ from harness.specs.key_values import parse_key_values
 from harness.specs.prompt import LM_EVAL_SAMPLER, STRATIFIED, USUAL_LENGTH, PromptArgs
 from harness.specs.task import TaskSpec
 from harness.task_types.lm_eval_harness.sampler import SEED as LM_EVAL_SEED
+from harness.task_types.prompting.guided_regex import CLOSED_FORMS
 
 PROMPT = "prompt"
 PER_QUESTION = "per_question"
@@ -98,7 +99,6 @@ def prompt_of(spec: TaskSpec, given: PromptArgs) -> PromptArgs:
             "sampling": given.sampling and spec.lm_eval.sampling is not None,
             "wording": "english",
             "normalise": None,
-            "sft": False,
         }
     )
     return settled.model_copy(update=_unsaid(settled, spec))
@@ -107,15 +107,37 @@ def prompt_of(spec: TaskSpec, given: PromptArgs) -> PromptArgs:
 def _unsaid(given: PromptArgs, spec: TaskSpec) -> dict[str, Any]:
     """What says nothing of a task stands at its default, so that the same questions have one name, and one row on a board."""
     found: dict[str, Any] = {}
-    if not given.num_fewshot:
-        found |= {"fewshot_split": "train", "fewshot_sampler": None} | ({} if given.sampling else {"seed": 0})
+    if spec.lm_eval and spec.lm_eval.output_type == "loglikelihood_rolling":  # a text by itself: nothing stands before it
+        found |= {"num_fewshot": 0, "chat_template": False, "system": ""}
+    settled = given.model_copy(update=found)
+    if not settled.num_fewshot:
+        found |= {"fewshot_split": "train", "fewshot_sampler": None}
+    if not draws_something(settled, spec):
+        found["seed"] = 0
     if spec.asks != "generate" or given.max_new_tokens == own_length(spec):
         found["max_new_tokens"] = None
+    if not (spec.prompt and spec.prompt.generate and spec.prompt.generate.form in CLOSED_FORMS):
+        found["guided"] = False
+    if not spec.is_trainable:
+        found["sft"] = False
     if spec.prompt and (spec.prompt.generate or given.normalise == spec.prompt.normalise):
         found["normalise"] = None
     if spec.prompt and not spec.prompt.languages:
         found["wording"] = "english"
     return found
+
+
+def draws_something(prompt: PromptArgs, spec: TaskSpec) -> bool:
+    """Whether something is drawn for a task's prompts: solved examples, or the tokens of answers."""
+    shows_first = spec.lm_eval is not None and spec.lm_eval.shots.sampler == "first_n"
+    return prompt.sampling or (prompt.num_fewshot > 0 and not shows_first)
+
+
+def written_tokens(prompt: PromptArgs, spec: TaskSpec) -> int:
+    """Most tokens that a model writes for a question, thoughts among them; 0 where it writes nothing."""
+    if spec.asks != "generate":
+        return 0
+    return (prompt.max_new_tokens or own_length(spec) or 0) + prompt.room_for_thoughts
 
 
 def own_length(spec: TaskSpec) -> int | None:

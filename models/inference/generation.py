@@ -70,8 +70,9 @@ def _run(
     hidden_BTH, cache, mask = prefill([one.input_ids for one in requests], split_model, max_tokens=max_tokens)
     running = list(range(len(requests)))  # the request of each row, ended ones included until they leave
     while True:
-        drawn = [_draw_of(requests[number], len(written[number])) for number in running]
-        tokens = _next_tokens(split_model.logits(hidden_BTH[:, -1]), drawn)
+        drawn = [_draw_of(requests[number], len(written[number])) if texts[number] is None else None for number in running]
+        is_open = torch.tensor([texts[number] is None for number in running], device=split_model.device)
+        tokens = _next_tokens(split_model.logits(hidden_BTH[:, -1]), drawn, is_open=is_open)
         for number, token in zip(running, tokens.tolist(), strict=True):
             if texts[number] is None:
                 texts[number] = finished_text(written[number], token, requests[number], tokenizer=tokenizer, ends=ends)
@@ -100,13 +101,16 @@ def _draw_of(request: GenerationRequest, step: int) -> _Draw | None:
     return _Draw(how, float(generator("token", step, seed=how.seed).random())) if how else None
 
 
-def _next_tokens(logits: Iterable[torch.Tensor], draws: Sequence[_Draw | None]) -> torch.Tensor:
-    """The next token of each row [B], of logits [b, V] that come in parts; UserError where the largest is no number."""
+def _next_tokens(logits: Iterable[torch.Tensor], draws: Sequence[_Draw | None], *, is_open: torch.Tensor) -> torch.Tensor:
+    """The next token of each row [B], of logits [b, V] that come in parts; UserError where an open row's largest is no number.
+
+    What a row that has ended [B] would write is of no consequence, and must not be: how long it stays hangs on its neighbours.
+    """
     found: list[torch.Tensor] = []
     done = 0
     for logits_BV in logits:
         largest, best = logits_BV.max(dim=-1)  # of logits one of which is nan it is that one
-        if not torch.isfinite(largest).all():
+        if not (torch.isfinite(largest) | ~is_open[done : done + len(logits_BV)]).all():
             raise UserError(
                 "the model gives infinite or undefined logits", todo="use --model_args dtype=bfloat16 or dtype=float32"
             )

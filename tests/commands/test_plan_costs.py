@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from small_folders import write_model_folder
+from small_lm_eval_tasks import write_folder
 from small_tasks import write_tasks
 from test_cli import call
 
@@ -139,6 +140,23 @@ def test_a_run_refuses_before_anything_is_loaded_and_tries_it_on_request(folder,
     code, _, err = call(capsys, *words(folder, "--device", "cpu", "--ignore_memory", model="huge", tasks="bare"))
     assert code == 1  # it is tried, and there is no such model
     assert "failed: predict/" in err
+
+
+def test_what_tasks_of_lm_eval_write_costs_its_time(tmp_path, capsys):
+    """Their files say how much, as ours do, and --prompt_args may say it of either."""
+    write_folder(tmp_path / "theirs")
+    model = write_model_folder(tmp_path / "decoder", "llama")
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}))
+    seconds = []
+    for said in ("num_fewshot=0", "max_new_tokens=8", "max_new_tokens=800"):
+        more = ("--tasks", "ask_deu_Latn", "--route", "prompt", "--prompt_args", said, "--on", "h100-80gb", "--json")
+        code, out, _ = call(capsys, "plan", "--model", str(model), "--include_path", str(tmp_path / "theirs"), *more)
+        assert code == 0
+        seconds += [stage["seconds"] for stage in json.loads(out)["stages"] if stage["verb"] == "predict"]
+    as_its_file_says, the_same, more_of_it = seconds
+    assert as_its_file_says == the_same
+    assert more_of_it > 10 * the_same > 0
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from time import process_time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -50,6 +51,14 @@ def test_a_line_of_json_is_named(tmp_path, line, words):
     assert words in message
     assert len(message) < 600
     assert words in refused(tmp_path, f'{{"data":\n{line}}}', reader="squad_json")
+
+
+def test_a_key_that_comes_twice_among_many_is_found_at_once():
+    keys = [*range(200_000), 199_999]
+    start = process_time()
+    with pytest.raises(UserError, match="the key '199999' comes twice"):
+        parse_json("{" + ",".join(f'"{key}":0' for key in keys) + "}", where="rows")
+    assert process_time() - start < 5  # and minutes where each key is compared with all before it
 
 
 def test_a_pair_of_halves_is_a_character():

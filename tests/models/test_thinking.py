@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from small_decoders import loaded
@@ -134,10 +135,13 @@ def test_thoughts_that_nobody_asked_for_are_counted(folders, tmp_path, capsys):
         assert f"thoughts_unasked {len(ANIMALS)}" in " ".join(capsys.readouterr().out.split())
 
 
-def test_thinking_is_another_prediction_and_so_is_another_budget(folders, capsys):
+def test_thinking_is_another_prediction_and_so_is_another_budget(folders, tmp_path, capsys):
+    model = Path(copytree(folders["opened"], tmp_path / "opened"))
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}))  # room for the usual budget
     keys = {}
     for prompt_args in ("thinking=off", "thinking=on", "thinking=on,thinking_budget=1024", "thinking=on,thinking_budget=7"):
-        asked = words_of(folders, folders["opened"], "nowhere", prompt_args=prompt_args)
+        asked = words_of(folders, str(model), "nowhere", prompt_args=prompt_args)
         assert run_eval.main(["plan", *(word for word in asked if word != "--quiet"), "--json"]) == 0
         keys[prompt_args] = capsys.readouterr().out
     assert len(set(keys.values())) == 3

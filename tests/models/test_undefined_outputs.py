@@ -4,6 +4,7 @@ An answer that is chosen among numbers of which some are nan is an answer like a
 """
 
 import json
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,36 @@ def test_likelihoods_and_written_answers_are_refused(model):
         asked = Feature(example=0, input_ids=[5, 6], generate={"max_new_tokens": 3, "stop": [], **sampling})
         with pytest.raises(UserError, match=UNDEFINED):
             generate(model.module.backbone, [asked], tokenizer=model.tokenizer, device=torch.device("cpu"), max_tokens=100)
+
+
+@pytest.mark.parametrize("sampling", [{}, {"sampling": {"temperature": 0.7, "top_p": 1.0, "top_k": 0, "seed": 1}}])
+def test_an_answer_that_is_finished_fails_nobody_afterwards(sampling, tmp_path):
+    model = loaded(make_folder("qwen2", tmp_path))  # whose output matrix is one of its own
+    backbone = model.module.backbone
+
+    def written(*asked):
+        """What is written behind a token, up to a number of tokens, all in one batch."""
+        how = {"stop": [], **sampling}
+        features = [Feature(example=0, input_ids=[5, at], generate={"max_new_tokens": most, **how}) for at, most in asked]
+        return generate(backbone, features, tokenizer=model.tokenizer, device=torch.device("cpu"), max_tokens=1000)
+
+    tokens = range(6, len(model.tokenizer))
+    words = {at: written((at, 1))[0] for at in tokens}
+    known = {at: text for at in tokens if len(text := written((at, 6))[0]) > 12}  # of several words
+    ids = {at: model.tokenizer.convert_tokens_to_ids(word) for at, word in words.items() if word}
+    ended, first, second = next(
+        (at, one, other)
+        for at in ids
+        for one, other in combinations(known, 2)
+        if words[at] not in known[one] + known[other] and ids[at] not in (5, at, one, other)
+    )
+    with torch.no_grad():
+        backbone.get_input_embeddings().weight[ids[ended]] = float("nan")
+    # The first row ends after one token and stays, for two of three go on: what comes behind that token is no number.
+    together = written((ended, 1), (first, 6), (second, 6))
+    assert together == [words[ended], known[first], known[second]]
+    with pytest.raises(UserError, match=UNDEFINED):
+        written((ended, 2), (first, 6), (second, 6))
 
 
 @pytest.mark.parametrize(("task", "route"), [("pairs", "head"), ("tags", "head"), ("pairs", "prompt"), ("tags", "prompt")])

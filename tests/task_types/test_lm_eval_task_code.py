@@ -1,13 +1,21 @@
 """Python beside an lm-eval task finds what it imports while it runs, and nothing of that is left afterwards."""
 
+import multiprocessing
 import subprocess
 import sys
+from threading import Event, Thread
 
+import datasets
 import pytest
 from small_lm_eval_parts import write
 
+from harness.api.errors import UserError
 from harness.api.registry import ROOT
+from harness.specs.lm_eval import Function
+from harness.task_types.lm_eval_harness.evaluate_metrics import MissingPackage
+from harness.task_types.lm_eval_harness.import_shims import stand_ins
 from harness.task_types.lm_eval_harness.package_parts import compute_exact, compute_f1, general_detokenize, weighted_f1_score
+from harness.task_types.lm_eval_harness.task_code import TaskCode
 
 
 def test_what_task_code_imports_is_there_while_it_runs_and_gone_afterwards(tmp_path):
@@ -70,3 +78,88 @@ def test_stand_ins_compute_what_they_stand_for():
     assert (compute_exact("The cat.", "cat"), compute_exact("a", "b")) == (1, 0)
     # F1 of 2/3, 1/2 and 4/5 for labels that are gold 2, 1 and 3 times.
     assert weighted_f1_score([(0, 0), (0, 1), (1, 1), (2, 1), (2, 2), (2, 2)]) == pytest.approx((4 / 3 + 1 / 2 + 12 / 5) / 6)
+
+
+def test_threads_do_not_take_the_stand_ins_from_each_other():
+    entered, left, told = Event(), Event(), []
+
+    def second():
+        with stand_ins(None):
+            entered.set()
+            left.wait(5)  # where both could be inside, the first one would leave before this one
+            told.append([sys.modules["evaluate"].__doc__, hasattr(datasets, "load_metric")])
+
+    with stand_ins(None):  # which finds out what is installed
+        pass
+    before = set(sys.modules)
+    thread = Thread(target=second)
+    with stand_ins(None):
+        thread.start()
+        entered.wait(0.3)
+        with stand_ins(None):
+            assert sys.modules["evaluate"].__doc__ == "A stand-in."
+        assert sys.modules["evaluate"].__doc__ == "A stand-in."
+    left.set()
+    thread.join(10)
+    assert told == [["A stand-in.", True]]
+    assert set(sys.modules) == before
+    assert not hasattr(datasets, "load_metric")
+
+
+def test_a_process_that_is_forked_while_another_thread_runs_task_code_runs_its_own():
+    inside, done = Event(), Event()
+
+    def first():
+        with stand_ins(None):
+            inside.set()
+            done.wait(20)
+
+    thread = Thread(target=first)
+    thread.start()
+    inside.wait(10)
+    process = multiprocessing.get_context("fork").Process(target=_enter)
+    process.start()
+    process.join(10)
+    code = process.exitcode
+    process.kill()
+    done.set()
+    thread.join(10)
+    assert code == 0
+
+
+def _enter():
+    with stand_ins(None):
+        pass
+
+
+LACKING = """import evaluate
+
+try:
+    metric = evaluate.load("nowhere")
+except Exception as error:
+    {handled}
+
+
+def f():
+    return 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("handled", "told"),
+    [
+        ("raise RuntimeError(f'no metrics: {error}')", "takes the metric 'nowhere' of the package evaluate"),
+        ("raise RuntimeError('no metrics') from error", "takes the metric 'nowhere' of the package evaluate"),
+        ("metric = {}['share']", "found: KeyError: 'share' (after: task code takes the metric 'nowhere'"),
+        ("raise RuntimeError('no metrics')", "found: RuntimeError: no metrics (after: task code takes the metric 'nowhere'"),
+        ("raise RuntimeError('no metrics') from None", "found: RuntimeError: no metrics"),
+    ],
+)
+def test_what_task_code_fails_of_is_told_and_not_what_it_caught_before(tmp_path, handled, told):
+    write(tmp_path, code__py=LACKING.replace("{handled}", handled))
+    code = TaskCode(folder=tmp_path, trusted=True, task="t")
+    with pytest.raises(UserError) as error:
+        code.function(Function(function="code.f"))
+    assert told in str(error.value)
+    assert isinstance(error.value, MissingPackage) is told.startswith("takes")
+    assert ("nowhere" in str(error.value)) is ("nowhere" in told)

@@ -18,6 +18,7 @@ from harness.planning.costs.memory import AnswerLoad, Layout, TrainingLoad
 from harness.planning.costs.rows import num_test_rows, training_cost
 from harness.planning.costs.shapes import ModelShape
 from harness.planning.plan import Plan
+from harness.planning.routes import written_tokens
 from harness.runtime.arguments import ComponentArguments, ModelArguments, PredictArguments, TrainArguments
 from harness.runtime.budget import device_tokens
 from harness.runtime.machine import CPU_PREDICT_TOKENS, CPU_TRAIN_TOKENS, Machine
@@ -177,7 +178,7 @@ class Loads:
         found = self.lengths.of(args.rows, "test", args.lang, options=args.options, prompt=args.prompt)
         spec = args.task_spec
         asks = (spec.asks or "") if args.prompt is not None else ""
-        written = _written(spec, PromptArgs.model_validate(args.prompt)) if args.prompt is not None and asks == "generate" else 0
+        written = written_tokens(PromptArgs.model_validate(args.prompt), spec) if args.prompt is not None else 0
         precision: Any = self.device.dtype(args.model.dtype)
         weights = (4 if precision == "float32" else 2) * self.shape.parameters
         budget = self.budget(weights, train=False)
@@ -206,12 +207,6 @@ class Loads:
             batch = one.times(features / len(found.lengths))
             batch = batch._replace(passes=max(1.0, batch.passes), reads=features * (written or ANSWER_TOKENS) if asks else 0.0)
         return StageLoad(load, least, batch, 0.0, float(written), found.is_measured)
-
-
-def _written(spec: TaskSpec, prompt: PromptArgs) -> int:
-    """Tokens that a model may write for a row, thoughts among them; 0 where it is not known."""
-    own = spec.prompt.generate.max_new_tokens if spec.prompt and spec.prompt.generate else 0
-    return (prompt.max_new_tokens or own) + prompt.room_for_thoughts if own else 0
 
 
 def _read_share(component: ComponentArguments) -> float:

@@ -31,6 +31,7 @@ from harness.study.statistics.evidence import Rung
 from harness.study.statistics.looks import LookLog
 
 SCHEMA_VERSION = 1
+"Of what is released: nothing is yet, so that keys may still be added under it (CHANGELOG.md)."
 SCHEMA_FILE = Path(__file__).with_name("study.schema.json")
 NO_LOOK_ASKED = "no look was asked for"
 

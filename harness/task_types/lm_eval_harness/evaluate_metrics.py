@@ -4,7 +4,8 @@
     loading(evaluate.load)("wer")          # others from the package itself, where a run allows that
 
 accuracy and f1 are scikit-learn's, rouge is that of the package rouge_score: of several examples the middle of a thousand
-resamples, drawn as `evaluate` draws them where lm-eval has seeded numpy.  These stay ours where the package is allowed: a number
+resamples, drawn as `evaluate` draws them where lm-eval has seeded numpy and nothing else was drawn since: where its process has
+drawn other numbers before, its own ROUGE differs from one run to another.  These stay ours where the package is allowed: a number
 does not hang on that.  Any other name is an error that says how the package itself may be used, or why it lacks the metric.
 """
 

@@ -10,11 +10,13 @@ code and run it; where that is allowed the package itself stands there, and load
 """
 
 import importlib.util
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import RLock
 from types import ModuleType
 from typing import Any
 
@@ -25,18 +27,41 @@ from harness.task_types.lm_eval_harness.package_parts import MODULES, compute_ex
 SQUAD = "transformers.data.metrics.squad_metrics"
 
 
+_one_at_a_time = RLock()
+"""Loaded modules are those of all threads: rows are encoded in one and answers read in another, and code of both may want other
+stand-ins, which neither may take from the other."""
+
+
+def _free() -> None:
+    """A process that begins as a copy of this one has none of its other threads, so that nothing would give their lock back."""
+    global _one_at_a_time
+    _one_at_a_time = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free)
+
+
 @contextmanager
 def stand_ins(tasks: Path | None, *, downloads: bool = False) -> Iterator[None]:
     """Put the stand-ins among the loaded modules; afterwards remove them and what was imported through them.
 
     With `downloads` the package evaluate itself is used, where it is installed; raises UserError where it cannot be imported.
+    Other threads wait meanwhile; the same one may enter again.
     """
-    made = dict(_made(tasks))
-    package = evaluate_package() if downloads and has_package() else None
-    theirs = package.load if package else None
-    loads = loading(theirs) if downloads else load
-    if package is None:
-        made["evaluate"] = _module("evaluate", load=loads)
+    with _one_at_a_time:
+        made = dict(_made(tasks))
+        package = evaluate_package() if downloads and has_package() else None
+        loads = loading(package.load if package else None) if downloads else load
+        if package is None:
+            made["evaluate"] = _module("evaluate", load=loads)
+        with _among_modules(made), _in_place_of(package, loads):
+            yield
+
+
+@contextmanager
+def _among_modules(made: Mapping[str, ModuleType]) -> Iterator[None]:
+    """These among the loaded modules, and what stood under their names or comes along with them not."""
     replaces_lm_eval = "lm_eval" in made
 
     def comes_along(name: str) -> bool:
@@ -45,9 +70,20 @@ def stand_ins(tasks: Path | None, *, downloads: bool = False) -> Iterator[None]:
 
     before = {name: module for name, module in sys.modules.items() if comes_along(name)}
     sys.modules.update(made)
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if comes_along(name)]:
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
+@contextmanager
+def _in_place_of(package: Any, loads: Callable[..., Any]) -> Iterator[None]:
+    """The function that loads metrics in place of that of the package evaluate, if given, and of the one that datasets had."""
     import datasets
 
-    lacks = not hasattr(datasets, "load_metric")
+    lacks, theirs = not hasattr(datasets, "load_metric"), package.load if package else None
     if lacks:
         datasets.load_metric = loads
     if package:
@@ -59,9 +95,6 @@ def stand_ins(tasks: Path | None, *, downloads: bool = False) -> Iterator[None]:
             package.load = theirs
         if lacks:
             del datasets.load_metric
-        for name in [name for name in sys.modules if comes_along(name)]:
-            del sys.modules[name]
-        sys.modules.update(before)
 
 
 def _is_there(name: str) -> bool:

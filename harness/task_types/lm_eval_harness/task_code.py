@@ -176,8 +176,8 @@ class TaskCode:
         except (Exception, SystemExit) as error:  # scripts end the process where they lack something
             if lacking := _behind(error):
                 raise lacking.at(lacking.where or where) from error
-            said, todo = f"{type(error).__name__}: {error}", INSTALL if isinstance(error, ImportError) else ""
-            raise UserError(f"the code of task '{self.task}' cannot be loaded", where=where, found=said, todo=todo) from error
+            message, todo = f"the code of task '{self.task}' cannot be loaded", INSTALL if isinstance(error, ImportError) else ""
+            raise UserError(message, where=where, found=_told(error), todo=todo) from error
         return self._guarded(found, where=f"{where} {name}") if callable(found) and not isinstance(found, type) else found
 
     def made(self, kind: Any, **options: Any) -> Any:
@@ -201,19 +201,37 @@ class TaskCode:
                     raise lacking.at(lacking.where or where) from error
                 if isinstance(error, UserError):
                     raise
-                found = f"{type(error).__name__}: {error}"
-                raise UserError(f"the code of task '{self.task}' failed", where=where, found=found[:300]) from error
+                raise UserError(f"the code of task '{self.task}' failed", where=where, found=_told(error)) from error
 
         call.__wrapped__ = function  # type: ignore[attr-defined]
         return call
 
 
 def _behind(error: BaseException) -> MissingPackage | None:
-    """The lack of a package or metric that task code met before it raised an error of its own about it."""
+    """The lack of a package or metric that an error of task code is about: its cause, or told in its own words.
+
+    Code that took note of a lack and then failed of something else has that error, not this one.
+    """
     seen: BaseException | None = error
     while seen is not None and not isinstance(seen, MissingPackage):
-        seen = seen.__cause__ or seen.__context__
+        before = _before(seen)
+        told = seen.__cause__ is not None or (isinstance(before, UserError) and before.message in str(seen))
+        seen = before if told else None
     return seen
+
+
+def _before(error: BaseException) -> BaseException | None:
+    """What was being handled when an error was raised, as a traceback would show it."""
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _told(error: BaseException) -> str:
+    """An error of task code by kind and words, and what was lacking before it."""
+    before = _before(error)
+    while before is not None and not isinstance(before, MissingPackage):
+        before = _before(before)
+    said = f"{type(error).__name__}: {error}"[:300]
+    return said if before is None else f"{said} (after: {before.message})"
 
 
 def _inside(thing: Any, name: str) -> Any:

@@ -104,6 +104,8 @@ class PromptRoute(RouteDefaults):
         room = self._room(generate) if generate else 0
         asks = [Ask(one.text, [one.delimiter + text for text in own], one.special, room) for one, own in zip(prompts, texts)]
         encoded = encode_pairs(asks, tokenizer=tokenizer, max_length=self.max_length)
+        # One example of a language shows it for all: `fixed` answers have no field of a row in them, so that they are the same
+        # text behind whatever stands before.  Choices of lm-eval's files are not looked at: their numbers are to be lm-eval's.
         for example, one in {example.lang: (example, one) for example, one in zip(examples, encoded)}.values():
             where = f"task '{task.task}', language {example.lang}"
             fixed = wordings[example.lang].fixed
