@@ -17,7 +17,19 @@ from harness.api.errors import UserError
 from harness.commands._borrowed_answers import ANSWERED, refuse
 from harness.commands._borrowed_generation import generation
 from harness.commands._borrowed_models import Ours, model_of, program_of
-from harness.commands._borrowed_words import KEYED, LISTED, SHORT, Pairs, as_words, joined, merged, needed, pairs_of, two_values
+from harness.commands._borrowed_words import (
+    KEYED,
+    LISTED,
+    SHORT,
+    Pairs,
+    as_words,
+    joined,
+    merged,
+    needed,
+    pairs_as_said,
+    pairs_of,
+    two_values,
+)
 from harness.specs.key_values import as_value
 
 
@@ -37,7 +49,7 @@ def translate(words: Sequence[str]) -> Borrowed:
     backend = program_of(pairs)
     listed = next((value for flag, value in pairs if flag == "--tasks" and value in LISTS), None)
     others = any(flag in FLAGS or flag in ANSWERED for flag, _ in pairs)
-    if backend is None and listed is None and not others and not _in_another_form(words, pairs):
+    if backend is None and listed is None and not others and not _in_another_form(words):
         return Borrowed(list(words), [])
     if listed is not None:
         raise UserError("lists are a command of their own", where="--tasks", found=listed, todo=LISTS[listed])
@@ -61,11 +73,21 @@ def translate(words: Sequence[str]) -> Borrowed:
     return Borrowed(said_now, [f"read as: {shlex.join(said_now)}", *dict.fromkeys(notes)])
 
 
-def _in_another_form(words: Sequence[str], pairs: Pairs) -> bool:
-    """Whether flags are short, values are several words, JSON, or said by several flags of one name."""
+def _in_another_form(words: Sequence[str]) -> bool:
+    """Whether flags are short, values are several words or JSON, or flags of arguments are said several times.
+
+    Another flag of ours that is said again counts in place of the first, as everywhere.
+    """
+    pairs = pairs_as_said(words)
+    keyed = [(flag, value or "") for flag, value in pairs if flag in KEYED]
     short = any(word.partition("=")[0] in SHORT for word in words)
-    joined_now = any(value and value not in words and f"{flag}={value}" not in words for flag, value in pairs)
-    return short or joined_now or any(flag in KEYED and (value or "").lstrip().startswith("{") for flag, value in pairs)
+    spread = any(value and value not in words and f"{flag}={value}" not in words for flag, value in pairs)
+    return (
+        short
+        or spread
+        or len({flag for flag, _ in keyed}) < len(keyed)
+        or any(value.lstrip().startswith("{") for _, value in keyed)
+    )
 
 
 def _trains(pairs: Pairs) -> bool:

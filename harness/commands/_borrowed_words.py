@@ -33,6 +33,11 @@ SECRET_KEYS = ("token", "hub_token", "auth_token", "use_auth_token", "api_key")
 
 def pairs_of(words: Sequence[str]) -> Pairs:
     """Flags with their values; None for those that have none, and for flags whose value is optional and left out."""
+    return _said_once(pairs_as_said(words))
+
+
+def pairs_as_said(words: Sequence[str]) -> Pairs:
+    """The same, with flags that are said several times as often as they are."""
     pairs: Pairs = []
     for word in words:
         flag, equals, value = word.partition("=")
@@ -48,7 +53,7 @@ def pairs_of(words: Sequence[str]) -> Pairs:
             pairs[-1] = (last, f"{said},{word}")
         else:
             pairs.append((word, None))
-    return _said_once(pairs)
+    return pairs
 
 
 def _said_once(pairs: Pairs) -> Pairs:

@@ -88,7 +88,6 @@ def test_a_key_among_the_arguments_of_a_model_is_refused_unseen(words, capsys):
     [
         ([*USUAL, "--dataset", "pawsx"], "--tasks", "xnli,pawsx"),
         ([*USUAL, "--dataset", "pawsx", "--dataset", "xnli"], "--tasks", "xnli,pawsx"),
-        (["--model", "mini", "--tasks", "xnli", "--tasks", "pawsx"], "--tasks", "xnli,pawsx"),
         ([*USUAL, "--languages", "de", "--language", "sw", "-l", "ur"], "--languages", "de,sw,ur"),
         ([*USUAL, "--model", "random", "--language", "de"], "--model", "mini,random"),
         ([*USUAL, "--prompt_args", "seed=1", "--prompt_args", "num_fewshot=2"], "--prompt_args", "seed=1,num_fewshot=2"),
@@ -100,6 +99,12 @@ def test_a_key_among_the_arguments_of_a_model_is_refused_unseen(words, capsys):
 def test_what_is_said_by_several_flags_is_put_together(words, flag, expected):
     assert become(*words)[flag] == expected
     assert translate(words).words.count(flag) == 1
+
+
+def test_of_our_own_flags_alone_the_last_counts():
+    words = [*USUAL, "--tasks", "pawsx", "--model", "random", "--limit", "5", "--limit", "10"]
+    assert translate(words).words == words
+    assert translate(words).notes == []
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,7 @@ def test_code_of_a_metric_runs_only_where_the_user_names_the_trust(tmp_path, cap
     assert (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_scores_of_ones_own_metric_are_read_again_with_its_code_and_not_with_another(tmp_path, capsys):
     own, root = write_own(tmp_path / "own"), tmp_path / "runs"
     include = ("--include_path", own, "--trust_metric_code")

@@ -10,6 +10,8 @@ import run_eval
 from harness.api.registry import ROOT
 from harness.report.studies.looks_file import looks_path
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
@@ -75,7 +77,6 @@ def test_a_dry_run_counts_what_cells_share_and_touches_nothing(made, tmp_path, c
     assert "150 stages (150 done)" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_another_seed_backbone_or_target_runs_the_new_cells_only(made, tmp_path, capsys):
     _, root = made
     folder = tmp_path / "copy"
@@ -104,7 +105,6 @@ def test_another_seed_backbone_or_target_runs_the_new_cells_only(made, tmp_path,
     assert "all of alpha is spent" in again["look"]["why_not"]
 
 
-@pytest.mark.slow
 def test_only_some_backbones_can_be_run_and_the_rest_is_named_as_missing(made, tmp_path, capsys):
     study, _ = made
     assert study.command("--backbones", "small", "--output_path", str(tmp_path / "runs")) == 1
@@ -120,7 +120,6 @@ def test_only_some_backbones_can_be_run_and_the_rest_is_named_as_missing(made, t
     assert "--backbones: the study has no backbone 'smal'\n  to do: did you mean 'small'?" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_an_interrupted_study_goes_on_and_ends_with_the_same_bytes(made, tmp_path, monkeypatch):
     study, root = made
     from harness.executors.graph import work
@@ -141,7 +140,6 @@ def test_an_interrupted_study_goes_on_and_ends_with_the_same_bytes(made, tmp_pat
     assert differences(root, tmp_path / "runs") == []
 
 
-@pytest.mark.slow
 def test_learning_rates_are_chosen_on_development_rows_with_seeds_that_are_not_reported(tmp_path, capsys):
     study = SmallStudy.make(tmp_path)
     grid = {"full": {"recipe": "tiny", "learning_rates": {"intermediate": [1e-3, 1e-2], "target": [1e-6, 1e-3]}}}
@@ -205,7 +203,6 @@ def test_retrieval_is_shown_at_other_layers_beside_the_scores(tmp_path, capsys):
     assert "0 stages, 0 bytes would be removed" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_cells_whose_rows_are_not_here_are_left_out_and_hold_up_no_look(tmp_path, capsys):
     study = SmallStudy.make(tmp_path)
     (study.folder / "pairs-test-sw.jsonl").unlink()

@@ -145,6 +145,7 @@ def test_retrieval_has_one_answer_on_either_side() -> None:
         assert len({row["text"] for row in made}) == len({row["text_pair"] for row in made}) == len(made)
 
 
+@pytest.mark.slow
 def test_no_clause_of_a_test_set_is_training_data_of_any_config() -> None:
     def clauses(item: object) -> list[Clause]:
         if isinstance(item, Clause):

@@ -264,6 +264,7 @@ def test_a_regular_expression_that_would_not_end_is_a_mistake() -> None:
     assert find_all(CATASTROPHIC, "xaab") == CATASTROPHIC.findall("xaab")
 
 
+@pytest.mark.slow
 def test_a_regular_expression_ends_in_other_threads_as_well() -> None:
     found: list[Any] = []
 

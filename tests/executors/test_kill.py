@@ -108,6 +108,7 @@ def test_killed_at_random_times(project, tmp_path):
     assert differences(tmp_path / "whole", tmp_path / "cut") == []
 
 
+@pytest.mark.slow
 def test_at_most_one_batch_is_predicted_again(project, tmp_path):
     """Each batch is one change of a file: dying one change later finds one batch of 10 sentences more on disk, and keeps it."""
     project = project.with_machine(batch_tokens=100)

@@ -64,6 +64,7 @@ def test_the_hub_says_what_a_model_is_and_then_the_cache(folder):
         assert hub.requests == before
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_asked_is_not_guessed(folder):
     with small_hub(folder) as hub:
         online = resolved(hub, folder, ("org/none", "", False), ("org/bare", "", False), ("org/causal", "revision=other", False))
