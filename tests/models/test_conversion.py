@@ -93,7 +93,7 @@ def test_a_conversion_holds_one_shard_and_says_what_it_does(pickled, cache):
     place, peak, told = ended(started(pickled, shard=16 << 20))
     assert place.parent == cache
     assert len(set(check(place).values())) == NUM / 4
-    assert peak < 48 << 20  # of 160 MB
+    assert peak < 64 << 20  # of 160 MB: one shard of 16, what is read of it, and what the allocator keeps
     assert f"converting {pickled} (0.2 GB of pickled weights) to safetensors, once, in {place}" in told
     again, _, told = ended(started(pickled))
     assert again == place
