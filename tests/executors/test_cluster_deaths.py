@@ -108,7 +108,7 @@ def workers_of(root):
     return [int(pid) for path in root.glob("logs/train-*.log") for pid in re.findall(r"process (\d+): train", path.read_text())]
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_worker_that_is_killed_is_replaced_up_to_some_times(project, cluster, tmp_path, processes):
     more = ["--executor", "ray", "--address", cluster.address, "--retries", "1", "--tasks", "pairs"]
     words = run_words(project, tmp_path / "r", *more, "--processes_per_stage", str(processes))
@@ -124,7 +124,7 @@ def test_a_worker_that_is_killed_is_replaced_up_to_some_times(project, cluster, 
     assert "from state-" in again.told
 
 
-@pytest.mark.parametrize(("by", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("by", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.long)])
 def test_a_driver_that_is_told_to_end_has_its_workers_save(project, cluster, serial, tmp_path, by, code):
     words = run_words(project, tmp_path / "r", "--executor", "ray", "--address", cluster.address, "--save_every", "100000")
     driver = DriverProcess.start(words, log=tmp_path / "driver.log")
