@@ -27,7 +27,7 @@ def make_repeatable(device: str, *, wanted: bool) -> None:
 
     if wanted and device.startswith("cuda"):
         os.environ.setdefault(WORKSPACE, ORDERED_WORKSPACE)
-    # What `use_deterministic_algorithms` sets, without its import of torch's compiler: 1.4 s in which the device waits.
+    # What `use_deterministic_algorithms` sets, without the settings of torch's compiler, which is not used here.
     torch.set_deterministic_debug_mode("error" if is_repeatable(device, wanted=wanted) else "default")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # for debugging, and it costs time
     torch.backends.cudnn.benchmark = False  # trials choose by time, and time differs from run to run
