@@ -28,6 +28,7 @@ from harness.commands._borrowed_words import (
     needed,
     pairs_as_said,
     pairs_of,
+    said_once,
     two_values,
 )
 from harness.specs.key_values import as_value
@@ -45,11 +46,12 @@ def translate(words: Sequence[str]) -> Borrowed:
 
     Raises UserError for a flag whose meaning here needs another command or a decision, with what to say instead.
     """
-    pairs = pairs_of(words)
+    as_said = pairs_as_said(words)
+    pairs = said_once(as_said)
     backend = program_of(pairs)
     listed = next((value for flag, value in pairs if flag == "--tasks" and value in LISTS), None)
     others = any(flag in FLAGS or flag in ANSWERED for flag, _ in pairs)
-    if backend is None and listed is None and not others and not _in_another_form(words):
+    if backend is None and listed is None and not others and not _in_another_form(words, as_said):
         return Borrowed(list(words), [])
     if listed is not None:
         raise UserError("lists are a command of their own", where="--tasks", found=listed, todo=LISTS[listed])
@@ -73,12 +75,11 @@ def translate(words: Sequence[str]) -> Borrowed:
     return Borrowed(said_now, [f"read as: {shlex.join(said_now)}", *dict.fromkeys(notes)])
 
 
-def _in_another_form(words: Sequence[str]) -> bool:
+def _in_another_form(words: Sequence[str], pairs: Pairs) -> bool:
     """Whether flags are short, values are several words or JSON, or flags of arguments are said several times.
 
     Another flag of ours that is said again counts in place of the first, as everywhere.
     """
-    pairs = pairs_as_said(words)
     keyed = [(flag, value or "") for flag, value in pairs if flag in KEYED]
     short = any(word.partition("=")[0] in SHORT for word in words)
     spread = any(value and value not in words and f"{flag}={value}" not in words for flag, value in pairs)

@@ -33,7 +33,7 @@ SECRET_KEYS = ("token", "hub_token", "auth_token", "use_auth_token", "api_key")
 
 def pairs_of(words: Sequence[str]) -> Pairs:
     """Flags with their values; None for those that have none, and for flags whose value is optional and left out."""
-    return _said_once(pairs_as_said(words))
+    return said_once(pairs_as_said(words))
 
 
 def pairs_as_said(words: Sequence[str]) -> Pairs:
@@ -56,7 +56,7 @@ def pairs_as_said(words: Sequence[str]) -> Pairs:
     return pairs
 
 
-def _said_once(pairs: Pairs) -> Pairs:
+def said_once(pairs: Pairs) -> Pairs:
     """Arguments and lists that several flags of one name say, as one flag where the first of them stands."""
     for flag in (*KEYED, *LISTED):
         values = [value for name, value in pairs if name == flag]

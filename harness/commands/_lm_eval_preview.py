@@ -87,7 +87,7 @@ def _prompts_of(spec: TaskSpec, example: Any, route: Any, tokenizer: Any) -> Ite
     yield from (f"  then: {on_one_line(request.continuation)}" for request in asked if request.continuation is not None)
     if asked[0].continuation is None:
         assert spec.lm_eval is not None
-        longest = route.prompt_args.max_new_tokens or spec.lm_eval.max_gen_toks
+        longest = route.prompt_args.answer_length(spec.lm_eval.max_gen_toks)
         yield f"  then at most {longest} tokens, until {on_one_line(list(spec.lm_eval.until))}"
 
 

@@ -48,7 +48,7 @@ def own_prompts(
             if generate := spec.prompt.generate:
                 if prompt_args.thinking:
                     yield f"  then at most {prompt_args.thinking_budget} tokens of thoughts"
-                longest = prompt_args.max_new_tokens or generate.max_new_tokens
+                longest = prompt_args.answer_length(generate.max_new_tokens)
                 yield f"  then at most {longest} tokens, until {on_one_line(list(generate.stop))}"
     except MissingData as error:
         yield f"no prompts: {str(error).splitlines()[0]}"

@@ -137,7 +137,7 @@ def written_tokens(prompt: PromptArgs, spec: TaskSpec) -> int:
     """Most tokens that a model writes for a question, thoughts among them; 0 where it writes nothing."""
     if spec.asks != "generate":
         return 0
-    return (prompt.max_new_tokens or own_length(spec) or 0) + prompt.room_for_thoughts
+    return prompt.answer_length(own_length(spec) or 0) + prompt.room_for_thoughts
 
 
 def own_length(spec: TaskSpec) -> int | None:

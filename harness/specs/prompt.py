@@ -136,6 +136,10 @@ class PromptArgs(Spec):
     """Longest input in tokens, what is generated included (at most what the model takes): contexts lose their beginning.  Not
     given: 2048 and the budget of thoughts; for tasks of lm-eval, as there, what the model takes."""
 
+    def answer_length(self, own: int) -> int:
+        """Longest written answer in tokens, thoughts not counted, of a task that says `own`."""
+        return self.max_new_tokens or own
+
     @property
     def room_for_thoughts(self) -> int:
         """Tokens that thoughts may take."""

@@ -22,6 +22,8 @@ from models.inference.prefix_tree import batches
 from models.inference.requests import GenerationRequest, SamplingRequest, request_of
 from models.inference.thoughts import finished_with_thoughts
 
+UNDEFINED = -1
+"In place of a token: the largest logit was no number."
 SLACK = 8
 "Tokens at the end of a text in which a stop text is looked for, beyond one for each of its bytes."
 
@@ -71,10 +73,13 @@ def _run(
     running = list(range(len(requests)))  # the request of each row, ended ones included until they leave
     while True:
         drawn = [_draw_of(requests[number], len(written[number])) if texts[number] is None else None for number in running]
-        is_open = torch.tensor([texts[number] is None for number in running], device=split_model.device)
-        tokens = _next_tokens(split_model.logits(hidden_BTH[:, -1]), drawn, is_open=is_open)
+        tokens = _next_tokens(split_model.logits(hidden_BTH[:, -1]), drawn)
         for number, token in zip(running, tokens.tolist(), strict=True):
+            # What a row that has ended would write must be of no consequence: how long it stays hangs on its neighbours.
             if texts[number] is None:
+                if token == UNDEFINED:
+                    todo = "use --model_args dtype=bfloat16 or dtype=float32"
+                    raise UserError("the model gives infinite or undefined logits", todo=todo)
                 texts[number] = finished_text(written[number], token, requests[number], tokenizer=tokenizer, ends=ends)
         left = [row for row, number in enumerate(running) if texts[number] is None]
         if not left:
@@ -83,6 +88,7 @@ def _run(
             chosen = torch.tensor(left, device=split_model.device)
             running = [running[row] for row in left]
             cache, mask, tokens = chosen_rows(cache, chosen), mask[chosen], tokens[chosen]
+        tokens = tokens.clamp(min=0)  # UNDEFINED is no id
         mask = torch.cat([mask, torch.ones_like(tokens)[:, None]], dim=1)
         hidden_BTH, cache = split_model.hidden(PaddedTokens(tokens[:, None], mask, [0] * len(running)), cache=cache, keep=True)
 
@@ -101,24 +107,17 @@ def _draw_of(request: GenerationRequest, step: int) -> _Draw | None:
     return _Draw(how, float(generator("token", step, seed=how.seed).random())) if how else None
 
 
-def _next_tokens(logits: Iterable[torch.Tensor], draws: Sequence[_Draw | None], *, is_open: torch.Tensor) -> torch.Tensor:
-    """The next token of each row [B], of logits [b, V] that come in parts; UserError where an open row's largest is no number.
-
-    What a row that has ended [B] would write is of no consequence, and must not be: how long it stays hangs on its neighbours.
-    """
+def _next_tokens(logits: Iterable[torch.Tensor], draws: Sequence[_Draw | None]) -> torch.Tensor:
+    """The next token of each row [B], of logits [b, V] that come in parts; UNDEFINED where the largest is no number."""
     found: list[torch.Tensor] = []
     done = 0
     for logits_BV in logits:
         largest, best = logits_BV.max(dim=-1)  # of logits one of which is nan it is that one
-        if not (torch.isfinite(largest) | ~is_open[done : done + len(logits_BV)]).all():
-            raise UserError(
-                "the model gives infinite or undefined logits", todo="use --model_args dtype=bfloat16 or dtype=float32"
-            )
         for row, draw in enumerate(draws[done : done + len(logits_BV)]):
             if draw is not None:
                 best[row] = _drawn_token(logits_BV[row], draw)
         done += len(logits_BV)
-        found.append(best)
+        found.append(best.where(torch.isfinite(largest), UNDEFINED))
     return torch.cat(found)
 
 

@@ -158,8 +158,7 @@ class LmEvalRoute(RouteDefaults):
             return whole_text_features(texts, tokenizer=tokenizer, longest=self.max_length)
         told: Told = {}
         asked = [self.requests(example, task=task.task, tokenizer=tokenizer, told=told) for example in examples]
-        longest = self.prompt_args.max_new_tokens or self.config.max_gen_toks
-        room = room_to_write(longest, prompt_args=self.prompt_args, max_length=self.max_length)
+        room = room_to_write(self.config.max_gen_toks, prompt_args=self.prompt_args, max_length=self.max_length)
         asks = [
             Ask(
                 one.context,

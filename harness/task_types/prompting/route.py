@@ -123,8 +123,7 @@ class PromptRoute(RouteDefaults):
         ]
 
     def _room(self, generate: Generate) -> int:
-        longest = self.prompt_args.max_new_tokens or generate.max_new_tokens
-        return room_to_write(longest, prompt_args=self.prompt_args, max_length=self.max_length)
+        return room_to_write(generate.max_new_tokens, prompt_args=self.prompt_args, max_length=self.max_length)
 
     def _generation(
         self, example: Any, prompt: RenderedPrompt, *, task: TaskSpec, tokenizer: PreTrainedTokenizerFast

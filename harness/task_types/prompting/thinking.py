@@ -47,8 +47,11 @@ def thoughts_of(text: str, *, tokenizer: PreTrainedTokenizerFast, prompt_args: P
     return Thoughts(start=start, end=end, opened=text.rstrip().endswith(start), budget=prompt_args.thinking_budget)
 
 
-def room_to_write(answer: int, *, prompt_args: PromptArgs, max_length: int) -> int:
-    """Tokens to leave for thoughts and an answer; UserError where thoughts would leave none for the prompt."""
+def room_to_write(own: int, *, prompt_args: PromptArgs, max_length: int) -> int:
+    """Tokens to leave for thoughts and an answer, where a task says how long its `own` is; UserError where none are left for the
+    prompt beside thoughts.
+    """
+    answer = prompt_args.answer_length(own)
     room = answer + prompt_args.room_for_thoughts
     if prompt_args.thinking and room >= max_length:
         raise UserError(
