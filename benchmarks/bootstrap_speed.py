@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.pairs import Row, Side, arguments, finish, measure, own_side, peer_python
+from benchmarks.pairs import Row, against, arguments, peer_python
 from benchmarks.side import serve
 
 NUM_ROWS, RESAMPLES = 10_000, 1000
@@ -77,11 +77,7 @@ def main() -> None:
         row = Row(name=f"bootstrap_{kind}", part=part, peer="lm-eval 0.4.13 bootstrap_stderr", goal=1000.0)
         if kind == "fractions":
             row.note = "each of the ten million draws is made, in an order that boards depend on"
-        with (
-            Side("xlift", own_side("xlift", "--rows", kind)) as ours,
-            Side("lm-eval", own_side("lm-eval", "--rows", kind, python=peer_python(".venv-lm-eval"))) as theirs,
-        ):
-            finish(measure(row, ours, theirs, pairs=args.pairs, agree=close, minutes=args.minutes), args.record)
+        against(row, "lm-eval", "--rows", kind, python=peer_python(".venv-lm-eval"), agree=close, args=args)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.pairs import Row, Side, arguments, finish, measure, own_side, peer_python
+from benchmarks.pairs import Row, against, arguments, peer_python
 from benchmarks.side import serve
 
 TAGS = {
@@ -99,11 +99,7 @@ def main() -> None:
         part = f"{metric.replace('_f1', ' F1')} of {args.tokens:,} tokens given as lists"
         row = Row(name=metric, part=part, peer="seqeval 1.2.2", goal=20.0)
         words = ("--metric", metric, "--tokens", str(args.tokens))
-        with (
-            Side("xlift", own_side("xlift", *words)) as ours,
-            Side("seqeval", own_side("seqeval", *words, python=peer_python())) as theirs,
-        ):
-            finish(measure(row, ours, theirs, pairs=args.pairs, agree=same, minutes=args.minutes), args.record)
+        against(row, "seqeval", *words, python=peer_python(), agree=same, args=args)
 
 
 if __name__ == "__main__":

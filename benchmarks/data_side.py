@@ -157,7 +157,7 @@ def main() -> None:
     if not args.warm:
         os.environ["XLIFT_TOKEN_CACHE_MB"] = "0"
     catalog, place = Catalog([]), DataPlace.resolve(args.data_dir)
-    folders = {name: catalog.folder("task", name) for name in catalog.names("task")}
+    folders = catalog.task_folders()
     machine = Machine(place=place, device_name="cpu", progress=False, task_folders=folders)
     tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
     answering.load_fake = lambda *_, **__: Fake(kind="oracle", tokenizer=tokenizer)

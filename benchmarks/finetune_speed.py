@@ -168,8 +168,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         name = recipe(Path(folder), args)
         catalog, place = Catalog([Path(folder)]), DataPlace.resolve(args.data_dir)
-        folders = {name: catalog.folder("task", name) for name in catalog.names("task")}
-        machine = Machine(place=place, device_name=args.device, progress=False, task_folders=folders)
+        machine = Machine(place=place, device_name=args.device, progress=False, task_folders=catalog.task_folders())
         request = RunRequest(model=args.model, tasks=args.task, recipe=name, languages=("en",), limit=1)
         plan = make_plan(request, catalog=catalog, place=place)
         (stage,) = [stage for stage in plan.stages if stage.verb == "train"]

@@ -27,8 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.lm_eval_side_lines import COLUMNS, MODES, Line, Mode, Question, compare, compare_numbers
 from benchmarks.lm_eval_side_rows import TASKS, write_mirror
-
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.pairs import ROOT, peer_python
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +110,7 @@ def questions(sides: Sides, mode: Mode) -> dict[str, list[Question]]:
     catalog = Catalog(sides.paths)
     place = DataPlace.resolve(sides.mirror, trust_task_code=True)
     request = RunRequest(**sides.words(mode))
-    folders = {name: catalog.folder("task", name) for name in request.tasks.split(",")}
-    machine = Machine(place=place, device_name="cpu", progress=False, task_folders=folders)
+    machine = Machine(place=place, device_name="cpu", progress=False, task_folders=catalog.task_folders())
     tokenizer = AutoTokenizer.from_pretrained(sides.model)
     found = {}
     for stage in make_plan(request, catalog=catalog, place=place).stages:
@@ -172,20 +170,20 @@ def finish(lines: Sequence[Line], tasks: Sequence[str]) -> int:
 def main() -> int:
     """Compare, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = os.environ.get("XLIFT_LM_EVAL_PYTHON") or str(ROOT / ".venv-lm-eval/bin/python")
     parser.add_argument("--model", required=True, help="folder of a causal language model that has a chat template")
     parser.add_argument("--hub", type=Path, default=ROOT.parent / "shared/hub", help="mirror with the real rows")
     parser.add_argument("--tasks", default=",".join(TASKS), help="some of them, comma-separated")
     parser.add_argument("--rows", type=int, default=3, help="of each task")
-    parser.add_argument("--lm_eval_python", type=Path, default=default, help="interpreter with lm-eval (make lm-eval)")
+    parser.add_argument("--lm_eval_python", type=Path, help="interpreter with lm-eval (make lm-eval)")
     args = parser.parse_args()
     tasks = args.tasks.split(",")
     unknown = [name for name in tasks if name not in TASKS]
     if unknown:
         parser.error(f"no rows for {', '.join(unknown)}; there are some for {', '.join(TASKS)}")
+    python = args.lm_eval_python or Path(peer_python(".venv-lm-eval"))
     os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
     with tempfile.TemporaryDirectory() as folder:
-        sides = Sides(folder=Path(folder), model=args.model, tasks=tasks, rows=args.rows, python=args.lm_eval_python.expanduser())
+        sides = Sides(folder=Path(folder), model=args.model, tasks=tasks, rows=args.rows, python=python.expanduser())
         write_mirror(sides.mirror, hub=args.hub, tasks=tasks, rows=args.rows)
         return finish(list(lines_of(sides)), tasks)
 

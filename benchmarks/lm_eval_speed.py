@@ -25,9 +25,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.lm_eval_rows import SCENARIOS, write_scenario
-from benchmarks.pairs import Row, finish, machine_words
+from benchmarks.pairs import ROOT, Row, finish, machine_words, peer_python
 
-ROOT = Path(__file__).resolve().parent.parent
 BATCH_SIZES = (1, 8, 16)
 DIRECTORIES = {"choices": "okapi", "letters": "belebele", "xnli": "xnli", "generation": "xquad"}
 GOALS = {"choices": 3.5, "letters": 1.5, "xnli": 2.5, "generation": 4.0}
@@ -61,7 +60,7 @@ class Sides:
     def __init__(self, args: argparse.Namespace, folder: Path) -> None:
         """Takes the command line's arguments and a folder to write to."""
         self.args, self.folder = args, folder
-        self.python = Path(args.lm_eval_python).expanduser()
+        self.python = Path(args.lm_eval_python or peer_python(".venv-lm-eval")).expanduser()
         (self.files,) = self.python.parent.parent.glob("lib/python3*/site-packages/lm_eval/tasks")
         self.environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads), "HF_HUB_OFFLINE": "1"}
 
@@ -206,7 +205,6 @@ def record_of(scenario: Scenario, args: argparse.Namespace) -> Row:
 def main() -> int:
     """Measure and print; or, with --timed, be one of our processes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = os.environ.get("XLIFT_LM_EVAL_PYTHON") or str(ROOT / ".venv-lm-eval/bin/python")
     parser.add_argument("--model", help="folder of a causal language model")
     parser.add_argument("--hub", default=str(ROOT.parent / "shared/hub"), help="mirror with XNLI and XQuAD")
     parser.add_argument("--limit", type=int, default=10, help="rows per task")
@@ -216,7 +214,7 @@ def main() -> int:
     parser.add_argument("--dtype", default="bfloat16", choices=("float32", "bfloat16"))
     parser.add_argument("--batch_size", type=int, help="of lm-eval; without it 1, 8 and 16 are tried")
     parser.add_argument("--scenarios", default=",".join(SCENARIOS))
-    parser.add_argument("--lm_eval_python", default=default, help="interpreter with lm-eval (make lm-eval)")
+    parser.add_argument("--lm_eval_python", help="interpreter with lm-eval (make lm-eval)")
     parser.add_argument("--record", type=Path, help="file that gets the rows, for the table (see bench.py)")
     parser.add_argument("--timed", help=argparse.SUPPRESS)
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)

@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.pairs import Row, Side, arguments, finish, measure, own_side, peer_python
+from benchmarks.pairs import Row, against, arguments, peer_python
 from benchmarks.side import serve
 
 DIMENSION, NEIGHBOURS = 384, 4
@@ -115,13 +115,9 @@ def main() -> None:
         {"xlift": xlift, "faiss": faiss_exact}[args.side](args.sentences)
         return
     part = f"mining {args.sentences:,} x {args.sentences:,} at {DIMENSION} dimensions, margin and matching included"
-    row = Row(name="mining", part=part, peer="faiss-cpu 1.15.1 IndexFlatIP", goal=1.0, threads=args.threads)
+    row = Row(name="mining", part=part, peer="faiss-cpu 1.15.1 IndexFlatIP", goal=1.0)
     words = ("--sentences", str(args.sentences))
-    with (
-        Side("xlift", own_side("xlift", *words), threads=args.threads) as ours,
-        Side("faiss", own_side("faiss", *words, python=peer_python()), threads=args.threads) as theirs,
-    ):
-        finish(measure(row, ours, theirs, pairs=args.pairs, agree=same, minutes=args.minutes), args.record)
+    against(row, "faiss", *words, python=peer_python(), agree=same, args=args)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """Two sides of one piece of work, in turns: the ratio of each pair, their median, and whether it reaches the goal of its row.
 
     row = Row(name="chunk_f1", part="chunk F1 of 1,000,000 tokens", peer="seqeval 1.2.2", goal=20.0)
-    with Side("xlift", own_side("xlift")) as ours, Side("seqeval", own_side("seqeval", python=peer_python())) as theirs:
-        finish(measure(row, ours, theirs, pairs=5, agree=same_scores), args.record)
+    against(row, "seqeval", python=peer_python(), agree=same_scores, args=args)
 
 Each side is a process of its own (side.py) that has done its imports and read its input before the first turn.  The order of a
 pair changes from one to the next, and a first turn of each side does not count.  A ratio above 1 says how many times faster xlift
@@ -64,11 +63,10 @@ class Side:
     ) -> None:
         """Start it; raises SystemExit with its last words if it ends before it is ready."""
         self.name = name
-        given = {**os.environ, **thread_variables(threads), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
         self._errors = (Path(os.environ.get("TMPDIR", "/tmp")) / f"xlift-bench-{os.getpid()}-{name}.log").open("w+")
         self.process = subprocess.Popen(
             [*command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
-            env={**given, **(environment or {})}, cwd=ROOT,
+            env={**environment_of(threads), **(environment or {})}, cwd=ROOT,
         )  # fmt: skip
         self.ready = self._answer()
 
@@ -105,10 +103,25 @@ def own_side(side: str, *words: str, python: str = sys.executable) -> list[str]:
     return [python, str(Path(sys.argv[0]).resolve()), "--side", side, *words]
 
 
+def environment_of(threads: int) -> dict[str, str]:
+    """The environment of a process that takes so many threads and no hub."""
+    return {**os.environ, **thread_variables(threads), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
 def thread_variables(threads: int) -> dict[str, str]:
     """What tells libraries how many threads to take."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
     return dict.fromkeys(names, str(threads))
+
+
+def against(row: Row, peer: str, *words: str, python: str, agree: Callable[[Any, Any], str], args: argparse.Namespace) -> None:
+    """Measure this very script as xlift's side and as that of a peer, both given the words, as its flags (`arguments`) say."""
+    row.threads = args.threads
+    with (
+        Side("xlift", own_side("xlift", *words), threads=args.threads) as ours,
+        Side(peer, own_side(peer, *words, python=python), threads=args.threads) as theirs,
+    ):
+        finish(measure(row, ours, theirs, pairs=args.pairs, agree=agree, minutes=args.minutes), args.record)
 
 
 def measure(row: Row, ours: Side, theirs: Side, *, pairs: int, agree: Callable[[Any, Any], str], minutes: float = 15.0) -> Row:

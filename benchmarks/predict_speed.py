@@ -157,8 +157,7 @@ def main() -> None:
     args = parser.parse_args()
     catalog = Catalog([Path(folder) for folder in args.include_path])
     place = DataPlace.resolve(args.data_dir)
-    folders = {name: catalog.folder("task", name) for name in catalog.names("task")}
-    machine = Machine(place=place, device_name=args.device, progress=False, task_folders=folders)
+    machine = Machine(place=place, device_name=args.device, progress=False, task_folders=catalog.task_folders())
     request = RunRequest(
         model=args.model,
         model_args=f"dtype={args.dtype}",

@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.pairs import Row, Side, arguments, finish, measure, own_side, peer_python
+from benchmarks.pairs import Row, against, arguments, peer_python
 from benchmarks.side import serve
 
 LANGUAGES = ("en", "de", "es", "ru", "el", "vi", "tr", "ar", "hi")
@@ -188,12 +188,7 @@ def main() -> None:
         part = f"span features and decoding, {args.questions:,} questions"
         row = Row(name="spans", part=part, peer="transformers 4.57 run_squad's functions", goal=5.0)
         words = ("--model", args.model, "--folder", str(folder))
-        with (
-            Side("xlift", own_side("xlift", *words)) as ours,
-            Side("run_squad", own_side("run_squad", *words, python=peer_python())) as theirs,
-        ):
-            agree = agreement(folder)
-            finish(measure(row, ours, theirs, pairs=args.pairs, agree=agree, minutes=args.minutes), args.record)
+        against(row, "run_squad", *words, python=peer_python(), agree=agreement(folder), args=args)
 
 
 if __name__ == "__main__":

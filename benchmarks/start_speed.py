@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.lm_eval_rows import write_scenario
-from benchmarks.pairs import ROOT, Row, arguments, finish, machine_words, peer_python, say, thread_variables
+from benchmarks.pairs import ROOT, Row, arguments, environment_of, finish, machine_words, peer_python, say
 
 ALLOWED = 1.5
 "Seconds above imports and weights."
@@ -34,10 +34,9 @@ AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
 
 def seconds(command: Sequence[str], *, threads: int, there: Callable[[], bool] | None = None) -> float:
     """Of a process until it ends, or until something is there; it must end well in any case."""
-    environment = {**os.environ, **thread_variables(threads), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     begin, taken = time.perf_counter(), 0.0
     process = subprocess.Popen(
-        [*command], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT, text=True
+        [*command], env=environment_of(threads), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT, text=True
     )
     while there is not None and not taken and process.poll() is None:
         taken = time.perf_counter() - begin if there() else 0.0

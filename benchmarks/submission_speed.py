@@ -22,7 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.pairs import ROOT, Row, Side, arguments, finish, measure, own_side, peer_python
+from benchmarks.pairs import ROOT, Row, against, arguments, peer_python
 from benchmarks.side import serve
 
 
@@ -95,11 +95,7 @@ def _measure(args: Any, folder: Path) -> None:
     part = f"`submission score` of {num_examples:,} examples, the whole command"
     row = Row(name="submission", part=part, peer="XTREME's evaluate.py with seqeval 0.0.12", goal=10.0)
     words = ("--xtreme", str(args.xtreme), "--folder", str(folder))
-    with (
-        Side("xlift", own_side("xlift", *words)) as ours,
-        Side("script", own_side("script", *words, python=peer_python())) as theirs,
-    ):
-        finish(measure(row, ours, theirs, pairs=args.pairs, agree=same, minutes=args.minutes), args.record)
+    against(row, "script", *words, python=peer_python(), agree=same, args=args)
 
 
 if __name__ == "__main__":

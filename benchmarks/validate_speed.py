@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.pairs import ROOT, Row, Side, arguments, finish, measure, own_side, peer_python
+from benchmarks.pairs import ROOT, Row, against, arguments, peer_python
 from benchmarks.side import serve
 
 # A single argument of a command may hold 128 KiB on Linux, of which all names take 340: they are put in by the program.
@@ -92,11 +92,7 @@ def _measure(args: Any, python: str, scratch: Path) -> None:
     peer = f"lm-eval 0.4.13 validate of {len(asked):,} names, which looks whether they are there"
     row = Row(name="validate_library", part=part, peer=peer, goal=1.0)
     words = ("--scratch", str(scratch.resolve()))
-    with (
-        Side("xlift", own_side("xlift", *words)) as ours,
-        Side("lm-eval", own_side("lm-eval", *words, python=python)) as theirs,
-    ):
-        finish(measure(row, ours, theirs, pairs=args.pairs, agree=agreement(len(found)), minutes=args.minutes), args.record)
+    against(row, "lm-eval", *words, python=python, agree=agreement(len(found)), args=args)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.pairs import Row, Side, arguments, finish, measure, own_side, peer_python
+from benchmarks.pairs import Row, against, arguments, peer_python
 from benchmarks.side import serve
 
 PREFIX = "query: "
@@ -122,15 +122,9 @@ def main() -> None:
             return f"{ours['vectors']} vectors, farthest numbers {farthest:.1e}"
 
         part = f"vectors of {len(texts):,} Tatoeba sentences, 36 languages, {args.dtype}"
-        row = Row(name="vectors", part=part, peer="sentence-transformers 5.7 encode", goal=1.1, threads=args.threads)
+        row = Row(name="vectors", part=part, peer="sentence-transformers 5.7 encode", goal=1.1)
         words = ("--model", args.model, "--folder", str(folder), "--dtype", args.dtype)
-        with (
-            Side("xlift", own_side("xlift", *words), threads=args.threads) as ours,
-            Side(
-                "sentence-transformers", own_side("sentence-transformers", *words, python=peer_python()), threads=args.threads
-            ) as theirs,
-        ):
-            finish(measure(row, ours, theirs, pairs=args.pairs, agree=agree, minutes=args.minutes), args.record)
+        against(row, "sentence-transformers", *words, python=peer_python(), agree=agree, args=args)
 
 
 if __name__ == "__main__":

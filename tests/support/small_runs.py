@@ -162,9 +162,8 @@ class Project:
         catalog = Catalog([self.folder])
         place = DataPlace.resolve(str(self.data) if self.data else None)
         asked = RunRequest(model=model or str(self.model), tasks=tasks, recipe=str(request.pop("recipe", "tiny")), **request)
-        folders = {name: catalog.folder("task", name) for name in catalog.names("task")}
         knobs = {"device_name": "cpu", "progress": False, **self.machine}
-        return make_plan(asked, catalog=catalog, place=place), Machine(place=place, task_folders=folders, **knobs)
+        return make_plan(asked, catalog=catalog, place=place), Machine(place=place, task_folders=catalog.task_folders(), **knobs)
 
     def run(self, root: Path, *, tasks: str, **request: Any) -> Report:
         plan, machine = self.plan(tasks=tasks, **request)

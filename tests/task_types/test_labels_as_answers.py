@@ -6,6 +6,7 @@ import torch
 from small_tasks import pairs, rows, write
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from whole_sequences import continuation_logprobs
 
 import run_eval
 from harness.api.errors import UserError
@@ -69,12 +70,7 @@ def test_labels_that_begin_alike_are_told_apart_by_what_follows(model, tmp_path)
     found = [one.prediction for one in route.decode(examples, features, partials, task=spec, options=options)]
     wanted = []
     for feature in features:
-        sums = []
-        for ids in feature.continuations:
-            with torch.no_grad():
-                logprobs = model(torch.tensor([[*feature.input_ids, *ids]])).logits[0].log_softmax(-1)
-            places = torch.arange(len(ids)) + len(feature.input_ids) - 1
-            sums.append(float(logprobs[places, torch.tensor(ids)].sum()))
+        sums = [float(logprobs_T.sum()) for logprobs_T in continuation_logprobs(model, feature)]
         wanted.append(spec.labels[int(np.argmax(sums))])
     assert found == wanted
     assert len(found) > 3

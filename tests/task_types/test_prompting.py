@@ -7,6 +7,7 @@ import pytest
 import torch
 from small_tokenizers import byte_bpe
 from transformers import AutoConfig, AutoModelForCausalLM
+from whole_sequences import continuation_logprobs
 
 from harness.api.errors import UserError
 from harness.api.registry import TASK_TYPES
@@ -188,11 +189,7 @@ def test_a_tiny_model_answers_from_beginning_to_end(llama, bpe):
     found = route.decode(examples, features, partials, task=spec, options=options)
     wanted = []
     for feature in features:
-        means = []
-        for ids in feature.continuations:
-            with torch.no_grad():
-                logprobs = llama(torch.tensor([[*feature.input_ids, *ids]])).logits[0].log_softmax(-1)
-            means.append(logprobs[torch.arange(len(ids)) + len(feature.input_ids) - 1, torch.tensor(ids)].mean().item())
+        means = [logprobs_T.mean().item() for logprobs_T in continuation_logprobs(llama, feature)]
         wanted.append(spec.labels[int(np.argmax(means))])
     assert [one.prediction for one in found] == wanted
     assert {one.answer for one in found} == {None}
