@@ -14,14 +14,34 @@ import sys
 from collections.abc import Sequence
 
 from harness.api.errors import OutputFailed, UserError, did_you_mean
-from harness.api.escaping import visible
-from harness.api.registry import COMMANDS
-from harness.commands._parser import WrongFlags, parse_command
-from harness.commands._program import as_called
-from harness.runtime.interruption import Interrupted, ending_signals
-from harness.runtime.processes import is_first
-from harness.runtime.streams import standard_streams
-from harness.runtime.threads import settle_threads
+
+
+def _lacking(error: ModuleNotFoundError) -> Exception:
+    """What to say where a command cannot begin for want of a package; the error itself where it is a module of ours."""
+    package = (error.name or "").partition(".")[0]
+    if package in ("", "harness", "models"):
+        return error
+    return UserError(
+        f"this Python has no package '{package}', which xlift needs",
+        found=sys.executable,
+        todo=".venv/bin/python run_eval.py ..., which `make demo` and `make test` make; or pip install this folder",
+    )
+
+
+try:
+    from harness.api.escaping import visible
+    from harness.api.registry import COMMANDS
+    from harness.commands._parser import WrongFlags, parse_command
+    from harness.commands._program import as_called
+    from harness.runtime.interruption import Interrupted, ending_signals
+    from harness.runtime.processes import is_first
+    from harness.runtime.streams import standard_streams
+    from harness.runtime.threads import settle_threads
+except ModuleNotFoundError as lacking:  # a Python in which nothing was installed
+    if not isinstance(said := _lacking(lacking), UserError):
+        raise
+    print(f"error: {said}", file=sys.stderr)
+    sys.exit(2)
 
 DEFAULT = "run"
 
@@ -62,7 +82,10 @@ def run_command(arguments: Sequence[str]) -> int:
     """Run one command, and say what ended it; returns the exit code."""
     try:
         with ending_signals():
-            parsed = parse(arguments)
+            try:
+                parsed = parse(arguments)
+            except ModuleNotFoundError as error:
+                raise _lacking(error) from error
             code: int = parsed.run(parsed)
             return code
     except WrongFlags as error:

@@ -283,3 +283,12 @@ def test_scoring_and_leaderboard_import_no_torch(tmp_path):
     probe += "lang='de', num_expected=1); print(*sorted(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not set(ran.stdout.split()) & {"torch", "transformers", "datasets"}
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["ls", "tasks"], ["--model", "oracle", "--tasks", "mini"]])
+def test_a_python_without_the_packages_is_told_which_one_has_them(words):
+    bare = [sys.executable, "-S", str(ROOT / "run_eval.py"), *words]  # without site-packages
+    done = subprocess.run(bare, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.search(r"^error: this Python has no package '\w+', which xlift needs\n", done.stderr), done.stderr
+    assert "to do: .venv/bin/python run_eval.py" in done.stderr
