@@ -186,7 +186,8 @@ def measure(stage: Any, machine: Machine, folder: Path, args: argparse.Namespace
             break
         names = list(taken) if number % 2 == 0 else list(taken)[::-1]
         for name in names:
-            run = prepare(stage, root=folder, machine=machine)
+            # Trainer trains the whole table of words.
+            run = prepare(stage, root=folder, machine=dataclasses.replace(machine, word_rows=name == "ours"))
             found = ours(run) if name == "ours" else theirs(run, by_length=name == "by_length", seed=number)
             taken[name].append(found)
         if len({values[-1].steps for values in taken.values()}) != 1:

@@ -274,12 +274,21 @@ class ShardedPart(NamedTuple):
     "Computes in fp32 whatever the format of the others."
 
 
+class WordTable(NamedTuple):
+    """Where a network looks up the vectors of words."""
+
+    table: torch.nn.Embedding
+    ids: Sequence[int] = ()
+    "What it looks up of itself, beside the ids of features."
+
+
 class Trainable(Protocol):
     """Capability `fit`: it can be trained and saved."""
 
     module: torch.nn.Module
     """What is trained: module(batch, head=name) -> outputs with grad [B, ...]; module(batch, pooling=p) -> [B, D];
-    module.units() -> [ShardedPart]: its parts from the input on; what belongs to none of them is gathered for the whole pass."""
+    module.units() -> [ShardedPart]: its parts from the input on; what belongs to none of them is gathered for the whole pass;
+    module.word_table() -> WordTable, or None where training uses the table otherwise too: to predict words, say."""
 
     def read_weights(self, *, offloaded: bool = False) -> None:
         """Read what `ModelSource.empty` left unread into the parameters, however they are divided among processes by now.

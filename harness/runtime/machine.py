@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 CPU_PREDICT_TOKENS = 4096
 CPU_TRAIN_TOKENS = 1024
+CPU_PASS_COST = 32
+"""Tokens that could be computed in the time that one more pass of a training takes, in which weights are read from memory again:
+22 to 37 of them for an encoder of 384 dimensions, 640 tokens in one, two and four passes; for the step by tokens that many
+parameters as well take, the number does not depend on the size of a model."""
 CPU_STREAMED_TOKENS = 8192
 "Where weights are read from the disk for every batch: a pass should take longer than that."
 
@@ -60,6 +64,9 @@ class Machine:
     "Ordered kernels: the same run again gives the same bytes on the same device (runtime/repeatability.py)."
     lookahead: bool = True
     "Batches are made ready, and answers written, in threads beside the device that computes; the results are the same without."
+    word_rows: bool = True
+    """Of a large table of words a training trains the rows that its own rows look up (training/word_rows.py); the results are the
+    same without, but for the order of sums."""
     task_folders: Mapping[str, Path] = field(default_factory=dict)
     "Task -> folder of its YAML file, beside which local files are looked for."
     own_metrics: tuple[OwnModule, ...] = ()
@@ -111,6 +118,14 @@ class Machine:
     def training_arithmetic(self, wanted: str) -> dict[str, Json]:
         """The same of a training: besides, how its processes share the model."""
         return {**self.arithmetic(wanted), "sharding": self.sharding, "offload": self.offload}
+
+    @property
+    def pass_cost(self) -> int | None:
+        """Padded tokens that one more training pass is worth; None = as few passes as there can be.
+
+        So it is on GPUs, where a pass of few tokens is all waiting.
+        """
+        return CPU_PASS_COST if self.device == "cpu" else None
 
     def tokens(self, *, train: bool, weights: int = 0, model: int = 0, streamed: bool = False) -> int:
         """Padded tokens per forward pass, where weights take so many bytes; never by what is free just now.

@@ -6,6 +6,7 @@ save_checkpoint(run, run.folder / "best-300")       # an ordinary folder; a divi
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ from harness.runtime.processes import from_first, num_ranks, rank, together
 from harness.training.progress import Log, Progress
 from harness.training.setup import TrainingRun
 from harness.training.sharding import is_divided, whole_tensors
+from harness.training.states import State
 from harness.training.trackers import Trackers
+from harness.training.word_rows import read_rows, share_left, take_rows
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +33,7 @@ def resume(run: TrainingRun) -> int:
     state = run.states.newest(tell=say)
     if state is not None:
         room = run.optimizer.restore(state.facts["optimizer"])
-        run.states.read(state, _named(run.optimizer.parameters, room))
+        _read_tensors(run, state, _named(run.optimizer.parameters, room))
         run.scheduler.load_state_dict(state.facts["scheduler"])
         for group, rate in zip(run.optimizer.param_groups, run.scheduler.get_last_lr(), strict=True):
             group["lr"] = rate
@@ -45,6 +48,25 @@ def resume(run: TrainingRun) -> int:
     return state.step if state else 0
 
 
+def _read_tensors(run: TrainingRun, state: State, tensors: dict[str, torch.Tensor]) -> None:
+    """Fill tensors from a state, of which another number of processes may have trained more or fewer rows of a table."""
+
+    def read(wanted: dict[str, torch.Tensor]) -> None:
+        run.states.read(state, wanted)
+
+    there, here = state.facts.get("word_rows"), run.word_rows
+    if there and not here:
+        read_rows(tensors, read, name=there, ids=run.word_ids, share=_share_left(run, state.step))
+    elif here and not there:
+        take_rows(tensors, read, rows=here)
+    else:
+        read(tensors)
+
+
+def _share_left(run: TrainingRun, steps: int) -> float:
+    return share_left(run.training, steps=steps, total_steps=run.total_steps)
+
+
 def save_state(run: TrainingRun, step: int) -> None:
     """Write everything that `resume` needs; what is not trained is where the stage began."""
     facts = {
@@ -54,6 +76,7 @@ def save_state(run: TrainingRun, step: int) -> None:
         "precision": run.precision.facts(),
         "due": run.due,
         "budget": vars(run.budget),
+        "word_rows": run.word_rows.name if run.word_rows else None,
     }
     run.states.save(step, _named(run.optimizer.parameters, run.optimizer.tensors()), facts)
     from_first(lambda: _forget_worse(run))
@@ -84,7 +107,9 @@ def save_on_leaving(run: TrainingRun) -> None:
 def save_checkpoint(run: TrainingRun, folder: Path) -> None:
     """Write a checkpoint by the first process, with the help of the others where the model is divided among them."""
     if not is_divided(run.module):
-        write_folder(folder, lambda place: run.adapter.save(str(place)))
+        rows, steps = run.word_rows, len(run.progress.losses)
+        with rows.whole(share=_share_left(run, steps)) if rows else nullcontext():
+            write_folder(folder, lambda place: run.adapter.save(str(place)))
         return
     tensors = whole_tensors(run.module)
     with together():

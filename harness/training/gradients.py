@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from harness.api.errors import UserError
 from harness.api.protocols import Feature
 from harness.api.randomness import seed_of
-from harness.prediction.batching import collate, plan_batches
+from harness.prediction.batching import collate, plan_batches, plan_tight_batches
 from harness.prediction.questions import Question
 from harness.runtime.budget import TrainingBudget, ran_out_of_memory
 from harness.runtime.machine import Machine
@@ -48,15 +48,21 @@ class Work:
 
     def pieces(self, features: Sequence[Feature]) -> list[list[int]]:
         """Indices of features by forward pass."""
-        budget = self.budget.tokens
         if not self.one_pass_per_example:
-            return plan_batches([len(feature.input_ids) for feature in features], max_tokens=budget)
+            return self._cut([len(feature.input_ids) for feature in features])
         examples: dict[int, list[int]] = {}
         for index, feature in enumerate(features):
             examples.setdefault(feature.example, []).append(index)
         own = list(examples.values())
         costs = [len(indices) * max(len(features[i].input_ids) for i in indices) for indices in own]
-        return [[i for n in piece for i in own[n]] for piece in plan_batches(costs, max_tokens=budget)]
+        return [[i for n in piece for i in own[n]] for piece in self._cut(costs)]
+
+    def _cut(self, costs: Sequence[int]) -> list[list[int]]:
+        """Numbers of what costs so many tokens, by pass."""
+        most, each = self.budget.tokens, self.machine.pass_cost
+        return (
+            plan_batches(costs, max_tokens=most) if each is None else plan_tight_batches(costs, max_tokens=most, batch_cost=each)
+        )
 
 
 def batch_gradients(work: Work, groups: Sequence[list[Feature]], *, step: int) -> float:

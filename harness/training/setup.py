@@ -6,13 +6,13 @@ run.module, run.mixture.step(0)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.api.errors import UserError
-from harness.api.protocols import HeadSpec
+from harness.api.protocols import Feature, HeadSpec
 from harness.api.randomness import seed_of
 from harness.prediction.batching import check_lengths
 from harness.prediction.questions import Question, route_module
@@ -34,6 +34,7 @@ from harness.training.precision import Precision
 from harness.training.progress import Log, Progress
 from harness.training.sharding import distribute
 from harness.training.states import States
+from harness.training.word_rows import WordRows, ids_used
 
 
 @dataclass(kw_only=True)
@@ -55,6 +56,10 @@ class TrainingRun:
     states: States
     save_every: int
     progress: Progress
+    word_ids: Any
+    "The rows of the table of words that its rows look up; None where the network uses the table otherwise too."
+    word_rows: WordRows | None
+    "These rows as a table of their own; None where the whole table is trained."
     pace: Pace
     due: bool = False
     "Whether what comes after the last step (an evaluation) is still to be done."
@@ -97,6 +102,11 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine, preci
         if training.gradient_checkpointing:
             adapter.module.enable_gradient_checkpointing()
         freeze(adapter.module, training)
+        words = adapter.module.word_table()
+        ids = words and ids_used(words, _features(data.values()), also=[adapter.tokenizer.pad_token_id])
+        rows = None if machine.shares_model or not machine.word_rows or ids is None else WordRows.of(adapter.module, words, ids)
+        if rows is not None:
+            rows.put_in()
     distribute(adapter, machine=machine, precision=name)
     with together():
         optimizer = TrainingOptimizer(adapter.module, training, device=machine.device)
@@ -120,8 +130,17 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine, preci
         states=States(folder=stage.folder(root), keep_all=machine.keep == "all"),
         save_every=machine.save_every or stage.knobs.save_every,
         progress=Progress(),
+        word_ids=ids,
+        word_rows=rows,
         pace=Pace(threads=torch.get_num_threads(), cores=usable_cores()) if machine.device == "cpu" else Pace(threads=0, cores=0),
     )
+
+
+def _features(data: Iterable[TrainingData]) -> Iterator[Feature]:
+    """All that is trained on, and all that chooses a checkpoint."""
+    for one in data:
+        yield from (feature for item in one.items for feature in item)
+        yield from one.validation_features
 
 
 def _read(stage: Stage[TrainArguments], adapter: Any, *, machine: Machine) -> list[TrainingData]:

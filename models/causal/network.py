@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from harness.api.protocols import Batch, Pooling
+from harness.api.protocols import Batch, Pooling, WordTable
 from models.headed.heads import LmHead
 from models.headed.hidden_states import hidden_state
 from models.headed.network import HeadedNetwork, head_key
@@ -45,6 +45,11 @@ class DecoderNetwork(HeadedNetwork):
         inputs: dict[str, Any] = {"input_ids": ids_BT, "attention_mask": mask_BT, "use_cache": False}
         found_BTH = hidden_state(self.body, inputs, layer=layer)
         return found_BTH if self.first is None else found_BTH[:, 1:]
+
+    def word_table(self) -> WordTable | None:
+        """Its table of words, and the token that it puts before each text."""
+        found = super().word_table()
+        return found and found._replace(ids=() if self.first is None else (self.first,))
 
     def pooled(self, batch: Batch, pooling: Pooling) -> Tensor:
         """One fp32 vector [B, H] a feature."""

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
-from harness.api.protocols import Adapter, Batch, HeadSpec, Output, PendingOutputs, Pooling, ShardedPart
-from models.headed.heads import MlmHead, pool
+from harness.api.protocols import Adapter, Batch, HeadSpec, Output, PendingOutputs, Pooling, ShardedPart, WordTable
+from models.headed.heads import LmHead, MlmHead, pool
 from models.headed.hidden_states import hidden_state, resolve_layer
 from models.loading.divided import UnreadWeights, save_streamed
 from models.loading.layers import find_layers
@@ -81,6 +81,12 @@ class HeadedNetwork(nn.Module):
         owner, name = find_layers(self.body)
         heads = [ShardedPart(head, in_float32=True) for head in self.heads.values() if any(True for _ in head.parameters())]
         return [*(ShardedPart(layer) for layer in getattr(owner, name)), *heads]
+
+    def word_table(self) -> WordTable | None:
+        """Its table of words; None where a head predicts words from it."""
+        if any(isinstance(head, MlmHead | LmHead) for head in self.heads.values()):
+            return None
+        return WordTable(input_embeddings(self.body))
 
     def enable_gradient_checkpointing(self) -> None:
         """Recompute activations in the backward pass; not re-entrant, so that inner layers can be pooled as well."""

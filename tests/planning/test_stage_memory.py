@@ -72,6 +72,23 @@ def test_low_rank_adapters_on_four_bits():
     assert parts.optimizer == 8 * 50_000_000
 
 
+def test_rows_of_words_that_nothing_looks_up_have_no_gradients_and_no_moments():
+    whole = replace(LOAD, how=replace(LOAD.how, on_gpu=False))
+    part = replace(whole, word_rows=10_000)
+    before, after = (training_memory(SHAPE, load, layout=Layout()) for load in (whole, part))
+    idle = (SHAPE.vocab - 10_000) * SHAPE.words_width
+    assert before.gradients - after.gradients == 4 * idle
+    assert before.optimizer - after.optimizer == 8 * idle
+    assert after.weights - before.weights == 4 * 10_000 * SHAPE.words_width  # beside the table that a checkpoint is made of
+    assert part.trained(SHAPE) == SHAPE.parameters - idle
+    for divided in (Layout(processes=2), Layout(sharding="full", offload="cpu")):  # the whole table is trained there
+        assert training_memory(SHAPE, part, layout=divided) == training_memory(SHAPE, whole, layout=divided)
+    on_gpu = [replace(load, how=replace(load.how, on_gpu=True)) for load in (whole, part)]
+    before, after = (training_memory(SHAPE, load, layout=Layout()) for load in on_gpu)
+    assert before.weights - after.weights == 4 * idle
+    assert after.on_host == 2 * 4 * SHAPE.vocab * SHAPE.words_width
+
+
 def test_of_one_pass_gradients_come_as_activations_go():
     one, four = (training_memory(SHAPE, replace(LOAD, passes=passes), layout=Layout()) for passes in (1, 4))
     assert four.apart == 0

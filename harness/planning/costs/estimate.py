@@ -106,10 +106,9 @@ class Costing:
         how, flops, seconds = load.memory.how, None, None
         if load.batch is not None:
             flops = training_flops(self.shape, load.batch, how)
-            trained = load.memory.lora_parameters or self.shape.parameters
-            moved = OPTIMIZER_BYTES * trained * load.steps
+            moved = OPTIMIZER_BYTES * load.memory.trained(self.shape) * load.steps
             if not (load.memory.frozen_tables or load.memory.lora_parameters):
-                moved += TABLE_BYTES * self.shape.tables * load.batch.passes
+                moved += TABLE_BYTES * (self.shape.tables - load.memory.idle(self.shape)) * load.batch.passes
             seconds = self._seconds(flops, how.precision, training=True, moved=moved, checkpointing=how.checkpointing)
         return _cost(load, memory, least, verb="train", precision=how.precision, work=(flops, seconds))
 

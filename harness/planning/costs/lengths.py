@@ -9,6 +9,7 @@ the user's cache folder, by the fingerprints of rows and tokenizer.
 """
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,19 @@ class RowLengths(NamedTuple):
     per_row: float
     "Features a row."
     is_measured: bool
+    words: tuple[int, int] = (0, 0)
+    "Different tokens in the first half of the rows whose tokens were counted, and in all of them."
+    counted: int = 0
+    "These rows."
+
+    def words_of(self, rows: int) -> float:
+        """Different tokens in so many rows: by Heaps' law, whose exponent is what the second half of the sample adds.
+
+        The exponent falls as texts grow (Heaps 1978), so that this is rather too many than too few.
+        """
+        half, whole = self.words
+        exponent = math.log2(whole / half) if half else 1.0
+        return float(whole * (rows / self.counted) ** exponent) if rows > self.counted else float(whole)
 
     @property
     def longest(self) -> int:
@@ -99,13 +113,20 @@ class TokenLengths:
         if self.file is None or not self.identity:
             return None
         store = cache_folder() / "token_counts" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
-        if known := recall(store):
-            return RowLengths(tuple(known["lengths"]), known["per_row"], is_measured=True)
+        known = recall(store)
+        if "words" in known:
+            words: Any = tuple(known["words"])
+            return RowLengths(tuple(known["lengths"]), known["per_row"], is_measured=True, words=words, counted=known["counted"])
         texts = self._texts(spec, split, lang, prompt=how["prompt"])
         if not texts:
             return None
-        found = _measured(spec, [self._count(own) for own in texts], longest=how["longest"], options=how["options"])
-        remember(store, {"lengths": list(found.lengths), "per_row": found.per_row})
+        ids = [self._ids(own) for own in texts]
+        counts = [[*map(len, own)] for own in ids]
+        words = [len({token for row in ids[:rows] for text in row for token in text}) for rows in (-(-len(ids) // 2), len(ids))]
+        found = _measured(spec, counts, longest=how["longest"], options=how["options"])
+        found = found._replace(words=(words[0], words[1]), counted=len(ids))
+        kept = {"lengths": list(found.lengths), "per_row": found.per_row, "words": words, "counted": len(ids)}
+        remember(store, kept)
         return found
 
     def _texts(self, spec: TaskSpec, split: Split, lang: str, *, prompt: Mapping[str, Any] | None) -> list[Sequence[str]]:
@@ -127,13 +148,13 @@ class TokenLengths:
         except UserError:
             return []  # said by the run itself
 
-    def _count(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text."""
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text."""
         if self._tokenizer is None:
             from tokenizers import Tokenizer
 
             self._tokenizer = Tokenizer.from_file(str(self.file))
-        return [len(one.ids) for one in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        return [one.ids for one in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
 
 def _features_of(spec: TaskSpec) -> float:

@@ -15,14 +15,15 @@ from harness.planning.costs.devices import Device
 from harness.planning.costs.flops import PassLoad, padded
 from harness.planning.costs.lengths import RowLengths, TokenLengths, tokenizer_file
 from harness.planning.costs.memory import AnswerLoad, Layout, TrainingLoad
-from harness.planning.costs.rows import num_test_rows, training_cost
+from harness.planning.costs.rows import num_test_rows, num_training_rows, training_cost
 from harness.planning.costs.shapes import ModelShape
 from harness.planning.plan import Plan
 from harness.planning.routes import written_tokens
 from harness.runtime.arguments import ComponentArguments, ModelArguments, PredictArguments, TrainArguments
 from harness.runtime.budget import device_tokens
-from harness.runtime.machine import CPU_PREDICT_TOKENS, CPU_TRAIN_TOKENS, Machine
+from harness.runtime.machine import CPU_PASS_COST, CPU_PREDICT_TOKENS, CPU_TRAIN_TOKENS, Machine
 from harness.runtime.stages import Stage
+from harness.runtime.word_rows import takes_part
 from harness.specs.limit import num_taken
 from harness.specs.prompt import PromptArgs
 from harness.specs.recipe import Training
@@ -34,6 +35,8 @@ ANSWER_SHARE = 0.05
 "Share of a prompt with its answer that the answer is, in training."
 ANSWER_TOKENS = 4
 "Tokens of an answer in words, where nothing is known of it."
+WORDS_OF_A_LANGUAGE = 0.2
+"Share of a vocabulary that the training rows of one language look up, where they are not here: an assumption."
 SIMULATED = 16
 "Batches that are made of sampled lengths, to see how much they are padded."
 LORA_MATRICES = 7
@@ -94,7 +97,8 @@ class Loads:
     def training(self, stage: Stage[TrainArguments]) -> StageLoad:
         """Load of a training: that of its largest component, all their steps."""
         args, training = stage.args, stage.args.hyper_parameters
-        parts = [self._component(component, args, training) for component in args.tasks]
+        words = self._word_rows(args)
+        parts = [self._component(component, args, training, word_rows=words) for component in args.tasks]
         largest = max(parts, key=lambda part: (part.memory.length * part.memory.sequences, _numbers(part.memory)))
         if not self.counts:
             return largest._replace(batch=None, steps=0.0)
@@ -110,7 +114,9 @@ class Loads:
         total = PassLoad(*(sum(values) for values in zip(*batches, strict=True)))
         return largest._replace(batch=total, steps=float(cost.steps), is_measured=all(part.is_measured for part in parts))
 
-    def _component(self, component: ComponentArguments, args: TrainArguments, training: Training) -> StageLoad:
+    def _component(
+        self, component: ComponentArguments, args: TrainArguments, training: Training, *, word_rows: int | None
+    ) -> StageLoad:
         """Load of one step on the rows of a component."""
         spec = component.task_spec
         found = [
@@ -140,13 +146,38 @@ class Loads:
             lora_parameters=lora_parameters(self.shape, args.model),
             base=base_of(args.model, how.precision),
             logits=self._logits(component, sequences * length),
+            word_rows=word_rows,
         )
         least = replace(load, sequences=group, passes=max(2, round(items)), logits=self._logits(component, group * length))
         drawn = _drawn(own, number=max(1, round(items)))
         reads = _read_share(component) * sum(map(sum, drawn)) / len(drawn)
-        batches = [padded(one, max_tokens=budget, reads=reads) for one in drawn]
+        pass_cost = None if self.on_gpu else CPU_PASS_COST
+        batches = [padded(one, max_tokens=budget, reads=reads, pass_cost=pass_cost) for one in drawn]
         batch = PassLoad(*(sum(values) / len(batches) for values in zip(*batches, strict=True)))
         return StageLoad(load, least, batch, 1.0, 0.0, own.is_measured)
+
+    def _word_rows(self, args: TrainArguments) -> int | None:
+        """Rows of the table of words that a training looks up, where it trains these alone.
+
+        Development rows, which are few, are not counted apart.  Of components, which are English mostly, the largest counts.
+        """
+        alone = self.layout.processes == 1 and (self.layout.sharding, self.layout.offload) == ("none", "none")
+        in_words = any(component.prompt is not None or component.task_spec.type == "masked_lm" for component in args.tasks)
+        training, shape = args.hyper_parameters, self.shape
+        if not alone or in_words or lora_parameters(shape, args.model) or training.freeze == "embeddings":
+            return None
+        used = max(self._words_of(component, training) for component in args.tasks)
+        return int(used) if takes_part(vocabulary=shape.vocab, width=shape.words_width, used=used) else None
+
+    def _words_of(self, component: ComponentArguments, training: Training) -> float:
+        """Different tokens in the rows of a component, at most those that there are."""
+        rows = num_training_rows(component, training, self.machine) if self.counts else None
+        own = rows and -(-rows // len(component.data))
+        used = 0.0
+        for lang in component.data:
+            found = self.lengths.of(component, "train", lang, options=component.options, prompt=component.prompt)
+            used += found.words_of(own) if own and found.is_measured else WORDS_OF_A_LANGUAGE * self.shape.vocab
+        return min(used, float(self.shape.vocab))
 
     @property
     def ranks(self) -> int:

@@ -9,7 +9,7 @@ arXiv 2110.02861), NF4 half a byte a weight and a scale for each 64 (Dettmers et
 Sharded whole (ZeRO-3, FSDP2) each of n processes holds an n-th of these, and gathers the layers it computes.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from harness.planning.costs.activations import BYTES, HowTrained, activation_bytes, copies_of_weights, layer_bytes, makes_scores
@@ -101,6 +101,16 @@ class TrainingLoad:
     "What a frozen base is kept in: float32, bfloat16, nf4, int8."
     logits: int = 0
     "Numbers of the logits of a pass over a vocabulary; small heads count nothing."
+    word_rows: int | None = None
+    "Rows of the table of words that are trained, as a table of their own; None = the whole table (harness/runtime/word_rows.py)."
+
+    def idle(self, shape: ModelShape) -> int:
+        """Parameters of the table of words that have neither gradient nor moments, because no row of the data looks them up."""
+        return 0 if self.word_rows is None else (shape.vocab - self.word_rows) * shape.words_width
+
+    def trained(self, shape: ModelShape) -> int:
+        """Parameters with gradient and moments."""
+        return self.lora_parameters or shape.parameters - (shape.tables if self.frozen_tables else self.idle(shape))
 
     @property
     def tokens(self) -> int:
@@ -110,9 +120,10 @@ class TrainingLoad:
 
 def training_memory(shape: ModelShape, load: TrainingLoad, *, layout: Layout) -> MemoryParts:
     """Parts of a training: the states it holds, what a pass keeps, and what is needed beside these."""
+    if load.lora_parameters or (layout.processes, layout.sharding, layout.offload) != (1, "none", "none"):
+        load = replace(load, word_rows=None)
     how, share = load.how, layout.share
-    tables = shape.tables if load.frozen_tables else 0
-    trained = load.lora_parameters or shape.parameters - tables
+    trained = load.trained(shape)
     per_parameter = ADAMW_8BIT if load.optimizer == "adamw_8bit" else ADAMW
     states = _states(shape, load, trained=trained)
     weights, gradients, optimizer = (int(size * share) for size in (states, 4 * trained, per_parameter * trained))
@@ -127,9 +138,15 @@ def training_memory(shape: ModelShape, load: TrainingLoad, *, layout: Layout) ->
     if layout.offload == "cpu":
         on_host = weights + gradients + optimizer
         weights = gradients = optimizer = 0
+    elif load.word_rows is not None:
+        table = 4 * shape.vocab * shape.words_width
+        if how.on_gpu:  # the whole table waits there, and is made anew for a checkpoint
+            on_host, weights = 2 * table, weights - table
+        else:
+            beside = max(beside, table - gradients - activations - logits)  # a checkpoint is written where no gradients are
     apart = 0
     if load.passes == 1:  # nothing is added to: gradients come as activations go
-        largest = 4 * shape.largest if trained > shape.largest else 0
+        largest = 4 * _largest(shape, load) if trained > shape.largest else 0
         apart = min(gradients + largest, activations + logits) - int(PIECES * activations)
     return MemoryParts(
         weights=weights,
@@ -143,10 +160,17 @@ def training_memory(shape: ModelShape, load: TrainingLoad, *, layout: Layout) ->
     )
 
 
+def _largest(shape: ModelShape, load: TrainingLoad) -> int:
+    """Numbers of the largest gradient."""
+    if load.word_rows is None:
+        return shape.largest
+    return max(load.word_rows * shape.words_width, shape.outputs, shape.hidden * shape.intermediate)
+
+
 def _states(shape: ModelShape, load: TrainingLoad, *, trained: int) -> int:
     """Bytes of the weights themselves: fp32 where they are trained."""
     if not load.lora_parameters:
-        return 4 * shape.parameters
+        return 4 * (shape.parameters + (load.word_rows or 0) * shape.words_width)
     plain = BASE_BYTES[load.base if load.base in ("float32", "bfloat16", "float16") else load.how.precision]
     base = BASE_BYTES[load.base] * shape.in_matrices + plain * (shape.parameters - shape.in_matrices)
     return int(base + 4 * trained)
@@ -162,7 +186,7 @@ def _beside(shape: ModelShape, load: TrainingLoad, layout: Layout, *, kept: int)
     how = load.how
     layer = layer_bytes(shape, how, tokens=load.tokens, length=load.length)
     trains_tables = not load.lora_parameters and not load.frozen_tables
-    largest = 4 * (shape.largest if trains_tables else 0 if load.lora_parameters else shape.hidden * shape.intermediate)
+    largest = 4 * (_largest(shape, load) if trains_tables else 0 if load.lora_parameters else shape.hidden * shape.intermediate)
     small = 4 * (load.lora_parameters or shape.in_matrices) * layout.share
     found = layer + largest + int(GPU_PIECES * kept if how.on_gpu else PIECES * (kept + small))
     found += ON_GPU if how.on_gpu else ON_CPU + HEAP_TOP

@@ -14,9 +14,10 @@ from harness.api.errors import UserError
 from harness.data.examples import Split
 from harness.data.rows import load_rows
 from harness.data.values import READING
-from harness.runtime.arguments import PredictArguments, SplitRows, TrainArguments, file_of
+from harness.runtime.arguments import ComponentArguments, PredictArguments, SplitRows, TrainArguments, file_of
 from harness.runtime.machine import Machine
 from harness.runtime.stages import Stage, canonical
+from harness.specs.recipe import Training
 from harness.training.mixture import Mixture, SampledTask
 
 
@@ -45,15 +46,20 @@ def num_test_rows(stage: Stage[PredictArguments], machine: Machine) -> int | Non
     return _num_rows(stage.args.rows, "test", machine)
 
 
+def num_training_rows(component: ComponentArguments, training: Training, machine: Machine) -> int | None:
+    """Rows that a component trains on; None where the data cannot be read here."""
+    rows = _num_rows(component, "train", machine)
+    return rows if rows is None else min(rows, component.max_examples(training) or rows)
+
+
 def training_cost(args: TrainArguments, machine: Machine) -> TrainingCost:
     """Rows and steps of a training."""
     training = args.hyper_parameters
     parts: list[SampledTask] = []
     for component in args.tasks:
-        rows = _num_rows(component, "train", machine)
+        rows = num_training_rows(component, training, machine)
         if rows is None:
             return TrainingCost(rows=None, batch_size=training.batch_size, steps=training.max_steps)
-        rows = min(rows, component.max_examples(training) or rows)
         batch_size = component.batch_size(training)
         parts.append(SampledTask(name=component.task, strata=(rows,), num_examples=rows, batch_size=batch_size))
     mixture = Mixture(
