@@ -142,8 +142,9 @@ def training_memory(shape: ModelShape, load: TrainingLoad, *, layout: Layout) ->
         table = 4 * shape.vocab * shape.words_width
         if how.on_gpu:  # the whole table waits there, and is made anew for a checkpoint
             on_host, weights = 2 * table, weights - table
-        else:
-            beside = max(beside, table - gradients - activations - logits)  # a checkpoint is written where no gradients are
+        else:  # a checkpoint is written where there are no gradients, but the heap keeps their room
+            written = table + 4 * shape.in_matrices + ON_CPU + HEAP_TOP
+            beside = max(beside, written - gradients - activations - logits)
     apart = 0
     if load.passes == 1:  # nothing is added to: gradients come as activations go
         largest = 4 * _largest(shape, load) if trained > shape.largest else 0
