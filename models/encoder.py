@@ -39,7 +39,7 @@ from models.loading.pretrained import (
     load_model,
 )
 from models.loading.scratch import init_scratch, train_tokenizer
-from models.loading.tokenizer import adds_first_token, load_tokenizer
+from models.loading.tokenizer import adds_first_token, find_tokenizer, load_tokenizer
 from models.low_rank.lora import low_rank_of, save_trained_only
 from models.low_rank.model import LowRankModel, adapt
 from models.low_rank.origin import find_origin
@@ -86,7 +86,8 @@ def load(
     unread = describe_model(kind, folder, **how) if source.empty else None
     backbone = unread.model if unread else load_model(kind, folder, **how, device=device)
     embeddings = input_embeddings(backbone)
-    tokenizer = load_tokenizer(checkpoint or folder, source, vocab_size=embeddings.num_embeddings)
+    read = find_tokenizer if inference else load_tokenizer
+    tokenizer = read(checkpoint or folder, source, vocab_size=embeddings.num_embeddings)
     _check_padding(backbone, tokenizer)
     adapted = adapt(backbone, origin, lora, seed=seed, inference=inference, unread=unread)
     # T5's tokenizers put nothing before the text: its first token is just a piece of the first word.

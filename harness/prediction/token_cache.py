@@ -25,6 +25,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from harness.api.cache import cache_folder, is_sealed, seal_folder
+from harness.api.later_tokenizer import known_of
 from harness.api.registry import ROOT
 from harness.prediction.features import NUMBERS, PackedFeatures
 from harness.runtime.arguments import PredictArguments
@@ -60,6 +61,11 @@ def kept_place(args: PredictArguments, tokenizer: Any) -> Path | None:
 
 def tokenizer_hash(tokenizer: Any) -> str:
     """A hash of all that decides which ids a tokenizer gives; of no file names, so that checkpoints of a backbone share it."""
+    found: str = known_of(tokenizer, "content_hash", _tokenizer_hash)
+    return found
+
+
+def _tokenizer_hash(tokenizer: Any) -> str:
     known = _HASHES.get(tokenizer)
     if known is not None and known[0] == len(tokenizer):
         return known[1]

@@ -4,17 +4,64 @@ tokenizer = load_tokenizer(folder, source, vocab_size=model.get_input_embeddings
 adds_first_token(tokenizer)        # whether a text begins with a token that is none of its words
 """
 
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tokenizers
 import transformers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from harness.api.cache import cache_folder, recall, remember
 from harness.api.errors import UserError
+from harness.api.file_states import FileState, clock
+from harness.api.later_tokenizer import LaterTokenizer, known_of
 from harness.api.model_files import VOCABULARIES, contents
 from harness.api.model_source import ModelSource
 from models.loading.files import locate_tokenizer, matching
 from models.loading.pretrained import first_line, quiet
+
+KNOWN = ("pad_token", "pad_token_id", "mask_token_id", "model_input_names", "all_special_ids", "vocab_size")
+"Attributes that are written down of a tokenizer that was read."
+
+
+def find_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int) -> PreTrainedTokenizerFast:
+    """What `load_tokenizer` loads, read only when it is needed where the same files were read before for as large a model.
+
+    UserError as there; of files that were found good before it is not said again.
+    """
+    place = locate_tokenizer(source.tokenizer, remote_code=source.trust_remote_code) if source.tokenizer else folder
+
+    def read() -> PreTrainedTokenizerFast:
+        return load_tokenizer(folder, source, vocab_size=vocab_size)
+
+    if source.trust_remote_code:
+        return read()
+    looked_at = clock()
+    asked = [str(source.extra.get("tokenizer_class")), vocab_size, place.resolve() == folder.resolve(), transformers.__version__]
+    states = _states(place)
+    key = json.dumps([str(place.resolve()), asked, tokenizers.__version__, states])
+    store = cache_folder() / "tokenizers" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+
+    def note(known: Mapping[str, Any]) -> None:
+        now = clock()
+        if _states(place) == states and all(FileState(*one).is_certain(looked_at=looked_at, now=now) for _, one in states):
+            remember(store, dict(known))
+
+    known: Mapping[str, Any] = recall(store)
+    there = None if known else read()
+    if there is not None:
+        known = {**{name: getattr(there, name) for name in KNOWN}, "length": len(there)}
+        note(known)
+    later: Any = LaterTokenizer(known, read=read, note=note, there=there)
+    return later
+
+
+def _states(place: Path) -> list[tuple[str, FileState]]:
+    """Of all files of a folder: any of them may decide what its tokenizer is."""
+    return [(file.name, FileState.of(file)) for file in sorted(place.iterdir()) if file.is_file()]
 
 
 def load_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int, pads_with_end: bool = False) -> PreTrainedTokenizerFast:
@@ -98,4 +145,6 @@ def _check_vocabulary(tokenizer: PreTrainedTokenizerFast, place: Path, *, vocab_
 
 def adds_first_token(tokenizer: PreTrainedTokenizerFast) -> bool:
     """Whether the tokenizer puts a token of its own before a text (XLM-R, Llama; not T5, Qwen, BLOOM, SmolLM2)."""
-    return bool(tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"][0])
+    return bool(
+        known_of(tokenizer, "adds_first", lambda own: bool(own("a", return_special_tokens_mask=True)["special_tokens_mask"][0]))
+    )

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.api.later_tokenizer import at_hand
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
@@ -29,6 +31,7 @@ def ids_of(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[lis
 def _ids(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> list[list[int]]:
     from transformers import PreTrainedTokenizerFast as Plain
 
+    tokenizer = at_hand(tokenizer)
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     own: Any = type(tokenizer)
     if backend is None or own._encode_plus is not Plain._encode_plus or own.__call__ is not Plain.__call__:
