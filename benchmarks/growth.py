@@ -18,8 +18,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.many_rows import START, Cost, Made, run, say
 from harness.data.languages import xtreme_languages
@@ -81,7 +80,8 @@ def measure(kind: str, start: Cost, args: argparse.Namespace) -> bool:
         say(f"{kind:9} {size:9,}  {units}")
     ratio = found[-1].each / found[0].each
     verdict = "linear" if ratio <= MOST else f"more than {MOST}: not linear"
-    say(f"{kind:9} grows as size ^ {growth(found):.2f}; a unit of the largest costs {ratio:.2f} of one of the smallest: {verdict}\n")
+    power = f"grows as size ^ {growth(found):.2f}"
+    say(f"{kind:9} {power}; a unit of the largest costs {ratio:.2f} of one of the smallest: {verdict}\n")
     return ratio <= MOST
 
 
@@ -98,7 +98,8 @@ def main() -> int:
     args = parser.parse_args()
     start = least(Made(START), max(3, args.turns))
     say(f"start: {start.cpu:.1f} CPU seconds, {start.peak / 1e6:.0f} MB; load {os.getloadavg()[0]:.1f}\n\n{HEAD}")
-    return int(not all([measure(kind, start, args) for kind in args.of.split(",")]))
+    verdicts = [measure(kind, start, args) for kind in args.of.split(",")]
+    return int(not all(verdicts))
 
 
 if __name__ == "__main__":
