@@ -20,13 +20,13 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.many_rows import START, Cost, Made, run, say
+from benchmarks.many_rows import Cost, Made, own_cache, run, say, start
 from harness.data.languages import xtreme_languages
 
 MOST = 1.3
 "Times that a unit of the largest size may cost of one of the smallest."
 LANGUAGES_OF_CELLS = 20
-HEAD = f"{'of':9} {'size':>9}  {'CPU s':>7} {'a unit':>10} {'memory':>8} {'a unit':>9}"
+HEAD = f"{'of':9} {'size':>9}  {'CPU s':>7} {'a unit':>10} {'memory':>8} {'a unit':>9} {'load':>8}"
 
 
 class Measured(NamedTuple):
@@ -69,15 +69,15 @@ def growth(found: list[Measured]) -> float:
     return sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / sum((a - x) ** 2 for a in xs)
 
 
-def measure(kind: str, start: Cost, args: argparse.Namespace) -> bool:
+def measure(kind: str, begun: Cost, args: argparse.Namespace) -> bool:
     """Measure and print the sizes of a kind; whether a unit costs the same at all sizes."""
     found = []
     for size in sorted(map(int, getattr(args, kind).split(","))):
         cost = least(made(kind, size, args), args.turns)
-        one = Measured(size, cost.cpu - start.cpu, cost.peak - start.peak)
+        one = Measured(size, cost.cpu - begun.cpu, cost.peak - begun.peak)
         found.append(one)
         units = f"{one.cpu:7.1f} {1e3 * one.each:7.3f} ms {one.memory / 1e6:5.0f} MB {one.memory / size / 1e3:6.2f} kB"
-        say(f"{kind:9} {size:9,}  {units}")
+        say(f"{kind:9} {size:9,}  {units}  {os.getloadavg()[0]:6.1f}")
     ratio = found[-1].each / found[0].each
     verdict = "linear" if ratio <= MOST else f"more than {MOST}: not linear"
     power = f"grows as size ^ {growth(found):.2f}"
@@ -96,9 +96,10 @@ def main() -> int:
     parser.add_argument("--rows_a_cell", type=int, default=25)
     parser.add_argument("--turns", type=int, default=1, help="of each size, of which the least counts")
     args = parser.parse_args()
-    start = least(Made(START), max(3, args.turns))
-    say(f"start: {start.cpu:.1f} CPU seconds, {start.peak / 1e6:.0f} MB; load {os.getloadavg()[0]:.1f}\n\n{HEAD}")
-    verdicts = [measure(kind, start, args) for kind in args.of.split(",")]
+    with own_cache():
+        begun = start()
+        say(f"start: {begun.cpu:.1f} CPU seconds, {begun.peak / 1e6:.0f} MB\n\n{HEAD}")
+        verdicts = [measure(kind, begun, args) for kind in args.of.split(",")]
     return int(not all(verdicts))
 
 
