@@ -102,9 +102,14 @@ def run(made: Made, *, model: str = "random", model_args: str = "") -> Cost:
 @contextlib.contextmanager
 def own_cache() -> Iterator[None]:
     """The runs share a cache that is empty when they begin and gone at the end: what is made up has no place in the user's."""
+    name = "XLIFT_CACHE_DIR"
+    before = os.environ.get(name)
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["XLIFT_CACHE_DIR"] = folder
-        yield
+        os.environ[name] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop(name) if before is None else os.environ.update({name: before})
 
 
 def start(**asked: str) -> Cost:

@@ -86,5 +86,6 @@ def _known_hash(path: Path, *, deep: bool) -> str:
     *before, looked_at, digest = store.get(str(path.resolve())) or [0, ""]
     if deep or before != list(state) or not state.is_certain(looked_at=looked_at, now=now):
         digest = file_hash(path)
-        store.add({str(path.resolve()): [*state, now, digest]})
+        if state.is_certain(looked_at=now, now=clock()):  # else it is in doubt for ever
+            store.add({str(path.resolve()): [*state, now, digest]})
     return str(digest)

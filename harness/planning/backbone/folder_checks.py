@@ -187,7 +187,8 @@ def _fast_tokenizer(file: Path) -> None:
     from tokenizers import Tokenizer
 
     Tokenizer.from_file(str(file))
-    store.add({name: [*state, looked_at]})
+    if state.is_certain(looked_at=looked_at, now=clock()):  # else it is in doubt for ever
+        store.add({name: [*state, looked_at]})
 
 
 def _vocabulary(file: Path) -> None:
