@@ -1,7 +1,10 @@
 """The user's cache folder: what is worth remembering between runs and can be made again at any time.
 
-store = cache_folder() / "file_hashes.json"
-remember(store, {**recall(store), "/data/a.parquet": [120, 1700000000, "4f53..."]})
+store = cache_folder() / "label_sets/8958ef17.json"
+remember(store, {"labels": ["no", "yes"]})
+recall(store)["labels"]
+
+What grows entry by entry is kept by `api/cache_entries.py`: a file of this module is read and written whole.
 
 Each file begins with a line that says who wrote it and the hash of what follows.  A file that is torn, foreign, of another
 version or edited is as good as none, and so is a folder that cannot be read or written: nobody has to look at what comes back.
@@ -64,23 +67,20 @@ def remember(store: Path, content: dict[str, Any]) -> None:
 def remember_bytes(store: Path, content: bytes) -> None:
     """Write a file of the cache in one step; nothing happens where it cannot be written: what is not remembered is made again."""
     with contextlib.suppress(OSError):
-        store.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("wb", dir=store.parent, delete=False) as file:
-            try:
-                file.write(_first_line(content) + b"\n" + content)
-                file.flush()
-                os.replace(file.name, store)
-            except OSError:
-                os.unlink(file.name)
-                raise
+        replace_file(store, _first_line(content) + b"\n" + content)
 
 
-def last_change(store: Path) -> int:
-    """When a file of the cache was last written, in nanoseconds; 0 where it is not there."""
-    try:
-        return store.stat().st_mtime_ns
-    except OSError:
-        return 0
+def replace_file(store: Path, content: bytes) -> None:
+    """Write a file in one step; raises OSError."""
+    store.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("wb", dir=store.parent, delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.replace(file.name, store)
+        except OSError:
+            os.unlink(file.name)
+            raise
 
 
 def seal_folder(folder: Path) -> None:

@@ -4,11 +4,11 @@ files_fingerprint([path])       # 'file:4f53cda18c2baa0c'
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.api.cache import cache_folder, recall, remember
+from harness.api.cache_entries import CacheEntries, cache_entries
 from harness.api.errors import UserError
 from harness.api.file_states import FileState, clock
 
@@ -51,33 +51,32 @@ _SEEN: dict[str, _Hashed] = {}
 
 
 def _digests(paths: Sequence[Path]) -> list[str]:
-    """SHA-256 of each file; the store is read and written once, since treebanks and CCGbank are thousands of files."""
-    store = cache_folder() / "file_hashes.json"
+    """SHA-256 of each file; what is new is added to the store at once, since treebanks and CCGbank are thousands of files."""
+    store = cache_entries("file_hashes")
     names = [str(path.resolve()) for path in paths]
     fresh: dict[str, _Hashed] = {}
     found: dict[str, _Hashed] = {}
-    stored: dict[str, list[int | str]] | None = None
     for name in dict.fromkeys(names):
         state = FileState.of(Path(name))
         known = _SEEN.get(name)
         if known is None or not known.serves(state):
-            stored = recall(store) if stored is None else stored
-            known = _stored(stored, name)
+            known = _stored(store, name)
         if known is None or not known.serves(state):
-            known = fresh[name] = _read(name, state)
+            known = _read(name, state)
+            if known.serves(state):  # in doubt for ever, if it had just been changed: nothing to remember
+                fresh[name] = known
         found[name] = known
     _SEEN.update(found)
     if fresh:
-        # When two processes do so at once, entries of one are lost and hashed again later.
-        entries = {name: [*known.state, known.looked_at, known.digest] for name, known in fresh.items()}
-        remember(store, {**recall(store), **entries})
+        store.add({name: [*known.state, known.looked_at, known.digest] for name, known in fresh.items()})
     return [found[name].digest for name in names]
 
 
-def _stored(stored: Mapping[str, Sequence[int | str]], name: str) -> _Hashed | None:
-    if name not in stored:
+def _stored(store: CacheEntries, name: str) -> _Hashed | None:
+    entry = store.get(name)
+    if entry is None:
         return None
-    *state, looked_at, digest = stored[name]
+    *state, looked_at, digest = entry
     return _Hashed(FileState(*map(int, state)), int(looked_at), str(digest))
 
 

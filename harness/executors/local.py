@@ -66,13 +66,13 @@ def _follow(run: Schedule) -> None:
     """Work with the first process until it has no more orders."""
     while order := from_first(lambda: Order("", ())):
         with contextlib.suppress(SharedFailure):  # the first process knows of it too, and records it
-            do_work(order, run.stages, root=run.root, machine=run.machine)
+            do_work(order, run.with_keys(order.keys), root=run.root, machine=run.machine)
 
 
 def _command(run: Schedule, order: Order, *, on_done: Callable[[AnyStage], None] = lambda _: None) -> Mapping[str, CellFailure]:
     """Have all processes do what an order says; what is for one process alone the first one does."""
     shared = from_first(lambda: order)
-    return do_work(shared, run.stages, root=run.root, machine=run.machine, on_done=on_done)
+    return do_work(shared, run.with_keys(shared.keys), root=run.root, machine=run.machine, on_done=on_done)
 
 
 def _single(run: Schedule, stage: AnyStage, *, wait: bool) -> None:
@@ -124,7 +124,8 @@ def _predict(run: Schedule, first: Stage[PredictArguments], *, wait: bool) -> No
                 forget_failure(stage, root=run.root)
             _say_done(run, finished)
             run.report.done += finished
-    for stage in [stage for stage in run.stages if stage.key in scored and stage.key not in run.report.settled()]:
+    readers = [reader for stage in bundle for reader in run.readers(stage)]
+    for stage in [stage for stage in readers if stage.key in scored and stage.key not in run.report.settled()]:
         _say_done(run, [stage], seconds=scored[stage.key])
         forget_failure(stage, root=run.root)
         run.report.done.append(stage)
@@ -132,7 +133,7 @@ def _predict(run: Schedule, first: Stage[PredictArguments], *, wait: bool) -> No
 
 def _scored_beside(run: Schedule, predicted: AnyStage) -> Mapping[str, float]:
     """Score what has just been predicted while the model goes on; seconds by stage key."""
-    return score_beside(run.stages, predicted, root=run.root, machine=run.machine)
+    return score_beside(run.readers(predicted), predicted, root=run.root, machine=run.machine)
 
 
 def _say_done(run: Schedule, stages: Sequence[AnyStage], *, seconds: float | None = None) -> None:

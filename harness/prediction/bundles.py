@@ -4,6 +4,7 @@ shared = shared_batches(stages, todo=todo, root=root, tokens=4096)       # [Shar
 ceiling = recorded_ceiling(cells, tokens=4096, rank=0)                   # what was learnt where memory ran out
 """
 
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,16 +41,17 @@ def shared_batches(
     waiting = {stage.key: stage for stage in todo}
     asked = set(waiting)
     for stage in todo:
+        if stage.key not in waiting:
+            continue  # of a group that has been read
         keys, had = _recorded(stage.folder(root))
-        if stage.key in keys and stage.key in waiting and set(keys) <= set(by_key):
+        if stage.key in keys and by_key.keys() >= set(keys):
             groups.append((keys, tokens if wanted or had is None else had))
-            waiting = {key: other for key, other in waiting.items() if key not in keys}
+            for key in keys:
+                waiting.pop(key, None)
     if waiting:
         groups.append((list(waiting), tokens))
     for keys, own in groups:
-        for key in keys:
-            if key in asked:
-                _record(by_key[key].folder(root), keys, own)
+        _record([by_key[key].folder(root) for key in keys if key in asked], keys, own)
     return [SharedBatches([by_key[key] for key in keys], own) for keys, own in groups]
 
 
@@ -59,9 +61,11 @@ def forget_cells(groups: Sequence[SharedBatches], *, lost: Collection[str], todo
     for group in groups:
         keys = [stage.key for stage in group.stages]
         left = [key for key in keys if key not in lost]
-        for key in keys if len(left) < len(keys) else ():
-            if key in folders:
-                _record(folders[key], [key] if key in lost else left, group.tokens)
+        if len(left) < len(keys):
+            _record([folders[key] for key in left if key in folders], left, group.tokens)
+            for key in keys:
+                if key in lost and key in folders:
+                    _record([folders[key]], [key], group.tokens)
 
 
 def recorded_ceiling(cells: Sequence[Cell], *, tokens: int, rank: int) -> Ceiling:
@@ -84,8 +88,27 @@ def remove_bundle_files(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _record(folder: Path, keys: Sequence[str], tokens: int) -> None:
-    write_json(folder / BUNDLE_FILE, {"keys": list(keys), "tokens": tokens})
+def _record(folders: Sequence[Path], keys: Sequence[str], tokens: int) -> None:
+    """Write into each folder which cells share batches: one file with as many names, else each of n cells would write n keys."""
+    source = None
+    for folder in folders:
+        path = folder / BUNDLE_FILE
+        if source is None or not _is_linked(source, path):
+            write_json(path, {"keys": list(keys), "tokens": tokens})
+            source = path
+
+
+def _is_linked(source: Path, path: Path) -> bool:
+    """Give a file one more name by rename; False where the file system cannot, or where it has too many already."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.link(source, temporary)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def _recorded(folder: Path) -> tuple[list[str], int | None]:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.api.cache import cache_folder, file_hash, recall, remember
+from harness.api.cache import file_hash
+from harness.api.cache_entries import cache_entries
 from harness.api.file_states import FileState, clock
 
 TEMPORARY = (".", "state-", "best-", "partials-", "vectors", "bundle")
@@ -81,9 +82,10 @@ def _known_hash(path: Path, *, deep: bool) -> str:
     state, now = FileState.of(path), clock()
     if state.size < LARGE:
         return file_hash(path)
-    store = cache_folder() / "verified.json"
-    *before, looked_at, digest = recall(store).get(str(path.resolve()), [0, ""])
+    store = cache_entries("verified")
+    *before, looked_at, digest = store.get(str(path.resolve())) or [0, ""]
     if deep or before != list(state) or not state.is_certain(looked_at=looked_at, now=now):
         digest = file_hash(path)
-        remember(store, {**recall(store), str(path.resolve()): [*state, now, digest]})
+        if state.is_certain(looked_at=now, now=clock()):  # else it is in doubt for ever
+            store.add({str(path.resolve()): [*state, now, digest]})
     return str(digest)

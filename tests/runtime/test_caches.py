@@ -118,7 +118,7 @@ def test_no_command_minds_a_cache_that_cannot_be_written(request_words, tmp_path
     shutil.rmtree(tmp_path / "runs")
     (tmp_path / "file").write_text("")
     folders = tmp_path / "folders"
-    for name in ("file_hashes.json", "row_counts.json"):
+    for name in ("file_hashes.entries", "row_counts.entries"):
         (folders / name).mkdir(parents=True)
     places = {
         "file": tmp_path / "file",

@@ -6,7 +6,7 @@ found = graph.ready(busy=keys, needs_of=needs_of)         # units for gangs, sco
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from harness.api.progress import tell
 from harness.executors.cluster.needs import needs_together
 from harness.executors.cluster.store import DamagedCopy, StageStore, StoreFailed
 from harness.executors.cluster.units import Unit
-from harness.executors.graph.schedule import Readiness, Schedule, checkpoint_key
+from harness.executors.graph.schedule import Readiness, Schedule
 from harness.runtime.locks import lock
 from harness.runtime.needs import StageNeeds
 from harness.runtime.stages import AnyStage
@@ -33,7 +33,6 @@ class ClusterGraph(Schedule):
     """A schedule that may grow, and whose stages a store may hold as well."""
 
     store: StageStore | None = None
-    _bundles: dict[str, object] = field(default_factory=dict)
 
     @property
     def shares_node(self) -> bool:
@@ -56,7 +55,7 @@ class ClusterGraph(Schedule):
 
     def ready(self, *, busy: Collection[str], needs_of: Callable[[AnyStage], StageNeeds]) -> Ready:
         """Settle what needs no work; what can be done now and nobody here does."""
-        bundles: dict[object, list[AnyStage]] = {}
+        bundles: dict[str, list[AnyStage]] = {}
         scores = []
         for stage in self.open():
             if stage.key in busy or self.look_at(stage) != Readiness.READY:
@@ -64,18 +63,12 @@ class ClusterGraph(Schedule):
             if stage.verb == "score":
                 scores.append(stage)
             else:
-                bundles.setdefault(self._together(stage), []).append(stage)
-        units = []
-        for together, todo in bundles.items():
-            whole = [stage for stage in self.stages if self._together(stage) == together]
-            units.append(Unit(stages=whole, todo=todo, needs=needs_together(needs_of(stage) for stage in todo)))
+                bundles.setdefault(self.bundle_of(stage)[0].key, []).append(stage)
+        units = [
+            Unit(stages=self.bundle_of(todo[0]), todo=todo, needs=needs_together(needs_of(stage) for stage in todo))
+            for todo in bundles.values()
+        ]
         return Ready(units, scores)
-
-    def _together(self, stage: AnyStage) -> object:
-        """The same for stages that are done by the same processes."""
-        if stage.key not in self._bundles:
-            self._bundles[stage.key] = checkpoint_key(stage) if stage.verb == "predict" else stage.key
-        return self._bundles[stage.key]
 
     def has_weights(self, stage: AnyStage) -> bool:
         """Whether what a finished training made can still be loaded, here or by workers from the store."""

@@ -10,11 +10,15 @@ import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from harness.api.errors import OutputFailed
 from harness.prediction.failures import CellFailure, message_of
 from harness.runtime.outputs import output_failure
 from harness.runtime.stages import AnyStage, write_text
+
+E = TypeVar("E")
+"""An entry of one of the lists."""
 
 
 @dataclass(kw_only=True)
@@ -30,25 +34,50 @@ class Report:
     made_again: list[tuple[AnyStage, str]] = field(default_factory=list)
     "Stages that said they were done, and why they were not believed."
 
-    _settled: tuple[tuple[int, ...], set[str]] = field(default=((), set()), repr=False)
+    _noted: "_Noted" = field(default_factory=lambda: _Noted(), repr=False)
 
     def settled(self) -> set[str]:
         """Keys of all stages that need no more attention."""
-        counts = (len(self.done), len(self.reused), len(self.not_run), len(self.failed), len(self.made_again))
-        if counts != self._settled[0]:  # it is asked for each of thousands of stages
-            stages = [*self.done, *self.reused, *self.not_run, *(stage for stage, _ in self.failed)]
-            self._settled = counts, {stage.key for stage in stages}
-        return self._settled[1]
+        return self._note().settled
 
     def broken(self) -> set[str]:
         """Keys of stages whose results will not come."""
-        return {stage.key for stage in (*self.not_run, *(stage for stage, _ in self.failed))}
+        return self._note().broken
+
+    def _note(self) -> "_Noted":
+        """The keys, with those that have been added since: both are asked for each of thousands of stages."""
+        if self._noted.num_made_again != len(self.made_again):
+            self._noted = _Noted(num_made_again=len(self.made_again))
+        noted = self._noted
+        for stages in (self.done, self.reused):
+            noted.settled.update(stage.key for stage in noted.new(stages))
+        broken = [stage.key for stage in noted.new(self.not_run)] + [stage.key for stage, _ in noted.new(self.failed)]
+        noted.broken.update(broken)
+        noted.settled.update(broken)
+        return noted
 
     def take_back(self, stage: AnyStage, why: str) -> None:
         """A stage that counted as done is not as it was written: it is to be made again."""
         self.done = [other for other in self.done if other.key != stage.key]
         self.reused = [other for other in self.reused if other.key != stage.key]
         self.made_again.append((stage, why))
+
+
+@dataclass(kw_only=True)
+class _Noted:
+    """Keys of the stages of a report, whose lists only grow until a stage is taken back."""
+
+    settled: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)
+    num_made_again: int = 0
+    _numbers: dict[int, int] = field(default_factory=dict)
+    "Of each list (by its identity), how many of its entries are noted."
+
+    def new(self, entries: Sequence[E]) -> Sequence[E]:
+        """What has come to a list since it was looked at."""
+        before = self._numbers.get(id(entries), 0)
+        self._numbers[id(entries)] = len(entries)
+        return entries[before:]
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ schedule.look_at(stage)         # Readiness.READY: its inputs are there, and it 
 schedule.bundle_of(stage)       # all predictions of the checkpoint of a prediction
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -41,6 +41,7 @@ class Schedule:
     root: Path
     machine: Machine
     report: Report = field(default_factory=Report)
+    _index: "_Index" = field(default_factory=lambda: _Index(), repr=False)
 
     def has_weights(self, stage: AnyStage) -> bool:
         """Whether what a finished training made can still be loaded."""
@@ -104,13 +105,25 @@ class Schedule:
             return True
         return all(other.is_done(self.root) and self.serves(other) for other in self.readers(stage))
 
-    def readers(self, stage: AnyStage) -> list[AnyStage]:
+    def readers(self, stage: AnyStage) -> Sequence[AnyStage]:
         """The stages that read a stage's result."""
-        return [other for other in self.stages if stage.key in {parent.key for parent in other.inputs}]
+        return self._indexed().readers.get(stage.key, ())
 
-    def bundle_of(self, first: Stage[PredictArguments]) -> list[Stage[PredictArguments]]:
-        """All predictions of one checkpoint: its weights are loaded once for them."""
-        return [stage for stage in self.stages if stage.verb == "predict" and checkpoint_key(stage) == checkpoint_key(first)]
+    def bundle_of(self, first: AnyStage) -> Sequence[AnyStage]:
+        """All predictions of one checkpoint, whose weights are loaded once for them; of another stage, itself alone."""
+        index = self._indexed()
+        return index.bundles[index.bundle_keys[first.key]]
+
+    def with_keys(self, keys: Iterable[str]) -> list[AnyStage]:
+        """The stages of some keys."""
+        by_key = self._indexed().by_key
+        return [by_key[key] for key in keys]
+
+    def _indexed(self) -> "_Index":
+        """The index, with the stages that have been added since: it is asked for each of thousands of stages."""
+        for stage in self.stages[self._index.num_stages :]:
+            self._index.add(stage)
+        return self._index
 
     def drop_weights(self) -> None:
         """Remove checkpoints whose results all stand, if --keep none."""
@@ -124,6 +137,27 @@ class Schedule:
     def drop(self, stage: AnyStage) -> None:
         """Remove the weights of a finished training."""
         drop_weights(stage, self.root)
+
+
+@dataclass(kw_only=True)
+class _Index:
+    """Stages by what is asked of them, so that no question goes over all of them."""
+
+    num_stages: int = 0
+    by_key: dict[str, AnyStage] = field(default_factory=dict)
+    readers: dict[str, list[AnyStage]] = field(default_factory=dict)
+    bundles: dict[object, list[AnyStage]] = field(default_factory=dict)
+    bundle_keys: dict[str, object] = field(default_factory=dict)
+    "By the key of a stage."
+
+    def add(self, stage: AnyStage) -> None:
+        """Take one more."""
+        self.num_stages += 1
+        self.by_key[stage.key] = stage
+        for key in {parent.key for parent in stage.inputs}:
+            self.readers.setdefault(key, []).append(stage)
+        self.bundle_keys[stage.key] = checkpoint_key(stage) if stage.verb == "predict" else stage.key
+        self.bundles.setdefault(self.bundle_keys[stage.key], []).append(stage)
 
 
 def checkpoint_key(stage: Stage[PredictArguments]) -> tuple[tuple[str, ...], str]:

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
-from harness.api.cache import cache_folder, recall, remember
+from harness.api.cache_entries import cache_entries
 from harness.api.errors import UserError, collecting, did_you_mean, raise_all
 from harness.api.file_states import FileState, clock
 from harness.api.model_files import VOCABULARIES, check_weights, contents, read_model_json, weight_files
@@ -35,7 +35,7 @@ TEXT_FILES = ("vocab.txt", "merges.txt", "chat_template.jinja")
 RANKED = re.compile(rb"[A-Za-z0-9+/]+=* \d+\r?\n")
 "The first line of a vocabulary of tiktoken."
 
-CHECKED_TOKENIZERS = "checked_tokenizers.json"
+CHECKED_TOKENIZERS = "checked_tokenizers"
 "In the user's cache: tokenizers that were loaded once, with the state of their files."
 
 Size = Annotated[StrictInt, Field(ge=1, lt=1 << 40)]
@@ -180,14 +180,15 @@ def _read(file: Path, read: Callable[[Path], object], *, expected: str) -> None:
 def _fast_tokenizer(file: Path) -> None:
     """Load a tokenizer, which takes a second where it has many words, unless this very file was loaded before."""
     state, looked_at = FileState.of(file), clock()
-    store, name = cache_folder() / CHECKED_TOKENIZERS, f"{metadata.version('tokenizers')} {file.resolve()}"
-    known = recall(store).get(name)
+    store, name = cache_entries(CHECKED_TOKENIZERS), f"{metadata.version('tokenizers')} {file.resolve()}"
+    known = store.get(name)
     if isinstance(known, list) and known[:-1] == list(state) and state.is_certain(looked_at=known[-1], now=looked_at):
         return
     from tokenizers import Tokenizer
 
     Tokenizer.from_file(str(file))
-    remember(store, {**recall(store), name: [*state, looked_at]})
+    if state.is_certain(looked_at=looked_at, now=clock()):  # else it is in doubt for ever
+        store.add({name: [*state, looked_at]})
 
 
 def _vocabulary(file: Path) -> None:

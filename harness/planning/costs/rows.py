@@ -6,10 +6,8 @@ cost.rows, cost.steps
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 
-from harness.api.cache import cache_folder, last_change, recall, remember
+from harness.api.cache_entries import cache_entries
 from harness.api.errors import UserError
 from harness.data.examples import Split
 from harness.data.rows import load_rows
@@ -79,25 +77,19 @@ def training_cost(args: TrainArguments, machine: Machine) -> TrainingCost:
 
 def _num_rows(rows: SplitRows, split: Split, machine: Machine) -> int | None:
     """Rows of a split, read once for each fingerprint; None where the data cannot be read here."""
-    store = cache_folder() / "row_counts.json"
-    known = _known_rows(store, last_change(store))
+    store = cache_entries("row_counts")
     key = canonical([READING, rows.spec["data"], dict(rows.data)])
-    if key not in known:
+    known = store.get(key)
+    if known is None:
         spec = rows.task_spec
         folder = machine.task_folders.get(file_of(spec.task))
         try:
-            known[key] = sum(
+            known = sum(
                 len(load_rows(source, lang=lang, place=machine.place, task=spec.task, task_folder=folder).rows)
                 for lang in rows.data
                 for source in getattr(spec.data, split)
             )
         except UserError:
             return None  # the run itself reports data that cannot be read
-        remember(store, known)
-    return known[key]
-
-
-@lru_cache(maxsize=1)
-def _known_rows(store: Path, changed: int) -> dict[str, int]:
-    """Counts of earlier plans; read again when another process changed them (`changed` is the time of that)."""
-    return recall(store) if changed else {}
+        store.add({key: known})
+    return int(known)
