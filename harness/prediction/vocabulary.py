@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from harness.api.errors import UserError
+from harness.api.later_tokenizer import known_of
 from harness.api.protocols import Feature
 from harness.prediction.features import PackedFeatures, largest_id
 from harness.task_types.tokens.sequences import special_ids, token_ids, unknown_id
@@ -113,7 +114,7 @@ def count_tokens(
     features: Sequence[Feature], examples: Sequence[Any], *, kind: Any, tokenizer: PreTrainedTokenizerFast
 ) -> TokenCounts:
     """Count tokens of texts and unknown ones, the English side of pairs left out, and features without any text."""
-    unknown, special = unknown_id(tokenizer), special_ids(tokenizer)
+    unknown, special = known_of(tokenizer, "no_text", lambda own: [unknown_id(own), sorted(special_ids(own))])
     firsts = np.fromiter((_first_english(example, kind) for example in examples), dtype=np.int64, count=len(examples))
     found = np.zeros(3, dtype=np.int64)
     for tokens in _token_blocks(features):
