@@ -67,7 +67,7 @@ $(VENV)/.browser: $(STAMP)
 test-browser: $(VENV)/.browser  ## the tests of the page in Debian's chromium, which must be there (or $$XLIFT_CHROMIUM)
 	$(ONE_THREAD) XLIFT_REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/docs tests/report -m browser -rs
 
-test-versions:  ## the tests that need no torch under Python 3.12 and 3.13, where these are found
+test-versions:  ## the quick tests that need no torch under Python 3.12 and 3.13, where these are found
 	$(ONE_THREAD) bash .ci/test_versions
 
 $(LM_EVAL)/.installed: constraints-lm-eval.txt
