@@ -13,7 +13,7 @@ from harness.api.registry import ROOT
 MAKE = """#!/usr/bin/env bash
 echo "make $*${XLIFT_REAL_MODELS:+ with the models of $XLIFT_REAL_MODELS}"
 if [ "$1" = "${FAILS:-}" ]; then exit 3; fi
-if [ "$1" = .venv-docs/.installed ]; then sleep "${SLOW:-0}"; echo made > "$MARK"; fi
+if [ "$1" = .venv-docs/.installed ]; then echo $$ > "$MARK"; sleep "${SLOW:-0}"; fi
 """
 APT_GET = """#!/usr/bin/env bash
 echo "apt-get $*"
@@ -91,11 +91,15 @@ def test_a_failure_beside_the_tests_ends_it_with_its_log(ran):
 
 @pytest.mark.parametrize("fails", ["check", "test", "test-cluster"])
 def test_what_runs_in_the_background_ends_with_what_fails(ran, tmp_path, fails):
-    code, out, _ = ran(FAILS=fails, SLOW="1")
+    code, out, _ = ran(FAILS=fails, SLOW="300")
     assert code == 3
     assert out[-1] in (f"make {fails}", "make .venv-docs/.installed")
-    time.sleep(1.3)
-    assert not (tmp_path / "mark").exists()
+    mark = tmp_path / "mark"
+    asked = ["ps", "-o", "stat=", "-p", mark.read_text().strip() if mark.exists() else "0"]  # it may not have begun
+    until = time.monotonic() + 60
+    while (state := subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()) and state[0] != "Z":
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("marker", ["cluster", "browser"])
