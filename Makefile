@@ -51,20 +51,23 @@ test: $(STAMP)  ## the tests that need nothing beside the project
 	$(ONE_THREAD) $(BIN)/python -m pytest -m "not real and not browser and not slow and not cluster and not long" -n 2
 
 test-slow: $(STAMP)  ## whole runs that are ended and killed in many ways
-	$(ONE_THREAD) $(BIN)/python -m pytest -m "slow and not long" -n 2
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "slow and not long" -n 2 --dist worksteal
 
 test-cluster: $(STAMP)  ## Ray clusters of several nodes on this machine, whose nodes, workers and drivers are killed
-	$(ONE_THREAD) $(BIN)/python -m pytest -m "cluster and not long"
+	$(ONE_THREAD) $(BIN)/python -m pytest tests/executors -m "cluster and not long"
 
 FUZZ ?= 1000
 fuzz: $(STAMP)  ## hostile files and flags, FUZZ of each kind (default: 1000); `$(BIN)/python tests/fuzz --help` for one kind or one case
 	$(ONE_THREAD) $(BIN)/python tests/fuzz --count $(FUZZ)
 
-test-browser: $(STAMP)  ## the tests of the page in Debian's chromium, which must be there (or $$XLIFT_CHROMIUM)
+$(VENV)/.browser: $(STAMP)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[browser]'
-	$(ONE_THREAD) XLIFT_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -m browser -rs
+	touch $@
 
-test-versions:  ## the tests that need no torch under Python 3.12 and 3.13, where these are found
+test-browser: $(VENV)/.browser  ## the tests of the page in Debian's chromium, which must be there (or $$XLIFT_CHROMIUM)
+	$(ONE_THREAD) XLIFT_REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/docs tests/report -m browser -rs
+
+test-versions:  ## the quick tests that need no torch under Python 3.12 and 3.13, where these are found
 	$(ONE_THREAD) bash .ci/test_versions
 
 $(LM_EVAL)/.installed: constraints-lm-eval.txt
@@ -104,10 +107,10 @@ bench: $(STAMP) $(BENCH)/.installed $(LM_EVAL)/.installed  ## ratios to other pa
 	$(BIN)/python benchmarks/bench.py --encoder $(MODEL) --lm $(LM) --hub $(HUB) --xtreme $(XTREME)
 
 test-real: $(STAMP)  ## the tests on real data and models, skipped with a reason where they are absent
-	$(ONE_THREAD) $(BIN)/python -m pytest -m "real and not long" -rs -n 2
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "real and not long" -rs -n 2 --dist worksteal
 
 test-long: $(STAMP)  ## what takes minutes each, or is one of many of its kind; of .ci/run, only with `all`
-	$(ONE_THREAD) $(BIN)/python -m pytest -m long -rs -n 2
+	$(ONE_THREAD) $(BIN)/python -m pytest -m long -rs -n 2 --dist worksteal
 
 check-all:  ## all that .ci/run does, the long tests, and hostile files and flags
 	bash .ci/run all

@@ -9,6 +9,7 @@ includes win over earlier ones and the file itself wins over all.  The same base
 """
 
 import contextlib
+import functools
 import os
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -88,8 +89,8 @@ def read_document(path: Path, *, within: Sequence[Path] = (), _stack: tuple[Path
         raise UserError(f"cannot read {shown(path)}: {error.strerror}", where=shown(_stack[-1]) if _stack else "") from error
     except UnicodeDecodeError as error:
         raise UserError("not UTF-8 text", where=shown(path), found=str(error), todo="save the file as UTF-8") from error
-    errors: list[UserError] = []
-    values, marks = _plain_document(text, path, errors)
+    values, marks, found = _plain_document(text, path)
+    errors = [*found]
     included = values.pop("include", [])
     names = [included] if isinstance(included, str) else included
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
@@ -108,19 +109,44 @@ def read_document(path: Path, *, within: Sequence[Path] = (), _stack: tuple[Path
     return Document(path=path, values=merged, marks=merged_marks, errors=tuple(distinct(errors)))
 
 
-def _plain_document(text: str, path: Path, errors: list[UserError]) -> tuple[dict[str, Any], dict[KeyPath, Mark]]:
-    """Parse one file without its includes; mistakes that leave the rest readable are added to `errors`."""
+Plain = tuple[dict[str, Any], dict[KeyPath, Mark], tuple[UserError, ...]]
+
+
+def _plain_document(text: str, path: Path) -> Plain:
+    """One file without its includes: values, where they stand, and mistakes that leave the rest readable.
+
+    The text of a shipped file is parsed once in a process, however often a catalog is made of them.
+    """
+    if not path.is_relative_to(ROOT):
+        return _parsed(text, shown(path))
+    values, marks, errors = _parsed_once(text, shown(path))
+    return _copied(values), {**marks}, errors
+
+
+def _parsed(text: str, file: str) -> Plain:
     marks: dict[KeyPath, Mark] = {}
-    with top_mapping(text, path) as (nodes, root):
-        return _Reader(file=shown(path), nodes=nodes, marks=marks, errors=errors).plain(root, ()), marks
+    errors: list[UserError] = []
+    with top_mapping(text, file) as (nodes, root):
+        values = _Reader(file=file, nodes=nodes, marks=marks, errors=errors).plain(root, ())
+    return values, marks, tuple(errors)
+
+
+_parsed_once = functools.lru_cache(maxsize=1024)(_parsed)
+
+
+def _copied(value: Any) -> Any:
+    """A value of YAML with lists and mappings of its own."""
+    if isinstance(value, dict):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list) else value
 
 
 @contextlib.contextmanager
-def top_mapping(text: str, path: Path, *, dates_are_texts: bool = False) -> Iterator[tuple[Nodes, yaml.MappingNode]]:
+def top_mapping(text: str, file: str, *, dates_are_texts: bool = False) -> Iterator[tuple[Nodes, yaml.MappingNode]]:
     """The node at the top of a file's text, which must be a mapping; else a UserError with its line."""
-    with top_node(text, file=shown(path), dates_are_texts=dates_are_texts) as (nodes, root):
+    with top_node(text, file=file, dates_are_texts=dates_are_texts) as (nodes, root):
         if not isinstance(root, yaml.MappingNode):
-            raise UserError("expected a mapping `key: value` at the top", where=f"{shown(path)}:1")
+            raise UserError("expected a mapping `key: value` at the top", where=f"{file}:1")
         yield nodes, root
 
 
@@ -172,15 +198,20 @@ def _merge(
     into: dict[Any, Any], into_marks: dict[KeyPath, Mark], values: Mapping[Any, Any], marks: Mapping[KeyPath, Mark], path: KeyPath
 ) -> None:
     """Lay `values` over `into`, deep for mappings, with their marks."""
+    depth = len(path)
+    below: dict[Any, dict[KeyPath, Mark]] = {}
+    for place, mark in marks.items():
+        if len(place) > depth and place[:depth] == path:
+            below.setdefault(place[depth], {})[place] = mark
     for key, value in values.items():
         here = (*path, key)
         if isinstance(value, dict) and isinstance(into.get(key), dict):
             into_marks[here] = marks[here]
             _merge(into[key], into_marks, value, marks, here)
             continue
-        for old in [p for p in into_marks if p[: len(here)] == here]:
+        for old in [p for p in into_marks if p[: len(here)] == here] if key in into else ():
             del into_marks[old]
-        into_marks.update({p: m for p, m in marks.items() if p[: len(here)] == here})
+        into_marks.update(below.get(key, {}))
         into[key] = {**value} if isinstance(value, dict) else value
 
 

@@ -24,7 +24,10 @@ def uninterrupted(project, root, **request):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("tasks", "intermediate", "kills"), [("pairs,tags", "none", 6), ("quiz,nearest", "cloze", 4)])
+@pytest.mark.parametrize(
+    ("tasks", "intermediate", "kills"),
+    [pytest.param("pairs,tags", "none", 6, marks=pytest.mark.long), ("quiz,nearest", "cloze", 4)],
+)
 def test_killed_at_changes_of_files_it_ends_with_the_same_bytes(project, tmp_path, tasks, intermediate, kills):
     """Each attempt dies at some change: while states, checkpoints, partials are written, between rename and done.json."""
     request = {"tasks": tasks, "intermediate": intermediate}

@@ -150,7 +150,7 @@ def test_thinking_is_another_prediction_and_so_is_another_budget(folders, tmp_pa
 # --- a server
 
 
-@pytest.mark.parametrize("template", ["opened", pytest.param("asked", marks=pytest.mark.slow), "special"])
+@pytest.mark.parametrize("template", ["opened", pytest.param("asked", marks=pytest.mark.long), "special"])
 @pytest.mark.parametrize("chat", [pytest.param("true", marks=pytest.mark.slow), "server"])
 def test_a_server_gives_the_same(folders, tmp_path, template, chat):
     thinker, prompt_args = folders[template], "thinking=on,thinking_budget=16"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import UserError
+from harness.api.registry import ROOT
 from harness.specs.loader import parse, read_document, shown
 from harness.specs.recipe import Training
 from harness.specs.task import TaskSpec
@@ -158,3 +159,17 @@ def test_a_path_is_shown_as_it_lies_from_the_working_folder(here):
         ):
             relative = os.path.relpath(path)
             assert shown(Path(path)) == (str(Path(path)) if relative.startswith("..") else relative), (folder, path)
+
+
+def test_a_shipped_file_that_one_reader_has_changed_is_whole_for_the_next(monkeypatch, tmp_path):
+    """Its text is parsed once in a process, and nobody's values are another's."""
+    path = ROOT / "tasks" / "xtreme" / "xnli.yaml"
+    first, second = read_document(path), read_document(path)
+    assert (first.values, list(first.marks.items())) == (second.values, list(second.marks.items()))
+    first.values["data"].clear()
+    first.values["languages"].append("tlh")
+    first.marks.clear()
+    assert read_document(path) == second != first
+    assert second.values["data"]
+    monkeypatch.chdir(tmp_path)
+    assert read_document(path).mark(("type",)).file == str(path)  # as messages name it from where one stands

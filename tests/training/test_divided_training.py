@@ -83,7 +83,7 @@ def agree(one, other, *, relative=RELATIVE):
         np.testing.assert_allclose(second[name], losses, rtol=relative, err_msg=name)
 
 
-RARE = {(4, "none"): pytest.mark.long, (4, "full"): pytest.mark.long}
+RARE = dict.fromkeys([(2, "none"), (4, "none"), (4, "full")], pytest.mark.long)
 
 
 @pytest.mark.parametrize(("count", "sharding"), [pytest.param(*way, marks=RARE.get(way, pytest.mark.slow)) for way in WAYS])

@@ -123,7 +123,12 @@ def test_gradients_do_not_depend_on_how_the_batch_is_cut(still, tmp_path, name):
         assert far(cut, whole) < 2e-6
 
 
-@pytest.mark.parametrize("name", ["pairs", "nearest", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
+RARE = {"tags": pytest.mark.long, "quiz": pytest.mark.long}
+
+
+@pytest.mark.parametrize(
+    "name", ["pairs", "nearest", *(pytest.param(name, marks=RARE.get(name, pytest.mark.slow)) for name in OTHERS)]
+)
 def test_training_in_other_pieces_agrees(still, tmp_path, name):
     one, _ = trained(still, tmp_path / "whole", name)
     other, _ = trained(still.with_machine(batch_tokens=50), tmp_path / "cut", name)

@@ -140,7 +140,7 @@ def _read(path: Path, stamp: int) -> _File:
     except UnicodeDecodeError as error:
         raise UserError("not UTF-8 text", where=shown(path), found=str(error)) from error
     found = _File(values={}, marks={})
-    with top_mapping(text, path, dates_are_texts=True) as (nodes, root):
+    with top_mapping(text, shown(path), dates_are_texts=True) as (nodes, root):
         walk = _Walk(file=shown(path), nodes=nodes, marks=found.marks, folder=path.parent, remarks=found.remarks)
         found.values.update(walk.plain(root, ()))
     return found
