@@ -1,7 +1,7 @@
 """A tokenizer that is read when more is asked of it than what was written down when it was read before.
 
     tokenizer = LaterTokenizer(known, read=lambda: ..., note=lambda known: ...)
-    tokenizer.pad_token_id                 # known
+    len(tokenizer)                         # known
     tokenizer("a text")                    # read, once, in whichever thread asks first
     at_hand(tokenizer)                     # the tokenizer itself, for what asks for its class
 
