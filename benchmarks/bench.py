@@ -36,6 +36,7 @@ class Command:
     "With ENCODER, LM, HUB and XTREME in place of folders."
 
 
+WIDE = ("--tasks", "udpos,pawsx", "--languages", "all")
 COMMANDS = {
     "chunks": Command(script="chunk_speed.py", rows=("entity_f1", "chunk_f1")),
     "bootstrap": Command(script="bootstrap_speed.py", rows=("bootstrap_accuracy", "bootstrap_fractions")),
@@ -44,21 +45,21 @@ COMMANDS = {
     "vectors": Command(script="vectors_speed.py", rows=("vectors",), words=("--model", "ENCODER", "--hub", "HUB")),
     "prediction": Command(
         script="predict_speed.py",
-        rows=("predict_bare", "predict_by_batch", "predict_to_maximum"),
-        words=(
-            "--model",
-            "ENCODER",
-            "--data_dir",
-            "HUB",
-            *["--tasks", "xnli,panx", "--languages", "all", "--rows", "400", "--rounds", "5", "--peers"],
-        ),
+        rows=("predict_bare",),
+        # All rows of a cell, which are read and checked whatever the limit.
+        words=("--model", "ENCODER", "--data_dir", "HUB", *WIDE, "--rows", "100000", "--rounds", "5"),
+    ),
+    "trainer": Command(
+        script="predict_speed.py",
+        rows=("predict_by_batch", "predict_to_maximum"),
+        words=("--model", "ENCODER", "--data_dir", "HUB", *WIDE, "--rows", "100", "--rounds", "5", "--peers"),
     ),
     "data": Command(script="data_side.py", rows=("data_side",), words=("--tokenizer", "ENCODER", "--data_dir", "HUB")),
     "start": Command(script="start_speed.py", rows=("start", "start_bare"), words=("--model", "LM", "--hub", "HUB")),
     "fine_tuning": Command(
         script="finetune_speed.py",
         rows=("finetune_default", "finetune_by_length"),
-        words=("--model", "ENCODER", "--data_dir", "HUB"),
+        words=("--model", "ENCODER", "--data_dir", "HUB", "--task", "udpos", "--steps", "150"),
     ),
     "likelihood": Command(
         script="lm_eval_speed.py",
