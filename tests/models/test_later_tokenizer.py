@@ -127,9 +127,7 @@ def test_what_is_worked_out_is_noted_once():
     assert noted == [{"length": 3, "upper": "ABC"}]
 
 
-def test_a_run_whose_rows_are_known_reads_no_tokenizer_and_gives_the_same_bytes(
-    project, reads, monkeypatch, tmp_path
-):
+def test_a_run_whose_rows_are_known_reads_no_tokenizer_and_gives_the_same_bytes(project, reads, monkeypatch, tmp_path):
     monkeypatch.setattr(token_cache, "LEAST_TOKENS", 1)
     head = project.run(tmp_path / "trained", tasks="pairs", languages=("de", "sw"))
     assert head.failed == []

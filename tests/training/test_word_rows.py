@@ -8,14 +8,19 @@ import pytest
 import torch
 from listening import before_each_step
 from safetensors.torch import load_file
+from small_models import CONFIGS, DECODERS, TEXTS, features_of, make_folder
 from small_processes import run_together, said
 from small_runs import CAUSAL, CONFIG, Project, differences
 
+import models.decoder
+import models.encoder
 from harness.api.model_source import ModelSource
+from harness.api.protocols import HeadSpec
 from harness.prediction.batching import collate
 from harness.runtime.word_rows import SMALLEST, takes_part
+from harness.training import word_rows
 from harness.training.setup import prepare
-from harness.training.word_rows import share_left
+from harness.training.word_rows import WordRows, ids_used, share_left
 from models.decoder import init_scratch as init_decoder
 from models.encoder import init_scratch
 from models.loading.tokenizer import load_tokenizer
@@ -193,6 +198,34 @@ def test_a_run_goes_on_with_another_number_of_processes(wide, ran, tmp_path, bef
     assert list(root.glob("train/*/state-4"))
     assert run_together(after[0], wide.with_machine(sharding=after[1]), root, **ASKED) == [0] * after[0], said(root)
     agree(ran, root)
+
+
+@pytest.mark.parametrize("kind", [*CONFIGS, *DECODERS])
+def test_every_architecture_looks_its_words_up_in_the_rows_and_is_written_whole(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(word_rows, "takes_part", lambda **_: True)
+    module = models.encoder if kind in CONFIGS else models.decoder
+    source = ModelSource(path=str(make_folder(kind, tmp_path / kind)), dtype="float32")
+    head = HeadSpec(kind="sequence", num_outputs=3)
+    adapter = module.load(source, heads={"own": head}, device="cpu", seed=1, inference=False)
+    network = adapter.module.eval()
+    features = features_of(TEXTS)
+    batch = collate(features, pad_id=adapter.tokenizer.pad_token_id)
+    before = network(batch, head="own")
+    tensors = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    words = network.word_table()
+    rows = WordRows.of(network, words, ids_used(words, features, also=[adapter.tokenizer.pad_token_id]))
+    assert len(rows.ids) < len(rows.table)
+    rows.put_in()
+    after = network(batch, head="own")
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
+    after.sum().backward()
+    assert rows.rows.grad is not None
+    assert rows.table.grad is None
+    with torch.no_grad(), rows.whole(share=1.0):
+        written = network.state_dict()
+        assert written.keys() == tensors.keys()
+        assert all(torch.equal(written[name], tensor) for name, tensor in tensors.items())
+    torch.testing.assert_close(network(batch, head="own"), before, rtol=0, atol=0)
 
 
 def test_small_tables_and_those_of_which_most_is_used_are_left_as_they_are():
