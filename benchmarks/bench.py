@@ -36,7 +36,7 @@ class Command:
     "With ENCODER, LM, HUB and XTREME in place of folders."
 
 
-WIDE = ("--tasks", "udpos,pawsx", "--languages", "all")
+WIDE = ("--tasks", "xnli,panx", "--languages", "all")
 COMMANDS = {
     "chunks": Command(script="chunk_speed.py", rows=("entity_f1", "chunk_f1")),
     "bootstrap": Command(script="bootstrap_speed.py", rows=("bootstrap_accuracy", "bootstrap_fractions")),
@@ -46,8 +46,8 @@ COMMANDS = {
     "prediction": Command(
         script="predict_speed.py",
         rows=("predict_bare",),
-        # All rows of a cell, which are read and checked whatever the limit.
-        words=("--model", "ENCODER", "--data_dir", "HUB", *WIDE, "--rows", "100000", "--rounds", "5"),
+        # With few rows, reading shows: all rows of a cell are read and checked, whatever the limit.
+        words=("--model", "ENCODER", "--data_dir", "HUB", *WIDE, "--rows", "1000", "--rounds", "5"),
     ),
     "trainer": Command(
         script="predict_speed.py",
@@ -59,7 +59,7 @@ COMMANDS = {
     "fine_tuning": Command(
         script="finetune_speed.py",
         rows=("finetune_default", "finetune_by_length"),
-        words=("--model", "ENCODER", "--data_dir", "HUB", "--task", "udpos", "--steps", "150"),
+        words=("--model", "ENCODER", "--data_dir", "HUB", "--task", "panx", "--steps", "150"),
     ),
     "likelihood": Command(
         script="lm_eval_speed.py",
