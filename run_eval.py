@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from harness.api.errors import OutputFailed, UserError, did_you_mean
 
 
-def _lacking(error: ModuleNotFoundError) -> Exception:
-    """What to say where a command cannot begin for want of a package; the error itself where it is a module of ours."""
+def _lacking(error: ModuleNotFoundError) -> UserError | None:
+    """What to say where a command cannot begin for want of a package; None where it is a module of ours or of Python's own."""
     package = (error.name or "").partition(".")[0]
-    if package in ("", "harness", "models"):
-        return error
+    if package in ("", "harness", "models", "xlift", *sys.stdlib_module_names):
+        return None
     return UserError(
         f"this Python has no package '{package}', which xlift needs",
         found=sys.executable,
@@ -38,7 +38,8 @@ try:
     from harness.runtime.streams import standard_streams
     from harness.runtime.threads import settle_threads
 except ModuleNotFoundError as lacking:  # a Python in which nothing was installed
-    if not isinstance(said := _lacking(lacking), UserError):
+    said = _lacking(lacking) if __name__ == "__main__" else None
+    if said is None:
         raise
     print(f"error: {said}", file=sys.stderr)
     sys.exit(2)
@@ -85,7 +86,10 @@ def run_command(arguments: Sequence[str]) -> int:
             try:
                 parsed = parse(arguments)
             except ModuleNotFoundError as error:
-                raise _lacking(error) from error
+                said = _lacking(error)
+                if said is None:
+                    raise
+                raise said from error
             code: int = parsed.run(parsed)
             return code
     except WrongFlags as error:

@@ -22,6 +22,12 @@ ROOT = Path(__file__).resolve().parent.parent
 gc.disable()  # while tests are read, which leaves next to nothing to collect
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A process that hands tests out to others reads none itself."""
+    if getattr(config.option, "numprocesses", None):
+        gc.enable()
+
+
 def pytest_collection_finish() -> None:
     """What stays for good is looked through no more: that was a tenth of the time of all tests, and half of reading them."""
     gc.freeze()

@@ -4,7 +4,8 @@ hashes = cache_entries("file_hashes")                       # file_hashes.entrie
 hashes.get("/data/a.parquet")                               # what was added last under this name, or None
 hashes.add({"/data/a.parquet": [120, 17, "4f53..."]})       # one write at the end of the file, whatever other processes add
 
-The file is read once a process, and then what others have added since.  A line begins with the hash of the rest of it: one that
+What another process adds while a file is made, or halved for its size, may be lost: it is worked out again.  The file is read
+once a process, and then what others have added since.  A line begins with the hash of the rest of it: one that
 is torn or edited is as good as none.  A file that has grown too large keeps its newest entries.
 """
 

@@ -40,14 +40,15 @@ def plan_batches(lengths: Sequence[int], *, max_tokens: int, max_features: int |
     return batches
 
 
-def plan_tight_batches(lengths: Sequence[int], *, max_tokens: int, batch_cost: int) -> list[list[int]]:
-    """Indices per batch, longest first, with the least padding that is worth its batches.
+def plan_tight_batches(lengths: Sequence[int], *, max_tokens: int, batch_cost: int | None) -> list[list[int]]:
+    """Indices per batch, longest first, with the least padding that is worth its batches; batch_cost None: as few as can be.
 
     A batch costs batch_cost tokens beside its own.  Of all ways to cut the features, sorted by length, into batches within
-    max_tokens (a feature longer than that is alone) one
-    with the smallest sum of padded tokens and batch costs; of equal ones that with the longer batches at the end.
+    max_tokens (a feature longer than that is alone) this is one with the smallest sum of padded tokens and batch costs.
     """
     assert max_tokens >= 1
+    if batch_cost is None:
+        return plan_batches(lengths, max_tokens=max_tokens)
     order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
     sizes = np.maximum(1, np.asarray(lengths, dtype=np.int64)[order])
     least = np.zeros(len(order) + 1, dtype=np.int64)
@@ -57,7 +58,6 @@ def plan_tight_batches(lengths: Sequence[int], *, max_tokens: int, batch_cost: i
         while first < end - 1 and sizes[first] * (end - first) > max_tokens:
             first += 1  # batches that end further on cannot begin there either
         costs = least[first:end] + sizes[first:end] * np.arange(end - first, 0, -1) + batch_cost
-        costs[:-1][sizes[first : end - 1] * np.arange(end - first, 1, -1) > max_tokens] = np.iinfo(np.int64).max
         best = int(costs.argmin())
         least[end], begins[end] = costs[best], first + best
     batches: list[list[int]] = []

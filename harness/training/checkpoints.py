@@ -6,6 +6,7 @@ save_checkpoint(run, run.folder / "best-300")       # an ordinary folder; a divi
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,9 @@ CHEAP_BYTES = 4 << 30
 def resume(run: TrainingRun) -> int:
     """Restore the newest state, if there is one; returns the number of steps done."""
     state = run.states.newest(tell=say)
+    if state is not None and _is_of_other_words(run, state):
+        say(f"{run.folder.name}: the state of step {state.step} is not used: its rows look up other words than those of now")
+        state = None
     if state is not None:
         room = run.optimizer.restore(state.facts["optimizer"])
         _read_tensors(run, state, _named(run.optimizer.parameters, room))
@@ -56,11 +60,21 @@ def _read_tensors(run: TrainingRun, state: State, tensors: dict[str, torch.Tenso
 
     there, here = state.facts.get("word_rows"), run.word_rows
     if there and not here:
-        read_rows(tensors, read, name=there, ids=run.word_ids, share=_share_left(run, state.step))
+        read_rows(tensors, read, name=there["name"], ids=run.word_ids, share=_share_left(run, state.step))
     elif here and not there:
         take_rows(tensors, read, rows=here)
     else:
         read(tensors)
+
+
+def _is_of_other_words(run: TrainingRun, state: State) -> bool:
+    """Whether a state holds rows of a table for other words: of which rows there are decides also what could not be read."""
+    there = state.facts.get("word_rows")
+    return there is not None and (run.word_ids is None or there["ids"] != _hash_of(run.word_ids))
+
+
+def _hash_of(ids: torch.Tensor) -> str:
+    return hashlib.sha256(ids.numpy().tobytes()).hexdigest()[:16]
 
 
 def _share_left(run: TrainingRun, steps: int) -> float:
@@ -76,7 +90,7 @@ def save_state(run: TrainingRun, step: int) -> None:
         "precision": run.precision.facts(),
         "due": run.due,
         "budget": vars(run.budget),
-        "word_rows": run.word_rows.name if run.word_rows else None,
+        "word_rows": {"name": run.word_rows.name, "ids": _hash_of(run.word_ids)} if run.word_rows else None,
     }
     run.states.save(step, _named(run.optimizer.parameters, run.optimizer.tensors()), facts)
     from_first(lambda: _forget_worse(run))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from harness.api.errors import UserError
 from harness.api.protocols import Feature
 from harness.api.randomness import seed_of
-from harness.prediction.batching import collate, plan_batches, plan_tight_batches
+from harness.prediction.batching import collate, plan_tight_batches
 from harness.prediction.questions import Question
 from harness.runtime.budget import TrainingBudget, ran_out_of_memory
 from harness.runtime.machine import Machine
@@ -43,6 +43,8 @@ class Work:
     "The same for all components."
     precision: Precision
     seed: int
+    pass_cost: int | None = None
+    "Padded tokens that one more pass is worth; None = as few passes as can be."
     one_pass_per_example: bool = False
     "The loss sets the features of an example against each other: they stay in one piece."
 
@@ -59,10 +61,9 @@ class Work:
 
     def _cut(self, costs: Sequence[int]) -> list[list[int]]:
         """Numbers of what costs so many tokens, by pass."""
-        most, each = self.budget.tokens, self.machine.pass_cost
-        return (
-            plan_batches(costs, max_tokens=most) if each is None else plan_tight_batches(costs, max_tokens=most, batch_cost=each)
-        )
+        # A loss over the whole batch passes twice through all that does not fit one pass.
+        each = None if self.module.WHOLE_BATCH_LOSS else self.pass_cost
+        return plan_tight_batches(costs, max_tokens=self.budget.tokens, batch_cost=each)
 
 
 def batch_gradients(work: Work, groups: Sequence[list[Feature]], *, step: int) -> float:

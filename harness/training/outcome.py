@@ -35,7 +35,7 @@ def training_facts(run: TrainingRun) -> dict[str, Any]:
         "examples": sum(data.num_examples for data in run.data.values()),
         "items": sum(len(data.items) for data in run.data.values()),
         "epochs": round(steps / run.mixture.steps_per_epoch, 4),
-        "trained_parameters": sum(p.numel() for p in run.module.parameters() if p.requires_grad),
+        "trained_parameters": _num_trained(run),
         "final_loss": final_loss,
         "best_step": progress.best_step,
         "best_score": progress.best_score,
@@ -55,6 +55,12 @@ def training_facts(run: TrainingRun) -> dict[str, Any]:
         if chosen_by:
             facts["selection"] = f"mean of English validation of {', '.join(chosen_by)}"
     return facts
+
+
+def _num_trained(run: TrainingRun) -> int:
+    """Trained parameters; of a table of words all, though the rows of words that occur nowhere are only decayed."""
+    found = sum(parameter.numel() for parameter in run.module.parameters() if parameter.requires_grad)
+    return found if run.word_rows is None else found - run.word_rows.rows.numel() + run.word_rows.table.numel()
 
 
 def _final_losses(run: TrainingRun) -> dict[str, float]:

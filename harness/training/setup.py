@@ -34,7 +34,7 @@ from harness.training.precision import Precision
 from harness.training.progress import Log, Progress
 from harness.training.sharding import distribute
 from harness.training.states import States
-from harness.training.word_rows import WordRows, ids_used
+from harness.training.word_rows import WordRows, ids_used, is_large, trains_large_table
 
 
 @dataclass(kw_only=True)
@@ -102,11 +102,17 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine, preci
         if training.gradient_checkpointing:
             adapter.module.enable_gradient_checkpointing()
         freeze(adapter.module, training)
-        words = adapter.module.word_table()
-        ids = words and ids_used(words, _features(data.values()), also=[adapter.tokenizer.pad_token_id])
-        rows = None if machine.shares_model or not machine.word_rows or ids is None else WordRows.of(adapter.module, words, ids)
+        words, ids, rows = adapter.module.word_table(), None, None
+        if words is not None and is_large(words.table.weight):
+            ids = ids_used(words, _features(data.values()), also=[adapter.tokenizer.pad_token_id])
+            # fp16 leaves out steps whose gradients have overflowed, and their decay with them.
+            if machine.word_rows and not machine.shares_model and name != "float16":
+                rows = WordRows.of(adapter.module, words, ids)
         if rows is not None:
             rows.put_in()
+        # Each pass makes gradients of a whole table that is trained: then few passes are better than little padding.
+        pass_cost = machine.pass_cost if rows is not None or not trains_large_table(adapter.module) else None
+        pass_cost = None if machine.shares_model else pass_cost
     distribute(adapter, machine=machine, precision=name)
     with together():
         optimizer = TrainingOptimizer(adapter.module, training, device=machine.device)
@@ -121,7 +127,10 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine, preci
         machine=machine,
         training=training,
         data=data,
-        works={name: _work(one, adapter, passes, seed=seed, machine=machine, budget=budget) for name, one in data.items()},
+        works={
+            name: _work(one, adapter, passes, seed=seed, machine=machine, budget=budget, pass_cost=pass_cost)
+            for name, one in data.items()
+        },
         optimizer=optimizer,
         scheduler=scheduler,
         precision=passes,
@@ -176,7 +185,16 @@ def _drawn(module: Any, tokenizer: Any) -> list[int]:
     return [] if module.augment is None or tokenizer.mask_token_id is None else [tokenizer.mask_token_id]
 
 
-def _work(data: TrainingData, adapter: Any, precision: Precision, *, seed: int, machine: Machine, budget: TrainingBudget) -> Work:
+def _work(
+    data: TrainingData,
+    adapter: Any,
+    precision: Precision,
+    *,
+    seed: int,
+    machine: Machine,
+    budget: TrainingBudget,
+    pass_cost: int | None,
+) -> Work:
     """What the loss of a component is computed with."""
     question = Question(None, data.question.pooling) if data.question.pooling else Question(data.head, None)
     return Work(
@@ -188,6 +206,7 @@ def _work(data: TrainingData, adapter: Any, precision: Precision, *, seed: int, 
         budget=budget,
         precision=precision,
         seed=seed,
+        pass_cost=pass_cost,
         one_pass_per_example=data.module.ONE_PASS_PER_EXAMPLE,
     )
 

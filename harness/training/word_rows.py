@@ -18,13 +18,13 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from harness.api.protocols import Feature, WordTable
-from harness.runtime.word_rows import takes_part
+from harness.runtime.word_rows import SMALLEST, takes_part
 from harness.specs.recipe import Training
 from harness.training.optimizer import rate_factor
 from harness.training.sharding import local_part
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def ids_used(words: WordTable, features: Iterable[Feature], *, also: Iterable[int]) -> torch.Tensor:
-    """The rows [R] int64, ascending, that features look up, and the network of itself."""
+    """The rows [R] int64, ascending, that features look up, and what the network looks up of itself."""
     import torch
 
     used = np.zeros(words.table.num_embeddings, dtype=bool)
@@ -44,6 +44,18 @@ def ids_used(words: WordTable, features: Iterable[Feature], *, also: Iterable[in
         used[feature.input_ids] = True
     used[[one for one in (*also, *words.ids, words.table.padding_idx) if one is not None and 0 <= one < len(used)]] = True
     return torch.from_numpy(np.flatnonzero(used))
+
+
+def is_large(table: torch.Tensor) -> bool:
+    """Whether a table is trained, and so large that its gradients cost more than passes do."""
+    return table.requires_grad and table.numel() >= SMALLEST
+
+
+def trains_large_table(network: Any) -> bool:
+    """Whether any table of words, positions or types is."""
+    import torch
+
+    return any(is_large(module.weight) for module in network.modules() if isinstance(module, torch.nn.Embedding))
 
 
 def share_left(training: Training, *, steps: int, total_steps: int) -> float:
@@ -68,8 +80,6 @@ class WordRows:
     "The modules that look words up; more than one where a model has two names for its table."
     others: list[torch.nn.Module]
     "What uses the same matrix otherwise, and is not used in this training: a language model's outputs."
-    _hooks: list[Any] = field(default_factory=list)
-    _paddings: list[int | None] = field(default_factory=list)
 
     @classmethod
     def of(cls, network: Any, words: WordTable, ids: torch.Tensor) -> WordRows | None:
@@ -90,7 +100,10 @@ class WordRows:
         )
 
     def put_in(self) -> None:
-        """Have the network look words up in the rows; a word that has none is an IndexError, never another word."""
+        """Have the network look words up in the rows.
+
+        A word that has none is an IndexError (on a GPU a failed assertion, which ends the process), never another word.
+        """
         import torch
 
         place = torch.full((len(self.table),), len(self.ids), dtype=torch.int64)
@@ -105,11 +118,10 @@ class WordRows:
             return (place[ids], *rest)
 
         for module in self.tables:
-            self._paddings.append(module.padding_idx)
             if module.padding_idx is not None:
                 module.padding_idx = int(place[module.padding_idx])
             module.weight = self.rows
-            self._hooks.append(module.register_forward_pre_hook(placed))
+            module.register_forward_pre_hook(placed)
 
     @contextlib.contextmanager
     def whole(self, *, share: float) -> Iterator[None]:

@@ -19,10 +19,11 @@ from harness.api.errors import UserError
 from harness.api.later_tokenizer import LaterTokenizer, known_of
 from harness.api.model_files import VOCABULARIES, contents
 from harness.api.model_source import ModelSource
-from models.loading.files import locate_tokenizer, matching
+from models.loading.files import SMALL_FILES, locate_tokenizer, matching
 from models.loading.pretrained import first_line, quiet
 
-WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".ot")
+VERSION = 1
+"Of what is written down of a tokenizer: raise it when that is worked out, or a tokenizer is checked, in another way."
 KNOWN = ("pad_token", "pad_token_id", "mask_token_id", "model_input_names", "all_special_ids", "vocab_size")
 "Attributes that are written down of a tokenizer that was read."
 
@@ -38,10 +39,13 @@ def find_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int) -> Pre
     def read() -> PreTrainedTokenizerFast:
         return load_tokenizer(folder, source, vocab_size=vocab_size)
 
+    try:
+        content = _content(place)
+    except OSError:
+        return read()  # which says what is wrong with files that matter
     if source.trust_remote_code:
         return read()
-    asked = [str(source.extra.get("tokenizer_class")), vocab_size, place.resolve() == folder.resolve()]
-    content = _content(place)
+    asked = [VERSION, str(source.extra.get("tokenizer_class")), vocab_size, place.resolve() == folder.resolve()]
     key = json.dumps([asked, transformers.__version__, tokenizers.__version__, content])
     store = cache_folder() / "tokenizers" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
@@ -49,19 +53,27 @@ def find_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int) -> Pre
         if _content(place) == content:  # nobody changed the files while they were read
             remember(store, dict(known))
 
+    def read_again() -> PreTrainedTokenizerFast:
+        found = read()
+        if _content(place) != content:  # tokens would be kept under the name of what the files were
+            raise UserError(
+                "the tokenizer's files have changed since the model was loaded", where=str(place), todo="run it again"
+            )
+        return found
+
     known: Mapping[str, Any] = recall(store)
     there = None if known else read()
     if there is not None:
         known = {**{name: getattr(there, name) for name in KNOWN}, "length": len(there)}
         note(known)
-    later: Any = LaterTokenizer(known, read=read, note=note, there=there)
+    later: Any = LaterTokenizer(known, read=read_again, note=note, there=there)
     return later
 
 
 def _content(place: Path) -> list[tuple[str, str]]:
-    """Hashes of the files that may decide what the tokenizer of a folder is: all but weights, and what says of which heads."""
-    files = (file for file in sorted(place.iterdir()) if file.suffix not in WEIGHTS and file.name != "heads.json")
-    return [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files if file.is_file()]
+    """Hashes of the files that may decide what the tokenizer of a folder is; raises OSError."""
+    files = [file for file in matching(place, SMALL_FILES) if file.name != "heads.json"]
+    return [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
 
 
 def load_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int, pads_with_end: bool = False) -> PreTrainedTokenizerFast:

@@ -95,6 +95,15 @@ def test_files_that_change_while_they_are_read_are_not_believed(project, monkeyp
     assert len(changes) == 2
 
 
+def test_files_that_change_before_they_are_needed_are_an_error_and_no_other_tokens(project):
+    find(project)
+    later = find(project)
+    file = project.model / "tokenizer_config.json"
+    file.write_text(file.read_text() + " ")
+    with pytest.raises(UserError, match="files have changed"):
+        later("the cat")
+
+
 def test_tokens_that_are_added_later_are_not_what_the_files_say(project):
     first = tokenizer_hash(find(project))
     other = find(project)

@@ -51,7 +51,7 @@ SCORE = Stage(
     inputs=(PREDICT,),
 )
 
-GOLDEN = ["65851d4a91", "20fc6c7373", "a7020463c3", "0f49981ebe"]
+GOLDEN = ["65851d4a91", "b81b808fd9", "fdfa89d5c3", "272e583605"]
 "Change them only together with VERSIONS: every finished stage of every user is made again."
 
 

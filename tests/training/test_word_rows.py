@@ -16,9 +16,13 @@ import models.decoder
 import models.encoder
 from harness.api.model_source import ModelSource
 from harness.api.protocols import HeadSpec
+from harness.planning.costs.devices import present_device
+from harness.planning.costs.estimate import costing_of
 from harness.prediction.batching import collate
+from harness.runtime.machine import CPU_PASS_COST, Machine
 from harness.runtime.word_rows import SMALLEST, takes_part
 from harness.training import word_rows
+from harness.training.checkpoints import resume
 from harness.training.setup import prepare
 from harness.training.word_rows import WordRows, ids_used, share_left
 from models.decoder import init_scratch as init_decoder
@@ -116,7 +120,8 @@ def test_words_that_occur_nowhere_are_decayed_as_adamw_does(wide, ran, whole, tm
     assert (found[name][run.word_ids] != before[run.word_ids]).any(dim=1).float().mean() > 0.5
 
 
-def test_a_decoder_whose_outputs_are_its_words_ends_where_the_whole_table_does(wide, tmp_path):
+def test_a_decoder_whose_outputs_are_its_words_ends_where_the_whole_table_does(wide, tmp_path, monkeypatch):
+    monkeypatch.setattr(Machine, "pass_cost", None)  # the same passes, for which the dropout of its head is drawn
     asked = {"model": str(wide.decoder), "tasks": "pairs", "languages": ("de",), "model_args": "adapter=decoder"}
     stage, machine = train_stage(wide, **asked)
     assert len(prepare(stage, root=tmp_path / "none", machine=machine).word_rows.ids) < 300
@@ -188,6 +193,39 @@ def test_a_state_is_of_use_whichever_part_of_the_table_goes_on(wide, ran, tmp_pa
     failed_after(first, tmp_path / "other", 4, **ASKED)
     assert second.run(tmp_path / "other", **ASKED).failed == []
     agree(ran, tmp_path / "other")
+
+
+def test_a_state_of_other_words_is_not_used(wide, ran, tmp_path, capsys):
+    state = failed_after(wide, tmp_path / "other", 4, **ASKED)
+    facts = json.loads((state / "facts.json").read_text())
+    assert facts["word_rows"]["name"].endswith("word_embeddings.weight")
+    stage, machine = train_stage(wide, **ASKED)
+    run = prepare(stage, root=tmp_path / "other", machine=machine)
+    run.word_ids = run.word_ids[1:]
+    assert resume(run) == 0
+    assert "its rows look up other words" in capsys.readouterr().err
+
+
+def test_passes_are_many_where_they_are_cheap_and_few_where_each_makes_gradients_of_a_whole_table(wide, tmp_path):
+    costs = {}
+    for name, project, asked in (
+        ("rows", wide, {}),
+        ("whole", wide.with_machine(**WHOLE), {}),
+        ("masked", wide, {"intermediate": "cloze"}),
+        ("frozen", wide, {"model_args": "lora_rank=4"}),
+    ):
+        stage, machine = train_stage(project, tasks="pairs", languages=("de",), **asked)
+        (work, *_) = prepare(stage, root=tmp_path, machine=machine).works.values()
+        costs[name] = work.pass_cost
+    assert costs == {"rows": CPU_PASS_COST, "whole": None, "masked": None, "frozen": CPU_PASS_COST}
+
+
+def test_a_plan_knows_how_many_rows_are_looked_up(wide, tmp_path):
+    stage, machine = train_stage(wide, tasks="pairs", languages=("de",))
+    plan, _ = wide.plan(tasks="pairs", languages=("de",))
+    costing = costing_of(plan, machine=machine, device=present_device(None))
+    planned = costing.loads.training(stage).memory.word_rows
+    assert planned == pytest.approx(len(prepare(stage, root=tmp_path, machine=machine).word_ids), abs=6)  # special tokens
 
 
 @pytest.mark.slow

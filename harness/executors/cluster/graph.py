@@ -65,7 +65,7 @@ class ClusterGraph(Schedule):
             else:
                 bundles.setdefault(self.bundle_of(stage)[0].key, []).append(stage)
         units = [
-            Unit(stages=self.bundle_of(todo[0]), todo=todo, needs=needs_together(needs_of(stage) for stage in todo))
+            Unit(stages=tuple(self.bundle_of(todo[0])), todo=todo, needs=needs_together(needs_of(stage) for stage in todo))
             for todo in bundles.values()
         ]
         return Ready(units, scores)

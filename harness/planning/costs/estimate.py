@@ -26,6 +26,7 @@ from harness.planning.plan import Plan
 from harness.runtime.arguments import PredictArguments, TrainArguments
 from harness.runtime.engines import DEFAULT
 from harness.runtime.machine import Machine
+from harness.runtime.processes import announced_processes
 from harness.runtime.stages import AnyStage, Stage
 from harness.specs.limit import num_taken
 
@@ -183,10 +184,10 @@ def costing_of(
 
 
 def layout_of(machine: Machine, device: Device) -> Layout:
-    """How the machine's knobs lay a training over devices: sharded, it takes all of them."""
+    """How the machine's knobs lay a training over devices: sharded, it takes all of them, else it has the processes of now."""
     full = machine.sharding == "full"
     return Layout(
-        processes=device.count if full else 1,
+        processes=device.count if full else announced_processes(),
         sharding="full" if full else "none",
         offload="cpu" if machine.offload == "cpu" else "none",
     )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from harness.planning.costs.activations import HowTrained
 from harness.planning.costs.shapes import ModelShape
-from harness.prediction.batching import plan_batches, plan_tight_batches
+from harness.prediction.batching import plan_tight_batches
 
 
 class PassLoad(NamedTuple):
@@ -36,13 +36,10 @@ class PassLoad(NamedTuple):
 def padded(lengths: Sequence[int], *, max_tokens: int, reads: float = 0.0, pass_cost: int | None = None) -> PassLoad:
     """Features of these lengths in the batches that a budget makes of them (harness/prediction/batching.py).
 
-    `pass_cost`: of trainings on a CPU, Machine.pass_cost.
+    `pass_cost`: of some trainings on a CPU (Machine.pass_cost).
     """
     tokens = squares = 0
-    if pass_cost is None:
-        plans = plan_batches(lengths, max_tokens=max_tokens)
-    else:
-        plans = plan_tight_batches(lengths, max_tokens=max_tokens, batch_cost=pass_cost)
+    plans = plan_tight_batches(lengths, max_tokens=max_tokens, batch_cost=pass_cost)
     for indices in plans:
         longest = max(lengths[index] for index in indices)
         tokens += longest * len(indices)

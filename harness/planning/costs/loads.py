@@ -23,7 +23,7 @@ from harness.runtime.arguments import ComponentArguments, ModelArguments, Predic
 from harness.runtime.budget import device_tokens
 from harness.runtime.machine import CPU_PASS_COST, CPU_PREDICT_TOKENS, CPU_TRAIN_TOKENS, Machine
 from harness.runtime.stages import Stage
-from harness.runtime.word_rows import takes_part
+from harness.runtime.word_rows import SMALLEST, takes_part
 from harness.specs.limit import num_taken
 from harness.specs.prompt import PromptArgs
 from harness.specs.recipe import Training
@@ -151,7 +151,10 @@ class Loads:
         least = replace(load, sequences=group, passes=max(2, round(items)), logits=self._logits(component, group * length))
         drawn = _drawn(own, number=max(1, round(items)))
         reads = _read_share(component) * sum(map(sum, drawn)) / len(drawn)
-        pass_cost = None if self.on_gpu else CPU_PASS_COST
+        is_cheap = word_rows is not None or training.freeze == "embeddings" or bool(load.lora_parameters)
+        is_cheap = is_cheap or self.shape.vocab * self.shape.words_width < SMALLEST
+        is_cheap = is_cheap and not (self.on_gpu or self.layout.shares_model or module.WHOLE_BATCH_LOSS)
+        pass_cost = CPU_PASS_COST if is_cheap else None
         batches = [padded(one, max_tokens=budget, reads=reads, pass_cost=pass_cost) for one in drawn]
         batch = PassLoad(*(sum(values) / len(batches) for values in zip(*batches, strict=True)))
         return StageLoad(load, least, batch, 1.0, 0.0, own.is_measured)
@@ -161,10 +164,11 @@ class Loads:
 
         Development rows, which are few, are not counted apart.  Of components, which are English mostly, the largest counts.
         """
-        alone = self.layout.processes == 1 and (self.layout.sharding, self.layout.offload) == ("none", "none")
         in_words = any(component.prompt is not None or component.task_spec.type == "masked_lm" for component in args.tasks)
         training, shape = args.hyper_parameters, self.shape
-        if not alone or in_words or lora_parameters(shape, args.model) or training.freeze == "embeddings":
+        if self.layout.shares_model or in_words or lora_parameters(shape, args.model) or training.freeze == "embeddings":
+            return None
+        if self.device.dtype(training.precision) == "float16":
             return None
         used = max(self._words_of(component, training) for component in args.tasks)
         return int(used) if takes_part(vocabulary=shape.vocab, width=shape.words_width, used=used) else None

@@ -48,6 +48,11 @@ class Layout:
     offload: Literal["none", "cpu"] = "none"
 
     @property
+    def shares_model(self) -> bool:
+        """What Machine.shares_model says there."""
+        return self.processes > 1 or self.offload == "cpu"
+
+    @property
     def share(self) -> float:
         """Share of weights, gradients and moments that one process holds."""
         return 1 / self.processes if self.sharding == "full" else 1.0
@@ -120,7 +125,7 @@ class TrainingLoad:
 
 def training_memory(shape: ModelShape, load: TrainingLoad, *, layout: Layout) -> MemoryParts:
     """Parts of a training: the states it holds, what a pass keeps, and what is needed beside these."""
-    if load.lora_parameters or (layout.processes, layout.sharding, layout.offload) != (1, "none", "none"):
+    if load.lora_parameters or layout.shares_model:
         load = replace(load, word_rows=None)
     how, share = load.how, layout.share
     trained = load.trained(shape)
@@ -147,7 +152,7 @@ def training_memory(shape: ModelShape, load: TrainingLoad, *, layout: Layout) ->
             beside = max(beside, written - gradients - activations - logits)
     apart = 0
     if load.passes == 1:  # nothing is added to: gradients come as activations go
-        largest = 4 * _largest(shape, load) if trained > shape.largest else 0
+        largest = 4 * _largest(shape, load) if trained > _largest(shape, load) else 0
         apart = min(gradients + largest, activations + logits) - int(PIECES * activations)
     return MemoryParts(
         weights=weights,
