@@ -34,7 +34,7 @@ from harness.training.precision import Precision
 from harness.training.progress import Log, Progress
 from harness.training.sharding import distribute
 from harness.training.states import States
-from harness.training.word_rows import WordRows, ids_used, is_large, trains_large_table
+from harness.training.word_rows import WordRows, ids_used, is_large, trains_tables
 
 
 @dataclass(kw_only=True)
@@ -111,7 +111,7 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine, preci
         if rows is not None:
             rows.put_in()
         # Each pass makes gradients of a whole table that is trained: then few passes are better than little padding.
-        pass_cost = machine.pass_cost if rows is not None or not trains_large_table(adapter.module) else None
+        pass_cost = machine.pass_cost if rows is not None or not trains_tables(adapter.module) else None
         pass_cost = None if machine.shares_model else pass_cost
     distribute(adapter, machine=machine, precision=name)
     with together():

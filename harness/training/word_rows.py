@@ -51,11 +51,11 @@ def is_large(table: torch.Tensor) -> bool:
     return table.requires_grad and table.numel() >= SMALLEST
 
 
-def trains_large_table(network: Any) -> bool:
-    """Whether any table of words, positions or types is."""
+def trains_tables(network: Any) -> bool:
+    """Whether any table of words, positions or types is trained."""
     import torch
 
-    return any(is_large(module.weight) for module in network.modules() if isinstance(module, torch.nn.Embedding))
+    return any(module.weight.requires_grad for module in network.modules() if isinstance(module, torch.nn.Embedding))
 
 
 def share_left(training: Training, *, steps: int, total_steps: int) -> float:

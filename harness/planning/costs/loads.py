@@ -23,7 +23,7 @@ from harness.runtime.arguments import ComponentArguments, ModelArguments, Predic
 from harness.runtime.budget import device_tokens
 from harness.runtime.machine import CPU_PASS_COST, CPU_PREDICT_TOKENS, CPU_TRAIN_TOKENS, Machine
 from harness.runtime.stages import Stage
-from harness.runtime.word_rows import SMALLEST, takes_part
+from harness.runtime.word_rows import takes_part
 from harness.specs.limit import num_taken
 from harness.specs.prompt import PromptArgs
 from harness.specs.recipe import Training
@@ -152,7 +152,6 @@ class Loads:
         drawn = _drawn(own, number=max(1, round(items)))
         reads = _read_share(component) * sum(map(sum, drawn)) / len(drawn)
         is_cheap = word_rows is not None or training.freeze == "embeddings" or bool(load.lora_parameters)
-        is_cheap = is_cheap or self.shape.vocab * self.shape.words_width < SMALLEST
         is_cheap = is_cheap and not (self.on_gpu or self.layout.shares_model or module.WHOLE_BATCH_LOSS)
         pass_cost = CPU_PASS_COST if is_cheap else None
         batches = [padded(one, max_tokens=budget, reads=reads, pass_cost=pass_cost) for one in drawn]
