@@ -27,8 +27,8 @@ CPU_PREDICT_TOKENS = 4096
 CPU_TRAIN_TOKENS = 1024
 CPU_PASS_COST = 32
 """Tokens that could be computed in the time that one more pass of a training takes, in which weights are read from memory again:
-22 to 37 of them for an encoder of 384 dimensions, 640 tokens in one, two and four passes; for the step by tokens that many
-parameters as well take, the number does not depend on the size of a model."""
+22 to 37 for an encoder of 384 dimensions (640 tokens in one, two and four passes).  The time of a pass and that of a token both
+grow with the parameters, so that one number does for all sizes."""
 CPU_STREAMED_TOKENS = 8192
 "Where weights are read from the disk for every batch: a pass should take longer than that."
 

@@ -111,8 +111,8 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine, preci
         if rows is not None:
             rows.put_in()
         # Each pass makes gradients of a whole table that is trained: then few passes are better than little padding.
-        pass_cost = machine.pass_cost if rows is not None or not trains_tables(adapter.module) else None
-        pass_cost = None if machine.shares_model else pass_cost
+        is_cheap = not machine.shares_model and (rows is not None or not trains_tables(adapter.module))
+        pass_cost = machine.pass_cost if is_cheap else None
     distribute(adapter, machine=machine, precision=name)
     with together():
         optimizer = TrainingOptimizer(adapter.module, training, device=machine.device)
