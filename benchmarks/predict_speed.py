@@ -127,14 +127,15 @@ def rows_of(times: dict[str, list[float]], words: str, *, threads: int, machine:
     """The rows of the table."""
     goals = {"bare": (0.95, "bare forward passes"), "by_batch": (1.9, "Trainer.predict, padding by batch"),
              "to_maximum": (9.0, "Trainer.predict, padding to 128, float32")}  # fmt: skip
-    rows, has_peers = [], "by_batch" in times  # their rows are measured with fewer sequences
-    for name, (goal, peer) in goals.items():
-        if name in times and (name == "bare") is not has_peers:
-            ratios = [theirs / ours for theirs, ours in zip(times[name], times["whole"], strict=True)]
-            own = Row(name=f"predict_{name}", part=words, peer=peer, goal=goal, machine=machine, threads=threads)
-            own.ratio, own.ratios, own.agreement = statistics.median(ratios), ratios, "labels by the largest logit"
-            own.ours, own.theirs = statistics.median(times["whole"]), statistics.median(times[name])
-            rows.append(own)
+    rows = []
+    peers = [name for name in ("by_batch", "to_maximum") if name in times]
+    for name in peers or ["bare"]:  # beside peers fewer sequences are measured than beside bare passes
+        goal, peer = goals[name]
+        ratios = [theirs / ours for theirs, ours in zip(times[name], times["whole"], strict=True)]
+        own = Row(name=f"predict_{name}", part=words, peer=peer, goal=goal, machine=machine, threads=threads)
+        own.ratio, own.ratios, own.agreement = statistics.median(ratios), ratios, "labels by the largest logit"
+        own.ours, own.theirs = statistics.median(times["whole"]), statistics.median(times[name])
+        rows.append(own)
     return rows
 
 

@@ -57,7 +57,7 @@ class TrainingRun:
     save_every: int
     progress: Progress
     word_ids: Any
-    "The rows of the table of words that its rows look up; None where the network uses the table otherwise too."
+    "[R], the rows that it looks up in the table of words; None where that is small, not trained, or used otherwise too."
     word_rows: WordRows | None
     "These rows as a table of their own; None where the whole table is trained."
     pace: Pace
@@ -102,14 +102,7 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine, preci
         if training.gradient_checkpointing:
             adapter.module.enable_gradient_checkpointing()
         freeze(adapter.module, training)
-        words, ids, rows = adapter.module.word_table(), None, None
-        if words is not None and is_large(words.table.weight):
-            ids = ids_used(words, _features(data.values()), also=[adapter.tokenizer.pad_token_id])
-            # fp16 leaves out steps whose gradients have overflowed, and their decay with them.
-            if machine.word_rows and not machine.shares_model and name != "float16":
-                rows = WordRows.of(adapter.module, words, ids)
-        if rows is not None:
-            rows.put_in()
+        ids, rows = _words(adapter, data.values(), machine=machine, precision=name)
         # Each pass makes gradients of a whole table that is trained: then few passes are better than little padding.
         is_cheap = not machine.shares_model and (rows is not None or not trains_tables(adapter.module))
         pass_cost = machine.pass_cost if is_cheap else None
@@ -143,6 +136,21 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine, preci
         word_rows=rows,
         pace=Pace(threads=torch.get_num_threads(), cores=usable_cores()) if machine.device == "cpu" else Pace(threads=0, cores=0),
     )
+
+
+def _words(adapter: Any, data: Iterable[TrainingData], *, machine: Machine, precision: str) -> tuple[Any, WordRows | None]:
+    """The rows that are looked up in a large table of words that is trained; put in its place where they alone are trained."""
+    words = adapter.module.word_table()
+    if words is None or not is_large(words.table.weight):
+        return None, None
+    ids = ids_used(words, _features(data), also=[adapter.tokenizer.pad_token_id])
+    # fp16 leaves out steps whose gradients have overflowed, and their decay with them.
+    if not machine.word_rows or machine.shares_model or precision == "float16":
+        return ids, None
+    rows = WordRows.of(adapter.module, words, ids)
+    if rows is not None:
+        rows.put_in()
+    return ids, rows
 
 
 def _features(data: Iterable[TrainingData]) -> Iterator[Feature]:

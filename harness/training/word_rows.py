@@ -83,11 +83,11 @@ class WordRows:
 
     @classmethod
     def of(cls, network: Any, words: WordTable, ids: torch.Tensor) -> WordRows | None:
-        """The rows of `ids`; None where the table is not trained, or where there is little to leave out."""
+        """The rows of `ids` of a table that is trained; None where there is little to leave out."""
         import torch
 
         table: Any = words.table.weight
-        if not table.requires_grad or not takes_part(vocabulary=len(table), width=table.shape[1], used=len(ids)):
+        if not takes_part(vocabulary=len(table), width=table.shape[1], used=len(ids)):
             return None
         sharing = [module for module in network.modules() if module._parameters.get("weight") is table]
         return cls(
@@ -154,11 +154,7 @@ def read_rows(
 
     The weights of the other rows are as the training began: `share` of them is left.
     """
-    import torch
-
-    rows = {
-        key: torch.zeros(len(ids), *tensor.shape[1:], dtype=tensor.dtype) for key, tensor in tensors.items() if _is_of(key, name)
-    }
+    rows = _with_rows(tensors, name=name, number=len(ids))
     read({**tensors, **rows})
     for key, own in rows.items():
         part, first = _part(tensors[key])
@@ -170,21 +166,18 @@ def read_rows(
 
 def take_rows(tensors: dict[str, torch.Tensor], read: Reader, *, rows: WordRows) -> None:
     """Fill tensors of the rows alone from a state that has the whole table."""
-    import torch
-
-    tables = {
-        key: torch.zeros(len(rows.table), *tensor.shape[1:], dtype=tensor.dtype)
-        for key, tensor in tensors.items()
-        if _is_of(key, rows.name)
-    }
+    tables = _with_rows(tensors, name=rows.name, number=len(rows.table))
     read({**tensors, **tables})
     for key, table in tables.items():
         tensors[key].copy_(table[rows.ids])
 
 
-def _is_of(key: str, name: str) -> bool:
-    """Whether a tensor of a state is a parameter, or one of its moments."""
-    return key == f"model/{name}" or key.startswith(f"optimizer/{name}/")
+def _with_rows(tensors: dict[str, torch.Tensor], *, name: str, number: int) -> dict[str, torch.Tensor]:
+    """Room for a parameter and its moments as a state has them that holds another number of their rows."""
+    import torch
+
+    own = {key: tensor for key, tensor in tensors.items() if key == f"model/{name}" or key.startswith(f"optimizer/{name}/")}
+    return {key: torch.zeros(number, *tensor.shape[1:], dtype=tensor.dtype) for key, tensor in own.items()}
 
 
 def _part(tensor: Any) -> tuple[torch.Tensor, int]:

@@ -34,17 +34,17 @@ def find_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int) -> Pre
     Hashing 15 MB of them takes 10 ms, reading them 2.5 s.  Raises UserError as `load_tokenizer` does; only what it found good is
     remembered.
     """
-    place = locate_tokenizer(source.tokenizer, remote_code=source.trust_remote_code) if source.tokenizer else folder
+    place = _place(folder, source)
 
     def read() -> PreTrainedTokenizerFast:
         return load_tokenizer(folder, source, vocab_size=vocab_size)
 
+    if source.trust_remote_code:
+        return read()
     try:
         content = _content(place)
     except OSError:
         return read()  # which says what is wrong with files that matter
-    if source.trust_remote_code:
-        return read()
     asked = [VERSION, str(source.extra.get("tokenizer_class")), vocab_size, place.resolve() == folder.resolve()]
     key = json.dumps([asked, transformers.__version__, tokenizers.__version__, content])
     store = cache_folder() / "tokenizers" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
@@ -70,6 +70,11 @@ def find_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int) -> Pre
     return later
 
 
+def _place(folder: Path, source: ModelSource) -> Path:
+    """The folder of the tokenizer's files."""
+    return locate_tokenizer(source.tokenizer, remote_code=source.trust_remote_code) if source.tokenizer else folder
+
+
 def _content(place: Path) -> list[tuple[str, str]]:
     """Hashes of the files that may decide what the tokenizer of a folder is; raises OSError."""
     files = [file for file in matching(place, SMALL_FILES) if file.name != "heads.json"]
@@ -81,7 +86,7 @@ def load_tokenizer(folder: Path, source: ModelSource, *, vocab_size: int, pads_w
 
     With `pads_with_end` one without a padding token that the model knows pads with the token that ends a text.
     """
-    place = locate_tokenizer(source.tokenizer, remote_code=source.trust_remote_code) if source.tokenizer else folder
+    place = _place(folder, source)
     name = str(source.extra.get("tokenizer_class", "AutoTokenizer"))
     kind: Any = AutoTokenizer if name == "AutoTokenizer" else getattr(transformers, name, None)
     if not (name == "AutoTokenizer" or (isinstance(kind, type) and issubclass(kind, PreTrainedTokenizerBase))):

@@ -151,9 +151,9 @@ class Loads:
         least = replace(load, sequences=group, passes=max(2, round(items)), logits=self._logits(component, group * length))
         drawn = _drawn(own, number=max(1, round(items)))
         reads = _read_share(component) * sum(map(sum, drawn)) / len(drawn)
-        is_cheap = word_rows is not None or training.freeze == "embeddings" or bool(load.lora_parameters)
-        is_cheap = is_cheap and not (self.on_gpu or self.layout.shares_model or module.WHOLE_BATCH_LOSS)
-        pass_cost = CPU_PASS_COST if is_cheap else None
+        small = word_rows is not None or training.freeze == "embeddings" or load.lora_parameters  # gradients of tables, or none
+        has_few_passes = not small or self.on_gpu or self.layout.shares_model or module.WHOLE_BATCH_LOSS
+        pass_cost = None if has_few_passes else CPU_PASS_COST
         batches = [padded(one, max_tokens=budget, reads=reads, pass_cost=pass_cost) for one in drawn]
         batch = PassLoad(*(sum(values) / len(batches) for values in zip(*batches, strict=True)))
         return StageLoad(load, least, batch, 1.0, 0.0, own.is_measured)
