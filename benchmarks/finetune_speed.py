@@ -67,7 +67,8 @@ class Wrapped(nn.Module):
 
     def forward(self, features: Any) -> dict[str, Any]:
         """The mean loss over the targets of a batch."""
-        outputs = self.module(features, head=self.work.question.head, pooling=self.work.question.pooling)
+        padded = dataclasses.replace(features, features=())  # without their lengths rows are not packed: Trainer's are not
+        outputs = self.module(padded, head=self.work.question.head, pooling=self.work.question.pooling)
         loss = self.work.module.loss(outputs, features, self.work.options)
         return {"loss": loss / self.work.module.num_targets(features.features)}
 

@@ -28,6 +28,7 @@ WINGS = [
 "Each imports itself and those above it in this list, anywhere in its code."
 ROOMS_OF_MODELS = [
     "models.loading",
+    "models.packing",
     "models.inference",
     "models.headed",
     "models.low_rank",

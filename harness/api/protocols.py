@@ -247,6 +247,8 @@ class Adapter(Protocol):
     "Bytes of its weights by where they lie: a device, `cpu`, `disk`."
     is_streamed: bool = False
     "Whether weights are brought to where they are computed with for every batch: then large batches are worth their memory."
+    packs: bool = False
+    "Whether it computes batches that have much padding without it, so that a pass costs its tokens alone."
     is_remote: bool = False
     "A server answers, each feature by itself and in its own number format: see Remote in harness/prediction/answers.py."
     weight_facts: Mapping[str, Any] = {}

@@ -1,7 +1,7 @@
 """Batches of similar length under a token budget.
 
 plan = plan_batches([len(feature.input_ids) for feature in features], max_tokens=8192)
-plan = plan_tight_batches(lengths, max_tokens=1024, batch_cost=32)     # less padding, more batches
+plan = plan_packed_batches(lengths, max_tokens=1024)     # of what is computed without padding
 batch = collate([features[index] for index in plan[0]], pad_id=tokenizer.pad_token_id, device="cuda")
 check_lengths(features, longest=512, where="task 'xnli' in de")      # UserError for a longer one
 """
@@ -40,32 +40,25 @@ def plan_batches(lengths: Sequence[int], *, max_tokens: int, max_features: int |
     return batches
 
 
-def plan_tight_batches(lengths: Sequence[int], *, max_tokens: int, batch_cost: int | None) -> list[list[int]]:
-    """Indices per batch, longest first, with the least padding that is worth its batches; batch_cost None: as few as can be.
+def plan_packed_batches(lengths: Sequence[int], *, max_tokens: int) -> list[list[int]]:
+    """Indices per batch, longest first, equal lengths by index, of what is computed without padding; batches are about even.
 
-    A batch costs batch_cost tokens beside its own.  Of all ways to cut the features, sorted by length, into batches within
-    max_tokens (a feature longer than that is alone) this is one with the smallest sum of padded tokens and batch costs.
+    A batch costs the sum of its lengths, at most max_tokens; a feature longer than that is alone.
     """
     assert max_tokens >= 1
-    if batch_cost is None:
-        return plan_batches(lengths, max_tokens=max_tokens)
-    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
-    sizes = np.maximum(1, np.asarray(lengths, dtype=np.int64)[order])
-    least = np.zeros(len(order) + 1, dtype=np.int64)
-    begins = np.zeros(len(order) + 1, dtype=np.int64)
-    first = 0
-    for end in range(1, len(order) + 1):
-        while first < end - 1 and sizes[first] * (end - first) > max_tokens:
-            first += 1  # batches that end further on cannot begin there either
-        costs = least[first:end] + sizes[first:end] * np.arange(end - first, 0, -1) + batch_cost
-        best = int(costs.argmin())
-        least[end], begins[end] = costs[best], first + best
+    least = max(1, -(-sum(lengths) // max_tokens))
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable").tolist()
     batches: list[list[int]] = []
-    end = len(order)
-    while end:
-        batches.append(order[begins[end] : end].tolist())
-        end = int(begins[end])
-    return batches[::-1]
+    room, left = 0, sum(lengths)
+    for index in order:
+        if not batches or lengths[index] > room:
+            even = -(-left // max(1, least - len(batches)))
+            room = min(max_tokens, even)
+            batches.append([])
+        batches[-1].append(index)
+        room -= lengths[index]
+        left -= lengths[index]
+    return batches
 
 
 def num_tokens(feature: Feature) -> int:

@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 
 CPU_PREDICT_TOKENS = 4096
 CPU_TRAIN_TOKENS = 1024
-CPU_PASS_COST = 32
-"""Tokens that could be computed in the time that one more pass of a training takes, in which weights are read from memory again:
-22 to 37 for an encoder of 384 dimensions (640 tokens in one, two and four passes).  The time of a pass and that of a token both
-grow with the parameters, so that one number does for all sizes."""
 CPU_STREAMED_TOKENS = 8192
 "Where weights are read from the disk for every batch: a pass should take longer than that."
 
@@ -118,14 +114,6 @@ class Machine:
     def training_arithmetic(self, wanted: str) -> dict[str, Json]:
         """The same of a training: besides, how its processes share the model."""
         return {**self.arithmetic(wanted), "sharding": self.sharding, "offload": self.offload}
-
-    @property
-    def pass_cost(self) -> int | None:
-        """Padded tokens that one more training pass is worth; None = as few passes as there can be.
-
-        So it is on GPUs, where a pass of few tokens is all waiting.
-        """
-        return CPU_PASS_COST if self.device == "cpu" else None
 
     def tokens(self, *, train: bool, weights: int = 0, model: int = 0, streamed: bool = False) -> int:
         """Padded tokens per forward pass, where weights take so many bytes; never by what is free just now.

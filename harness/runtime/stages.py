@@ -33,7 +33,7 @@ from harness.runtime.knobs import Knobs
 from harness.runtime.locks import LOCK_FILE
 from harness.runtime.outputs import failed_output
 
-VERSIONS: Mapping[str, int] = {"init": 2, "train": 3, "predict": 3, "score": 2}
+VERSIONS: Mapping[str, int] = {"init": 2, "train": 4, "predict": 3, "score": 2}
 "Verb -> version.  Raise one when a default or the meaning of an argument of that verb changes."
 
 

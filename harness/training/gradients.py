@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from harness.api.errors import UserError
 from harness.api.protocols import Feature
 from harness.api.randomness import seed_of
-from harness.prediction.batching import collate, plan_tight_batches
+from harness.prediction.batching import collate, plan_batches, plan_packed_batches
 from harness.prediction.questions import Question
 from harness.runtime.budget import TrainingBudget, ran_out_of_memory
 from harness.runtime.machine import Machine
@@ -43,8 +43,6 @@ class Work:
     "The same for all components."
     precision: Precision
     seed: int
-    pass_cost: int | None = None
-    "Padded tokens that one more pass is worth; None = as few passes as can be."
     one_pass_per_example: bool = False
     "The loss sets the features of an example against each other: they stay in one piece."
 
@@ -56,14 +54,14 @@ class Work:
         for index, feature in enumerate(features):
             examples.setdefault(feature.example, []).append(index)
         own = list(examples.values())
-        costs = [len(indices) * max(len(features[i].input_ids) for i in indices) for indices in own]
+        sizes = [[len(features[i].input_ids) for i in indices] for indices in own]
+        costs = [sum(one) if self.adapter.packs else len(one) * max(one) for one in sizes]
         return [[i for n in piece for i in own[n]] for piece in self._cut(costs)]
 
     def _cut(self, costs: Sequence[int]) -> list[list[int]]:
         """Numbers of what costs so many tokens, by pass."""
-        # A loss over the whole batch passes twice through all that does not fit one pass.
-        each = None if self.module.WHOLE_BATCH_LOSS else self.pass_cost
-        return plan_tight_batches(costs, max_tokens=self.budget.tokens, batch_cost=each)
+        plan = plan_packed_batches if self.adapter.packs else plan_batches
+        return plan(costs, max_tokens=self.budget.tokens)
 
 
 def batch_gradients(work: Work, groups: Sequence[list[Feature]], *, step: int) -> float:

@@ -34,7 +34,7 @@ from harness.training.precision import Precision
 from harness.training.progress import Log, Progress
 from harness.training.sharding import distribute
 from harness.training.states import States
-from harness.training.word_rows import WordRows, ids_used, is_large, trains_tables
+from harness.training.word_rows import WordRows, ids_used, is_large
 
 
 @dataclass(kw_only=True)
@@ -103,9 +103,6 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine, preci
             adapter.module.enable_gradient_checkpointing()
         freeze(adapter.module, training)
         ids, rows = _words(adapter, data.values(), machine=machine, precision=name)
-        # Each pass makes gradients of a whole table that is trained: then few passes are better than little padding.
-        is_cheap = not machine.shares_model and (rows is not None or not trains_tables(adapter.module))
-        pass_cost = machine.pass_cost if is_cheap else None
     distribute(adapter, machine=machine, precision=name)
     with together():
         optimizer = TrainingOptimizer(adapter.module, training, device=machine.device)
@@ -120,10 +117,7 @@ def prepare(stage: Stage[TrainArguments], *, root: Path, machine: Machine, preci
         machine=machine,
         training=training,
         data=data,
-        works={
-            name: _work(one, adapter, passes, seed=seed, machine=machine, budget=budget, pass_cost=pass_cost)
-            for name, one in data.items()
-        },
+        works={name: _work(one, adapter, passes, seed=seed, machine=machine, budget=budget) for name, one in data.items()},
         optimizer=optimizer,
         scheduler=scheduler,
         precision=passes,
@@ -201,7 +195,6 @@ def _work(
     seed: int,
     machine: Machine,
     budget: TrainingBudget,
-    pass_cost: int | None,
 ) -> Work:
     """What the loss of a component is computed with."""
     question = Question(None, data.question.pooling) if data.question.pooling else Question(data.head, None)
@@ -214,7 +207,6 @@ def _work(
         budget=budget,
         precision=precision,
         seed=seed,
-        pass_cost=pass_cost,
         one_pass_per_example=data.module.ONE_PASS_PER_EXAMPLE,
     )
 

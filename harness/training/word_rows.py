@@ -51,13 +51,6 @@ def is_large(table: torch.Tensor) -> bool:
     return table.requires_grad and table.numel() >= SMALLEST
 
 
-def trains_tables(network: Any) -> bool:
-    """Whether any table of words, positions or types is trained."""
-    import torch
-
-    return any(module.weight.requires_grad for module in network.modules() if isinstance(module, torch.nn.Embedding))
-
-
 def share_left(training: Training, *, steps: int, total_steps: int) -> float:
     """What AdamW's decay leaves, after so many steps, of a row that has had no gradient."""
     factor = rate_factor(training, total_steps=total_steps)

@@ -19,6 +19,8 @@ from models.headed.heads import LmHead
 from models.headed.hidden_states import hidden_state
 from models.headed.network import HeadedNetwork, head_key
 from models.inference.language_model import PaddedTokens, SplitModel
+from models.packing.attention import Packing
+from models.packing.unpadded import Unpadded, is_worth_packing, lengths_of
 
 
 class DecoderNetwork(HeadedNetwork):
@@ -43,7 +45,8 @@ class DecoderNetwork(HeadedNetwork):
             ids_BT = nn.functional.pad(ids_BT, (1, 0), value=self.first)
             mask_BT = nn.functional.pad(mask_BT, (1, 0), value=1)
         inputs: dict[str, Any] = {"input_ids": ids_BT, "attention_mask": mask_BT, "use_cache": False}
-        found_BTH = hidden_state(self.body, inputs, layer=layer)
+        lengths = [length + (self.first is not None) for length in lengths_of(batch)]
+        found_BTH = hidden_state(self.body, inputs, layer=layer, lengths=lengths)
         return found_BTH if self.first is None else found_BTH[:, 1:]
 
     def word_table(self) -> WordTable | None:
@@ -68,5 +71,10 @@ class DecoderNetwork(HeadedNetwork):
         if batch.labels is None:
             raise ValueError("an lm head needs labels: they say after which tokens to predict")
         split_model = SplitModel(self.backbone, device=batch.input_ids.device)
+        lengths = lengths_of(batch)
+        if split_model.can_pack and is_worth_packing(lengths):
+            unpadded = Unpadded.of(lengths, batch.input_ids.shape, device=batch.input_ids.device)
+            hidden_NH = split_model.packed_hidden(unpadded.taken(batch.input_ids), Packing(unpadded.layout))
+            return torch.cat([*split_model.logits(hidden_NH[unpadded.taken(batch.labels) != -100])])
         hidden_BTH, _ = split_model.hidden(PaddedTokens(batch.input_ids, batch.attention_mask, [0] * len(batch.input_ids)))
         return torch.cat([*split_model.logits(hidden_BTH[batch.labels != -100])])

@@ -1,9 +1,10 @@
 """Hidden states of inner layers, computed no further than needed.
 
 hidden_BTH = hidden_state(backbone, inputs, layer=resolve_layer(0.583, 24))     # hidden_states[14], layers 15 to 24 not run
+hidden_BTH = hidden_state(backbone, inputs, layer=24, lengths=[17, 5])          # no padding is computed where there is much of it
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,6 +12,8 @@ from transformers import PreTrainedModel
 
 from harness.api.errors import UserError
 from models.loading.layers import find_layers
+from models.packing.attention import Packing, can_pack, packed_inputs
+from models.packing.unpadded import Unpadded, is_worth_packing
 
 
 def resolve_layer(layer: float, num_layers: int) -> int:
@@ -25,15 +28,28 @@ def resolve_layer(layer: float, num_layers: int) -> int:
     return index % (num_layers + 1)
 
 
-def hidden_state(backbone: PreTrainedModel, inputs: Mapping[str, Any], *, layer: int) -> Tensor:
+def hidden_state(backbone: PreTrainedModel, inputs: Mapping[str, Any], *, layer: int, lengths: Sequence[int] = ()) -> Tensor:
     """The [B, T, H] tensor that `output_hidden_states` would give as hidden_states[layer]; the layers above are not run.
 
-    It lies where the inputs do, wherever the last of these layers lies.
+    It lies where the inputs do, wherever the last of these layers lies.  `lengths`: tokens of each row, padded on the right, if
+    they are known; where they differ enough and the family allows it, rows are packed, and hidden states of padding are zeros.
     """
-    place = inputs["input_ids"].device
+    ids_BT = inputs["input_ids"]
+    if not is_worth_packing(lengths) or not can_pack(backbone):
+        return _hidden_state(backbone, inputs, layer=layer).to(ids_BT.device)
+    unpadded = Unpadded.of(lengths, ids_BT.shape, device=ids_BT.device)
+    packed = {**packed_inputs(unpadded.taken(ids_BT), Packing(unpadded.layout), body=backbone)}
+    if "token_type_ids" in inputs:
+        packed["token_type_ids"] = unpadded.taken(inputs["token_type_ids"]).unsqueeze(0)
+    return unpadded.put_back(_hidden_state(backbone, packed, layer=layer)[0]).to(ids_BT.device)
+
+
+def _hidden_state(backbone: PreTrainedModel, inputs: Mapping[str, Any], *, layer: int) -> Tensor:
+    """The same, wherever it lies, of inputs as they are."""
     num_layers = backbone.config.num_hidden_layers
     if layer == num_layers:
-        return backbone(**inputs).last_hidden_state.to(place)
+        found: Tensor = backbone(**inputs).last_hidden_state
+        return found
     owner, name = find_layers(backbone)
     layers = getattr(owner, name)
     captured: list[Tensor] = []
@@ -56,4 +72,4 @@ def hidden_state(backbone: PreTrainedModel, inputs: Mapping[str, Any], *, layer:
     finally:
         hook.remove()
         setattr(owner, name, layers)
-    return captured[0].to(place)
+    return captured[0]

@@ -34,6 +34,8 @@ from models.loading.pretrained import (
     quiet,
     split_outputs,
 )
+from models.packing.attention import can_pack
+from models.packing.unpadded import lengths_of
 
 
 class HeadedNetwork(nn.Module):
@@ -53,7 +55,7 @@ class HeadedNetwork(nn.Module):
 
     def hidden(self, batch: Batch, *, layer: int) -> Tensor:
         """Hidden states [B, T, H] of the batch's tokens after some layers (0 = embeddings)."""
-        return hidden_state(self.body, model_inputs(batch, type_ids=self.type_ids), layer=layer)
+        return hidden_state(self.body, model_inputs(batch, type_ids=self.type_ids), layer=layer, lengths=lengths_of(batch))
 
     def pooled(self, batch: Batch, pooling: Pooling) -> Tensor:
         """One fp32 vector [B, H] a feature."""
@@ -147,6 +149,7 @@ class HeadedModel(Adapter):
         self.max_positions = position_limit(module.body)
         self.num_embeddings = input_embeddings(module.body).num_embeddings
         self.weight_bytes = bytes_of_weights(module, device)
+        self.packs = can_pack(module.body)
         self.unread: UnreadWeights | None = None
         "What of the backbone's weights is still to be read."
 

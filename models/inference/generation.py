@@ -17,6 +17,7 @@ from harness.api.errors import UserError
 from harness.api.protocols import Feature
 from harness.api.randomness import generator
 from models.inference.language_model import PaddedTokens, SplitModel, chosen_rows, evaluating
+from models.inference.packed_passes import packed_prefill
 from models.inference.prefix_passes import prefill
 from models.inference.prefix_tree import batches
 from models.inference.requests import GenerationRequest, SamplingRequest, request_of
@@ -69,7 +70,8 @@ def _run(
     """Continue the requests of one batch."""
     written: list[list[int]] = [[] for _ in requests]
     texts: list[str | None] = [None] * len(requests)
-    hidden_BTH, cache, mask = prefill([one.input_ids for one in requests], split_model, max_tokens=max_tokens)
+    filled = packed_prefill if split_model.can_pack and split_model.keeps_all else prefill
+    hidden_BTH, cache, mask = filled([one.input_ids for one in requests], split_model, max_tokens=max_tokens)
     running = list(range(len(requests)))  # the request of each row, ended ones included until they leave
     while True:
         drawn = [_draw_of(requests[number], len(written[number])) if texts[number] is None else None for number in running]

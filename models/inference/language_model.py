@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 from harness.api.errors import UserError
 from models.inference.prefix_tree import Tokens
+from models.loading.placement import is_offloaded
+from models.packing.attention import Packing, can_pack, packed_inputs
 
 LOGITS_AT_ONCE = 1 << 25
 "Numbers in one piece of logits: 128 MiB in fp32."
@@ -53,6 +55,7 @@ class SplitModel:
         self.body: Any = self.model.base_model
         self.device = device
         self._outputs: Any = None  # the class of the body's outputs, once it has run
+        self.can_pack = can_pack(self.body)
         self._takes_positions = "position_ids" in inspect.signature(self.body.forward).parameters
 
     @property
@@ -69,6 +72,11 @@ class SplitModel:
         config = self.model.config.get_text_config()
         kinds = getattr(config, "layer_types", None)
         return self.can_share and (set(kinds) == {"full_attention"} if kinds else not getattr(config, "sliding_window", None))
+
+    @property
+    def is_offloaded(self) -> bool:
+        """Whether weights are brought to where they are computed with for every pass."""
+        return is_offloaded(self.model)
 
     @property
     def spare(self) -> int | None:
@@ -105,6 +113,12 @@ class SplitModel:
                 f"cannot go on from what {type(self.model).__name__} keeps", expected="a model that keeps keys and values"
             )
         return found.last_hidden_state.to(self.device), found.past_key_values if keep else None
+
+    def packed_hidden(self, ids_N: Tensor, packing: Packing) -> Tensor:
+        """Last hidden states [N, H] of packed tokens; only where `can_pack`."""
+        found = self.body(**packed_inputs(ids_N, packing, body=self.body))
+        self._outputs = type(found)
+        return found.last_hidden_state[0].to(self.device)
 
     def logits(self, hidden_NH: Tensor) -> Iterator[Tensor]:
         """Logits [n, V] in fp32 of hidden states [N, H], a bounded number at a time, in order."""

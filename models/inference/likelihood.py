@@ -19,6 +19,7 @@ from harness.api.errors import UserError
 from harness.api.protocols import Feature, Output
 from models.inference.generation import generate
 from models.inference.language_model import SplitModel, evaluating
+from models.inference.packed_passes import packed_passes
 from models.inference.prefix_passes import passes
 from models.inference.prefix_tree import Node, Place, PrefixTree, build_tree
 
@@ -101,6 +102,13 @@ def _places(tree: PrefixTree, split_model: SplitModel, reads: TokenReads, *, max
     wanted: dict[int, list[Place]] = {}
     for place in reads.at:
         wanted.setdefault(place.node, []).append(place)
+    if split_model.can_pack:
+        for packed in packed_passes(tree, split_model, max_tokens=max_tokens):
+            firsts = dict(zip(packed.nodes, packed.first, strict=True))
+            places = [place for node in packed.nodes for place in wanted.get(node, ())]
+            rows = torch.tensor([firsts[place.node] + place.position for place in places], dtype=torch.int64)
+            yield Computed(places, packed.hidden_NH[rows.to(packed.hidden_NH.device)])
+        return
     for one in passes(tree, split_model, max_tokens=max_tokens):
         places = [place for node in one.nodes for place in wanted.get(node, ())]
         at = [(row, one.first[row] + place.position) for row, node in enumerate(one.nodes) for place in wanted.get(node, ())]

@@ -40,18 +40,21 @@ class PrefixTree(NamedTuple):
     """The rows of tokens to compute for some sequences."""
 
     nodes: list[Node]
-    "Parents before those that follow them."
+    "Each before those that follow it, and these before any other."
     ends: list[int]
     "The node in which each sequence, or one that it is the beginning of, ends."
 
+    def path(self, node: int | None) -> list[int]:
+        """A node and those before it, the first ones first; nothing for None."""
+        found = []
+        while node is not None:
+            found.append(node)
+            node = self.nodes[node].parent
+        return found[::-1]
+
     def place_of(self, number: int, position: int) -> Place:
         """The place of one token of a sequence."""
-        path = []
-        at: int | None = self.ends[number]
-        while at is not None:
-            path.append(at)
-            at = self.nodes[at].parent
-        for node in reversed(path):
+        for node in self.path(self.ends[number]):
             if position < len(self.nodes[node].tokens):
                 break
             position -= len(self.nodes[node].tokens)

@@ -51,7 +51,7 @@ SCORE = Stage(
     inputs=(PREDICT,),
 )
 
-GOLDEN = ["65851d4a91", "b81b808fd9", "fdfa89d5c3", "272e583605"]
+GOLDEN = ["65851d4a91", "702f53fc45", "24475be1e2", "cd5ba7fe16"]
 "Change them only together with VERSIONS: every finished stage of every user is made again."
 
 

@@ -19,7 +19,6 @@ from harness.api.protocols import HeadSpec
 from harness.planning.costs.devices import present_device
 from harness.planning.costs.estimate import costing_of
 from harness.prediction.batching import collate
-from harness.runtime.machine import CPU_PASS_COST, Machine
 from harness.runtime.word_rows import SMALLEST, takes_part
 from harness.training import word_rows
 from harness.training.checkpoints import resume
@@ -120,8 +119,7 @@ def test_words_that_occur_nowhere_are_decayed_as_adamw_does(wide, ran, whole, tm
     assert (found[name][run.word_ids] != before[run.word_ids]).any(dim=1).float().mean() > 0.5
 
 
-def test_a_decoder_whose_outputs_are_its_words_ends_where_the_whole_table_does(wide, tmp_path, monkeypatch):
-    monkeypatch.setattr(Machine, "pass_cost", None)  # the same passes, for which the dropout of its head is drawn
+def test_a_decoder_whose_outputs_are_its_words_ends_where_the_whole_table_does(wide, tmp_path):
     asked = {"model": str(wide.decoder), "tasks": "pairs", "languages": ("de",), "model_args": "adapter=decoder"}
     stage, machine = train_stage(wide, **asked)
     assert len(prepare(stage, root=tmp_path / "none", machine=machine).word_rows.ids) < 300
@@ -204,20 +202,6 @@ def test_a_state_of_other_words_is_not_used(wide, ran, tmp_path, capsys):
     run.word_ids = run.word_ids[1:]
     assert resume(run) == 0
     assert "its rows look up other words" in capsys.readouterr().err
-
-
-def test_passes_are_many_where_they_are_cheap_and_few_where_each_makes_gradients_of_a_whole_table(wide, tmp_path):
-    costs = {}
-    for name, project, asked in (
-        ("rows", wide, {}),
-        ("whole", wide.with_machine(**WHOLE), {}),
-        ("masked", wide, {"intermediate": "cloze"}),
-        ("frozen", wide, {"model_args": "lora_rank=4"}),
-    ):
-        stage, machine = train_stage(project, tasks="pairs", languages=("de",), **asked)
-        (work, *_) = prepare(stage, root=tmp_path, machine=machine).works.values()
-        costs[name] = work.pass_cost
-    assert costs == {"rows": CPU_PASS_COST, "whole": None, "masked": None, "frozen": CPU_PASS_COST}
 
 
 def test_a_plan_knows_how_many_rows_are_looked_up(wide, tmp_path):

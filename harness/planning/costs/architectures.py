@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from harness.api.packable_families import family_packs
 from harness.planning.costs.guessed_shapes import shape_by_sizes
 from harness.planning.costs.shapes import ModelShape
 
@@ -31,7 +32,8 @@ def shape_of(config: Config | None, *, facts: Mapping[str, Any], causal: bool) -
             except (KeyError, TypeError, ValueError, ZeroDivisionError):
                 found = None  # a configuration that says too little; the model itself will say what is wrong with it
             if found is not None:
-                return _as_used(found, causal=causal)
+                packs = family_packs(str(inner.get("model_type")), inner.get("layer_types"))
+                return replace(_as_used(found, causal=causal), packs=packs)
     kind = str((config or {}).get("model_type") or facts.get("architecture") or "")
     return shape_by_sizes(facts, model_type=kind, causal=causal)
 

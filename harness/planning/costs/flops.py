@@ -13,16 +13,16 @@ from typing import NamedTuple
 
 from harness.planning.costs.activations import HowTrained
 from harness.planning.costs.shapes import ModelShape
-from harness.prediction.batching import plan_tight_batches
+from harness.prediction.batching import plan_batches, plan_packed_batches
 
 
 class PassLoad(NamedTuple):
     """What goes through a model."""
 
     tokens: float
-    "With padding."
+    "With padding, where it is computed."
     squares: float
-    "Sum over the sequences of their padded length squared."
+    "Sum over the sequences of their length squared, padding included."
     passes: float = 1.0
     "Forward passes."
     reads: float = 0.0
@@ -33,18 +33,21 @@ class PassLoad(NamedTuple):
         return PassLoad(*(number * factor for number in self))
 
 
-def padded(lengths: Sequence[int], *, max_tokens: int, reads: float = 0.0, pass_cost: int | None = None) -> PassLoad:
-    """Features of these lengths in the batches that a budget makes of them (harness/prediction/batching.py).
-
-    `pass_cost`: of some trainings on a CPU (Machine.pass_cost).
-    """
+def padded(lengths: Sequence[int], *, max_tokens: int, reads: float = 0.0) -> PassLoad:
+    """Features of these lengths in the batches that a budget makes of them (harness/prediction/batching.py)."""
     tokens = squares = 0
-    plans = plan_tight_batches(lengths, max_tokens=max_tokens, batch_cost=pass_cost)
+    plans = plan_batches(lengths, max_tokens=max_tokens)
     for indices in plans:
         longest = max(lengths[index] for index in indices)
         tokens += longest * len(indices)
         squares += longest * longest * len(indices)
     return PassLoad(tokens, squares, len(plans), reads)
+
+
+def packed(lengths: Sequence[int], *, max_tokens: int, reads: float = 0.0) -> PassLoad:
+    """The same of batches that are computed without their padding."""
+    plans = plan_packed_batches(lengths, max_tokens=max_tokens)
+    return PassLoad(sum(lengths), sum(length * length for length in lengths), len(plans), reads)
 
 
 def forward_flops(shape: ModelShape, batch: PassLoad) -> float:

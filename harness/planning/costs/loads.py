@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from harness.api.registry import TASK_TYPES
 from harness.planning.costs.activations import HowTrained
 from harness.planning.costs.devices import Device
-from harness.planning.costs.flops import PassLoad, padded
+from harness.planning.costs.flops import PassLoad, packed, padded
 from harness.planning.costs.lengths import RowLengths, TokenLengths, tokenizer_file
 from harness.planning.costs.memory import AnswerLoad, Layout, TrainingLoad
 from harness.planning.costs.rows import num_test_rows, num_training_rows, training_cost
@@ -21,7 +21,7 @@ from harness.planning.plan import Plan
 from harness.planning.routes import written_tokens
 from harness.runtime.arguments import ComponentArguments, ModelArguments, PredictArguments, TrainArguments
 from harness.runtime.budget import device_tokens
-from harness.runtime.machine import CPU_PASS_COST, CPU_PREDICT_TOKENS, CPU_TRAIN_TOKENS, Machine
+from harness.runtime.machine import CPU_PREDICT_TOKENS, CPU_TRAIN_TOKENS, Machine
 from harness.runtime.stages import Stage
 from harness.runtime.word_rows import takes_part
 from harness.specs.limit import num_taken
@@ -151,10 +151,8 @@ class Loads:
         least = replace(load, sequences=group, passes=max(2, round(items)), logits=self._logits(component, group * length))
         drawn = _drawn(own, number=max(1, round(items)))
         reads = _read_share(component) * sum(map(sum, drawn)) / len(drawn)
-        small = word_rows is not None or training.freeze == "embeddings" or load.lora_parameters  # gradients of tables, or none
-        has_few_passes = not small or self.on_gpu or self.layout.shares_model or module.WHOLE_BATCH_LOSS
-        pass_cost = None if has_few_passes else CPU_PASS_COST
-        batches = [padded(one, max_tokens=budget, reads=reads, pass_cost=pass_cost) for one in drawn]
+        made = packed if self.shape.packs and how.attention in (None, "sdpa") else padded
+        batches = [made(one, max_tokens=budget, reads=reads) for one in drawn]
         batch = PassLoad(*(sum(values) / len(batches) for values in zip(*batches, strict=True)))
         return StageLoad(load, least, batch, 1.0, 0.0, own.is_measured)
 

@@ -43,6 +43,8 @@ class ModelShape:
     tied: bool = True
     "The table of words serves as output matrix."
     causal: bool = False
+    packs: bool = False
+    "Batches are computed without their padding."
     guess: str = ""
     "What was not known and is reckoned otherwise; empty where all is exact."
 

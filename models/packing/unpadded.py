@@ -1,0 +1,59 @@
+"""Batches that are padded on the right, computed without their padding.
+
+unpadded = Unpadded.of(lengths, input_ids.shape, device=input_ids.device)
+hidden_NH = body(**packed_inputs(unpadded.taken(input_ids), Packing(unpadded.layout), body=body)).last_hidden_state[0]
+hidden_BTH = unpadded.put_back(hidden_NH)                   # zeros where there is padding
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.api.protocols import Batch
+from models.packing.layout import PackedLayout, PackedSpan, placed
+
+WORTH = 0.9
+"Share of tokens that are no padding up to which a batch is packed: above it, gathering for attention costs more than padding."
+
+
+def lengths_of(batch: Batch) -> list[int]:
+    """Tokens of each row; nothing where the batch does not say of which features it is made."""
+    return [len(feature.input_ids) for feature in batch.features]
+
+
+def is_worth_packing(lengths: Sequence[int]) -> bool:
+    """Whether rows of so many tokens have enough padding; not where nothing is known."""
+    return bool(lengths) and sum(lengths) <= WORTH * max(lengths) * len(lengths)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unpadded:
+    """The tokens of a padded batch that are no padding."""
+
+    shape: tuple[int, int]
+    "[B, T] with padding."
+    index: Tensor
+    "int64 [N], their places in the flattened batch, row by row."
+    layout: PackedLayout
+
+    @classmethod
+    def of(cls, lengths: Sequence[int], shape: Sequence[int], *, device: torch.device) -> "Unpadded":
+        """Of rows [B, T] that begin with so many tokens each."""
+        num_rows, width = shape
+        begins = np.cumsum([0, *lengths[:-1]])
+        layout = PackedLayout([PackedSpan(int(first), length) for first, length in zip(begins, lengths, strict=True)])
+        index = layout.positions + np.repeat(np.arange(num_rows) * width, lengths)
+        return cls(shape=(num_rows, width), index=placed(index, device), layout=layout)
+
+    def taken(self, values: Tensor) -> Tensor:
+        """[N] of [B, T]."""
+        return values.flatten().index_select(0, self.index)
+
+    def put_back(self, hidden_NH: Tensor) -> Tensor:
+        """[B, T, H] of [N, H]."""
+        num_rows, width = self.shape
+        padded = hidden_NH.new_zeros((num_rows * width, hidden_NH.shape[-1]))
+        return padded.index_copy(0, self.index.to(hidden_NH.device), hidden_NH).unflatten(0, self.shape)

@@ -1,0 +1,362 @@
+"""Packed sequences give what sequences alone give, in every family that is packed; what is computed for it is counted."""
+
+import random
+from itertools import accumulate, chain
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_models import DECODERS
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedModel
+
+from harness.api.packable_families import FAMILIES, family_packs
+from harness.api.protocols import Batch, Feature, HeadSpec
+from harness.prediction.batching import collate
+from models.causal.network import DecoderNetwork
+from models.headed.heads import HeadShape, LmHead, TokenHead
+from models.headed.hidden_states import hidden_state
+from models.headed.network import HeadedNetwork
+from models.inference.language_model import SplitModel
+from models.inference.likelihood import loglikelihood
+from models.inference.packed_passes import packed_passes, packed_prefill
+from models.inference.prefix_passes import prefill
+from models.inference.prefix_tree import build_tree
+from models.packing import layout as layouts
+from models.packing.attention import KeptTokens, Packing, can_pack, first_position, packed_inputs
+from models.packing.layout import PackedLayout, PackedSpan
+from models.packing.unpadded import Unpadded, is_worth_packing
+
+SIZES = {
+    **{"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2},
+    **{"intermediate_size": 48, "head_dim": 8, "max_position_embeddings": 300, "embedding_size": 16, "pad_token_id": 0},
+    **{"bos_token_id": 1, "eos_token_id": 2, "sliding_window": 16, "local_attention": 16, "num_local_experts": 2},
+    **{"dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 48, "type_vocab_size": 2},
+}
+ENCODERS = {
+    *("albert", "bert", "camembert", "distilbert", "electra", "eurobert", "gte", "jina_embeddings_v3", "modernbert"),
+    *("nomic_bert", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
+}
+CAUSAL = FAMILIES - ENCODERS
+LENGTHS = (5, 70, 33, 1, 130, 33, 2)
+"One longer than a block, several alike, all on both sides of a window of 16."
+
+
+def body_of(kind: str, **settings: Any) -> PreTrainedModel:
+    """A small model whose weights are large enough for every token to matter."""
+    torch.manual_seed(0)
+    model: PreTrainedModel = AutoModel.from_config(AutoConfig.for_model(kind, **{**SIZES, **settings}))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.2)
+    return model.eval()
+
+
+def texts(lengths=LENGTHS, *, seed=1) -> list[list[int]]:
+    rng = random.Random(seed)
+    return [[rng.randrange(3, 64) for _ in range(length)] for length in lengths]
+
+
+def alone(model: PreTrainedModel, tokens: list[int]) -> torch.Tensor:
+    """Hidden states of one text, as transformers computes them."""
+    mask = torch.ones((1, len(tokens)), dtype=torch.int64)
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([tokens]), attention_mask=mask).last_hidden_state[0]
+
+
+def spans_of(lengths) -> list[PackedSpan]:
+    return [PackedSpan(end - length, length) for end, length in zip(accumulate(lengths), lengths, strict=True)]
+
+
+def packed(model: PreTrainedModel, tokens: list[int], packing: Packing) -> torch.Tensor:
+    with torch.no_grad():
+        return model(**packed_inputs(torch.tensor(tokens), packing, body=model)).last_hidden_state[0]
+
+
+@pytest.mark.parametrize("kind", sorted(FAMILIES))
+def test_packed_sequences_have_the_hidden_states_that_they_have_alone(kind):
+    model = body_of(kind)
+    own = texts()
+    expected = torch.cat([alone(model, one) for one in own])
+    assert can_pack(model)
+    found = packed(model, [*chain(*own)], Packing(PackedLayout(spans_of(LENGTHS))))
+    assert (found - expected).abs().max() < 1e-5
+    assert (torch.cat([alone(model, one) for one in own]) - expected).abs().max() < 1e-6  # what is not packed is as it was
+
+
+@pytest.mark.parametrize("kind", sorted(CAUSAL))
+def test_sequences_go_on_from_tokens_of_the_same_pass_and_of_earlier_ones(kind):
+    model = body_of(kind)
+    start, a, b, c = texts((40, 30, 3, 75))
+    expected = [alone(model, start + one)[40:] for one in (a, b, c)]
+    expected.append(alone(model, start + a + b)[70:])
+    assert can_pack(model)
+    keeps = torch.cat([torch.arange(40), torch.arange(40, 70)])
+    first = Packing(PackedLayout([PackedSpan(0, 40), PackedSpan(40, 30, ((0, 40),))]), keeps=keeps)
+    states = packed(model, start + a, first)
+    assert (states[40:] - expected[0]).abs().max() < 1e-5
+    spans = [PackedSpan(0, 3, ((0, 40),)), PackedSpan(3, 75, ((0, 40),)), PackedSpan(78, 3, ((0, 40), (40, 70)))]
+    second = Packing(PackedLayout(spans, num_kept=70), kept=first.later)
+    found = packed(model, b + c + b, second)
+    assert (found - torch.cat(expected[1:])).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "gemma3_text", "llama"])
+def test_causal_models_that_look_both_ways(kind):
+    both = {"use_bidirectional_attention": True} if kind == "gemma3_text" else {"is_causal": False}
+    model = body_of(kind, **both, **({} if kind == "gemma3_text" else {"sliding_window": None}))
+    for module in model.modules():
+        if getattr(module, "is_causal", None) is True:
+            module.is_causal = False  # type: ignore[assignment]
+    own = texts()
+    expected = torch.cat([alone(model, one) for one in own])
+    assert can_pack(model)
+    assert (packed(model, [*chain(*own)], Packing(PackedLayout(spans_of(LENGTHS)))) - expected).abs().max() < 1e-5
+
+
+def test_what_is_not_packed():
+    assert not can_pack(AutoModel.from_config(AutoConfig.for_model("bloom", **DECODERS["bloom"])))
+    assert not can_pack(body_of("llama", attn_implementation="eager"))  # as the user asked for
+    assert not can_pack(body_of("mistral", is_causal=False))
+    assert not family_packs("lfm2", None)
+    assert not family_packs("qwen3", ["full_attention", "linear_attention"])
+    assert first_position(body_of("xlm-roberta")) == 1
+    assert first_position(body_of("bert")) == 0
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("seed", range(12))
+def test_each_token_is_computed_once_and_sees_what_it_may(causal, device, seed):
+    rng = random.Random(seed)
+    lengths = [rng.choice([1, 2, 3, 7, 20, 64, 65, 200]) for _ in range(rng.randint(1, 12))]
+    kept = rng.choice([0, 30])
+    befores = [((0, rng.randint(1, kept)),) if kept and rng.random() < 0.5 else () for _ in lengths]
+    spans = [one._replace(before=before) for one, before in zip(spans_of(lengths), befores, strict=True)]
+    layout = PackedLayout(spans, num_kept=kept)
+    place = torch.device("cpu") if device == "cpu" else torch.device("meta")
+    seen: dict[int, set[int]] = {}
+    for part in layout.parts(causal=causal, device=place):
+        mask = part.mask(7 if seed % 2 else None)
+        allowed = np.ones((len(part.rows), part.num_queries, part.num_sources), dtype=bool)
+        if mask is not None and place.type == "cpu":
+            allowed &= mask[:, 0].numpy()
+        for row, queries in zip(part.rows, allowed, strict=True):
+            sources = [source for begin, end in row.seen for source in range(begin, end)]
+            for number in range(row.length):
+                assert row.first + number not in seen
+                seen[row.first + number] = {sources[at] for at in np.flatnonzero(queries[number]) if at < len(sources)}
+                assert not queries[number][len(sources) :].any() or place.type == "meta"
+    assert sorted(seen) == [*range(sum(lengths))]
+    if place.type == "meta":
+        return
+    for span in spans:
+        path = [*(one for run in span.before for one in range(*run)), *range(kept + span.first, kept + span.first + span.length)]
+        for number in range(span.length):
+            position = span.num_before + number
+            end = position + 1 if causal else len(path)
+            begin = max(0, position - 6) if seed % 2 else 0
+            end = min(end, position + 7) if seed % 2 else end
+            assert seen[span.first + number] == set(path[begin:end])
+
+
+def test_short_rows_share_calls_as_long_as_their_padding_is_small():
+    layout = PackedLayout(spans_of([9] * 50 + [10] * 50 + [300]))
+    parts = layout.parts(causal=False, device=torch.device("cpu"))
+    assert sorted(len(part.rows) for part in parts) == [1, 100]
+    for part in PackedLayout(spans_of([*range(1, 90)])).parts(causal=True, device=torch.device("cpu")):
+        area = len(part.rows) * part.num_queries * part.num_sources
+        assert area - sum(row.area for row in part.rows) <= layouts.CPU_ALONE
+
+
+class Counter:
+    """Counts the tokens that go through a model's first linear layer."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.tokens = 0
+        linear = next(module for module in model.modules() if isinstance(module, nn.Linear))
+        linear.register_forward_hook(self._count)
+
+    def _count(self, module: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        self.tokens += args[0].shape[:-1].numel()
+
+
+def batch_of(lengths, **more: Any) -> Batch:
+    return collate([Feature(example=n, input_ids=ids, **more) for n, ids in enumerate(texts(lengths))], pad_id=0)
+
+
+@pytest.mark.parametrize("kind", ["xlm-roberta", "bert", "modernbert"])
+@pytest.mark.parametrize("layer", [0, 2, 3])
+def test_batches_of_an_encoder_are_computed_without_their_padding(kind, layer):
+    model = body_of(kind)
+    batch = batch_of(LENGTHS)
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    expected = hidden_state(model, inputs, layer=layer)
+    counter = Counter(model)
+    found = hidden_state(model, inputs, layer=layer, lengths=LENGTHS)
+    assert counter.tokens == sum(LENGTHS)
+    real = batch.attention_mask.bool()
+    assert (found[real] - expected[real]).abs().max() < 1e-5
+    assert not found[~real].any()
+    even = batch_of([20, 19, 20])
+    assert not is_worth_packing([20, 19, 20])
+    hidden_state(model, {"input_ids": even.input_ids, "attention_mask": even.attention_mask}, layer=3, lengths=[20, 19, 20])
+    assert counter.tokens == sum(LENGTHS) + 60
+
+
+def test_token_types_are_packed_as_well():
+    model = body_of("bert")
+    batch = collate([Feature(example=n, input_ids=ids, type_ids=[i % 2 for i in ids]) for n, ids in enumerate(texts())], pad_id=0)
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "token_type_ids": batch.type_ids}
+    expected = hidden_state(model, inputs, layer=3)
+    found = hidden_state(model, inputs, layer=3, lengths=LENGTHS)
+    real = batch.attention_mask.bool()
+    assert (found[real] - expected[real]).abs().max() < 1e-5
+
+
+def tag_head() -> TokenHead:
+    return TokenHead(HeadSpec(kind="token", num_outputs=5), HeadShape(hidden_size=32, dropout=0.0))
+
+
+def gradients(network: nn.Module, batch: Batch, *, head: str, seed: int | None = None) -> dict[str, torch.Tensor]:
+    """Of the sum of squares of what is no padding."""
+    network.zero_grad()
+    if seed is not None:
+        torch.manual_seed(seed)
+    outputs = network(batch, head=head)
+    real = outputs[batch.attention_mask.bool()] if outputs.shape[:2] == batch.attention_mask.shape else outputs
+    real.square().sum().backward()
+    return {name: one.grad.clone() for name, one in network.named_parameters() if one.grad is not None}
+
+
+def farthest(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
+    """The largest difference of two sets of gradients, by the largest number of each (those of keys' biases are next to 0)."""
+    assert a.keys() == b.keys()
+    least = 1e-3 * max(float(one.abs().max()) for one in b.values())
+    return max(float((a[name] - b[name]).abs().max()) / max(least, float(b[name].abs().max())) for name in a)
+
+
+@pytest.mark.parametrize("kind", ["xlm-roberta", "llama", "gemma3_text", "qwen3"])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_gradients_are_those_of_padded_batches(kind, checkpointing):
+    labels = [[-100, *ids[1:]] for ids in texts()]
+    features = [Feature(example=n, input_ids=ids, labels=own) for n, (ids, own) in enumerate(zip(texts(), labels, strict=True))]
+    batch = collate(features, pad_id=0)
+    unknown = Batch(**{name: getattr(batch, name) for name in Batch.__slots__} | {"features": ()})
+    if kind == "xlm-roberta":
+        body = body_of(kind, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+        network: HeadedNetwork = HeadedNetwork(body, {"tags": tag_head()}, type_ids=False)
+        heads = ["tags"]
+    else:
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **SIZES))
+        words = LmHead(HeadSpec(kind="lm", num_outputs=1), HeadShape(hidden_size=32))
+        network = DecoderNetwork(model, {"tags": tag_head(), "words": words}, first=3)
+        heads = ["tags", "words"]
+    network.train()
+    if checkpointing:
+        network.enable_gradient_checkpointing()
+    for head in heads:
+        expected = gradients(network, unknown, head=head)  # before `can_pack` has been asked, or without lengths: padded
+        counter = Counter(network.body)
+        found = gradients(network, batch, head=head)
+        first = len(LENGTHS) if head == "tags" and kind != "xlm-roberta" else 0  # tokens that are put before texts
+        assert counter.tokens == (sum(LENGTHS) + first) * (2 if checkpointing else 1)
+        assert farthest(found, expected) < 1e-3
+
+
+def test_dropout_is_drawn_once_for_a_pass_that_is_computed_again():
+    found = []
+    for checkpointing in (False, True):
+        network = HeadedNetwork(body_of("xlm-roberta"), {"tags": tag_head()}, type_ids=False)
+        torch.manual_seed(0)
+        for parameter in network.heads.parameters():
+            nn.init.normal_(parameter)
+        network.train()
+        if checkpointing:
+            network.enable_gradient_checkpointing()
+        found.append(gradients(network, batch_of(LENGTHS), head="tags", seed=3))
+    assert farthest(*found) < 1e-5
+    with_other_draws = gradients(network, batch_of(LENGTHS), head="tags", seed=4)
+    assert farthest(with_other_draws, found[0]) > 1e-2
+
+
+def causal_model(kind: str = "llama") -> PreTrainedModel:
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **{**SIZES, "sliding_window": None})).eval()
+
+
+def branching(*, seed: int = 2) -> list[tuple[int, ...]]:
+    """Sequences that share beginnings on three levels."""
+    root, *parts = texts((50, *([9] * 6), *([5] * 24)), seed=seed)
+    return [tuple(root + parts[n % 6] + parts[6 + n]) for n in range(24)] + [tuple(parts[3])]
+
+
+@pytest.mark.parametrize("max_tokens", [1, 20, 64, 100, 4096])
+def test_a_tree_is_computed_once_in_passes_within_the_budget(max_tokens):
+    split_model = SplitModel(causal_model(), device=torch.device("cpu"))
+    tree = build_tree(branching())
+    found: dict[int, torch.Tensor] = {}
+    total = 0
+    with torch.no_grad():
+        for one in packed_passes(tree, split_model, max_tokens=max_tokens):
+            assert len(one.hidden_NH) <= max_tokens or len(one.nodes) == 1
+            assert one.packing.later.num_tokens <= max(map(len, branching()))
+            total += len(one.hidden_NH)
+            ends = [*one.first[1:], len(one.hidden_NH)]
+            found |= {node: one.hidden_NH[a:b] for node, a, b in zip(one.nodes, one.first, ends, strict=True)}
+        assert total == tree.num_tokens < sum(map(len, branching())) / 2
+        for number, tokens in enumerate(branching()):
+            whole = torch.cat([found[node] for node in tree.path(tree.ends[number])])
+            expected = split_model.body(input_ids=torch.tensor([tokens])).last_hidden_state[0]
+            assert (whole - expected).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("max_tokens", [30, 4096])
+def test_a_cache_is_filled_as_by_passes_with_padding(max_tokens):
+    split_model = SplitModel(causal_model("qwen3"), device=torch.device("cpu"))
+    own = branching()
+    with torch.no_grad():
+        found = packed_prefill(own, split_model, max_tokens=max_tokens)
+        expected = prefill(own, split_model, max_tokens=4096)
+    assert torch.equal(found.mask, expected.mask)
+    assert (found.hidden_BTH[:, -1] - expected.hidden_BTH[:, -1]).abs().max() < 1e-5
+    real = found.mask.bool()
+    for a, b in zip(found.cache.layers, expected.cache.layers, strict=True):
+        for ours, theirs in ((a.keys, b.keys), (a.values, b.values)):
+            assert (ours.transpose(1, 2)[real] - theirs.transpose(1, 2)[real]).abs().max() < 1e-5
+
+
+def test_likelihoods_of_a_model_that_is_packed_and_of_one_that_is_not():
+    model = causal_model()
+    features = [
+        Feature(example=n, input_ids=[*one[:-5]], continuations=[[*one[-5:]], [*one[-5:-2]], [7, 8]])
+        for n, one in enumerate(branching())
+    ]
+    found = loglikelihood(model, features, device=torch.device("cpu"), max_tokens=100)
+    model.set_attn_implementation("eager")
+    expected = loglikelihood(model, features, device=torch.device("cpu"), max_tokens=100)
+    assert not SplitModel(model, device=torch.device("cpu")).can_pack
+    for ours, theirs in zip(found, expected, strict=True):
+        assert np.abs(ours - theirs).max() < 1e-4
+
+
+def test_no_file_says_how_attention_is_computed(tmp_path):
+    model = body_of("bert")
+    assert can_pack(model)
+    model.save_pretrained(tmp_path)
+    assert "packed" not in (tmp_path / "config.json").read_text()
+    again = AutoModel.from_pretrained(tmp_path)
+    assert again.config._attn_implementation == "sdpa"
+
+
+def test_kept_tokens_and_places_of_an_unpadded_batch():
+    assert KeptTokens().num_tokens == 0
+    unpadded = Unpadded.of([2, 1, 3], (3, 3), device=torch.device("cpu"))
+    assert unpadded.index.tolist() == [0, 1, 3, 6, 7, 8]
+    assert unpadded.layout.positions.tolist() == [0, 1, 0, 0, 1, 2]
+    values = torch.arange(9).reshape(3, 3)
+    assert unpadded.taken(values).tolist() == [0, 1, 3, 6, 7, 8]
+    assert unpadded.put_back(torch.ones(6, 2)).sum(-1).tolist() == [[2, 2, 0], [2, 0, 0], [2, 2, 2]]
+    assert not is_worth_packing([])
