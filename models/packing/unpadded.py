@@ -1,7 +1,7 @@
 """Batches that are padded on the right, computed without their padding.
 
 unpadded = Unpadded.of(lengths, input_ids.shape, device=input_ids.device)
-hidden_NH = body(**packed_inputs(unpadded.taken(input_ids), Packing(unpadded.layout), body=body)).last_hidden_state[0]
+ids_N, layout = unpadded.taken(input_ids), unpadded.layout
 hidden_BTH = unpadded.put_back(hidden_NH)                   # zeros where there is padding
 """
 
