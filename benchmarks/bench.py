@@ -45,14 +45,14 @@ COMMANDS = {
     "vectors": Command(script="vectors_speed.py", rows=("vectors",), words=("--model", "ENCODER", "--hub", "HUB")),
     "prediction": Command(
         script="predict_speed.py",
-        rows=("predict_bare",),
+        rows=("predict_bare", "predict_by_batch"),
         # With few rows, reading shows: all rows of a cell are read and checked, whatever the limit.
-        words=("--model", "ENCODER", "--data_dir", "HUB", *WIDE, "--rows", "1000", "--rounds", "5"),
+        words=("--model", "ENCODER", "--data_dir", "HUB", *WIDE, "--rows", "400", "--rounds", "5", "--beside", "bare,by_batch"),
     ),
-    "trainer": Command(
+    "maximum": Command(
         script="predict_speed.py",
-        rows=("predict_by_batch", "predict_to_maximum"),
-        words=("--model", "ENCODER", "--data_dir", "HUB", *WIDE, "--rows", "100", "--rounds", "5", "--peers"),
+        rows=("predict_to_maximum",),
+        words=("--model", "ENCODER", "--data_dir", "HUB", *WIDE, "--rows", "100", "--rounds", "5", "--beside", "to_maximum"),
     ),
     "data": Command(script="data_side.py", rows=("data_side",), words=("--tokenizer", "ENCODER", "--data_dir", "HUB")),
     "start": Command(script="start_speed.py", rows=("start", "start_bare"), words=("--model", "LM", "--hub", "HUB")),

@@ -1,13 +1,13 @@
-"""The prediction loop against its limit: bare bf16 forward passes over the same batches, sorted and tokenized beforehand.
+"""The prediction loop beside its limit, bare forward passes over the same batches, and beside transformers' Trainer.predict.
 
     python benchmarks/predict_speed.py --model <folder> --data_dir <mirror> --rows 300 --rounds 3
-    python benchmarks/predict_speed.py --model <folder> --data_dir <mirror> --tasks xnli,panx --languages all --peers
+    python benchmarks/predict_speed.py --model <folder> --data_dir <mirror> --languages all --beside bare,by_batch
 
-Both sides run in one process, interleaved, with the same model: A is predict_bundle with all it does (reading rows, tokenizing,
-batching, reducing, streaming to disk, decoding, predictions.jsonl); loading weights and packages happens before.  B runs the
-module over the padded batches that A planned and drops the outputs.  Prints tokens per second of each and the ratio A / B.  With
---peers transformers' Trainer.predict comes as well (trainer_speed.py): padding by batch in the same dtype, and padding to 128
-tokens in float32, the default of the scripts that do so.
+All sides run in one process, in turns, with the same model.  The loop is predict_bundle with all it does (reading rows,
+tokenizing, batching, reducing, streaming to disk, decoding, predictions.jsonl); loading weights and packages happens before.
+`bare` runs the module over the batches that the loop plans and drops the outputs.  `by_batch` and `to_maximum` (trainer_speed.py)
+have features that were made beforehand: the one pads by batch in the same dtype, the other to 128 tokens in float32, the default
+of the scripts that do so.
 """
 
 import argparse
@@ -18,7 +18,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,12 @@ def bare(batches: Sequence[tuple[str, Any]], adapter: Any) -> float:
     return time.perf_counter() - begin_time
 
 
+BESIDE = {
+    "bare": (0.95, "bare forward passes"),
+    "by_batch": (1.9, "Trainer.predict, padding by batch"),
+    "to_maximum": (9.0, "Trainer.predict, padding to 128, float32"),
+}
+"What the loop is measured beside: the ratio to reach, and its name."
 MAXIMUM = 128
 "Tokens that XTREME's scripts pad to."
 ALIKE = 0.97
@@ -102,18 +109,19 @@ def in_order(batches: Sequence[tuple[str, Any]], adapter: Any) -> dict[str, list
     return {head: sorted(own, key=lambda one: (one.example, one.part)) for head, own in found.items()}
 
 
-def peers_of(batches: Sequence[tuple[str, Any]], adapter: Any) -> dict[str, Any]:
-    """Trainer with padding by batch, and with padding to MAXIMUM and weights in float32; both must choose our labels."""
+def peers_of(names: Sequence[str], batches: Sequence[tuple[str, Any]], adapter: Any) -> dict[str, Any]:
+    """Trainer with padding by batch, and with padding to MAXIMUM and weights in float32; each must choose our labels."""
     from benchmarks.trainer_speed import TrainerSide, alike, bare_logits
 
     features = in_order(batches, adapter)
-    wide = copy.copy(adapter)
-    wide.module = copy.deepcopy(adapter.module).float()
-    sides = {
-        "by_batch": TrainerSide(features, adapter, maximum=None),
-        "to_maximum": TrainerSide(features, wide, maximum=MAXIMUM),
-    }
-    ours = bare_logits(batches, adapter)
+    sides: dict[str, Any] = {}
+    if "by_batch" in names:
+        sides["by_batch"] = TrainerSide(features, adapter, maximum=None)
+    if "to_maximum" in names:
+        wide = copy.copy(adapter)
+        wide.module = copy.deepcopy(adapter.module).float()
+        sides["to_maximum"] = TrainerSide(features, wide, maximum=MAXIMUM)
+    ours = bare_logits(batches, adapter) if sides else {}
     for name, side in sides.items():
         for head, logits in side.turn()[1].items():
             share = alike([ours[id(one)] for one in features[head]], logits)
@@ -123,14 +131,17 @@ def peers_of(batches: Sequence[tuple[str, Any]], adapter: Any) -> dict[str, Any]
     return sides
 
 
+def seconds_of(side: Any) -> float:
+    """Of a turn."""
+    return float(side.turn()[0])
+
+
 def rows_of(times: dict[str, list[float]], words: str, *, threads: int, machine: str) -> list[Row]:
     """The rows of the table."""
-    goals = {"bare": (0.95, "bare forward passes"), "by_batch": (1.9, "Trainer.predict, padding by batch"),
-             "to_maximum": (9.0, "Trainer.predict, padding to 128, float32")}  # fmt: skip
     rows = []
-    peers = [name for name in ("by_batch", "to_maximum") if name in times]
-    for name in peers or ["bare"]:  # beside peers fewer sequences are measured than beside bare passes
-        goal, peer = goals[name]
+    for name, (goal, peer) in BESIDE.items():
+        if name not in times:
+            continue
         ratios = [theirs / ours for theirs, ours in zip(times[name], times["whole"], strict=True)]
         own = Row(name=f"predict_{name}", part=words, peer=peer, goal=goal, machine=machine, threads=threads)
         own.ratio, own.ratios, own.agreement = statistics.median(ratios), ratios, "labels by the largest logit"
@@ -153,7 +164,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--device")
     parser.add_argument("--minutes", type=float, default=15.0, help="no round begins that would end later (default: %(default)s)")
-    parser.add_argument("--peers", action="store_true", help="beside Trainer.predict as well")
+    parser.add_argument("--beside", default="bare", help=f"of {', '.join(BESIDE)} (default: %(default)s)")
     parser.add_argument("--record", type=Path, help="file that gets the rows, for the table (see bench.py)")
     args = parser.parse_args()
     catalog = Catalog([Path(folder) for folder in args.include_path])
@@ -175,22 +186,25 @@ def main() -> None:
     tokens = sum(len(feature.input_ids) for _, batch in batches for feature in batch.features)
     sys.stdout.write(f"{len(stages)} cells, {tokens} tokens in {len(batches)} batches, {args.dtype} on {machine.device}" + "\n")
     bare(batches[:2], adapter)
-    sides = peers_of(batches, adapter) if args.peers else {}
-    times: dict[str, list[float]] = {name: [] for name in ("whole", "bare", *sides)}
+    named = args.beside.split(",")
+    sides = peers_of(named, batches, adapter)
+    turns: dict[str, Callable[[], float]] = {
+        "whole": lambda: whole(stages, adapter, machine),
+        "bare": lambda: bare(batches, adapter),
+        **{name: partial(seconds_of, side) for name, side in sides.items()},
+    }
+    times: dict[str, list[float]] = {name: [] for name in ("whole", *named)}
     loads = []
     started = time.monotonic()
     for number in range(args.rounds):
         if number and (time.monotonic() - started) * (number + 1) / number > args.minutes * 60:
             break
-        times["whole"].append(whole(stages, adapter, machine))
-        times["bare"].append(bare(batches, adapter))
-        for name, side in sides.items():
-            times[name].append(side.turn()[0])
+        for name in list(times) if number % 2 == 0 else list(times)[::-1]:
+            times[name].append(turns[name]())
         loads.append(os.getloadavg()[0])
         speeds = {name: tokens / values[-1] for name, values in times.items()}
-        sys.stdout.write(f"round {number + 1}: loop {speeds['whole']:.0f} tokens/s, bare {speeds['bare']:.0f} tokens/s" + "\n")
-    ratio = min(times["bare"]) / min(times["whole"])
-    sys.stdout.write(f"the loop reaches {ratio:.3f} of the bare speed (best of {args.rounds} rounds each)" + "\n")
+        shown = ", ".join(f"{name} {speed:.0f} tokens/s" for name, speed in speeds.items())
+        sys.stdout.write(f"round {number + 1}: {shown}" + "\n")
     examples = sum(len(batch.features) for _, batch in batches)
     words = f"scoring {examples:,} sequences of {args.tasks} in {len(stages)} cells, {args.dtype}"
     for row in rows_of(times, words, threads=torch.get_num_threads(), machine=machine_words(loads)):
