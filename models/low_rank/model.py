@@ -27,6 +27,7 @@ from models.loading.low_bit import is_low_bit, is_trainable
 from models.loading.placement import is_offloaded
 from models.low_rank.files import adapter_changes, save_adapters
 from models.low_rank.foreign import adopt_adapter, told_of
+from models.low_rank.fused import fuse
 from models.low_rank.lora import LowRank, add_lora
 from models.low_rank.merging import merge_adapters, stack_adapters
 from models.low_rank.origin import Origin, write_base
@@ -93,6 +94,7 @@ def adapt(
             facts["rounding"] = merge_adapters(model, merged, apart=chain == "stack").facts()
         if low_rank is not None and not inference:
             trained = add_lora(model, low_rank, seed=seed, beside=beside)
+            fuse(trained)
         else:
             stack_adapters(model, beside)
     other = chain if chain != usual else None
