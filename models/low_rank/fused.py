@@ -21,7 +21,7 @@ def fuse(adapted: nn.Module) -> None:
 
     for layer in adapted.modules():
         if isinstance(layer, LoraLayer) and isinstance(layer.base_layer, nn.Linear):
-            layer.forward = MethodType(_forward, layer)  # type: ignore[method-assign]
+            layer.forward = MethodType(_forward, layer)
 
 
 def _forward(layer: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
