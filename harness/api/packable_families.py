@@ -1,13 +1,27 @@
 """Families of models whose sequences are packed: set side by side in one row of tokens, without padding.
 
-family_packs("xlm-roberta", None)                    # True
+family_packs({"model_type": "xlm-roberta"})                    # True
 """
 
-from collections.abc import Collection
+from collections.abc import Mapping
+from typing import Any
 
-FAMILIES = {
-    *("albert", "bert", "camembert", "distilbert", "electra", "eurobert", "gte", "jina_embeddings_v3", "modernbert"),
-    *("nomic_bert", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
+ENCODERS = {
+    *(
+        "albert",
+        "bert",
+        "camembert",
+        "distilbert",
+        "electra",
+        "eurobert",
+        "gte",
+        "jina_embeddings_v3",
+        "modernbert",
+        "nomic_bert",
+    ),
+    *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
+}
+CAUSAL = {
     *(
         "apertus",
         "arcee",
@@ -29,8 +43,14 @@ FAMILIES = {
 Others are padded: some do more with a mask than hand it to attention, or number positions in a way of their own."""
 LAYER_TYPES = {"full_attention", "sliding_attention"}
 "Kinds of layers that keep no state besides keys and values, and look no further back than a window."
+BY_LONGEST = {"dynamic", "longrope"}
+"Rotary positions whose angles depend on the longest sequence of a pass."
 
 
-def family_packs(model_type: str, layer_types: Collection[str] | None) -> bool:
-    """Whether models of a family can be packed, whose layers are of some types."""
-    return model_type in FAMILIES and set(layer_types or ()) <= LAYER_TYPES
+def family_packs(config: Mapping[str, Any]) -> bool:
+    """Whether models with this config.json can be packed."""
+    if config.get("model_type") not in ENCODERS | CAUSAL or not set(config.get("layer_types") or ()) <= LAYER_TYPES:
+        return False
+    rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    kinds = [one for one in (rotary, *rotary.values()) if isinstance(one, Mapping)]
+    return not any(one.get(name) in BY_LONGEST for one in kinds for name in ("rope_type", "type"))

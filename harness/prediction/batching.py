@@ -41,23 +41,20 @@ def plan_batches(lengths: Sequence[int], *, max_tokens: int, max_features: int |
 
 
 def plan_packed_batches(lengths: Sequence[int], *, max_tokens: int) -> list[list[int]]:
-    """Indices per batch, longest first, equal lengths by index, of what is computed without padding; batches are about even.
+    """Indices per batch, where a batch costs the sum of its lengths, at most max_tokens; a feature longer than that is alone.
 
-    A batch costs the sum of its lengths, at most max_tokens; a feature longer than that is alone.
+    The longest feature first, equal ones by index, each into the first batch that has room for it.
     """
     assert max_tokens >= 1
-    least = max(1, -(-sum(lengths) // max_tokens))
-    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable").tolist()
     batches: list[list[int]] = []
-    room, left = 0, sum(lengths)
-    for index in order:
-        if not batches or lengths[index] > room:
-            even = -(-left // max(1, least - len(batches)))
-            room = min(max_tokens, even)
+    rooms: list[int] = []
+    for index in np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable").tolist():
+        number = next((number for number, room in enumerate(rooms) if lengths[index] <= room), len(rooms))
+        if number == len(rooms):
             batches.append([])
-        batches[-1].append(index)
-        room -= lengths[index]
-        left -= lengths[index]
+            rooms.append(max_tokens)
+        batches[number].append(index)
+        rooms[number] -= lengths[index]
     return batches
 
 

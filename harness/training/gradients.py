@@ -54,9 +54,13 @@ class Work:
         for index, feature in enumerate(features):
             examples.setdefault(feature.example, []).append(index)
         own = list(examples.values())
-        sizes = [[len(features[i].input_ids) for i in indices] for indices in own]
-        costs = [sum(one) if self.adapter.packs else len(one) * max(one) for one in sizes]
+        costs = [self.cost([features[i] for i in indices]) for indices in own]
         return [[i for n in piece for i in own[n]] for piece in self._cut(costs)]
+
+    def cost(self, features: Sequence[Feature]) -> int:
+        """Tokens of a pass over some features, padding included where it is computed."""
+        lengths = [len(feature.input_ids) for feature in features]
+        return sum(lengths) if self.adapter.packs else len(lengths) * max(lengths)
 
     def _cut(self, costs: Sequence[int]) -> list[list[int]]:
         """Numbers of what costs so many tokens, by pass."""
@@ -75,7 +79,7 @@ def batch_gradients(work: Work, groups: Sequence[list[Feature]], *, step: int) -
     features = [feature for group in groups for feature in group]
     num_targets = max(1, work.module.num_targets(features))
     longest = max(len(feature.input_ids) for feature in features)
-    least = max(map(len, groups)) * longest if work.one_pass_per_example else longest
+    least = max(work.cost(group) for group in groups) if work.one_pass_per_example else longest
     while True:
         try:
             plan = plan_passes(groups, pieces=work.pieces, processes=num_ranks())

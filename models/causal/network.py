@@ -72,7 +72,7 @@ class DecoderNetwork(HeadedNetwork):
             raise ValueError("an lm head needs labels: they say after which tokens to predict")
         split_model = SplitModel(self.backbone, device=batch.input_ids.device)
         lengths = lengths_of(batch)
-        if split_model.can_pack and is_worth_packing(lengths):
+        if split_model.packs and is_worth_packing(lengths, batch.input_ids.shape[1], trains=self.training):
             unpadded = Unpadded.of(lengths, batch.input_ids.shape, device=batch.input_ids.device)
             hidden_NH = split_model.packed_hidden(unpadded.taken(batch.input_ids), Packing(unpadded.layout))
             return torch.cat([*split_model.logits(hidden_NH[unpadded.taken(batch.labels) != -100])])

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 from harness.api.errors import UserError
 from models.loading.layers import find_layers
-from models.packing.attention import Packing, can_pack, packed_inputs
+from models.packing.attention import Packing, is_packable, packed_inputs
 from models.packing.unpadded import Unpadded, is_worth_packing
 
 
@@ -32,10 +32,10 @@ def hidden_state(backbone: PreTrainedModel, inputs: Mapping[str, Any], *, layer:
     """The [B, T, H] tensor that `output_hidden_states` would give as hidden_states[layer]; the layers above are not run.
 
     It lies where the inputs do, wherever the last of these layers lies.  `lengths`: tokens of each row, padded on the right, if
-    they are known; where they differ enough and the family allows it, rows are packed, and hidden states of padding are zeros.
+    they are known; where they differ enough and the backbone can be packed, they are, and hidden states of padding are zeros.
     """
     ids_BT = inputs["input_ids"]
-    if not is_worth_packing(lengths) or not can_pack(backbone):
+    if not is_packable(backbone) or not is_worth_packing(lengths, ids_BT.shape[1], trains=backbone.training):
         return _hidden_state(backbone, inputs, layer=layer).to(ids_BT.device)
     unpadded = Unpadded.of(lengths, ids_BT.shape, device=ids_BT.device)
     packed = {**packed_inputs(unpadded.taken(ids_BT), Packing(unpadded.layout), body=backbone)}

@@ -34,7 +34,7 @@ from models.loading.pretrained import (
     quiet,
     split_outputs,
 )
-from models.packing.attention import can_pack
+from models.packing.attention import exchange_attention
 from models.packing.unpadded import lengths_of
 
 
@@ -47,6 +47,8 @@ class HeadedNetwork(nn.Module):
         self.backbone = backbone
         self.heads = nn.ModuleDict({head_key(name): head for name, head in heads.items()})
         self.type_ids = type_ids
+        self.packs = exchange_attention(self.body)
+        "Whether batches with padding are computed without it."
 
     @property
     def body(self) -> PreTrainedModel:
@@ -149,7 +151,7 @@ class HeadedModel(Adapter):
         self.max_positions = position_limit(module.body)
         self.num_embeddings = input_embeddings(module.body).num_embeddings
         self.weight_bytes = bytes_of_weights(module, device)
-        self.packs = can_pack(module.body)
+        self.packs = module.packs
         self.unread: UnreadWeights | None = None
         "What of the backbone's weights is still to be read."
 

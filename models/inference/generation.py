@@ -70,7 +70,7 @@ def _run(
     """Continue the requests of one batch."""
     written: list[list[int]] = [[] for _ in requests]
     texts: list[str | None] = [None] * len(requests)
-    filled = packed_prefill if split_model.can_pack and split_model.keeps_all else prefill
+    filled = packed_prefill if split_model.packs and split_model.keeps_all else prefill
     hidden_BTH, cache, mask = filled([one.input_ids for one in requests], split_model, max_tokens=max_tokens)
     running = list(range(len(requests)))  # the request of each row, ended ones included until they leave
     while True:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from harness.api.errors import UserError
 from models.inference.prefix_tree import Tokens
 from models.loading.placement import is_offloaded
-from models.packing.attention import Packing, can_pack, packed_inputs
+from models.packing.attention import Packing, exchange_attention, packed_inputs
 
 LOGITS_AT_ONCE = 1 << 25
 "Numbers in one piece of logits: 128 MiB in fp32."
@@ -55,7 +55,7 @@ class SplitModel:
         self.body: Any = self.model.base_model
         self.device = device
         self._outputs: Any = None  # the class of the body's outputs, once it has run
-        self.can_pack = can_pack(self.body)
+        self.packs = exchange_attention(self.body)
         self._takes_positions = "position_ids" in inspect.signature(self.body.forward).parameters
 
     @property
@@ -115,7 +115,7 @@ class SplitModel:
         return found.last_hidden_state.to(self.device), found.past_key_values if keep else None
 
     def packed_hidden(self, ids_N: Tensor, packing: Packing) -> Tensor:
-        """Last hidden states [N, H] of packed tokens; only where `can_pack`."""
+        """Last hidden states [N, H] of packed tokens; only where it `packs`."""
         found = self.body(**packed_inputs(ids_N, packing, body=self.body))
         self._outputs = type(found)
         return found.last_hidden_state[0].to(self.device)

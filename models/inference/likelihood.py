@@ -102,7 +102,7 @@ def _places(tree: PrefixTree, split_model: SplitModel, reads: TokenReads, *, max
     wanted: dict[int, list[Place]] = {}
     for place in reads.at:
         wanted.setdefault(place.node, []).append(place)
-    if split_model.can_pack:
+    if split_model.packs:
         for packed in packed_passes(tree, split_model, max_tokens=max_tokens):
             firsts = dict(zip(packed.nodes, packed.first, strict=True))
             places = [place for node in packed.nodes for place in wanted.get(node, ())]

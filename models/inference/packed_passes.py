@@ -3,14 +3,15 @@
     for one in packed_passes(tree, split_model, max_tokens=4096): one.nodes, one.first, one.hidden_NH
     prefilled = packed_prefill([(5, 6, 7, 8), (5, 6, 9)], split_model, max_tokens=4096)
 
-A node sees its parents where they are: in the same pass, or among the keys and values kept of earlier ones, which are never more
-than those of one path of the tree.
+A node sees its parents where they are: in the same pass, or among the keys and values kept of earlier ones.  Where only hidden
+states are wanted these are never more than those of one path of the tree.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import DynamicCache
@@ -19,7 +20,7 @@ from models.inference.language_model import SplitModel
 from models.inference.prefix_passes import Prefilled
 from models.inference.prefix_tree import Place, PrefixTree, Tokens, build_tree
 from models.packing.attention import KeptTokens, Packing
-from models.packing.layout import PackedLayout, PackedSpan
+from models.packing.layout import PackedLayout, PackedSpan, placed
 
 CPU_PASS_TOKENS = 2048
 """Tokens of a pass on a CPU: SmolLM2-135M in bfloat16 took 12 % longer for 4,096, whose activations leave the caches, and as long
@@ -52,7 +53,7 @@ def packed_passes(tree: PrefixTree, split_model: SplitModel, *, max_tokens: int,
         # What comes later goes on from the nodes before the next one, and from no others.
         following = nodes[-1] + 1
         needed = [*where] if keep_all else tree.path(tree.nodes[following].parent) if following < len(sizes) else []
-        keeps = torch.cat([torch.arange(*where[one]) for one in needed]) if needed else None
+        keeps = np.concatenate([np.arange(*where[one]) for one in needed]) if needed else None
         packing = Packing(PackedLayout(spans, num_kept=kept.num_tokens), kept=kept, keeps=keeps)
         ids = [token for node in nodes for token in tree.nodes[node].tokens]
         ids_N = torch.tensor(ids, dtype=torch.int64, device=split_model.device)
@@ -87,17 +88,21 @@ def packed_prefill(texts: Sequence[Tokens], split_model: SplitModel, *, max_toke
     for one in packed_passes(tree, split_model, max_tokens=max_tokens, keep_all=True):
         own = dict(zip(one.nodes, one.first, strict=True))
         begins |= {node: num_tokens + first for node, first in own.items()}
-        last |= {place: one.hidden_NH[own[place.node] + place.position] for place in places if place.node in own}
+        found = [place for place in dict.fromkeys(places) if place.node in own]
+        if found:
+            rows = placed(np.array([own[place.node] + place.position for place in found]), one.hidden_NH.device)
+            last |= zip(found, one.hidden_NH.index_select(0, rows), strict=True)
         num_tokens += len(one.hidden_NH)
         kept = one.packing.later
-    rows = split_model.pad(texts, left=True)
-    sources_BT = torch.zeros_like(rows.mask)
+    padded = split_model.pad(texts, left=True)
+    sources_BT = np.zeros(padded.mask.shape, dtype=np.int64)
     for number, (text, place) in enumerate(zip(texts, places, strict=True)):
-        path = [begins[node] + torch.arange(len(tree.nodes[node].tokens)) for node in tree.path(place.node)]
-        sources_BT[number, rows.first[number] :] = torch.cat(path)[: len(text)].to(sources_BT.device)
+        path = [begins[node] + np.arange(len(tree.nodes[node].tokens)) for node in tree.path(place.node)]
+        sources_BT[number, padded.first[number] :] = np.concatenate(path)[: len(text)]
     cache = DynamicCache()
-    for number, states in enumerate(kept.layers.values()):
-        at = sources_BT.flatten().to(states[0].device)
+    for number, layer in enumerate([*kept.layers]):
+        states = kept.layers.pop(layer)
+        at = placed(sources_BT.reshape(-1), states[0].device)
         keys, values = (one[0].index_select(1, at).unflatten(1, sources_BT.shape).transpose(0, 1).contiguous() for one in states)
         cache.update(keys, values, number)
-    return Prefilled(torch.stack([last[place] for place in places])[:, None], cache, rows.mask)
+    return Prefilled(torch.stack([last[place] for place in places])[:, None], cache, padded.mask)

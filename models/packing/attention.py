@@ -1,6 +1,6 @@
 """Attention over packed sequences, for every family whose attention can be exchanged in transformers.
 
-    can_pack(body)                                                      # True: its attention is exchanged for this one
+    exchange_attention(body)                                            # True: it can be packed from now on
     inputs = packed_inputs(ids_N, Packing(layout), body=body)           # of its forward pass, which gives [1, N, H]
 
 Linear layers, which are most of the work, see the tokens of all sequences in one row.  Between them attention looks at its
@@ -10,6 +10,7 @@ keyword argument `packing`: where there is one it computes the layout's parts; e
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
@@ -18,11 +19,10 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from harness.api.packable_families import family_packs
-from models.packing.layout import PackedLayout, PackedPart, placed
+from models.packing.layout import PackedLayout, PackedPart, Seen, placed
 
 NAME = "packed_sdpa"
 "What the attention is called in a model's configuration (never written to a file)."
-REPLACED = ("sdpa", NAME)
 
 
 class KeptTokens:
@@ -38,24 +38,35 @@ class KeptTokens:
 class Packing:
     """What attention is told of a pass."""
 
-    def __init__(self, layout: PackedLayout, *, kept: KeptTokens | None = None, keeps: Tensor | None = None) -> None:
-        """`kept`: source tokens before those of the pass; `keeps`: int64 [K], those that are needed later, in order."""
+    def __init__(self, layout: PackedLayout, *, kept: KeptTokens | None = None, keeps: np.ndarray | None = None) -> None:
+        """`kept`: source tokens before those of the pass; `keeps`: int64 [K], those that are needed later, in order.
+
+        Only in passes without gradients: what was kept is let go, layer by layer.
+        """
         self.layout = layout
         self.kept = kept
         self.keeps = keeps
         self.later = KeptTokens(0 if keeps is None else len(keeps))
         "Filled by the pass, for the next one."
+        self._places: dict[torch.device, Tensor] = {}
 
     def sources(self, module: nn.Module, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [1, heads, K + N, size] of all source tokens."""
         if self.kept is not None and self.kept.num_tokens:
-            before = self.kept.layers[module]
+            before = self.kept.layers.pop(module)
             key, value = torch.cat([before[0], key], dim=2), torch.cat([before[1], value], dim=2)
         if self.keeps is not None:
-            is_all = len(self.keeps) == key.shape[2]
-            own = self.keeps.to(key.device)
-            self.later.layers[module] = (key, value) if is_all else (key.index_select(2, own), value.index_select(2, own))
+            self.later.layers[module] = (self._chosen(key), self._chosen(value))
         return key, value
+
+    def _chosen(self, states: Tensor) -> Tensor:
+        """Those that are needed later."""
+        assert self.keeps is not None
+        if len(self.keeps) == states.shape[2]:
+            return states
+        if states.device not in self._places:
+            self._places[states.device] = placed(self.keeps, states.device)
+        return states.index_select(2, self._places[states.device])
 
 
 def attend(
@@ -67,15 +78,19 @@ def attend(
         return sdpa_attention_forward(module, query, key, value, attention_mask, **arguments)
     causal = arguments.get("is_causal")
     causal = bool(getattr(module, "is_causal", True) if causal is None else causal)
+    if torch.is_autocast_enabled(query.device.type):  # what is computed with is what is gathered
+        dtype = torch.get_autocast_dtype(query.device.type)
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     key, value = packing.sources(module, key, value)
     layout, outputs = packing.layout, []
+    where: dict[str, Any] = {"causal": causal, "device": query.device}
     how = {"dropout_p": arguments.get("dropout", 0.0), "scale": arguments.get("scaling")}
-    for part in layout.parts(causal=causal, device=query.device):
-        mask = layout.mask(part, window=arguments.get("sliding_window"), dtype=query.dtype)
-        found_RHQS = _attended(*_gathered(part, query, key, value), mask, **how)
+    for part in layout.parts(**where):
+        seen = layout.seen(part, window=arguments.get("sliding_window"), dtype=query.dtype, **where)
+        found_RHQS = _attended(*_gathered(part, query, key, value), seen, **how)
         outputs.append(found_RHQS.transpose(1, 2).flatten(0, 1))
     found_NHS = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
-    order = layout.order(causal=causal, device=query.device)
+    order = layout.order(**where)
     return (found_NHS if order is None else found_NHS.index_select(0, order)).unsqueeze(0), None
 
 
@@ -97,45 +112,63 @@ def _gathered(part: PackedPart, query: Tensor, key: Tensor, value: Tensor) -> tu
     return rows(query, part.queries), rows(key, part.sources), rows(value, part.sources)
 
 
-def _attended(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **how: Any) -> Tensor:
-    """Attention of several queries of which each group shares a head of keys and values."""
+def _attended(query: Tensor, key: Tensor, value: Tensor, seen: Seen, **how: Any) -> Tensor:
+    """Attention, where several heads of queries may share one of keys and values."""
     times = query.shape[1] // key.shape[1]
-    if times > 1 and query.device.type != "cpu":  # kernels of GPUs take groups only where there is no mask
+    # Kernels of GPUs take such groups where there is no mask, and heads are not large (as `use_gqa_in_sdpa` of transformers).
+    if times > 1 and query.device.type != "cpu" and (seen.mask is not None or query.shape[-1] > 256):
         key, value = key.repeat_interleave(times, dim=1), value.repeat_interleave(times, dim=1)
         times = 1
-    return scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=times > 1, **how)
+    return scaled_dot_product_attention(
+        query, key, value, attn_mask=seen.mask, is_causal=seen.is_causal, enable_gqa=times > 1, **how
+    )
 
 
-def can_pack(body: PreTrainedModel) -> bool:
-    """Whether sequences can be packed for a model's body; its attention is exchanged for one that does so where it is told to."""
-    config = body.config
-    if not family_packs(config.model_type, getattr(config, "layer_types", None)) or config._attn_implementation not in REPLACED:
-        return False
-    if not getattr(config, "is_causal", True) and getattr(config, "sliding_window", None):
-        return False  # a causal model made to look both ways: its windows are wider by one than what attention is told
-    if config._attn_implementation != NAME:
+def exchange_attention(body: PreTrainedModel) -> bool:
+    """Give a model's body the attention of this module; False where it cannot be packed, and stays as it is."""
+    if not is_packable(body) and _can_pack(body):
         body.set_attn_implementation(NAME)
-    return True
+    return is_packable(body)
 
 
-def first_position(body: nn.Module) -> int:
-    """The position of the first token of a text as the model numbers it."""
-    embeddings: Any = getattr(body, "embeddings", None)
-    # RoBERTa's families: positions begin behind that of padding.
-    return int(embeddings.padding_idx) + 1 if hasattr(embeddings, "create_position_ids_from_input_ids") else 0
+def is_packable(body: PreTrainedModel) -> bool:
+    """Whether a body has the attention of this module, and with it takes `packed_inputs`."""
+    return bool(body.config._attn_implementation == NAME)
+
+
+def _can_pack(body: PreTrainedModel) -> bool:
+    """Whether the result is known to be that of padded passes; the user may also have asked for another attention."""
+    config = body.config
+    if not type(body).__module__.startswith("transformers.models."):  # code that came with a checkpoint does as it likes
+        return False
+    if not family_packs(config.to_dict()) or config._attn_implementation != "sdpa":
+        return False
+    # A causal model made to look both ways has windows that are wider by one than what attention is told.
+    return bool(getattr(config, "is_causal", True) or not getattr(config, "sliding_window", None))
 
 
 def packed_inputs(input_ids: Tensor, packing: Packing, *, body: PreTrainedModel) -> Mapping[str, Any]:
-    """Keyword arguments of a body that `can_pack`, for the tokens [N] of a layout."""
-    positions = placed(packing.layout.positions, input_ids.device) + first_position(body)
+    """Keyword arguments of a body that `is_packable`, for the tokens [N] of a layout."""
     return {
         "input_ids": input_ids.unsqueeze(0),
-        "position_ids": positions.unsqueeze(0),
+        "position_ids": _positions(input_ids, packing.layout, body=body).unsqueeze(0),
         # Of four dimensions: finished masks are handed through as they are, and this one is not looked at.
         "attention_mask": torch.ones((1, 1, 1, 1), dtype=torch.bool, device=input_ids.device),
         "use_cache": False,
         "packing": packing,
     }
+
+
+def _positions(input_ids: Tensor, layout: PackedLayout, *, body: nn.Module) -> Tensor:
+    """int64 [N] as the family numbers them: RoBERTa's begin behind that of padding, and leave out tokens that are such."""
+    embeddings: Any = getattr(body, "embeddings", None)
+    if not hasattr(embeddings, "create_position_ids_from_input_ids"):
+        return placed(layout.positions, input_ids.device)
+    padding = int(embeddings.padding_idx)
+    counts = (input_ids != padding).long()
+    upto = counts.cumsum(0)
+    firsts = placed(layout.firsts, input_ids.device)
+    return (upto - upto[firsts] + counts[firsts]) * counts + padding
 
 
 AttentionInterface.register(NAME, attend)

@@ -11,8 +11,7 @@ tokens are numbered through, those kept first.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +27,11 @@ float32)."""
 CPU_ALONE = 1 << 13
 "Scores of a row of queries beside which a call of its own is cheap: with 9 heads some 0.3 ms, where a call takes 0.05."
 GPU_ALONE = 1 << 22
-"The same on a GPU, where a call takes as long as that many scores."
+"The same on a GPU, where a call takes as long as that many scores: an assumption."
+MOST_COPIED = 1 << 15
+"Source tokens that the rows of a call copy: behind a long beginning each row has a copy of it."
+GPU_MULTIPLE = 8
+"Rows are padded to a multiple of it on GPUs, whose kernels would copy a mask to make it one."
 
 
 def placed(array: np.ndarray, device: torch.device) -> Tensor:
@@ -72,41 +75,33 @@ class QueryRow(NamedTuple):
         return self.length * self.num_seen
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class PackedPart:
     """Rows whose attention is computed in one call, padded to the longest of them."""
 
     rows: Sequence[QueryRow]
-    causal: bool
-    device: torch.device
-    queries: Tensor | None
+    num_queries: int
+    "Q, of each row with its padding."
+    num_sources: int
+    "S, of each row with its padding."
+    queries: Tensor | None = None
     "int64 [R * Q], their tokens in the pass; None for one row, whose tokens are neighbours."
-    sources: Tensor | None
+    sources: Tensor | None = None
     "int64 [R * S], the tokens that they see; None for one row."
 
     @property
-    def num_queries(self) -> int:
-        """Q, of the longest row."""
-        return max(row.length for row in self.rows)
+    def begins_all(self) -> bool:
+        """Whether each row sees its own tokens and no others."""
+        return all(row.length == row.num_seen for row in self.rows)
 
-    @property
-    def num_sources(self) -> int:
-        """S, of the row that sees the most."""
-        return max(row.num_seen for row in self.rows)
 
-    def mask(self, window: int | None) -> Tensor | None:
-        """Bool [R, 1, Q or 1, S], True = seen; None where all see everything.  `window`: see `PackedLayout.mask`."""
-        seen_R = np.array([row.num_seen for row in self.rows])
-        lengths_R = np.array([row.length for row in self.rows])
-        source_S = np.arange(self.num_sources)
-        is_seen = source_S < seen_R[:, None, None]
-        if self.causal or window is not None:
-            # Queries are the last tokens that their row sees; what pads queries sees what the last one does.
-            query_RQ = np.minimum(np.arange(self.num_queries), lengths_R[:, None] - 1) + (seen_R - lengths_R)[:, None]
-            distance_RQS = query_RQ[..., None] - source_S
-            is_seen = is_seen & (distance_RQS >= 0 if self.causal else True)
-            is_seen = is_seen & (np.abs(distance_RQS) < window if window is not None else True)
-        return None if is_seen.all() else placed(is_seen[:, None], self.device)
+class Seen(NamedTuple):
+    """Which sources the queries of a part see."""
+
+    mask: Tensor | None
+    "Added to the scores, 0 where a source is seen and else minus infinity, [R, 1, Q or 1, S]; None where nothing is masked."
+    is_causal: bool
+    "The n-th query sees the first n sources, without a mask that says so."
 
 
 class PackedLayout:
@@ -114,16 +109,22 @@ class PackedLayout:
 
     def __init__(self, spans: Sequence[PackedSpan], *, num_kept: int = 0) -> None:
         """Spans in the order of their tokens, behind `num_kept` source tokens of earlier passes."""
-        self.spans = spans
+        self.spans = [span for span in spans if span.length]
         self.num_kept = num_kept
         self._parts: dict[tuple[bool, torch.device], list[PackedPart]] = {}
         self._orders: dict[tuple[bool, torch.device], Tensor | None] = {}
-        self._masks: dict[tuple[int, int | None, torch.dtype], Tensor | None] = {}
+        self._seen: dict[tuple[PackedPart, int | None, torch.dtype], Seen] = {}
+        self._largest: dict[tuple[bool, int | None, torch.dtype, torch.device], Tensor] = {}
 
     @cached_property
     def positions(self) -> np.ndarray:
         """[N] of each token in its sequence, from 0."""
         return np.concatenate([np.arange(span.length) + span.num_before for span in self.spans])
+
+    @cached_property
+    def firsts(self) -> np.ndarray:
+        """[N] the first token of the span that each token belongs to."""
+        return np.repeat([span.first for span in self.spans], [span.length for span in self.spans])
 
     def parts(self, *, causal: bool, device: torch.device) -> list[PackedPart]:
         """The calls of attention that compute the pass."""
@@ -144,48 +145,83 @@ class PackedLayout:
             self._orders[causal, device] = None if in_order else placed(found, device)
         return self._orders[causal, device]
 
-    def mask(self, part: PackedPart, *, window: int | None, dtype: torch.dtype) -> Tensor | None:
-        """What is added to a part's scores: 0 for what is seen, else minus infinity; [R, 1, Q or 1, S], None where all is seen.
-
-        `window`: no query sees a token that is so many tokens or more away.
-        """
+    def seen(self, part: PackedPart, *, causal: bool, window: int | None, dtype: torch.dtype, device: torch.device) -> Seen:
+        """What a part's queries see; `window`: no token that is so many tokens or more away."""
         if window is not None and window >= part.num_sources:
             window = None
-        key = (id(part), window, dtype)
-        if key not in self._masks:
-            is_seen = part.mask(window)
-            self._masks[key] = (
-                None
-                if is_seen is None
-                else torch.zeros(is_seen.shape, dtype=dtype, device=part.device).masked_fill_(~is_seen, -torch.inf)
-            )
-        return self._masks[key]
+        key = (part, window, dtype)
+        if key not in self._seen:
+            self._seen[key] = self._seen_by(part, causal=causal, window=window, dtype=dtype, device=device)
+        return self._seen[key]
+
+    def _seen_by(self, part: PackedPart, *, causal: bool, window: int | None, dtype: torch.dtype, device: torch.device) -> Seen:
+        if causal and window is None and part.begins_all and part.num_queries == part.num_sources:
+            return Seen(None, is_causal=True)  # what pads a row comes last
+        is_even = all(row.num_seen == part.num_sources for row in part.rows)
+        if is_even and window is None and (not causal or part.num_queries == 1):
+            return Seen(None, is_causal=False)
+        if part.queries is not None:
+            sizes = [(row.length, row.num_seen) for row in part.rows]
+            how: dict[str, Any] = {"causal": causal, "window": window, "dtype": dtype, "device": device}
+            return Seen(_mask(sizes, num_queries=part.num_queries, num_sources=part.num_sources, **how), is_causal=False)
+        # What a query sees depends on how far it is from the end: masks of single rows are the ends of the largest one.
+        largest = (causal, window, dtype, device)
+        if largest not in self._largest:
+            own = [one for one in self.parts(causal=causal, device=device) if one.queries is None]
+            own = [one for one in own if not (causal and window is None and one.begins_all)]
+            sizes = [(max(one.num_queries for one in own), max(one.num_sources for one in own))]
+            how = {"causal": causal, "window": window, "dtype": dtype, "device": device}
+            self._largest[largest] = _mask(sizes, num_queries=sizes[0][0], num_sources=sizes[0][1], **how)
+        return Seen(self._largest[largest][:, :, -part.num_queries :, -part.num_sources :], is_causal=False)
 
     def _made_parts(self, *, causal: bool, device: torch.device) -> Iterable[PackedPart]:
         is_cpu = device.type == "cpu"
-        rows = [row for span in self.spans for row in self._rows(span, block=CPU_BLOCK if causal and is_cpu else None)]
-        alone = CPU_ALONE if is_cpu else GPU_ALONE
-        for group in _groups(rows, alone=alone):
+        rows = [row for span in self.spans for row in self._rows(span, block=CPU_BLOCK if causal and is_cpu else span.length)]
+        multiple = 1 if is_cpu else GPU_MULTIPLE
+        for group in _groups(rows, alone=CPU_ALONE if is_cpu else GPU_ALONE):
             if len(group) == 1:
-                yield PackedPart(rows=group, causal=causal, device=device, queries=None, sources=None)
+                yield PackedPart(rows=group, num_queries=group[0].length, num_sources=group[0].num_seen)
                 continue
-            most, seen = max(row.length for row in group), max(row.num_seen for row in group)
-            queries = [_filled([(row.first, row.first + row.length)], most) for row in group]
-            sources = [_filled(row.seen, seen) for row in group]
-            yield PackedPart(
-                rows=group,
-                causal=causal,
-                device=device,
-                queries=placed(np.concatenate(queries), device),
-                sources=placed(np.concatenate(sources), device),
-            )
+            most = -(-max(row.length for row in group) // multiple) * multiple
+            seen = -(-max(row.num_seen for row in group) // multiple) * multiple
+            queries = np.concatenate([_filled([(row.first, row.first + row.length)], most) for row in group])
+            sources = np.concatenate([_filled(row.seen, seen) for row in group])
+            tokens = {"queries": placed(queries, device), "sources": placed(sources, device)}
+            yield PackedPart(rows=group, num_queries=most, num_sources=seen, **tokens)
 
-    def _rows(self, span: PackedSpan, *, block: int | None) -> Iterable[QueryRow]:
+    def _rows(self, span: PackedSpan, *, block: int) -> Iterable[QueryRow]:
         """A span in blocks, each of which sees no more than what is before its end."""
         own = self.num_kept + span.first
-        for begin in range(0, span.length, block or span.length):
-            end = min(span.length, begin + (block or span.length))
+        for begin in range(0, span.length, block):
+            end = min(span.length, begin + block)
             yield QueryRow(span.first + begin, end - begin, _joined((*span.before, (own, own + end))))
+
+
+def _mask(
+    sizes: Sequence[tuple[int, int]],
+    *,
+    num_queries: int,
+    num_sources: int,
+    causal: bool,
+    window: int | None,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Tensor:
+    """[R, 1, Q or 1, S] of rows with (queries, sources): 0 for a source that a query sees, else minus infinity.
+
+    Queries are the last tokens that their row sees; what pads them sees what the last one does.
+    """
+    lengths_R11, seen_R11 = placed(np.array(sizes, dtype=np.int64).T[..., None, None], device)
+    source_S = torch.arange(num_sources, device=device)
+    is_seen = source_S < seen_R11
+    if causal or window is not None:
+        query_Q1 = torch.arange(num_queries, device=device)[:, None]
+        query_RQ1 = torch.minimum(query_Q1, lengths_R11 - 1) + (seen_R11 - lengths_R11)
+        if causal:
+            is_seen = is_seen & (source_S <= query_RQ1)
+        if window is not None:
+            is_seen = is_seen & (source_S > query_RQ1 - window) & (source_S < query_RQ1 + window)
+    return torch.zeros(is_seen.shape, dtype=dtype, device=device).masked_fill_(~is_seen, -torch.inf).unsqueeze(1)
 
 
 def _joined(runs: TokenRuns) -> TokenRuns:
@@ -201,18 +237,19 @@ def _joined(runs: TokenRuns) -> TokenRuns:
 
 def _filled(runs: Iterable[tuple[int, int]], size: int) -> np.ndarray:
     """[size] the numbers of tokens, behind them that of the first again."""
-    found = np.fromiter(chain.from_iterable(range(*run) for run in runs), dtype=np.int64)
-    return np.concatenate([found, np.full(size - len(found), found[0], dtype=np.int64)])
+    found = np.concatenate([np.arange(*run) for run in runs])
+    return np.concatenate([found, np.full(size - len(found), found[0])])
 
 
 def _groups(rows: Sequence[QueryRow], *, alone: int) -> list[list[QueryRow]]:
-    """Rows by call: a long one has its own; others share one until its padding costs more than another call would."""
+    """Rows by call: a long one has its own; others share one until its padding, or what it copies, costs more than another."""
     groups: list[list[QueryRow]] = []
     short = [row for row in rows if row.area < alone]
     area = most = seen = 0
     for row in sorted(short, key=lambda row: (-row.num_seen, -row.length, row.first)):
         wider = max(most, row.length)
-        if not groups or (len(groups[-1]) + 1) * wider * seen - area - row.area > alone:
+        number = len(groups[-1]) + 1 if groups else 0
+        if not groups or number * wider * seen - area - row.area > alone or number * seen > MOST_COPIED:
             groups.append([])
             area, wider, seen = 0, row.length, row.num_seen
         groups[-1].append(row)

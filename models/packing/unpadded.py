@@ -24,9 +24,12 @@ def lengths_of(batch: Batch) -> list[int]:
     return [len(feature.input_ids) for feature in batch.features]
 
 
-def is_worth_packing(lengths: Sequence[int]) -> bool:
-    """Whether rows of so many tokens have enough padding; not where nothing is known."""
-    return bool(lengths) and sum(lengths) <= WORTH * max(lengths) * len(lengths)
+def is_worth_packing(lengths: Sequence[int], width: int, *, trains: bool) -> bool:
+    """Whether rows of so many tokens, padded to `width`, have enough padding; not where nothing is known of them.
+
+    In training any is enough: what a pass costs there is its tokens, by which it was planned (`Adapter.packs`).
+    """
+    return bool(lengths) and sum(lengths) <= (1.0 if trains else WORTH) * width * len(lengths) - trains
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from small_models import DECODERS
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedModel
 
-from harness.api.packable_families import FAMILIES, family_packs
+from harness.api.packable_families import CAUSAL, ENCODERS, family_packs
 from harness.api.protocols import Batch, Feature, HeadSpec
 from harness.prediction.batching import collate
 from models.causal.network import DecoderNetwork
@@ -24,7 +24,7 @@ from models.inference.packed_passes import packed_passes, packed_prefill
 from models.inference.prefix_passes import prefill
 from models.inference.prefix_tree import build_tree
 from models.packing import layout as layouts
-from models.packing.attention import KeptTokens, Packing, can_pack, first_position, packed_inputs
+from models.packing.attention import KeptTokens, Packing, exchange_attention, is_packable, packed_inputs
 from models.packing.layout import PackedLayout, PackedSpan
 from models.packing.unpadded import Unpadded, is_worth_packing
 
@@ -34,11 +34,6 @@ SIZES = {
     **{"bos_token_id": 1, "eos_token_id": 2, "sliding_window": 16, "local_attention": 16, "num_local_experts": 2},
     **{"dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 48, "type_vocab_size": 2},
 }
-ENCODERS = {
-    *("albert", "bert", "camembert", "distilbert", "electra", "eurobert", "gte", "jina_embeddings_v3", "modernbert"),
-    *("nomic_bert", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
-}
-CAUSAL = FAMILIES - ENCODERS
 LENGTHS = (5, 70, 33, 1, 130, 33, 2)
 "One longer than a block, several alike, all on both sides of a window of 16."
 
@@ -74,12 +69,12 @@ def packed(model: PreTrainedModel, tokens: list[int], packing: Packing) -> torch
         return model(**packed_inputs(torch.tensor(tokens), packing, body=model)).last_hidden_state[0]
 
 
-@pytest.mark.parametrize("kind", sorted(FAMILIES))
+@pytest.mark.parametrize("kind", sorted(ENCODERS | CAUSAL))
 def test_packed_sequences_have_the_hidden_states_that_they_have_alone(kind):
     model = body_of(kind)
     own = texts()
     expected = torch.cat([alone(model, one) for one in own])
-    assert can_pack(model)
+    assert exchange_attention(model)
     found = packed(model, [*chain(*own)], Packing(PackedLayout(spans_of(LENGTHS))))
     assert (found - expected).abs().max() < 1e-5
     assert (torch.cat([alone(model, one) for one in own]) - expected).abs().max() < 1e-6  # what is not packed is as it was
@@ -91,15 +86,18 @@ def test_sequences_go_on_from_tokens_of_the_same_pass_and_of_earlier_ones(kind):
     start, a, b, c = texts((40, 30, 3, 75))
     expected = [alone(model, start + one)[40:] for one in (a, b, c)]
     expected.append(alone(model, start + a + b)[70:])
-    assert can_pack(model)
-    keeps = torch.cat([torch.arange(40), torch.arange(40, 70)])
-    first = Packing(PackedLayout([PackedSpan(0, 40), PackedSpan(40, 30, ((0, 40),))]), keeps=keeps)
-    states = packed(model, start + a, first)
-    assert (states[40:] - expected[0]).abs().max() < 1e-5
-    spans = [PackedSpan(0, 3, ((0, 40),)), PackedSpan(3, 75, ((0, 40),)), PackedSpan(78, 3, ((0, 40), (40, 70)))]
-    second = Packing(PackedLayout(spans, num_kept=70), kept=first.later)
+    assert exchange_attention(model)
+    layout = PackedLayout([PackedSpan(0, 3), PackedSpan(3, 40), PackedSpan(43, 30, ((3, 43),))])
+    first = Packing(layout, keeps=np.arange(73) if kind < "m" else np.arange(3, 73))
+    states = packed(model, b + start + a, first)
+    assert (states[43:] - expected[0]).abs().max() < 1e-5
+    at = first.later.num_tokens - 70
+    own, more = (at, at + 40), (at + 40, at + 70)
+    spans = [PackedSpan(0, 3, (own,)), PackedSpan(3, 75, (own,)), PackedSpan(78, 3, (own, more))]
+    second = Packing(PackedLayout(spans, num_kept=first.later.num_tokens), kept=first.later)
     found = packed(model, b + c + b, second)
     assert (found - torch.cat(expected[1:])).abs().max() < 1e-5
+    assert not first.later.layers  # let go
 
 
 @pytest.mark.parametrize("kind", ["qwen3", "gemma3_text", "llama"])
@@ -111,63 +109,128 @@ def test_causal_models_that_look_both_ways(kind):
             module.is_causal = False  # type: ignore[assignment]
     own = texts()
     expected = torch.cat([alone(model, one) for one in own])
-    assert can_pack(model)
+    assert exchange_attention(model)
     assert (packed(model, [*chain(*own)], Packing(PackedLayout(spans_of(LENGTHS)))) - expected).abs().max() < 1e-5
 
 
-def test_what_is_not_packed():
-    assert not can_pack(AutoModel.from_config(AutoConfig.for_model("bloom", **DECODERS["bloom"])))
-    assert not can_pack(body_of("llama", attn_implementation="eager"))  # as the user asked for
-    assert not can_pack(body_of("mistral", is_causal=False))
-    assert not family_packs("lfm2", None)
-    assert not family_packs("qwen3", ["full_attention", "linear_attention"])
-    assert first_position(body_of("xlm-roberta")) == 1
-    assert first_position(body_of("bert")) == 0
+def test_what_is_not_packed(monkeypatch):
+    assert not exchange_attention(AutoModel.from_config(AutoConfig.for_model("bloom", **DECODERS["bloom"])))
+    assert not exchange_attention(body_of("llama", attn_implementation="eager"))  # as the user asked for
+    assert not exchange_attention(body_of("mistral", is_causal=False))
+    assert not exchange_attention(body_of("llama", rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}))
+    own = type("OwnLlama", (type(body_of("llama")),), {"__module__": "transformers_modules.someone.model"})
+    of_someone = own(body_of("llama").config)
+    assert not exchange_attention(of_someone)
+    assert not is_packable(of_someone)
+    fixed = body_of("llama")
+    monkeypatch.setattr(type(fixed), "_can_set_attn_implementation", classmethod(lambda cls: False))
+    assert not exchange_attention(fixed)
 
 
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("device", ["cpu", "meta"])
-@pytest.mark.parametrize("seed", range(12))
-def test_each_token_is_computed_once_and_sees_what_it_may(causal, device, seed):
-    rng = random.Random(seed)
-    lengths = [rng.choice([1, 2, 3, 7, 20, 64, 65, 200]) for _ in range(rng.randint(1, 12))]
+@pytest.mark.parametrize(
+    ("config", "packs"),
+    [
+        ({"model_type": "qwen3"}, True),
+        ({"model_type": "lfm2"}, False),
+        ({"model_type": "qwen3", "layer_types": ["full_attention", "linear_attention"]}, False),
+        ({"model_type": "phi3", "rope_scaling": {"type": "longrope", "short_factor": [1.0]}}, False),
+        ({"model_type": "gemma3_text", "rope_parameters": {"full_attention": {"rope_type": "dynamic"}}}, False),
+        ({"model_type": "llama", "rope_parameters": {"rope_type": "llama3", "factor": 8.0}}, True),
+    ],
+)
+def test_families_by_their_configuration(config, packs):
+    assert family_packs(config) is packs
+
+
+def test_padding_within_a_text_has_no_position_in_roberta():
+    model = body_of("xlm-roberta")
+    own = texts()
+    own[1][5] = own[1][6] = own[3][0] = 0
+    expected = torch.cat([alone(model, one) for one in own])
+    assert exchange_attention(model)
+    found = packed(model, [*chain(*own)], Packing(PackedLayout(spans_of(LENGTHS))))
+    assert (found - expected).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["llama", "xlm-roberta", "gemma3_text", "modernbert"])
+def test_under_autocast_results_are_as_near_to_the_truth(kind):
+    model = body_of(kind)
+    own = texts()
+    truth = torch.cat([alone(model, one) for one in own])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        by_text = torch.cat([alone(model, one) for one in own]).float()
+        exchange_attention(model)
+        found = packed(model, [*chain(*own)], Packing(PackedLayout(spans_of(LENGTHS)))).float()
+    assert (found - truth).norm() < 1.2 * (by_text - truth).norm()
+    assert (by_text - truth).norm() < 0.1 * truth.norm()
+
+
+def drawn_layout(rng):
+    lengths = [rng.choice([0, 1, 2, 3, 7, 20, 64, 65, 200]) for _ in range(rng.randint(1, 12))] + [5]
     kept = rng.choice([0, 30])
     befores = [((0, rng.randint(1, kept)),) if kept and rng.random() < 0.5 else () for _ in lengths]
     spans = [one._replace(before=before) for one, before in zip(spans_of(lengths), befores, strict=True)]
-    layout = PackedLayout(spans, num_kept=kept)
-    place = torch.device("cpu") if device == "cpu" else torch.device("meta")
-    seen: dict[int, set[int]] = {}
-    for part in layout.parts(causal=causal, device=place):
-        mask = part.mask(7 if seed % 2 else None)
-        allowed = np.ones((len(part.rows), part.num_queries, part.num_sources), dtype=bool)
-        if mask is not None and place.type == "cpu":
-            allowed &= mask[:, 0].numpy()
-        for row, queries in zip(part.rows, allowed, strict=True):
+    return PackedLayout(spans, num_kept=kept), sum(lengths)
+
+
+def allowed(seen, part):
+    """Bool [R, Q, S]."""
+    shape = (len(part.rows), part.num_queries, part.num_sources)
+    if seen.mask is None:
+        return np.tril(np.ones(shape, dtype=bool)) if seen.is_causal else np.ones(shape, dtype=bool)
+    return np.broadcast_to((seen.mask == 0)[:, 0].numpy(), shape)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("like", ["cpu", "gpu"])
+@pytest.mark.parametrize("seed", range(12))
+def test_each_token_is_computed_once_and_sees_what_it_may(causal, like, seed, monkeypatch):
+    if like == "gpu":  # as long rows, and lengths of eight, would be on one
+        monkeypatch.setattr(layouts, "CPU_ALONE", 5000)
+        monkeypatch.setattr(layouts, "CPU_BLOCK", 1 << 20)
+    layout, num_tokens = drawn_layout(random.Random(seed))
+    cpu, window = torch.device("cpu"), 7 if seed % 2 else None
+    found: dict[int, set[int]] = {}
+    for part in layout.parts(causal=causal, device=cpu):
+        seen = layout.seen(part, causal=causal, window=window, dtype=torch.float32, device=cpu)
+        for row, queries in zip(part.rows, allowed(seen, part), strict=True):
             sources = [source for begin, end in row.seen for source in range(begin, end)]
             for number in range(row.length):
-                assert row.first + number not in seen
-                seen[row.first + number] = {sources[at] for at in np.flatnonzero(queries[number]) if at < len(sources)}
-                assert not queries[number][len(sources) :].any() or place.type == "meta"
-    assert sorted(seen) == [*range(sum(lengths))]
-    if place.type == "meta":
-        return
-    for span in spans:
-        path = [*(one for run in span.before for one in range(*run)), *range(kept + span.first, kept + span.first + span.length)]
+                assert row.first + number not in found
+                assert not queries[number][len(sources) :].any()
+                found[row.first + number] = {sources[at] for at in np.flatnonzero(queries[number])}
+    assert sorted(found) == [*range(num_tokens)]
+    for span in layout.spans:
+        own = layout.num_kept + span.first
+        path = [*(one for run in span.before for one in range(*run)), *range(own, own + span.length)]
         for number in range(span.length):
             position = span.num_before + number
-            end = position + 1 if causal else len(path)
-            begin = max(0, position - 6) if seed % 2 else 0
-            end = min(end, position + 7) if seed % 2 else end
-            assert seen[span.first + number] == set(path[begin:end])
+            begin, end = (max(0, position - 6), position + 7) if window else (0, len(path))
+            assert found[span.first + number] == set(path[begin : min(end, position + 1) if causal else end])
 
 
 def test_short_rows_share_calls_as_long_as_their_padding_is_small():
-    layout = PackedLayout(spans_of([9] * 50 + [10] * 50 + [300]))
-    parts = layout.parts(causal=False, device=torch.device("cpu"))
+    cpu = torch.device("cpu")
+    parts = PackedLayout(spans_of([9] * 50 + [10] * 50 + [300])).parts(causal=False, device=cpu)
     assert sorted(len(part.rows) for part in parts) == [1, 100]
-    for part in PackedLayout(spans_of([*range(1, 90)])).parts(causal=True, device=torch.device("cpu")):
+    for part in PackedLayout(spans_of([*range(1, 90)])).parts(causal=True, device=cpu):
         area = len(part.rows) * part.num_queries * part.num_sources
         assert area - sum(row.area for row in part.rows) <= layouts.CPU_ALONE
+
+
+def test_a_call_copies_a_bounded_number_of_tokens_and_masks_share_memory():
+    cpu = torch.device("cpu")
+    behind = [one._replace(before=((0, 3000),)) for one in spans_of([2] * 1000)]
+    parts = PackedLayout(behind, num_kept=3000).parts(causal=True, device=cpu)
+    assert max(part.num_sources * len(part.rows) for part in parts) <= layouts.MOST_COPIED
+    layout = PackedLayout(spans_of([4000]))
+    masks = [
+        layout.seen(part, causal=True, window=None, dtype=torch.bfloat16, device=cpu).mask
+        for part in layout.parts(causal=True, device=cpu)
+    ]
+    assert masks[0] is None
+    assert len({one.untyped_storage().data_ptr() for one in masks if one is not None}) == 1
+    assert masks[1].untyped_storage().nbytes() <= 2 * layouts.CPU_BLOCK * 4000
 
 
 class Counter:
@@ -190,6 +253,7 @@ def batch_of(lengths, **more: Any) -> Batch:
 @pytest.mark.parametrize("layer", [0, 2, 3])
 def test_batches_of_an_encoder_are_computed_without_their_padding(kind, layer):
     model = body_of(kind)
+    assert exchange_attention(model)
     batch = batch_of(LENGTHS)
     inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
     expected = hidden_state(model, inputs, layer=layer)
@@ -200,13 +264,16 @@ def test_batches_of_an_encoder_are_computed_without_their_padding(kind, layer):
     assert (found[real] - expected[real]).abs().max() < 1e-5
     assert not found[~real].any()
     even = batch_of([20, 19, 20])
-    assert not is_worth_packing([20, 19, 20])
+    assert not is_worth_packing([20, 19, 20], 20, trains=False)
+    assert is_worth_packing([20, 19, 20], 20, trains=True)
+    assert not is_worth_packing([20, 20], 20, trains=True)
     hidden_state(model, {"input_ids": even.input_ids, "attention_mask": even.attention_mask}, layer=3, lengths=[20, 19, 20])
     assert counter.tokens == sum(LENGTHS) + 60
 
 
 def test_token_types_are_packed_as_well():
     model = body_of("bert")
+    assert exchange_attention(model)
     batch = collate([Feature(example=n, input_ids=ids, type_ids=[i % 2 for i in ids]) for n, ids in enumerate(texts())], pad_id=0)
     inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "token_type_ids": batch.type_ids}
     expected = hidden_state(model, inputs, layer=3)
@@ -258,7 +325,7 @@ def test_gradients_are_those_of_padded_batches(kind, checkpointing):
     if checkpointing:
         network.enable_gradient_checkpointing()
     for head in heads:
-        expected = gradients(network, unknown, head=head)  # before `can_pack` has been asked, or without lengths: padded
+        expected = gradients(network, unknown, head=head)  # padded, as lengths are not known
         counter = Counter(network.body)
         found = gradients(network, batch, head=head)
         first = len(LENGTHS) if head == "tags" and kind != "xlm-roberta" else 0  # tokens that are put before texts
@@ -313,9 +380,10 @@ def test_a_tree_is_computed_once_in_passes_within_the_budget(max_tokens):
             assert (whole - expected).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("kind", ["qwen3", "phi3", "gpt_neox"])
 @pytest.mark.parametrize("max_tokens", [30, 4096])
-def test_a_cache_is_filled_as_by_passes_with_padding(max_tokens):
-    split_model = SplitModel(causal_model("qwen3"), device=torch.device("cpu"))
+def test_a_cache_is_filled_as_by_passes_with_padding(max_tokens, kind):
+    split_model = SplitModel(causal_model(kind), device=torch.device("cpu"))
     own = branching()
     with torch.no_grad():
         found = packed_prefill(own, split_model, max_tokens=max_tokens)
@@ -337,14 +405,14 @@ def test_likelihoods_of_a_model_that_is_packed_and_of_one_that_is_not():
     found = loglikelihood(model, features, device=torch.device("cpu"), max_tokens=100)
     model.set_attn_implementation("eager")
     expected = loglikelihood(model, features, device=torch.device("cpu"), max_tokens=100)
-    assert not SplitModel(model, device=torch.device("cpu")).can_pack
+    assert not SplitModel(model, device=torch.device("cpu")).packs
     for ours, theirs in zip(found, expected, strict=True):
         assert np.abs(ours - theirs).max() < 1e-4
 
 
 def test_no_file_says_how_attention_is_computed(tmp_path):
     model = body_of("bert")
-    assert can_pack(model)
+    assert exchange_attention(model)
     model.save_pretrained(tmp_path)
     assert "packed" not in (tmp_path / "config.json").read_text()
     again = AutoModel.from_pretrained(tmp_path)
@@ -359,4 +427,4 @@ def test_kept_tokens_and_places_of_an_unpadded_batch():
     values = torch.arange(9).reshape(3, 3)
     assert unpadded.taken(values).tolist() == [0, 1, 3, 6, 7, 8]
     assert unpadded.put_back(torch.ones(6, 2)).sum(-1).tolist() == [[2, 2, 0], [2, 0, 0], [2, 2, 2]]
-    assert not is_worth_packing([])
+    assert not is_worth_packing([], 9, trains=True)

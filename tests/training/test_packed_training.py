@@ -23,12 +23,6 @@ from models.loading.tokenizer import load_tokenizer
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture(autouse=True)
-def packs_whatever_it_saves(monkeypatch):
-    """These rows have little padding."""
-    monkeypatch.setattr("models.packing.unpadded.WORTH", 1.0)
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """An encoder and a decoder without dropout."""

@@ -32,8 +32,7 @@ def shape_of(config: Config | None, *, facts: Mapping[str, Any], causal: bool) -
             except (KeyError, TypeError, ValueError, ZeroDivisionError):
                 found = None  # a configuration that says too little; the model itself will say what is wrong with it
             if found is not None:
-                packs = family_packs(str(inner.get("model_type")), inner.get("layer_types"))
-                return replace(_as_used(found, causal=causal), packs=packs)
+                return replace(_as_used(found, causal=causal), packs=family_packs(inner))
     kind = str((config or {}).get("model_type") or facts.get("architecture") or "")
     return shape_by_sizes(facts, model_type=kind, causal=causal)
 
