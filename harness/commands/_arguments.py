@@ -145,7 +145,7 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch_tokens",
         type=int,
         metavar="N",
-        help="padded tokens per forward pass (default: by the device; halved when memory runs out)",
+        help="tokens per forward pass, with the padding that is computed (default: by the device; halved when memory runs out)",
     )
     parser.add_argument(
         "--save_every", type=int, metavar="STEPS", help="training steps between resumable states (default: the recipe's)"

@@ -133,7 +133,7 @@ def _batch_size(flag: str) -> Callable[[str | None], Ours]:
         if not (text.partition(":")[0] == "auto" or text.isdecimal()):
             todo = "leave it out, or --batch_tokens N"
             raise UserError("no size of batches", where=flag, expected="auto or a number", found=text, todo=todo)
-        ours = "batches hold as many padded tokens as the device takes (--batch_tokens N), and no result depends on them"
+        ours = "batches hold as many tokens as the device takes (--batch_tokens N), and no result depends on them"
         return Ours(note=f"{flag} {text} is left out: {ours}")
 
     return left_out

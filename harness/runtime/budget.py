@@ -1,4 +1,4 @@
-"""Padded tokens of a forward pass: what a device takes, and what is learnt where memory runs out all the same.
+"""Tokens of a forward pass, padding included where it is computed: what a device takes, and what is learnt where it has no more.
 
 tokens = device_tokens(80 << 30, weights=2 << 30, train=False)      # 162_000 or so
 ceiling = Ceiling(tokens)
@@ -44,7 +44,7 @@ def ran_out_of_memory(error: RuntimeError) -> bool:
 
 @dataclass(kw_only=True)
 class TrainingBudget:
-    """Padded tokens of a forward and backward pass of a training."""
+    """Tokens of a forward and backward pass of a training, with the padding that is computed."""
 
     planned: int
     "By the device, or --batch_tokens."

@@ -38,7 +38,7 @@ class Machine:
     device_name: str | None = None
     "cpu, cuda, cuda:1, mps; None = the best there is."
     batch_tokens: int | None = None
-    "Padded tokens per forward pass; None = by the device.  Halved by itself when memory runs out."
+    "Tokens per forward pass, with the padding that is computed; None = by the device.  Halved by itself when memory runs out."
     device_memory: int | None = None
     "Bytes of the memory of a GPU, all in all; None = as it says."
     save_every: int | None = None
@@ -116,7 +116,7 @@ class Machine:
         return {**self.arithmetic(wanted), "sharding": self.sharding, "offload": self.offload}
 
     def tokens(self, *, train: bool, weights: int = 0, model: int = 0, streamed: bool = False) -> int:
-        """Padded tokens per forward pass, where weights take so many bytes; never by what is free just now.
+        """Tokens per forward pass (as `batch_tokens`), where weights take so many bytes; never by what is free just now.
 
         `model`: bytes of the whole model, where the device has a part of its weights.  `streamed`: weights are brought to where
         they are computed with for every batch.

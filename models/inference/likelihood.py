@@ -45,8 +45,8 @@ class TokenReads(NamedTuple):
 def loglikelihood(model: nn.Module, features: Sequence[Feature], *, device: torch.device, max_tokens: int) -> list[Output]:
     """Sum of log-probabilities, number of tokens and 1.0 if each is the likeliest, for each continuation [N, 3] of each feature.
 
-    max_tokens bounds a forward pass: padded tokens that are computed; tokens that are kept count a quarter.  Raises UserError
-    where the model's numbers overflow.
+    max_tokens bounds a forward pass: tokens that are computed; where rows are padded, padding and a quarter of what is kept count.
+    Raises UserError where the model's numbers overflow.
     """
     pairs = [(tuple(feature.input_ids), ids) for feature in features for ids in feature.continuations or ()]
     inputs = [(*context, *ids[:-1]) for context, ids in pairs if ids]

@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 Tokens = tuple[int, ...]
 LEAST_SHARED = 1 / 4
-"Of the sequences that share a beginning, on average: shorter ones are not worth a pass of their own."
+"Of the sequences that share a beginning, on average: shorter ones are not worth a pass, or a call of attention, of their own."
 LEAST_SAVED = 16
-"Tokens that a beginning within a group saves at least: it is one more pass for all groups of a batch."
+"""Tokens that a beginning within a group saves at least: where rows are padded it is one more pass for all groups of a batch.
+Packed, XNLI in 15 languages has 1 % more tokens by these two than without them."""
 
 
 class Place(NamedTuple):

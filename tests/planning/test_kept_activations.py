@@ -52,8 +52,11 @@ def loaded(kind, folder, *, layers, **source):
     return adapter, shape
 
 
-def kept(adapter, precision):
-    """Bytes of the tensors that autograd keeps of a forward pass, without those of parameters; and of copies of weights."""
+def kept(adapter, precision, *, packed=False):
+    """Bytes of the tensors that autograd keeps of a forward pass, without those of parameters; and of copies of weights.
+
+    Not `packed`: the batch does not say of which features it is made, so that it is computed with its padding.
+    """
     module = adapter.module.train()
     own = {tensor.untyped_storage().data_ptr() for tensor in (*module.parameters(), *module.buffers())}
     shapes = {tuple(part.weight.shape) for part in module.modules() if isinstance(part, torch.nn.Linear)}
@@ -67,6 +70,8 @@ def kept(adapter, precision):
 
     texts = [" ".join(["cat"] * (LENGTH - 2 - (number == 2) * 3)) for number in range(SEQUENCES)]
     batch = collate(features_of(texts), pad_id=adapter.tokenizer.pad_token_id)
+    if not packed:
+        batch = replace(batch, features=())
     mixed = precision != "float32"
     with (
         torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
@@ -79,14 +84,15 @@ def kept(adapter, precision):
     return sum(size for size, _ in sizes) - copies, copies
 
 
-def of_a_layer(kind, folder, precision, *, checkpointing=False, **source):
+def of_a_layer(kind, folder, precision, *, checkpointing=False, packed=False, **source):
     """Bytes that one more layer keeps, copies of its weights, and the shape."""
     found = []
     for layers in (3, 4):
         adapter, shape = loaded(kind, folder / f"{layers}", layers=layers, **source)
         if checkpointing:
             adapter.module.enable_gradient_checkpointing()
-        found.append(kept(adapter, precision))
+        found.append(kept(adapter, precision, packed=packed))
+    shape = shape if packed else replace(shape, packs=False)
     (fewer, few_copies), (more, more_copies) = found
     return more - fewer, more_copies - few_copies, shape
 
@@ -100,6 +106,17 @@ def test_what_a_layer_keeps_is_known_beforehand(kind, precision, tmp_path):
     within = EAGER if kind == "deberta-v2" else WITHIN
     assert layer_bytes(shape, how, tokens=TOKENS, length=LENGTH) == pytest.approx(found, rel=within)
     assert copies_of_weights(shape, how) == pytest.approx(copies * shape.layers, rel=0.01)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kind", ["xlm-roberta", "xlm-roberta-xl", "modernbert", "eurobert", "llama", "qwen3", "gemma3_text"])
+def test_what_a_layer_keeps_of_a_packed_pass(kind, precision, tmp_path):
+    found, _, shape = of_a_layer(kind, tmp_path, precision, packed=True)
+    assert shape.packs
+    how = HowTrained(precision=precision)
+    assert layer_bytes(shape, how, tokens=TOKENS - 3, length=LENGTH) == pytest.approx(found, rel=0.1)
+    assert found < of_a_layer(kind, tmp_path / "padded", precision)[0] * 1.02
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -126,6 +143,7 @@ def test_with_checkpointing_a_layer_keeps_what_goes_into_it(kind, precision, tmp
 @pytest.mark.parametrize("kind", ["xlm-roberta", "llama"])
 def test_what_lies_around_the_layers_is_within_what_is_reckoned_for_it(kind, tmp_path):
     adapter, shape = loaded(kind, tmp_path / "model", layers=2)
+    shape = replace(shape, packs=False)
     found, _ = kept(adapter, "float32")
     how = HowTrained()
     around = found - 2 * layer_bytes(shape, how, tokens=TOKENS, length=LENGTH)

@@ -57,6 +57,9 @@ SAVED: Mapping[str, _Saved] = {
     "xglm": _Saved(full="10H 2F 4n", autocast="10H 2F | 2H 4n", scores=("4T", "1T | 3T"), always_eager=True),
     "bloom": _Saved(full="8H 2F 4n", autocast="6H 2F | 2H 4n", scores=("1T", "1T | 1T"), always_eager=True, masks=0),
 }
+PACKED = "1Q"
+"""What packing adds: attention's output in the order of the tokens.  Copies of queries, keys and values, which are padded within
+each call of attention, take the place of those that are kept anyway, and up to a tenth of a layer more."""
 OUTSIDE = 4
 "Tensors of width H that are kept beside the layers, in fp32: around the embeddings and the last norm."
 
@@ -102,8 +105,13 @@ def makes_scores(shape: ModelShape, how: HowTrained, *, training: bool = True) -
     return SAVED[shape.family].always_eager or how.attention == "eager" or with_dropout
 
 
+def is_packed(shape: ModelShape, how: HowTrained) -> bool:
+    """Whether batches are computed without their padding."""
+    return shape.packs and how.attention == "sdpa"
+
+
 def layer_bytes(shape: ModelShape, how: HowTrained, *, tokens: int, length: int) -> int:
-    """Bytes that one layer keeps of a pass over so many padded tokens, of sequences of `length`; without copies of weights."""
+    """Bytes that one layer keeps of a pass over so many tokens, of sequences of `length`; without copies of weights."""
     saved, mixed = SAVED[shape.family], how.precision != "float32"
     # A base in half precision keeps what fp32 keeps, in half the bytes; its norms compute in fp32.
     base = saved.full if not (mixed and how.whole) else saved.autocast
@@ -118,6 +126,8 @@ def layer_bytes(shape: ModelShape, how: HowTrained, *, tokens: int, length: int)
         parts += [(low, BYTES[how.precision]), (high, 4)]
     else:
         parts += [("1M", BYTES[how.precision]), ("1h", 4)]
+    if is_packed(shape, how):
+        parts.append((PACKED, BYTES[how.precision]))
     per_token = sum(_per_token(text, shape, length=length) * size for text, size in parts)
     if shape.hidden_dropout and how.on_gpu:
         per_token -= saved.masks * shape.hidden * (BYTES[how.precision] - 1)

@@ -1,6 +1,6 @@
 """Floating-point operations of passes over tokens: matrices, attention's quadratic term, logits, backward passes.
 
-    passes = PassLoad(tokens=1024, squares=1024 * 128)      # padded tokens, and the sum of each sequence's length squared
+    passes = PassLoad(tokens=1024, squares=1024 * 128)      # tokens computed, and the sum of each sequence's length squared
     forward_flops(shape, passes), training_flops(shape, passes, how)
 
 Kaplan et al. (2020, arXiv 2001.08361) count 2 a parameter and token forwards and twice that backwards; Korthikanti et al.

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from harness.api.registry import TASK_TYPES
-from harness.planning.costs.activations import HowTrained
+from harness.planning.costs.activations import HowTrained, is_packed
 from harness.planning.costs.devices import Device
 from harness.planning.costs.flops import PassLoad, packed, padded
 from harness.planning.costs.lengths import RowLengths, TokenLengths, tokenizer_file
@@ -87,7 +87,7 @@ class Loads:
         return self.device.spec.kind == "gpu"
 
     def budget(self, weights: float, *, train: bool) -> int:
-        """Padded tokens of a pass, as Machine.tokens chooses them on that device."""
+        """Tokens of a pass, as Machine.tokens chooses them on that device."""
         if self.machine.batch_tokens:
             return self.machine.batch_tokens
         if not self.on_gpu:
@@ -151,7 +151,7 @@ class Loads:
         least = replace(load, sequences=group, passes=max(2, round(items)), logits=self._logits(component, group * length))
         drawn = _drawn(own, number=max(1, round(items)))
         reads = _read_share(component) * sum(map(sum, drawn)) / len(drawn)
-        made = packed if self.shape.packs and how.attention in (None, "sdpa") else padded
+        made = packed if is_packed(self.shape, how) else padded
         batches = [made(one, max_tokens=budget, reads=reads) for one in drawn]
         batch = PassLoad(*(sum(values) / len(batches) for values in zip(*batches, strict=True)))
         return StageLoad(load, least, batch, 1.0, 0.0, own.is_measured)

@@ -119,7 +119,7 @@ class TrainingLoad:
 
     @property
     def tokens(self) -> int:
-        """Padded tokens of a pass."""
+        """Tokens of a pass."""
         return self.length * self.sequences
 
 
