@@ -45,7 +45,7 @@ class TokenReads(NamedTuple):
 def loglikelihood(model: nn.Module, features: Sequence[Feature], *, device: torch.device, max_tokens: int) -> list[Output]:
     """Sum of log-probabilities, number of tokens and 1.0 if each is the likeliest, for each continuation [N, 3] of each feature.
 
-    max_tokens bounds a forward pass: tokens that are computed; where rows are padded, padding and a quarter of what is kept count.
+    max_tokens bounds a forward pass: tokens that are computed; where rows are padded, also padding and a quarter of what is kept.
     Raises UserError where the model's numbers overflow.
     """
     pairs = [(tuple(feature.input_ids), ids) for feature in features for ids in feature.continuations or ()]
