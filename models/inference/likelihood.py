@@ -104,10 +104,8 @@ def _places(tree: PrefixTree, split_model: SplitModel, reads: TokenReads, *, max
         wanted.setdefault(place.node, []).append(place)
     if split_model.packs:
         for packed in packed_passes(tree, split_model, max_tokens=max_tokens):
-            firsts = dict(zip(packed.nodes, packed.first, strict=True))
             places = [place for node in packed.nodes for place in wanted.get(node, ())]
-            rows = torch.tensor([firsts[place.node] + place.position for place in places], dtype=torch.int64)
-            yield Computed(places, packed.hidden_NH[rows.to(packed.hidden_NH.device)])
+            yield Computed(places, packed.hidden_at(places))
         return
     for one in passes(tree, split_model, max_tokens=max_tokens):
         places = [place for node in one.nodes for place in wanted.get(node, ())]

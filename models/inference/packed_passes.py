@@ -37,6 +37,12 @@ class PackedPass(NamedTuple):
     hidden_NH: Tensor
     packing: Packing
 
+    def hidden_at(self, places: Sequence[Place]) -> Tensor:
+        """Hidden states [P, H] of places in its nodes."""
+        first = dict(zip(self.nodes, self.first, strict=True))
+        rows = np.array([first[place.node] + place.position for place in places], dtype=np.int64)
+        return self.hidden_NH.index_select(0, placed(rows, self.hidden_NH.device))
+
 
 def packed_passes(tree: PrefixTree, split_model: SplitModel, *, max_tokens: int, keep_all: bool = False) -> Iterator[PackedPass]:
     """Compute a tree in passes of at most max_tokens (a longer node alone); with `keep_all` the last one keeps all tokens."""
@@ -82,22 +88,16 @@ def packed_prefill(texts: Sequence[Tokens], split_model: SplitModel, *, max_toke
     tree = build_tree(texts)
     places = [tree.place_of(number, len(text) - 1) for number, text in enumerate(texts)]
     last: dict[Place, Tensor] = {}
-    begins: dict[int, int] = {}
-    num_tokens = 0
     kept = KeptTokens()
     for one in packed_passes(tree, split_model, max_tokens=max_tokens, keep_all=True):
-        own = dict(zip(one.nodes, one.first, strict=True))
-        begins |= {node: num_tokens + first for node, first in own.items()}
-        found = [place for place in dict.fromkeys(places) if place.node in own]
-        if found:
-            rows = placed(np.array([own[place.node] + place.position for place in found]), one.hidden_NH.device)
-            last |= zip(found, one.hidden_NH.index_select(0, rows), strict=True)
-        num_tokens += len(one.hidden_NH)
+        found = [place for place in dict.fromkeys(places) if place.node in one.nodes]
+        last |= zip(found, one.hidden_at(found), strict=True)
         kept = one.packing.later
+    begins = [0, *accumulate(len(node.tokens) for node in tree.nodes)]  # all are kept, in order
     padded = split_model.pad(texts, left=True)
     sources_BT = np.zeros(padded.mask.shape, dtype=np.int64)
     for number, (text, place) in enumerate(zip(texts, places, strict=True)):
-        path = [begins[node] + np.arange(len(tree.nodes[node].tokens)) for node in tree.path(place.node)]
+        path = [np.arange(begins[node], begins[node + 1]) for node in tree.path(place.node)]
         sources_BT[number, padded.first[number] :] = np.concatenate(path)[: len(text)]
     cache = DynamicCache()
     for number, layer in enumerate([*kept.layers]):
