@@ -272,7 +272,8 @@ def evaluate(
     import torch
 
     task, module, options, question = asked
-    tokens = machine.tokens(train=False, weights=TRAINING * adapter.weight_bytes)  # gradients and moments lie there as well
+    # Gradients and moments lie there as well.
+    tokens = machine.tokens(train=False, weights=TRAINING * adapter.weight_bytes, in_words=question.asks is not None)
     ceiling = Ceiling(tokens, is_shared=num_ranks() > 1 and machine.sharding == "full")
     mine: dict[int, Any] = {}
     lengths = [num_tokens(feature) for feature in features]
