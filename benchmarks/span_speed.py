@@ -5,7 +5,7 @@
 Those two are transformers' (4.x). XQuAD in nine languages, with the tokenizer of FOLDER; logits are drawn beforehand, with a
 peak at the gold answer, so that no model is needed. Each side makes its features (384 tokens, stride 128, questions of 64),
 then chooses the answers (20 best, at most 30 tokens) and writes them to a JSON file. run_squad takes the slow tokenizer, as it
-must: its code cannot call the fast one.  It gets a thousand questions at a time, for its features of all would not fit.
+must: its code cannot call the fast one.
 
 They agree on a question if both give the same text but for the rest of a word: run_squad goes back from tokens to whole words
 between white space, we cut the text at characters.  Only questions whose windows hold the same tokens are compared: run_squad
@@ -25,8 +25,6 @@ from benchmarks.side import serve
 
 LANGUAGES = ("en", "de", "es", "ru", "el", "vi", "tr", "ar", "hi")
 LENGTH, STRIDE, QUESTION, ANSWER, BEST = 384, 128, 64, 30, 20
-AT_ONCE = 1000
-"Questions that run_squad gets at a time: its features are lists of Python, and those of 10,000 questions take over 21 GB."
 ALIKE = 0.98
 "Of the questions that are compared, those that must have the same answer."
 
@@ -103,22 +101,22 @@ def run_squad(folder: Path, model: str) -> None:
                      answers=[{"text": t, "answer_start": s} for t, s in zip(row["answer_texts"], row["answer_starts"])])
         for row in rows
     ]  # fmt: skip
-    known = np.load(folder / "logits.npz")
+    with np.load(folder / "logits.npz") as file:  # an array is read anew whenever it is asked for
+        known = dict(file)
     ends = np.cumsum(known["length"])
     windows: dict[int, list[tuple[list[int], Any]]] = {}
     for number, begin, end in zip(known["example"].tolist(), ends - known["length"], ends):
         windows.setdefault(number, []).append((known["ids"][begin:end].tolist(), known["logits"][begin:end]))
 
-    def encoded(part: slice) -> list[Any]:
+    def encoded() -> list[Any]:
         return squad_convert_examples_to_features(
-            examples[part], tokenizer, LENGTH, STRIDE, QUESTION, is_training=False, threads=1, tqdm_enabled=False
+            examples, tokenizer, LENGTH, STRIDE, QUESTION, is_training=False, threads=1, tqdm_enabled=False
         )
 
-    parts = [slice(begin, begin + AT_ONCE) for begin in range(0, len(rows), AT_ONCE)]
-    results: list[list[Any]] = []
+    results: list[Any] = []
     seen, alike = dict.fromkeys(range(len(rows)), 0), set(range(len(rows)))
-    for part, feature in ((one, feature) for one in parts for feature in encoded(one)):
-        number = part.start + feature.example_index
+    for feature in encoded():
+        number = feature.example_index
         own = windows[number][seen[number] :][:1]
         seen[number] += 1
         ids = [token for token, real in zip(feature.input_ids, feature.attention_mask) if real]
@@ -127,25 +125,16 @@ def run_squad(folder: Path, model: str) -> None:
             logits[: len(ids)] = own[0][1]
         else:
             alike.discard(number)
-        if part.start // AT_ONCE == len(results):
-            results.append([])
-        results[-1].append(SquadResult(feature.unique_id, logits[:, 0].tolist(), logits[:, 1].tolist()))
+        results.append(SquadResult(feature.unique_id, logits[:, 0].tolist(), logits[:, 1].tolist()))
     alike = {number for number in alike if seen[number] == len(windows[number])}
 
     def work() -> dict[str, Any]:
         names = [str(folder / name) for name in ("theirs.json", "nbest.json", "odds.json")]
-        answers: dict[str, str] = {}
-        number = 0
-        for part, own in zip(parts, results, strict=True):
-            found = encoded(part)
-            for feature, result in zip(found, own, strict=True):
-                result.unique_id = feature.unique_id
-            answers |= compute_predictions_logits(
-                examples[part], found, own, BEST, ANSWER, False, *names, False, False, 0.0, tokenizer
-            )
-            number += len(found)
-        Path(names[0]).write_text(json.dumps(answers), encoding="utf-8")
-        return {"features": number, "alike": sorted(rows[number]["id"] for number in alike)}
+        found = encoded()
+        for feature, result in zip(found, results, strict=True):
+            result.unique_id = feature.unique_id
+        compute_predictions_logits(examples, found, results, BEST, ANSWER, False, *names, False, False, 0.0, tokenizer)
+        return {"features": len(found), "alike": sorted(rows[number]["id"] for number in alike)}
 
     serve(work, shown=lambda found: found)
 
