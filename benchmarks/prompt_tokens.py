@@ -24,7 +24,7 @@ from harness.planning.catalog.catalog import Catalog
 from harness.planning.plan import make_plan
 from harness.planning.request import RunRequest
 from harness.prediction.cell import Cell, asked_in_order
-from harness.runtime.machine import CPU_WORDS_TOKENS, Machine
+from harness.runtime.machine import CPU_PREDICT_TOKENS, Machine
 from harness.task_types.prompting.encoding import plan_requests
 from models.inference.prefix_tree import Tokens, build_tree
 from models.loading.pretrained import load_config
@@ -66,7 +66,7 @@ def counted(task: str, shots: int, *, args: argparse.Namespace, tokenizer: Any) 
     asked = sum(len(ids) for feature in features for ids in sequences(feature))
     after = sum(len(ids) for feature in features for ids in feature.continuations or ())
     once = sum(len(feature.input_ids) for feature in features) + after
-    runs = plan_requests(lengths, max_tokens=CPU_WORDS_TOKENS)
+    runs = plan_requests(lengths, max_tokens=CPU_PREDICT_TOKENS)
     computed = sum(build_tree([ids for n in run for ids in sequences(features[n])]).num_tokens for run in runs)
     ratios = [f"{count / computed:.2f}" for count in (asked, once)]
     return [task, str(shots), f"{len(cells)} x {args.limit}", *(f"{count:,}" for count in (asked, once, computed)), *ratios]

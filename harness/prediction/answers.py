@@ -118,13 +118,7 @@ def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine
         adapter.max_positions,
         make_ready,
         begin,
-        adapter.budget
-        or machine.tokens(
-            train=False,
-            weights=adapter.weight_bytes,
-            streamed=adapter.is_streamed,
-            in_words=any(stage.args.prompt is not None for stage in stages),
-        ),
+        adapter.budget or machine.tokens(train=False, weights=adapter.weight_bytes, streamed=adapter.is_streamed),
         adapter.budget is not None,
         adapter.versions,
         adapter.close,

@@ -272,8 +272,7 @@ def evaluate(
     import torch
 
     task, module, options, question = asked
-    # Gradients and moments lie there as well.
-    tokens = machine.tokens(train=False, weights=TRAINING * adapter.weight_bytes, in_words=question.asks is not None)
+    tokens = machine.tokens(train=False, weights=TRAINING * adapter.weight_bytes)  # gradients and moments lie there as well
     ceiling = Ceiling(tokens, is_shared=num_ranks() > 1 and machine.sharding == "full")
     mine: dict[int, Any] = {}
     lengths = [num_tokens(feature) for feature in features]

@@ -23,21 +23,10 @@ from harness.runtime.repeatability import is_repeatable
 if TYPE_CHECKING:
     from harness.data.locations import DataPlace
 
-CPU_PREDICT_TOKENS = 2048
-"""For a head or vectors.  One thread computed 7,000 tokens a second of an encoder of 384 dimensions in passes of 512 to 2,048
-tokens, and 6,000 in passes of 4,096, whose activations leave the caches."""
-CPU_WORDS_TOKENS = 4096
-"For requests in words: what is kept of them counts, and the more are together the more they share."
+CPU_PREDICT_TOKENS = 4096
 CPU_TRAIN_TOKENS = 1024
 CPU_STREAMED_TOKENS = 8192
 "Where weights are read from the disk for every batch: a pass should take longer than that."
-
-
-def cpu_tokens(*, train: bool, streamed: bool = False, in_words: bool = False) -> int:
-    """Tokens per forward pass on a CPU: see `Machine.tokens`."""
-    if train:
-        return CPU_TRAIN_TOKENS
-    return CPU_STREAMED_TOKENS if streamed else CPU_WORDS_TOKENS if in_words else CPU_PREDICT_TOKENS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,17 +115,17 @@ class Machine:
         """The same of a training: besides, how its processes share the model."""
         return {**self.arithmetic(wanted), "sharding": self.sharding, "offload": self.offload}
 
-    def tokens(self, *, train: bool, weights: int = 0, model: int = 0, streamed: bool = False, in_words: bool = False) -> int:
+    def tokens(self, *, train: bool, weights: int = 0, model: int = 0, streamed: bool = False) -> int:
         """Tokens per forward pass (as `batch_tokens`), where weights take so many bytes; never by what is free just now.
 
         `model`: bytes of the whole model, where the device has a part of its weights.  `streamed`: weights are brought to where
-        they are computed with for every batch.  `in_words`: requests are.
+        they are computed with for every batch.
         """
         import torch
 
         if self.batch_tokens:
             return self.batch_tokens
         if not self.device.startswith("cuda"):
-            return cpu_tokens(train=train, streamed=streamed, in_words=in_words)
+            return CPU_TRAIN_TOKENS if train else CPU_STREAMED_TOKENS if streamed else CPU_PREDICT_TOKENS
         memory = self.device_memory or torch.cuda.get_device_properties(self.device).total_memory
         return device_tokens(memory, weights=weights, train=train, model=model)

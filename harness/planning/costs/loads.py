@@ -21,7 +21,7 @@ from harness.planning.plan import Plan
 from harness.planning.routes import written_tokens
 from harness.runtime.arguments import ComponentArguments, ModelArguments, PredictArguments, TrainArguments
 from harness.runtime.budget import device_tokens
-from harness.runtime.machine import Machine, cpu_tokens
+from harness.runtime.machine import CPU_PREDICT_TOKENS, CPU_TRAIN_TOKENS, Machine
 from harness.runtime.stages import Stage
 from harness.runtime.word_rows import takes_part
 from harness.specs.limit import num_taken
@@ -86,12 +86,12 @@ class Loads:
         """Whether the device has memory of its own."""
         return self.device.spec.kind == "gpu"
 
-    def budget(self, weights: float, *, train: bool, in_words: bool = False) -> int:
+    def budget(self, weights: float, *, train: bool) -> int:
         """Tokens of a pass, as Machine.tokens chooses them on that device."""
         if self.machine.batch_tokens:
             return self.machine.batch_tokens
         if not self.on_gpu:
-            return cpu_tokens(train=train, in_words=in_words)
+            return CPU_TRAIN_TOKENS if train else CPU_PREDICT_TOKENS
         return device_tokens(self.device.memory, weights=int(weights), train=train)
 
     def training(self, stage: Stage[TrainArguments]) -> StageLoad:
@@ -213,7 +213,7 @@ class Loads:
         written = written_tokens(PromptArgs.model_validate(args.prompt), spec) if args.prompt is not None else 0
         precision: Any = self.device.dtype(args.model.dtype)
         weights = (4 if precision == "float32" else 2) * self.shape.parameters
-        budget = self.budget(weights, train=False, in_words=bool(asks))
+        budget = self.budget(weights, train=False)
         rows = num_test_rows(stage, self.machine) if self.counts else None
         if rows is not None and args.limit:
             rows = num_taken(args.limit, of=rows)
