@@ -43,4 +43,6 @@ def _is_simple(layer: Any, name: str, x: Tensor) -> bool:
     """Whether an adapter is two matrices, in a number format that goes with that of x."""
     if name in layer.lora_variant or layer.lora_bias[name]:
         return False
-    return bool(torch.is_autocast_enabled(x.device.type) or layer.lora_A[name].weight.dtype == x.dtype)
+    kind = x.device.type
+    converts = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return converts or layer.lora_A[name].weight.dtype == x.dtype

@@ -78,8 +78,9 @@ def attend(
         return sdpa_attention_forward(module, query, key, value, attention_mask, **arguments)
     causal = arguments.get("is_causal")
     causal = bool(getattr(module, "is_causal", True) if causal is None else causal)
-    if torch.is_autocast_enabled(query.device.type):  # what is computed with is what is gathered
-        dtype = torch.get_autocast_dtype(query.device.type)
+    kind = query.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):  # what is computed with is what is gathered
+        dtype = torch.get_autocast_dtype(kind)
         query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     key, value = packing.sources(module, key, value)
     layout, outputs = packing.layout, []

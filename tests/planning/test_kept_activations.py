@@ -115,7 +115,7 @@ def test_what_a_layer_keeps_of_a_packed_pass(kind, precision, tmp_path):
     found, _, shape = of_a_layer(kind, tmp_path, precision, packed=True)
     assert shape.packs
     how = HowTrained(precision=precision)
-    assert layer_bytes(shape, how, tokens=TOKENS - 3, length=LENGTH) == pytest.approx(found, rel=0.1)
+    assert layer_bytes(shape, how, tokens=TOKENS - 3, length=LENGTH) == pytest.approx(found, rel=0.12)
     assert found < of_a_layer(kind, tmp_path / "padded", precision)[0] * 1.02
 
 

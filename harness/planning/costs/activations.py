@@ -59,7 +59,7 @@ SAVED: Mapping[str, _Saved] = {
 }
 PACKED = "1Q"
 """What packing adds: attention's output in the order of the tokens.  Copies of queries, keys and values, which are padded within
-each call of attention, take the place of those that are kept anyway, and up to a tenth of a layer more."""
+each call of attention, take the place of those that are kept anyway; what a layer keeps is within an eighth of what is said."""
 OUTSIDE = 4
 "Tensors of width H that are kept beside the layers, in fp32: around the embeddings and the last norm."
 
