@@ -167,6 +167,9 @@ def main() -> None:
     parser.add_argument("--beside", default="bare", help=f"of {', '.join(BESIDE)} (default: %(default)s)")
     parser.add_argument("--record", type=Path, help="file that gets the rows, for the table (see bench.py)")
     args = parser.parse_args()
+    named = args.beside.split(",")
+    if unknown := [name for name in named if name not in BESIDE]:
+        parser.error(f"--beside {', '.join(unknown)}: expected some of {', '.join(BESIDE)}")
     catalog = Catalog([Path(folder) for folder in args.include_path])
     place = DataPlace.resolve(args.data_dir)
     machine = Machine(place=place, device_name=args.device, progress=False, task_folders=catalog.task_folders())
@@ -186,7 +189,6 @@ def main() -> None:
     tokens = sum(len(feature.input_ids) for _, batch in batches for feature in batch.features)
     sys.stdout.write(f"{len(stages)} cells, {tokens} tokens in {len(batches)} batches, {args.dtype} on {machine.device}" + "\n")
     bare(batches[:2], adapter)
-    named = args.beside.split(",")
     sides = peers_of(named, batches, adapter)
     turns: dict[str, Callable[[], float]] = {
         "whole": lambda: whole(stages, adapter, machine),

@@ -7,37 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 ENCODERS = {
-    *(
-        "albert",
-        "bert",
-        "camembert",
-        "distilbert",
-        "electra",
-        "eurobert",
-        "gte",
-        "jina_embeddings_v3",
-        "modernbert",
-        "nomic_bert",
-    ),
-    *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
+    *("albert", "bert", "camembert", "distilbert", "electra", "eurobert", "gte", "jina_embeddings_v3"),
+    *("modernbert", "nomic_bert", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
 }
 CAUSAL = {
-    *(
-        "apertus",
-        "arcee",
-        "cohere",
-        "cohere2",
-        "ernie4_5",
-        "gemma",
-        "gemma3_text",
-        "glm",
-        "glm4",
-        "gpt_neox",
-        "granite",
-        "helium",
-    ),
-    *("llama", "ministral", "ministral3", "mistral", "mixtral", "modernbert-decoder", "olmo", "olmo2", "olmo3", "phi", "phi3"),
-    *("qwen2", "qwen3", "seed_oss", "smollm3", "starcoder2"),
+    *("apertus", "arcee", "cohere", "cohere2", "ernie4_5", "gemma", "gemma3_text", "glm", "glm4", "gpt_neox"),
+    *("granite", "helium", "llama", "ministral", "ministral3", "mistral", "mixtral", "modernbert-decoder"),
+    *("olmo", "olmo2", "olmo3", "phi", "phi3", "qwen2", "qwen3", "seed_oss", "smollm3", "starcoder2"),
 }
 """Values of `model_type` for which packed passes have been compared with others (tests/models/test_packing.py does it again).
 Others are padded: some do more with a mask than hand it to attention, or number positions in a way of their own."""

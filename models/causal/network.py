@@ -20,7 +20,7 @@ from models.headed.hidden_states import hidden_state
 from models.headed.network import HeadedNetwork, head_key
 from models.inference.language_model import PaddedTokens, SplitModel
 from models.packing.attention import Packing
-from models.packing.unpadded import Unpadded, is_worth_packing, lengths_of
+from models.packing.unpadded import Unpadded, lengths_of
 
 
 class DecoderNetwork(HeadedNetwork):
@@ -71,9 +71,8 @@ class DecoderNetwork(HeadedNetwork):
         if batch.labels is None:
             raise ValueError("an lm head needs labels: they say after which tokens to predict")
         split_model = SplitModel(self.backbone, device=batch.input_ids.device)
-        lengths = lengths_of(batch)
-        if split_model.packs and is_worth_packing(lengths, batch.input_ids.shape[1], trains=self.training):
-            unpadded = Unpadded.of(lengths, batch.input_ids.shape, device=batch.input_ids.device)
+        unpadded = Unpadded.where_worth_it(lengths_of(batch), batch.input_ids, trains=self.training) if self.packs else None
+        if unpadded is not None:
             hidden_NH = split_model.packed_hidden(unpadded.taken(batch.input_ids), Packing(unpadded.layout))
             return torch.cat([*split_model.logits(hidden_NH[unpadded.taken(batch.labels) != -100])])
         hidden_BTH, _ = split_model.hidden(PaddedTokens(batch.input_ids, batch.attention_mask, [0] * len(batch.input_ids)))

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from harness.api.errors import UserError
 from models.loading.layers import find_layers
 from models.packing.attention import Packing, is_packable, packed_inputs
-from models.packing.unpadded import Unpadded, is_worth_packing
+from models.packing.unpadded import Unpadded
 
 
 def resolve_layer(layer: float, num_layers: int) -> int:
@@ -35,9 +35,9 @@ def hidden_state(backbone: PreTrainedModel, inputs: Mapping[str, Any], *, layer:
     they are known; where they differ enough and the backbone can be packed, they are, and hidden states of padding are zeros.
     """
     ids_BT = inputs["input_ids"]
-    if not is_packable(backbone) or not is_worth_packing(lengths, ids_BT.shape[1], trains=backbone.training):
+    unpadded = Unpadded.where_worth_it(lengths, ids_BT, trains=backbone.training) if is_packable(backbone) else None
+    if unpadded is None:
         return _hidden_state(backbone, inputs, layer=layer).to(ids_BT.device)
-    unpadded = Unpadded.of(lengths, ids_BT.shape, device=ids_BT.device)
     packed = {**packed_inputs(unpadded.taken(ids_BT), Packing(unpadded.layout), body=backbone)}
     if "token_type_ids" in inputs:
         packed["token_type_ids"] = unpadded.taken(inputs["token_type_ids"]).unsqueeze(0)

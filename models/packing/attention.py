@@ -140,9 +140,11 @@ def is_packable(body: PreTrainedModel) -> bool:
 def _can_pack(body: PreTrainedModel) -> bool:
     """Whether the result is known to be that of padded passes; the user may also have asked for another attention."""
     config = body.config
+    if config._attn_implementation != "sdpa":
+        return False
     if not type(body).__module__.startswith("transformers.models."):  # code that came with a checkpoint does as it likes
         return False
-    if not family_packs(config.to_dict()) or config._attn_implementation != "sdpa":
+    if not family_packs(config.to_dict()):
         return False
     # A causal model made to look both ways has windows that are wider by one than what attention is told.
     return bool(getattr(config, "is_causal", True) or not getattr(config, "sliding_window", None))

@@ -160,18 +160,17 @@ class PackedLayout:
         is_even = all(row.num_seen == part.num_sources for row in part.rows)
         if is_even and window is None and (not causal or part.num_queries == 1):
             return Seen(None, is_causal=False)
+        how: dict[str, Any] = {"causal": causal, "window": window, "dtype": dtype, "device": device}
         if part.queries is not None:
             sizes = [(row.length, row.num_seen) for row in part.rows]
-            how: dict[str, Any] = {"causal": causal, "window": window, "dtype": dtype, "device": device}
             return Seen(_mask(sizes, num_queries=part.num_queries, num_sources=part.num_sources, **how), is_causal=False)
         # What a query sees depends on how far it is from the end: masks of single rows are the ends of the largest one.
         largest = (causal, window, dtype, device)
         if largest not in self._largest:
             own = [one for one in self.parts(causal=causal, device=device) if one.queries is None]
             own = [one for one in own if not (causal and window is None and one.begins_all)]
-            sizes = [(max(one.num_queries for one in own), max(one.num_sources for one in own))]
-            how = {"causal": causal, "window": window, "dtype": dtype, "device": device}
-            self._largest[largest] = _mask(sizes, num_queries=sizes[0][0], num_sources=sizes[0][1], **how)
+            most, seen = max(one.num_queries for one in own), max(one.num_sources for one in own)
+            self._largest[largest] = _mask([(most, seen)], num_queries=most, num_sources=seen, **how)
         return Seen(self._largest[largest][:, :, -part.num_queries :, -part.num_sources :], is_causal=False)
 
     def _made_parts(self, *, causal: bool, device: torch.device) -> Iterable[PackedPart]:

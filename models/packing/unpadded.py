@@ -29,7 +29,8 @@ def is_worth_packing(lengths: Sequence[int], width: int, *, trains: bool) -> boo
 
     In training any is enough: what a pass costs there is its tokens, by which it was planned (`Adapter.packs`).
     """
-    return bool(lengths) and sum(lengths) <= (1.0 if trains else WORTH) * width * len(lengths) - trains
+    padded = width * len(lengths)
+    return sum(lengths) < padded if trains else bool(lengths) and sum(lengths) <= WORTH * padded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,13 @@ class Unpadded:
         layout = PackedLayout([PackedSpan(int(first), length) for first, length in zip(begins, lengths, strict=True)])
         index = layout.positions + np.repeat(np.arange(num_rows) * width, lengths)
         return cls(shape=(num_rows, width), index=placed(index, device), layout=layout)
+
+    @classmethod
+    def where_worth_it(cls, lengths: Sequence[int], ids_BT: Tensor, *, trains: bool) -> "Unpadded | None":
+        """Of token ids whose rows have so many tokens; None where they have too little padding."""
+        if not is_worth_packing(lengths, ids_BT.shape[1], trains=trains):
+            return None
+        return cls.of(lengths, ids_BT.shape, device=ids_BT.device)
 
     def taken(self, values: Tensor) -> Tensor:
         """[N] of [B, T]."""
