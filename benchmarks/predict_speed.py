@@ -37,6 +37,7 @@ from harness.planning.plan import make_plan
 from harness.planning.request import RunRequest
 from harness.prediction.batching import collate, plan_batches
 from harness.prediction.cell import Cell, PredictStage
+from harness.runtime.heap import settle_heap
 from harness.runtime.loading import load_adapter
 from harness.runtime.machine import Machine
 from harness.runtime.stages import begin
@@ -132,8 +133,11 @@ def peers_of(names: Sequence[str], batches: Sequence[tuple[str, Any]], adapter: 
 
 
 def seconds_of(side: Any) -> float:
-    """Of a turn."""
-    return float(side.turn()[0])
+    """Of a peer's turn, with the heap as a process has it that does not say otherwise."""
+    settle_heap(trains=True)
+    seconds = float(side.turn()[0])
+    settle_heap(trains=False)
+    return seconds
 
 
 def rows_of(times: dict[str, list[float]], words: str, *, threads: int, machine: str) -> list[Row]:

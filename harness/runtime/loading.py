@@ -13,6 +13,7 @@ from harness.api.protocols import Adapter, HeadSpec
 from harness.api.registry import ADAPTERS
 from harness.runtime.arguments import InitArguments, PredictArguments, TrainArguments
 from harness.runtime.engines import SERVER, versions, vllm_python
+from harness.runtime.heap import settle_heap
 from harness.runtime.machine import Machine
 from harness.runtime.repeatability import make_repeatable
 from harness.runtime.stages import AnyStage, Stage
@@ -89,9 +90,10 @@ def load_adapter(
     `labels` gives the label names of each head in the order of its outputs, for adapters that map a head made elsewhere.
     """
     make_repeatable(machine.device, wanted=machine.repeatable)
+    trains = isinstance(stage.args, TrainArguments)
+    settle_heap(trains=trains)
     source = model_source(stage, root=root, machine=machine, labels=labels)
     module = importlib.import_module(f"models.{stage.args.model.engine}") if source.engine else ADAPTERS.load(source.adapter)
-    trains = isinstance(stage.args, TrainArguments)
     seed = stage.args.seed if isinstance(stage.args, TrainArguments) else 0
     adapter: Adapter = module.load(
         source, heads=heads, keep_heads=keep_heads or {}, device=machine.device, seed=seed, inference=not trains

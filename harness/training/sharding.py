@@ -13,11 +13,11 @@ passes through the model, for units are gathered within them.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from harness.api.errors import UserError
+from harness.runtime.heap import return_blocks
 from harness.runtime.machine import Machine
 from harness.runtime.processes import join_alone, num_ranks
 
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     import torch
 
 
-M_MMAP_THRESHOLD = -3
-"Of mallopt(3): from how many bytes on a block is mapped, and so returned when it is freed."
-MAPPED_BYTES = 1 << 20
+RETURNED_BYTES = 1 << 20
+"Blocks from this size on are returned when they are freed: the heap would keep every layer that was gathered."
 
 
 def is_divided(module: torch.nn.Module) -> bool:
@@ -65,7 +64,7 @@ def _divide(network: Any, machine: Machine, precision: str) -> None:
     is_full = machine.sharding == "full"
     sizes, names = ((num_ranks(),), ("shard",)) if is_full else ((num_ranks(), 1), ("copy", "shard"))
     if kind == "cpu" and is_full:
-        _give_memory_back()
+        return_blocks(RETURNED_BYTES)
     mesh = init_device_mesh(kind, sizes, mesh_dim_names=names)
     half = None if precision == "float32" else getattr(torch, precision)
     # Inputs are not cast: the residual stream stays what autocast makes of it, as in a process alone.
@@ -95,12 +94,6 @@ def _gather_once(network: Any) -> None:
         if isinstance(part, FSDPModule):
             part.unshard()
             part.reshard()
-
-
-def _give_memory_back() -> None:
-    """Have glibc return large blocks to the system when they are freed: it would keep every layer that was gathered."""
-    with contextlib.suppress(OSError, AttributeError):  # other systems have no such function
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
 
 
 def add_up_next(module: torch.nn.Module, *, now: bool) -> None:

@@ -27,6 +27,7 @@ from harness.planning.costs.speeds import OPTIMIZER_BYTES, TABLE_BYTES, Rates
 from harness.prediction.answers import ask_batch
 from harness.prediction.questions import Question
 from harness.runtime.budget import Ceiling, TrainingBudget
+from harness.runtime.heap import settle_heap
 from harness.runtime.machine import Machine
 from harness.runtime.repeatability import make_repeatable
 from harness.training.gradients import Work, batch_gradients
@@ -109,8 +110,10 @@ def _rates(device: str, precision: str, width: int, *, folder: Path, seconds: fl
     heads = {HEAD: HeadSpec(kind="sequence", num_outputs=2)}
     how = {"heads": heads, "device": device, "seed": 1}
     machine = Machine(place=DataPlace.resolve(None), device_name=device, progress=False)
+    settle_heap(trains=False)
     asked = _predicting(module.load(source, **how, inference=True), shape, machine, seconds=seconds)
     name: Any = precision
+    settle_heap(trains=True)
     trained, checkpointed = (
         _training(
             module.load(source, **how, inference=False),
