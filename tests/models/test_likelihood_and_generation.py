@@ -1,5 +1,7 @@
 """Log-likelihoods and generation on small random decoders of every architecture: exact, and no token computed twice."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from harness.api.errors import UserError
 from harness.api.protocols import Feature
-from models.inference.language_model import SplitModel
+from models.inference.language_model import SplitModel, evaluating
 from models.inference.likelihood import generate, loglikelihood
 from models.inference.prefix_tree import batches, build_tree
 
@@ -188,12 +190,12 @@ def test_logits_are_never_more_than_asked_for_at_once(models, monkeypatch):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-5)
 
 
-def test_pieces_of_logits_fit_the_caches_of_a_cpu_and_are_not_too_small(models, monkeypatch):
+def test_products_of_logits_are_bounded_on_a_cpu_and_not_too_small(models, monkeypatch):
     wanted = loglikelihood(models("llama"), requests(), device=CPU, max_tokens=4096)
     sizes = []
     handle = models("llama").get_output_embeddings().register_forward_hook(lambda *a: sizes.append(a[-1].shape[:-1].numel()))
-    for at_once, least, most in ((6 * VOCAB, 4, 6), (1, 4, 4)):
-        monkeypatch.setattr("models.inference.language_model.CPU_LOGITS_AT_ONCE", at_once)
+    for num_bytes, least, most in ((4 * 6 * VOCAB, 4, 6), (1, 4, 4)):
+        monkeypatch.setattr("models.inference.language_model.CPU_PRODUCT_BYTES", num_bytes)
         monkeypatch.setattr("models.inference.language_model.CPU_ROWS_AT_ONCE", least)
         sizes.clear()
         found = loglikelihood(models("llama"), requests(), device=CPU, max_tokens=4096)
@@ -201,6 +203,27 @@ def test_pieces_of_logits_fit_the_caches_of_a_cpu_and_are_not_too_small(models, 
         for one, other in zip(found, wanted, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
     handle.remove()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_logits_are_multiplied_many_at_once_and_looked_at_in_fp32_piece_by_piece(models, monkeypatch, dtype):
+    split_model = SplitModel(copy.deepcopy(models("llama")).to(dtype), device=CPU)
+    with evaluating(split_model.model):
+        hidden_NH = split_model.hidden(split_model.pad([(5, 6, 7) * 20], left=False))[0][0, :50]
+    products = []
+    handle = split_model.model.get_output_embeddings().register_forward_hook(lambda *a: products.append(a[-1].shape[1]))
+    with torch.no_grad():
+        (wanted,) = split_model.logits(hidden_NH)
+        monkeypatch.setattr("models.inference.language_model.CPU_LOGITS_AT_ONCE", 6 * VOCAB)
+        monkeypatch.setattr("models.inference.language_model.CPU_PRODUCT_BYTES", dtype.itemsize * 25 * VOCAB)
+        monkeypatch.setattr("models.inference.language_model.CPU_ROWS_AT_ONCE", 4)
+        products.clear()
+        found = [*split_model.logits(hidden_NH)]
+    handle.remove()
+    assert products == [25, 25]
+    assert {len(piece) for piece in found} == {5}
+    assert {piece.dtype for piece in found} == {torch.float32}
+    torch.testing.assert_close(torch.cat(found), wanted, rtol=0, atol=1e-6 if dtype == torch.float32 else 1e-3)
 
 
 def test_the_first_of_equal_logits_is_the_likeliest(models):
