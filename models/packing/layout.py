@@ -17,19 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-TokenRuns = tuple[tuple[int, int], ...]
-"Tokens from a to b, from c to d, ..."
+from models.packing.rows import PackedSpan, QueryRow, TokenRuns, grouped, numbers, query_rows
 
-CPU_BLOCK = 64
-"""Queries of a causal model that are set against the tokens up to the last of them at once.  On a CPU attention computes scores
-that its mask then takes away: 500 tokens of 9 heads took 6.8 ms at once and 4.4 in blocks of 64 (bfloat16; 6.4 and 4.1 in
-float32)."""
-CPU_ALONE = 1 << 13
-"Scores of a row of queries beside which a call of its own is cheap: with 9 heads some 0.3 ms, where a call takes 0.05."
-GPU_ALONE = 1 << 22
-"The same on a GPU, where a call takes as long as that many scores: an assumption."
-MOST_COPIED = 1 << 15
-"Source tokens that the rows of a call copy: behind a long beginning each row has a copy of it."
 GPU_MULTIPLE = 8
 "Rows are padded to a multiple of it on GPUs, whose kernels would copy a mask to make it one."
 
@@ -38,41 +27,6 @@ def placed(array: np.ndarray, device: torch.device) -> Tensor:
     """An array on a device; nobody waits for the copy to a GPU."""
     tensor = torch.from_numpy(array)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
-
-
-class PackedSpan(NamedTuple):
-    """Neighbouring tokens of a pass that belong to one sequence."""
-
-    first: int
-    "Number of the first token in the pass."
-    length: int
-    before: TokenRuns = ()
-    "Source tokens that stand before them in their sequence, in order."
-
-    @property
-    def num_before(self) -> int:
-        """How many those are."""
-        return sum(end - begin for begin, end in self.before)
-
-
-class QueryRow(NamedTuple):
-    """Queries that see the same tokens, or each those up to itself."""
-
-    first: int
-    "In the pass."
-    length: int
-    seen: TokenRuns
-    "Source tokens."
-
-    @property
-    def num_seen(self) -> int:
-        """How many tokens they see."""
-        return sum(end - begin for begin, end in self.seen)
-
-    @property
-    def area(self) -> int:
-        """Scores to compute."""
-        return self.length * self.num_seen
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,8 +45,13 @@ class PackedPart:
 
     @property
     def begins_all(self) -> bool:
-        """Whether each row sees its own tokens and no others."""
-        return all(row.length == row.num_seen for row in self.rows)
+        """Whether each row is a sequence from its beginning."""
+        return all(row.length == row.num_seen and not row.merged for row in self.rows)
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether queries of a row see different tokens, not only those up to themselves."""
+        return any(row.merged for row in self.rows)
 
 
 class Seen(NamedTuple):
@@ -155,6 +114,8 @@ class PackedLayout:
         return self._seen[key]
 
     def _seen_by(self, part: PackedPart, *, causal: bool, window: int | None, dtype: torch.dtype, device: torch.device) -> Seen:
+        if part.is_merged:
+            return Seen(_mask_of_merged(part, window=window, dtype=dtype, device=device), is_causal=False)
         if causal and window is None and part.begins_all and part.num_queries == part.num_sources:
             return Seen(None, is_causal=True)  # what pads a row comes last
         is_even = all(row.num_seen == part.num_sources for row in part.rows)
@@ -168,32 +129,25 @@ class PackedLayout:
         largest = (causal, window, dtype, device)
         if largest not in self._largest:
             own = [one for one in self.parts(causal=causal, device=device) if one.queries is None]
-            own = [one for one in own if not (causal and window is None and one.begins_all)]
+            own = [one for one in own if not one.is_merged and not (causal and window is None and one.begins_all)]
             most, seen = max(one.num_queries for one in own), max(one.num_sources for one in own)
             self._largest[largest] = _mask([(most, seen)], num_queries=most, num_sources=seen, **how)
         return Seen(self._largest[largest][:, :, -part.num_queries :, -part.num_sources :], is_causal=False)
 
     def _made_parts(self, *, causal: bool, device: torch.device) -> Iterable[PackedPart]:
         is_cpu = device.type == "cpu"
-        rows = [row for span in self.spans for row in self._rows(span, block=CPU_BLOCK if causal and is_cpu else span.length)]
+        rows = query_rows(self.spans, num_kept=self.num_kept, causal=causal, on_cpu=is_cpu)
         multiple = 1 if is_cpu else GPU_MULTIPLE
-        for group in _groups(rows, alone=CPU_ALONE if is_cpu else GPU_ALONE):
+        for group in grouped(rows, on_cpu=is_cpu):
             if len(group) == 1:
                 yield PackedPart(rows=group, num_queries=group[0].length, num_sources=group[0].num_seen)
                 continue
             most = -(-max(row.length for row in group) // multiple) * multiple
             seen = -(-max(row.num_seen for row in group) // multiple) * multiple
-            queries = np.concatenate([_filled([(row.first, row.first + row.length)], most) for row in group])
+            queries = np.concatenate([_filled(((row.first, row.first + row.length),), most) for row in group])
             sources = np.concatenate([_filled(row.seen, seen) for row in group])
             tokens = {"queries": placed(queries, device), "sources": placed(sources, device)}
             yield PackedPart(rows=group, num_queries=most, num_sources=seen, **tokens)
-
-    def _rows(self, span: PackedSpan, *, block: int) -> Iterable[QueryRow]:
-        """A span in blocks, each of which sees no more than what is before its end."""
-        own = self.num_kept + span.first
-        for begin in range(0, span.length, block):
-            end = min(span.length, begin + block)
-            yield QueryRow(span.first + begin, end - begin, _joined((*span.before, (own, own + end))))
 
 
 def _mask(
@@ -223,34 +177,18 @@ def _mask(
     return torch.zeros(is_seen.shape, dtype=dtype, device=device).masked_fill_(~is_seen, -torch.inf).unsqueeze(1)
 
 
-def _joined(runs: TokenRuns) -> TokenRuns:
-    """The same tokens in as few runs as can be."""
-    found: list[tuple[int, int]] = []
-    for begin, end in runs:
-        if found and found[-1][1] == begin:
-            found[-1] = (found[-1][0], end)
-        elif end > begin:
-            found.append((begin, end))
-    return tuple(found)
+def _mask_of_merged(part: PackedPart, *, window: int | None, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The same [R, 1, Q, S] of a causal model's rows, some of which were merged."""
+    is_seen = np.zeros((len(part.rows), part.num_queries, part.num_sources), dtype=bool)
+    for found, row in zip(is_seen, part.rows, strict=True):
+        seen = row.sees(window=window)
+        found[: row.length, : row.num_seen] = seen
+        found[row.length :, : row.num_seen] = seen[-1]
+    is_masked = placed(~is_seen, device)
+    return torch.zeros(is_masked.shape, dtype=dtype, device=device).masked_fill_(is_masked, -torch.inf).unsqueeze(1)
 
 
-def _filled(runs: Iterable[tuple[int, int]], size: int) -> np.ndarray:
+def _filled(runs: TokenRuns, size: int) -> np.ndarray:
     """[size] the numbers of tokens, behind them that of the first again."""
-    found = np.concatenate([np.arange(*run) for run in runs])
+    found = numbers(runs)
     return np.concatenate([found, np.full(size - len(found), found[0])])
-
-
-def _groups(rows: Sequence[QueryRow], *, alone: int) -> list[list[QueryRow]]:
-    """Rows by call: a long one has its own; others share one until its padding, or what it copies, costs more than another."""
-    groups: list[list[QueryRow]] = []
-    short = [row for row in rows if row.area < alone]
-    area = most = seen = 0
-    for row in sorted(short, key=lambda row: (-row.num_seen, -row.length, row.first)):
-        wider = max(most, row.length)
-        number = len(groups[-1]) + 1 if groups else 0
-        if not groups or number * wider * seen - area - row.area > alone or number * seen > MOST_COPIED:
-            groups.append([])
-            area, wider, seen = 0, row.length, row.num_seen
-        groups[-1].append(row)
-        most, area = wider, area + row.area
-    return [*groups, *([row] for row in rows if row.area >= alone)]

@@ -23,7 +23,7 @@ from models.inference.likelihood import loglikelihood
 from models.inference.packed_passes import packed_passes, packed_prefill
 from models.inference.prefix_passes import prefill
 from models.inference.prefix_tree import build_tree
-from models.packing import layout as layouts
+from models.packing import rows as query_rows
 from models.packing.attention import KeptTokens, Packing, exchange_attention, is_packable, packed_inputs
 from models.packing.layout import PackedLayout, PackedSpan
 from models.packing.unpadded import Unpadded, is_worth_packing
@@ -186,8 +186,8 @@ def allowed(seen, part):
 @pytest.mark.parametrize("seed", range(12))
 def test_each_token_is_computed_once_and_sees_what_it_may(causal, like, seed, monkeypatch):
     if like == "gpu":  # as long rows, and lengths of eight, would be on one
-        monkeypatch.setattr(layouts, "CPU_ALONE", 5000)
-        monkeypatch.setattr(layouts, "CPU_BLOCK", 1 << 20)
+        monkeypatch.setattr(query_rows, "CPU_ALONE", 5000)
+        monkeypatch.setattr(query_rows, "CPU_BLOCK", 1 << 20)
     layout, num_tokens = drawn_layout(random.Random(seed))
     cpu, window = torch.device("cpu"), 7 if seed % 2 else None
     found: dict[int, set[int]] = {}
@@ -215,14 +215,15 @@ def test_short_rows_share_calls_as_long_as_their_padding_is_small():
     assert sorted(len(part.rows) for part in parts) == [1, 100]
     for part in PackedLayout(spans_of([*range(1, 90)])).parts(causal=True, device=cpu):
         area = len(part.rows) * part.num_queries * part.num_sources
-        assert area - sum(row.area for row in part.rows) <= layouts.CPU_ALONE
+        assert area - sum(row.area for row in part.rows) <= query_rows.CPU_ALONE
 
 
 def test_a_call_copies_a_bounded_number_of_tokens_and_masks_share_memory():
     cpu = torch.device("cpu")
-    behind = [one._replace(before=((0, 3000),)) for one in spans_of([2] * 1000)]
-    parts = PackedLayout(behind, num_kept=3000).parts(causal=True, device=cpu)
-    assert max(part.num_sources * len(part.rows) for part in parts) <= layouts.MOST_COPIED
+    behind = [query_rows.QueryRow(2 * number, 2, ((0, 1000), (1000 + 2 * number, 1002 + 2 * number))) for number in range(100)]
+    groups = query_rows.grouped(behind, on_cpu=True)
+    assert sum(map(len, groups)) == 100
+    assert max(len(group) for group in groups) == query_rows.MOST_COPIED // 1002
     layout = PackedLayout(spans_of([4000]))
     masks = [
         layout.seen(part, causal=True, window=None, dtype=torch.bfloat16, device=cpu).mask
@@ -230,7 +231,42 @@ def test_a_call_copies_a_bounded_number_of_tokens_and_masks_share_memory():
     ]
     assert masks[0] is None
     assert len({one.untyped_storage().data_ptr() for one in masks if one is not None}) == 1
-    assert masks[1].untyped_storage().nbytes() <= 2 * layouts.CPU_BLOCK * 4000
+    assert masks[1].untyped_storage().nbytes() <= 2 * query_rows.CPU_BLOCK * 4000
+
+
+def test_rows_behind_one_beginning_are_one_row_on_a_cpu():
+    """Premise, and two hypotheses behind it; then a sequence that has nothing in common with them."""
+    premise, near = PackedSpan(0, 3), ((10, 13),)
+    spans = [premise, PackedSpan(3, 2, near), PackedSpan(5, 2, near), PackedSpan(7, 3)]
+    how = {"num_kept": 10, "causal": True}
+    first, last = query_rows.query_rows(spans, **how, on_cpu=True)
+    assert (first.first, first.length, first.seen, first.area) == (0, 7, ((10, 17),), 49)
+    assert first.sees(window=None).astype(int).tolist() == [
+        [1, 0, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0, 0],
+        [1, 1, 1, 1, 0, 0, 0],
+        [1, 1, 1, 1, 1, 0, 0],
+        [1, 1, 1, 0, 0, 1, 0],
+        [1, 1, 1, 0, 0, 1, 1],
+    ]
+    assert first.sees(window=2)[6].astype(int).tolist() == [0, 0, 0, 0, 0, 1, 1]
+    assert (last.first, last.seen, last.merged) == (7, ((17, 20),), ())
+    assert len(query_rows.query_rows(spans, **how, on_cpu=False)) == 4
+    assert len(query_rows.query_rows(spans, num_kept=10, causal=False, on_cpu=True)) == 4
+
+
+def test_rows_are_merged_as_long_as_little_is_masked():
+    """Each continuation sees the beginning and itself: what the others' tokens would add is bounded."""
+    spans = [one._replace(before=((0, 100),)) for one in spans_of([40] * 9)]
+    found = query_rows.query_rows(spans, num_kept=100, causal=True, on_cpu=True)
+    assert [len(row.merged or (row,)) for row in found] == [2] * 4 + [1]
+    for row in found:
+        assert row.area - sum(one.area for one in row.merged or (row,)) <= query_rows.CPU_MERGED
+    many = [one._replace(before=((0, 3000),)) for one in spans_of([2] * 1000)]
+    found = query_rows.query_rows(many, num_kept=3000, causal=True, on_cpu=True)
+    assert max(row.length for row in found) == query_rows.MOST_MERGED
+    assert sum(row.length for row in found) == 2000
 
 
 class Counter:
