@@ -21,6 +21,7 @@ from models.inference.packed_passes import packed_prefill
 from models.inference.prefix_passes import prefill
 from models.inference.prefix_tree import batches
 from models.inference.requests import GenerationRequest, SamplingRequest, request_of
+from models.inference.roomy_cache import with_room
 from models.inference.thoughts import finished_with_thoughts
 
 UNDEFINED = -1
@@ -72,6 +73,7 @@ def _run(
     texts: list[str | None] = [None] * len(requests)
     filled = packed_prefill if split_model.packs and split_model.keeps_all else prefill
     hidden_BTH, cache, mask = filled([one.input_ids for one in requests], split_model, max_tokens=max_tokens)
+    cache = with_room(cache)
     running = list(range(len(requests)))  # the request of each row, ended ones included until they leave
     while True:
         drawn = [_draw_of(requests[number], len(written[number])) if texts[number] is None else None for number in running]
