@@ -20,11 +20,11 @@ that its mask then takes away: 500 tokens of 9 heads took 6.8 ms at once and 4.4
 float32)."""
 CPU_MERGED = 3 << 11
 """Scores that a CPU computes and masks rather than have one more row that gathers the same tokens: XNLI's hypotheses stand behind
-one premise.  Its attention took 1.18 s of 5.8 with it and 1.28 without, SmolLM2-135M in bfloat16."""
+one premise.  Its attention took 1.22 s of 5.8 with it and 1.33 without, SmolLM2-135M in bfloat16."""
 MOST_MERGED = 4 * CPU_BLOCK
 "Queries of such a row, whose mask has a place for each token that one of them sees."
-CPU_ALONE = 1 << 12
-"Scores of a row of queries beside which a call of its own is cheap: with 9 heads some 0.1 ms, where a call takes 0.05."
+CPU_ALONE = 1 << 13
+"Scores of a row of queries beside which a call of its own is cheap: with 9 heads some 0.3 ms, where a call takes 0.05."
 GPU_ALONE = 1 << 22
 "The same on a GPU, where a call takes as long as that many scores: an assumption."
 MOST_COPIED = 1 << 15
