@@ -73,7 +73,7 @@ def _run(
     texts: list[str | None] = [None] * len(requests)
     filled = packed_prefill if split_model.packs and split_model.keeps_all else prefill
     hidden_BTH, cache, mask = filled([one.input_ids for one in requests], split_model, max_tokens=max_tokens)
-    cache = with_room(cache)
+    cache = with_room(cache, max(one.max_new_tokens for one in requests))
     running = list(range(len(requests)))  # the request of each row, ended ones included until they leave
     while True:
         drawn = [_draw_of(requests[number], len(written[number])) if texts[number] is None else None for number in running]

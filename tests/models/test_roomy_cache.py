@@ -10,8 +10,6 @@ from models.inference import roomy_cache
 from models.inference.language_model import chosen_rows, copied
 from models.inference.roomy_cache import RoomyLayer, with_room
 
-SHAPE = (3, 2, 5, 4)
-
 
 def drawn(num_tokens, *, rows=3, seed=0):
     generator = torch.Generator().manual_seed(seed)
@@ -29,7 +27,7 @@ def filled() -> DynamicCache:
 def test_it_holds_what_a_plain_one_holds(monkeypatch, room):
     monkeypatch.setattr(roomy_cache, "ROOM", room)
     plain = filled()
-    roomy = with_room(filled())
+    roomy = with_room(filled(), 1000)
     for step in range(9):
         if step == 4:  # one text has ended
             plain, roomy = (chosen_rows(cache, torch.tensor([2, 0])) for cache in (plain, roomy))
@@ -44,14 +42,23 @@ def test_all_is_copied_once_in_many_tokens(monkeypatch):
     made = []
     enlarged = roomy_cache._enlarged
     monkeypatch.setattr(roomy_cache, "_enlarged", lambda *args: made.append(args) or enlarged(*args))
-    roomy = with_room(filled())
+    roomy = with_room(filled(), 1000)
     for _ in range(2 * roomy_cache.ROOM):
         roomy.update(*drawn(1), 0)
     assert len(made) == 2 * 2
 
 
+def test_there_is_no_room_for_more_than_is_written():
+    roomy = with_room(filled(), 10)
+    for number in range(12):
+        keys, _ = roomy.update(*drawn(1, seed=number), 0)
+        tokens = keys.untyped_storage().nbytes() // (3 * 2 * 4 * keys.itemsize)
+        assert tokens == max(15, 6 + number)
+    assert torch.equal(keys[:, :, -1:], drawn(1, seed=11)[0])
+
+
 def test_copies_go_on_each_by_itself():
-    roomy = with_room(filled())
+    roomy = with_room(filled(), 1000)
     roomy.update(*drawn(1), 0)
     other = copied(roomy)
     mine, theirs = drawn(1, seed=7), drawn(1, seed=8)
@@ -64,7 +71,7 @@ def test_copies_go_on_each_by_itself():
 def test_what_it_was_made_of_stays_as_it_is():
     plain = filled()
     before = copy.deepcopy(plain.layers[0].keys)
-    with_room(plain).update(*drawn(1), 0)
+    with_room(plain, 1000).update(*drawn(1), 0)
     assert torch.equal(plain.layers[0].keys, before)
 
 
@@ -74,6 +81,6 @@ def test_layers_of_other_kinds_stay_as_they_are():
     cache = filled()
     window = DynamicSlidingWindowLayer(4)
     cache.layers.append(window)
-    found = with_room(cache).layers
+    found = with_room(cache, 1000).layers
     assert [type(layer) for layer in found] == [RoomyLayer, RoomyLayer, DynamicSlidingWindowLayer]
     assert found[-1] is window
