@@ -18,13 +18,14 @@ MIB = 1 << 20
 MAPPED_BYTES = 32 * MIB
 "The most that glibc lets it grow to by itself, and that older versions of it take."
 LOGITS_BYTES = 64 * MIB
-"The same of a prediction: above what models/inference/language_model.py makes of logits at once."
+"The same for a prediction: more than models/inference/language_model.py makes of logits at once."
 TRAINING_BYTES = 64 * MIB
-"The same of what is free at the top; more made no difference to a training (multilingual-e5-small on PAN-X, two threads)."
+"""What a training may leave free at the top: twice the former, as glibc has it by itself.  More made no difference
+(multilingual-e5-small on PAN-X, two threads)."""
 PREDICTING_BYTES = 256 * MIB
-"""Above what a pass and its logits free at once: returned, all of it is asked for again by the next pass, page by page.
-SmolLM2-135M in bfloat16 on one thread answered 12 questions with letters in 6.4 and 6.6 s with 64 MiB, in 4.7 and 5.3 with 256,
-in 4.8 and 5.0 with 1,024."""
+"""What a prediction may leave free there, more than a pass and its logits free at once: returned, all of it is asked for again by
+the next pass, page by page.  SmolLM2-135M in bfloat16 on one thread answered 12 questions with letters in 6.4 and 6.6 s with 64
+MiB, in 4.7 and 5.3 with 256, in 4.8 and 5.0 with 1,024."""
 
 
 def settle_heap(*, trains: bool) -> None:

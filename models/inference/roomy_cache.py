@@ -30,11 +30,9 @@ class RoomyLayer(DynamicLayer):
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Put the states of new tokens [B, heads, N, size] behind those that are there, and give all."""
-        if not self.is_initialized or self.get_seq_length() == 0:
-            return super().update(key_states, value_states, *args, **kwargs)
-        assert self.keys is not None
-        assert self.values is not None
         begin = self.get_seq_length()
+        if self.keys is None or self.values is None or not begin:
+            return super().update(key_states, value_states, *args, **kwargs)
         end = begin + key_states.shape[-2]
         if not self._has_room(end):
             # A copy of this layer has the same tensors, and may go on from them as well.

@@ -174,7 +174,7 @@ def _mask(
             is_seen = is_seen & (source_S <= query_RQ1)
         if window is not None:
             is_seen = is_seen & (source_S > query_RQ1 - window) & (source_S < query_RQ1 + window)
-    return torch.zeros(is_seen.shape, dtype=dtype, device=device).masked_fill_(~is_seen, -torch.inf).unsqueeze(1)
+    return _added_to_scores(is_seen, dtype=dtype)
 
 
 def _mask_of_merged(part: PackedPart, *, window: int | None, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -184,8 +184,12 @@ def _mask_of_merged(part: PackedPart, *, window: int | None, dtype: torch.dtype,
         seen = row.sees(window=window)
         found[: row.length, : row.num_seen] = seen
         found[row.length :, : row.num_seen] = seen[-1]
-    is_masked = placed(~is_seen, device)
-    return torch.zeros(is_masked.shape, dtype=dtype, device=device).masked_fill_(is_masked, -torch.inf).unsqueeze(1)
+    return _added_to_scores(placed(is_seen, device), dtype=dtype)
+
+
+def _added_to_scores(is_seen: Tensor, *, dtype: torch.dtype) -> Tensor:
+    """0 where a source is seen and else minus infinity, [R, 1, Q or 1, S] of booleans [R, Q or 1, S]."""
+    return torch.zeros(is_seen.shape, dtype=dtype, device=is_seen.device).masked_fill_(~is_seen, -torch.inf).unsqueeze(1)
 
 
 def _filled(runs: TokenRuns, size: int) -> np.ndarray:

@@ -108,10 +108,11 @@ def query_rows(spans: Iterable[PackedSpan], *, num_kept: int, causal: bool, on_c
 
 def _worth_merging(row: QueryRow, following: QueryRow) -> QueryRow | None:
     """Both in one, where they see tokens that are the same, and few that only one of them sees."""
+    if row.first + row.length != following.first or row.length + following.length > MOST_MERGED:
+        return None
     both = row.with_next(following)
     is_shared = both.num_seen < row.num_seen + following.num_seen
-    is_close = row.first + row.length == following.first and both.length <= MOST_MERGED
-    return both if is_shared and is_close and both.area - row.area - following.area <= CPU_MERGED else None
+    return both if is_shared and both.area - row.area - following.area <= CPU_MERGED else None
 
 
 def grouped(rows: Sequence[QueryRow], *, on_cpu: bool) -> list[list[QueryRow]]:
