@@ -114,6 +114,8 @@ def save_on_leaving(run: TrainingRun) -> None:
     tensors = [*run.optimizer.parameters.values(), *run.optimizer.tensors().values()]
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
     if run.whole and step > 0 and step not in run.states.steps() and size <= CHEAP_BYTES * num_ranks():
+        if run.log is not None:
+            run.log.write()  # trackers that go on behind this state have what came before
         save_state(run, step)
         say(f"{run.folder.name}: the state of step {step} is saved")
 

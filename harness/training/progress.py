@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.runtime.interruption import held
 from harness.runtime.stages import write_text
 from harness.training.trackers import Trackers
 
@@ -28,12 +29,13 @@ class Progress:
     "(steps done, English score by task); their mean chooses the checkpoint."
     stopped_early: bool = False
 
-    def lines(self, since: int) -> list[dict[str, Any]]:
-        """Log lines of the steps after `since`, the evaluation of a step behind its loss."""
-        scores = {step: by_task for step, by_task in self.evaluations if step > since}
+    def lines(self, losses: int = 0, evaluations: int = 0) -> list[dict[str, Any]]:
+        """Log lines behind the first so many losses and evaluations, the evaluation of a step behind its loss."""
+        scores = dict(self.evaluations[evaluations:])
         lines: list[dict[str, Any]] = []
-        for step, loss in enumerate(self.losses[since:], start=since + 1):
-            lines.append({"step": step, "loss": loss})
+        for step in range(losses, len(self.losses) + 1):  # the last loss may be written and its evaluation not
+            if step > losses:
+                lines.append({"step": step, "loss": self.losses[step - 1]})
             if step in scores:
                 own = {"by_task": scores[step]} if len(scores[step]) > 1 else {}
                 lines.append({"step": step, "english_score": mean_score(scores[step]), **own})
@@ -51,17 +53,21 @@ class Log:
     def __init__(self, path: Path, progress: Progress, *, trackers: Trackers | None = None) -> None:
         """Begin, or go on behind the last step of `progress`."""
         self._path, self._progress, self._trackers = path, progress, trackers
-        self._step = len(progress.losses)
-        write_text(path, _text(progress.lines(0)))
+        self._written = self._so_far()
+        write_text(path, _text(progress.lines()))
+
+    def _so_far(self) -> tuple[int, int]:
+        return len(self._progress.losses), len(self._progress.evaluations)
 
     def write(self) -> None:
         """Append what is new."""
-        lines = self._progress.lines(self._step)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(_text(lines))
-        if self._trackers:
-            self._trackers.log(lines)
-        self._step = len(self._progress.losses)
+        lines = self._progress.lines(*self._written)
+        with held():  # told to end, this is done wholly or not at all: a tracker shows no line twice
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(_text(lines))
+            if self._trackers:
+                self._trackers.log(lines)
+            self._written = self._so_far()
 
     def close(self) -> None:
         """The training ends here."""

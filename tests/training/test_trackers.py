@@ -1,9 +1,9 @@
 """Trainings seen in TensorBoard: what the log says, once each, also after a kill; results do not depend on it."""
 
-import json
 from dataclasses import replace
 
 import pytest
+from event_files import logged, scalars
 from listening import before_each_step
 from small_runs import Project, differences
 
@@ -23,22 +23,6 @@ def project(tmp_path_factory):
 def run(project, root, **knobs):
     plan, machine = project.plan(tasks="pairs", intermediate="none")
     return execute(plan.stages, root=root, machine=replace(machine, **knobs))
-
-
-def scalars(root):
-    """(step, value) by name, of the one training below a run folder."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    (folder,) = (root / "tensorboard").iterdir()
-    events = EventAccumulator(str(folder))
-    events.Reload()
-    return {name: [(one.step, one.value) for one in events.Scalars(name)] for name in events.Tags()["scalars"]}
-
-
-def logged(root):
-    (path,) = root.glob("train/*/log.jsonl")
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return {name: [(line["step"], line[name]) for line in lines if name in line] for name in ("loss", "english_score")}
 
 
 def test_the_events_are_the_lines_of_the_log_and_the_results_those_without(project, tmp_path):
