@@ -3,10 +3,11 @@
     texts = generate(model, features, tokenizer=tokenizer, device=torch.device("cpu"), max_tokens=4096)
 
 Equal requests are answered once, beginnings that requests share are computed once, and prompts are computed in passes of their
-own.  Rows that have ended leave the batch when half of it has.
+own.  Which rows a pass has is up to PackedTexts on a CPU, else to PaddedTexts.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -16,12 +17,10 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast
 from harness.api.errors import UserError
 from harness.api.protocols import Feature
 from harness.api.randomness import generator
-from models.inference.language_model import PaddedTokens, SplitModel, chosen_rows, evaluating
-from models.inference.packed_passes import packed_prefill
-from models.inference.prefix_passes import prefill
-from models.inference.prefix_tree import batches
+from models.inference.language_model import SplitModel, evaluating
+from models.inference.packed_texts import PackedTexts
+from models.inference.padded_texts import PaddedTexts
 from models.inference.requests import GenerationRequest, SamplingRequest, request_of
-from models.inference.roomy_cache import with_room
 from models.inference.thoughts import finished_with_thoughts
 
 UNDEFINED = -1
@@ -38,19 +37,19 @@ def generate(
     max_tokens bounds a forward pass: tokens that are computed; where rows are padded, also padding and a quarter of what is kept.
     """
     asked = [request_of(feature) for feature in features]
-    distinct = list(dict.fromkeys(asked))
+    requests = list(dict.fromkeys(asked))
     split_model, ends = SplitModel(model, device=device), end_tokens(getattr(model, "generation_config", None), tokenizer)
-    # Where prompts are computed in passes of their own, a step computes one token a row: all that counts is what is kept.
-    computed = [1 if split_model.keeps_all else len(one.input_ids) for one in distinct]
-    sizes = [(size, len(one.input_ids) + one.max_new_tokens) for size, one in zip(computed, distinct)]
-    texts: dict[GenerationRequest, str] = {}
+    on_cpu = device.type == "cpu"
+    kind = PackedTexts if on_cpu and split_model.packs and split_model.keeps_all else PaddedTexts
+    texts = kind(
+        [one.input_ids for one in requests],
+        split_model,
+        most_new=[one.max_new_tokens for one in requests],
+        max_tokens=max_tokens,
+    )
     with evaluating(model):
-        for batch in batches(sizes, max_tokens=max_tokens) if split_model.can_share else [[n] for n in range(len(distinct))]:
-            requests = [distinct[n] for n in batch]
-            texts |= zip(
-                requests, _run(split_model, requests, tokenizer=tokenizer, ends=ends, max_tokens=max_tokens), strict=True
-            )
-    return [texts[one] for one in asked]
+        written = _written(texts, requests, split_model, tokenizer=tokenizer, ends=ends)
+    return [written[one] for one in asked]
 
 
 def end_tokens(config: GenerationConfig | None, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
@@ -60,41 +59,46 @@ def end_tokens(config: GenerationConfig | None, tokenizer: PreTrainedTokenizerFa
     return frozenset(int(token) for token in (*several, tokenizer.eos_token_id) if token is not None)
 
 
-def _run(
-    split_model: SplitModel,
+def _written(
+    texts: PaddedTexts | PackedTexts,
     requests: Sequence[GenerationRequest],
+    split_model: SplitModel,
     *,
     tokenizer: PreTrainedTokenizerFast,
     ends: frozenset[int],
-    max_tokens: int,
-) -> list[str]:
-    """Continue the requests of one batch."""
-    written: list[list[int]] = [[] for _ in requests]
-    texts: list[str | None] = [None] * len(requests)
-    filled = packed_prefill if split_model.packs and split_model.keeps_all else prefill
-    hidden_BTH, cache, mask = filled([one.input_ids for one in requests], split_model, max_tokens=max_tokens)
-    cache = with_room(cache, max(one.max_new_tokens for one in requests))
-    running = list(range(len(requests)))  # the request of each row, ended ones included until they leave
-    while True:
-        drawn = [_draw_of(requests[number], len(written[number])) if texts[number] is None else None for number in running]
-        tokens = _next_tokens(split_model.logits(hidden_BTH[:, -1]), drawn)
-        for number, token in zip(running, tokens.tolist(), strict=True):
+) -> dict[GenerationRequest, str]:
+    """Continue all requests to their ends."""
+    found: dict[GenerationRequest, str] = {}
+    tokens_of: list[list[int]] = [[] for _ in requests]
+    while texts.begin():
+        rows = [
+            (number, ahead)
+            for number, guesses in zip(texts.numbers, texts.guesses, strict=True)
+            for ahead in range(1 + len(guesses))
+        ]
+        draws = [_draw_of(requests[number], len(tokens_of[number]) + ahead) for number, ahead in rows]
+        tokens = iter(_next_tokens(split_model.logits(texts.hidden_NH), draws).tolist())
+        added = []
+        for number, guesses in zip(texts.numbers, texts.guesses, strict=True):
+            request, own = requests[number], [*islice(tokens, 1 + len(guesses))]
             # What a row that has ended would write must be of no consequence: how long it stays hangs on its neighbours.
-            if texts[number] is None:
+            if request in found:
+                added.append([max(own[0], 0)])  # UNDEFINED is no id
+                continue
+            came = []
+            for token, guess in zip(own, [*guesses, None], strict=True):
                 if token == UNDEFINED:
                     todo = "use --model_args dtype=bfloat16 or dtype=float32"
                     raise UserError("the model gives infinite or undefined logits", todo=todo)
-                texts[number] = finished_text(written[number], token, requests[number], tokenizer=tokenizer, ends=ends)
-        left = [row for row, number in enumerate(running) if texts[number] is None]
-        if not left:
-            return [text or "" for text in texts]
-        if len(left) <= len(running) / 2:
-            chosen = torch.tensor(left, device=split_model.device)
-            running = [running[row] for row in left]
-            cache, mask, tokens = chosen_rows(cache, chosen), mask[chosen], tokens[chosen]
-        tokens = tokens.clamp(min=0)  # UNDEFINED is no id
-        mask = torch.cat([mask, torch.ones_like(tokens)[:, None]], dim=1)
-        hidden_BTH, cache = split_model.hidden(PaddedTokens(tokens[:, None], mask, [0] * len(running)), cache=cache, keep=True)
+                came.append(token)
+                text = finished_text(tokens_of[number], token, request, tokenizer=tokenizer, ends=ends)
+                if text is not None:
+                    found[request] = text
+                if text is not None or token != guess:
+                    break
+            added.append(came)
+        texts.write(added, [requests[number] not in found for number in texts.numbers])
+    return found
 
 
 class _Draw(NamedTuple):

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from harness.api.errors import UserError
 from models.inference.prefix_tree import Tokens
 from models.loading.placement import is_offloaded
-from models.packing.attention import Packing, exchange_attention, packed_inputs
+from models.packing.attention import PackedTokens, exchange_attention, packed_inputs
 
 LOGITS_AT_ONCE = 1 << 25
 "Numbers in one piece of logits: 128 MiB in fp32."
@@ -118,7 +118,7 @@ class SplitModel:
             )
         return found.last_hidden_state.to(self.device), found.past_key_values if keep else None
 
-    def packed_hidden(self, ids_N: Tensor, packing: Packing) -> Tensor:
+    def packed_hidden(self, ids_N: Tensor, packing: PackedTokens) -> Tensor:
         """Last hidden states [N, H] of packed tokens; only where it `packs`."""
         found = self.body(**packed_inputs(ids_N, packing, body=self.body))
         self._outputs = type(found)

@@ -20,7 +20,8 @@ from models.inference.language_model import SplitModel
 from models.inference.prefix_passes import Prefilled
 from models.inference.prefix_tree import Place, PrefixTree, Tokens, build_tree
 from models.packing.attention import KeptTokens, Packing
-from models.packing.layout import PackedLayout, PackedSpan, placed
+from models.packing.layout import PackedLayout, placed
+from models.packing.rows import PackedSpan, TokenRuns, joined, numbers
 
 CPU_PASS_TOKENS = 2048
 """Tokens of a pass on a CPU: SmolLM2-135M in bfloat16 took 12 % longer for 4,096, whose activations leave the caches, and as long
@@ -83,8 +84,18 @@ def _runs(sizes: Sequence[int], *, max_tokens: int) -> Iterator[list[int]]:
         yield own
 
 
-def packed_prefill(texts: Sequence[Tokens], split_model: SplitModel, *, max_tokens: int) -> Prefilled:
-    """Compute texts into one cache, padded on the left, with what they share computed once."""
+class PackedBeginnings(NamedTuple):
+    """Texts whose tokens are kept, what they share once."""
+
+    kept: KeptTokens
+    paths: list[TokenRuns]
+    "The tokens of each text among them."
+    hidden_BH: Tensor
+    "Of each text's last token."
+
+
+def packed_beginnings(texts: Sequence[Tokens], split_model: SplitModel, *, max_tokens: int) -> PackedBeginnings:
+    """Compute texts and keep all of their tokens."""
     tree = build_tree(texts)
     places = [tree.place_of(number, len(text) - 1) for number, text in enumerate(texts)]
     last: dict[Place, Tensor] = {}
@@ -94,15 +105,25 @@ def packed_prefill(texts: Sequence[Tokens], split_model: SplitModel, *, max_toke
         last |= zip(found, one.hidden_at(found), strict=True)
         kept = one.packing.later
     begins = [0, *accumulate(len(node.tokens) for node in tree.nodes)]  # all are kept, in order
+    paths = []
+    for place in places:
+        *before, node = tree.path(place.node)
+        runs = [*((begins[one], begins[one + 1]) for one in before), (begins[node], begins[node] + place.position + 1)]
+        paths.append(joined(runs))
+    return PackedBeginnings(kept, paths, torch.stack([last[place] for place in places]))
+
+
+def packed_prefill(texts: Sequence[Tokens], split_model: SplitModel, *, max_tokens: int) -> Prefilled:
+    """Compute texts into one cache, padded on the left, with what they share computed once."""
+    kept, paths, hidden_BH = packed_beginnings(texts, split_model, max_tokens=max_tokens)
     padded = split_model.pad(texts, left=True)
     sources_BT = np.zeros(padded.mask.shape, dtype=np.int64)
-    for number, (text, place) in enumerate(zip(texts, places, strict=True)):
-        path = [np.arange(begins[node], begins[node + 1]) for node in tree.path(place.node)]
-        sources_BT[number, padded.first[number] :] = np.concatenate(path)[: len(text)]
+    for sources, first, path in zip(sources_BT, padded.first, paths, strict=True):
+        sources[first:] = numbers(path)
     cache = DynamicCache()
     for number, layer in enumerate([*kept.layers]):
         states = kept.layers.pop(layer)
         at = placed(sources_BT.reshape(-1), states[0].device)
         keys, values = (one[0].index_select(1, at).unflatten(1, sources_BT.shape).transpose(0, 1).contiguous() for one in states)
         cache.update(keys, values, number)
-    return Prefilled(torch.stack([last[place] for place in places])[:, None], cache, padded.mask)
+    return Prefilled(hidden_BH[:, None], cache, padded.mask)

@@ -82,7 +82,7 @@ def build_tree(inputs: Sequence[Tokens]) -> PrefixTree:
         if not kept or kept[-1][: len(sequence)] != sequence:
             kept.append(sequence)
         host_of[sequence] = len(kept) - 1
-    shared = [0, *(_num_shared(a, b) for a, b in pairwise(kept))]
+    shared = [0, *(num_shared(a, b) for a, b in pairwise(kept))]
     nodes, ends = _tree(kept, shared)
     return PrefixTree(nodes, [ends[host_of[sequence]] for sequence in inputs])
 
@@ -109,7 +109,7 @@ def _tree(ordered: Sequence[Tokens], shared: Sequence[int]) -> tuple[list[Node],
     return nodes, ends
 
 
-def _num_shared(first: Tokens, second: Tokens) -> int:
+def num_shared(first: Tokens, second: Tokens) -> int:
     """Length of the longest common beginning."""
     return next((n for n, (a, b) in enumerate(zip(first, second)) if a != b), min(len(first), len(second)))
 

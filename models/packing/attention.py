@@ -4,11 +4,11 @@
     inputs = packed_inputs(ids_N, Packing(layout), body=body)           # of its forward pass, which gives [1, N, H]
 
 Linear layers, which are most of the work, see the tokens of all sequences in one row.  Between them attention looks at its
-keyword argument `packing`: where there is one it computes the layout's parts; else it is the attention that it stands for.
+keyword argument `packing`: where there is one, that says which tokens see which; else it is the attention that it stands for.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -19,10 +19,56 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from harness.api.packable_families import family_packs
-from models.packing.layout import PackedLayout, PackedPart, Seen, placed
+from models.packing.layout import PackedLayout, PackedPart, placed
 
 NAME = "packed_sdpa"
 "What the attention is called in a model's configuration (never written to a file)."
+
+
+class PackedTokens(Protocol):
+    """What attention is told of a pass over the tokens [N] of several sequences."""
+
+    @property
+    def positions(self) -> np.ndarray:
+        """[N] of each token in its sequence, from 0."""
+
+    @property
+    def firsts(self) -> np.ndarray:
+        """[N] the first token of the pass that belongs to the sequence of each."""
+
+    def attended(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *, how: "LayerAttention") -> Tensor:
+        """Outputs [N, heads, size] of a layer, of states [1, heads, N, size]."""
+
+
+class LayerAttention(NamedTuple):
+    """What a layer asks of its attention."""
+
+    causal: bool
+    window: int | None
+    "No token that is so many tokens or more away is seen."
+    dropout: float
+    scale: float | None
+    "Of scores; None = 1 / sqrt(size)."
+
+    def attended(
+        self, query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, is_causal: bool = False
+    ) -> Tensor:
+        """One call of attention; several heads of queries may share one of keys and values."""
+        times = query.shape[1] // key.shape[1]
+        # Kernels of GPUs take such groups where there is no mask, and heads are not large (as `use_gqa_in_sdpa` of transformers).
+        if times > 1 and query.device.type != "cpu" and (mask is not None or query.shape[-1] > 256):
+            key, value = key.repeat_interleave(times, dim=1), value.repeat_interleave(times, dim=1)
+            times = 1
+        return scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            is_causal=is_causal,
+            enable_gqa=times > 1,
+            dropout_p=self.dropout,
+            scale=self.scale,
+        )
 
 
 class KeptTokens:
@@ -36,7 +82,7 @@ class KeptTokens:
 
 
 class Packing:
-    """What attention is told of a pass."""
+    """A pass over the spans of a layout."""
 
     def __init__(self, layout: PackedLayout, *, kept: KeptTokens | None = None, keeps: np.ndarray | None = None) -> None:
         """`kept`: source tokens before those of the pass; `keeps`: int64 [K], those that are needed later, in order.
@@ -49,6 +95,29 @@ class Packing:
         self.later = KeptTokens(0 if keeps is None else len(keeps))
         "Filled by the pass, for the next one."
         self._places: dict[torch.device, Tensor] = {}
+
+    @property
+    def positions(self) -> np.ndarray:
+        """[N] of each token in its sequence, from 0."""
+        return self.layout.positions
+
+    @property
+    def firsts(self) -> np.ndarray:
+        """[N] the first token of the span that each belongs to."""
+        return self.layout.firsts
+
+    def attended(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *, how: LayerAttention) -> Tensor:
+        """Outputs [N, heads, size] of a layer, part by part."""
+        key, value = self.sources(module, key, value)
+        layout, outputs = self.layout, []
+        where: dict[str, Any] = {"causal": how.causal, "device": query.device}
+        for part in layout.parts(**where):
+            seen = layout.seen(part, window=how.window, dtype=query.dtype, **where)
+            found_RHQS = how.attended(*_gathered(part, query, key, value), mask=seen.mask, is_causal=seen.is_causal)
+            outputs.append(found_RHQS.transpose(1, 2).flatten(0, 1))
+        found_NHS = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+        order = layout.order(**where)
+        return found_NHS if order is None else found_NHS.index_select(0, order)
 
     def sources(self, module: nn.Module, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [1, heads, K + N, size] of all source tokens."""
@@ -73,7 +142,7 @@ def attend(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **arguments: Any
 ) -> tuple[Tensor, Tensor | None]:
     """The attention function of a layer: query [1, heads, N, size] to outputs [1, N, heads, size]."""
-    packing: Packing | None = arguments.pop("packing", None)
+    packing: PackedTokens | None = arguments.pop("packing", None)
     if packing is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **arguments)
     causal = arguments.get("is_causal")
@@ -82,17 +151,9 @@ def attend(
     if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):  # what is computed with is what is gathered
         dtype = torch.get_autocast_dtype(kind)
         query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
-    key, value = packing.sources(module, key, value)
-    layout, outputs = packing.layout, []
-    where: dict[str, Any] = {"causal": causal, "device": query.device}
-    how = {"dropout_p": arguments.get("dropout", 0.0), "scale": arguments.get("scaling")}
-    for part in layout.parts(**where):
-        seen = layout.seen(part, window=arguments.get("sliding_window"), dtype=query.dtype, **where)
-        found_RHQS = _attended(*_gathered(part, query, key, value), seen, **how)
-        outputs.append(found_RHQS.transpose(1, 2).flatten(0, 1))
-    found_NHS = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
-    order = layout.order(**where)
-    return (found_NHS if order is None else found_NHS.index_select(0, order)).unsqueeze(0), None
+    window, dropout, scale = (arguments.get(name) for name in ("sliding_window", "dropout", "scaling"))
+    how = LayerAttention(causal, window, dropout or 0.0, scale)
+    return packing.attended(module, query, key, value, how=how).unsqueeze(0), None
 
 
 def _gathered(part: PackedPart, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -111,18 +172,6 @@ def _gathered(part: PackedPart, query: Tensor, key: Tensor, value: Tensor) -> tu
         return by_token.unflatten(0, (len(part.rows), -1)).transpose(1, 2)
 
     return rows(query, part.queries), rows(key, part.sources), rows(value, part.sources)
-
-
-def _attended(query: Tensor, key: Tensor, value: Tensor, seen: Seen, **how: Any) -> Tensor:
-    """Attention, where several heads of queries may share one of keys and values."""
-    times = query.shape[1] // key.shape[1]
-    # Kernels of GPUs take such groups where there is no mask, and heads are not large (as `use_gqa_in_sdpa` of transformers).
-    if times > 1 and query.device.type != "cpu" and (seen.mask is not None or query.shape[-1] > 256):
-        key, value = key.repeat_interleave(times, dim=1), value.repeat_interleave(times, dim=1)
-        times = 1
-    return scaled_dot_product_attention(
-        query, key, value, attn_mask=seen.mask, is_causal=seen.is_causal, enable_gqa=times > 1, **how
-    )
 
 
 def exchange_attention(body: PreTrainedModel) -> bool:
@@ -150,11 +199,11 @@ def _can_pack(body: PreTrainedModel) -> bool:
     return bool(getattr(config, "is_causal", True) or not getattr(config, "sliding_window", None))
 
 
-def packed_inputs(input_ids: Tensor, packing: Packing, *, body: PreTrainedModel) -> Mapping[str, Any]:
-    """Keyword arguments of a body that `is_packable`, for the tokens [N] of a layout."""
+def packed_inputs(input_ids: Tensor, packing: PackedTokens, *, body: PreTrainedModel) -> Mapping[str, Any]:
+    """Keyword arguments of a body that `is_packable`, for tokens [N]."""
     return {
         "input_ids": input_ids.unsqueeze(0),
-        "position_ids": _positions(input_ids, packing.layout, body=body).unsqueeze(0),
+        "position_ids": _positions(input_ids, packing, body=body).unsqueeze(0),
         # Of four dimensions: finished masks are handed through as they are, and this one is not looked at.
         "attention_mask": torch.ones((1, 1, 1, 1), dtype=torch.bool, device=input_ids.device),
         "use_cache": False,
@@ -162,15 +211,15 @@ def packed_inputs(input_ids: Tensor, packing: Packing, *, body: PreTrainedModel)
     }
 
 
-def _positions(input_ids: Tensor, layout: PackedLayout, *, body: nn.Module) -> Tensor:
+def _positions(input_ids: Tensor, packing: PackedTokens, *, body: nn.Module) -> Tensor:
     """int64 [N] as the family numbers them: RoBERTa's begin behind that of padding, and leave out tokens that are such."""
     embeddings: Any = getattr(body, "embeddings", None)
     if not hasattr(embeddings, "create_position_ids_from_input_ids"):
-        return placed(layout.positions, input_ids.device)
+        return placed(packing.positions, input_ids.device)
     padding = int(embeddings.padding_idx)
     counts = (input_ids != padding).long()
     upto = counts.cumsum(0)
-    firsts = placed(layout.firsts, input_ids.device)
+    firsts = placed(packing.firsts, input_ids.device)
     return (upto - upto[firsts] + counts[firsts]) * counts + padding
 
 

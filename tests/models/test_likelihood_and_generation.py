@@ -13,6 +13,7 @@ from harness.api.protocols import Feature
 from models.inference.language_model import SplitModel, evaluating
 from models.inference.likelihood import generate, loglikelihood
 from models.inference.prefix_tree import batches, build_tree
+from models.inference.repeats import Repeats
 
 VOCAB = 335
 _LLAMA = {
@@ -363,6 +364,25 @@ def test_prompts_that_begin_alike_are_begun_together(models, name):
         together = generate(model, asked, tokenizer=tokenizer, device=CPU, max_tokens=4096)
     assert together == [generate(model, [one], tokenizer=tokenizer, device=CPU, max_tokens=4096)[0] for one in asked]
     assert counted.tokens <= (30 + 3 + 1 + 2 if not name.startswith("gemma3_text") else 33 + 31 + 20 + 2) + 4 * len(asked)
+
+
+def test_what_repeats_takes_fewer_passes_and_is_the_same(models, monkeypatch):
+    """Texts of 60 tokens that soon go round in circles, drawn ones among them; and others take the place of those that ended."""
+    model, tokenizer = models("llama"), byte_bpe(prefix_space=False)
+    rng = np.random.default_rng(11)
+    beginnings = [rng.integers(3, VOCAB - 5, size=size).tolist() for size in (12, 5, 7)]
+    asked = [ask([*ids, *rng.integers(3, VOCAB - 5, size=n).tolist()], 60) for ids in beginnings for n in (1, 3)]
+    sampling = {"temperature": 0.3, "top_p": 1.0, "top_k": 2, "seed": 5}
+    drawn = [Feature(example=0, input_ids=one.input_ids, generate={**one.generate, "sampling": sampling}) for one in asked]
+    with Counted(model) as plain, monkeypatch.context() as nothing_is_guessed:
+        nothing_is_guessed.setattr(Repeats, "guesses", lambda self, most: [])
+        wanted = [generate(model, [one], tokenizer=tokenizer, device=CPU, max_tokens=4096)[0] for one in (*asked, *drawn)]
+    with Counted(model) as counted:
+        found = [generate(model, [one], tokenizer=tokenizer, device=CPU, max_tokens=4096)[0] for one in (*asked, *drawn)]
+    assert found == wanted
+    assert counted.passes < 0.8 * plain.passes
+    for max_tokens in (1, 40, 100, 4096):
+        assert generate(model, [*asked, *drawn], tokenizer=tokenizer, device=CPU, max_tokens=max_tokens) == wanted
 
 
 def test_generation_stops_at_a_text_a_token_or_the_limit(models):
