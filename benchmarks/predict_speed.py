@@ -62,7 +62,8 @@ def whole(stages: Sequence[PredictStage], adapter: Any, machine: Machine) -> flo
         begin_time = time.perf_counter()
         for stage in stages:
             begin(stage, root)
-        predicting.predict_bundle(stages, todo=stages, root=root, machine=machine)
+        if failures := predicting.predict_bundle(stages, todo=stages, root=root, machine=machine):
+            raise SystemExit(f"{len(failures)} cells failed: {next(iter(failures.values()))}")
         return time.perf_counter() - begin_time
 
 

@@ -105,4 +105,11 @@ def _named_classes(task: TaskSpec, rows: Rows, field: str) -> Callable[[Any], An
             raise _Dropped
         return known[value]
 
-    return lambda value: [one(item) for item in value] if isinstance(value, list) else one(value)
+    def many(values: list[Any]) -> list[Any]:
+        if set(map(type, values)) == {int}:  # True is 1 to a dict, and a text to a task
+            found = [known.get(value) for value in values]
+            if None not in found:
+                return found
+        return [one(value) for value in values]
+
+    return lambda value: many(value) if isinstance(value, list) else one(value)

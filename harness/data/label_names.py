@@ -1,12 +1,14 @@
 """From what stands in a label column to the label of the task, by one rule for tables of text, JSON and Parquet.
 
 label_name("entailment", task), label_name(0, task)     # a label's name, or None where the row is left out
+label_names(["O", "B-PER"], task)                       # of many values, None where one of them leaves the row out
 class_name(0, names, task)                              # the same for data that name their class numbers
 
 Values are compared as `harness.data.values` says.  The first that fits: a key of the task's `label_values`; the data's own name
 of a class number; a label's name; -1, which is no label; the place of a label, for tasks that name nothing by a number.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -27,6 +29,8 @@ class _Known(NamedTuple):
     "Text that a label is compared as -> label."
     numbers_are_places: bool
     "Nothing has a number for a name."
+    found: dict[str, str]
+    "Texts in data -> label, of those that were looked up."
 
 
 def label_name(value: Any, task: TaskSpec) -> str | None:
@@ -52,6 +56,22 @@ def label_name(value: Any, task: TaskSpec) -> str | None:
         found=f"the raw value {value!r:.60}",
         todo=f"{did_you_mean(text, task.labels)}  Or give it a name (or '{DROP}') in the task's label_values",
     )
+
+
+def label_names(values: Sequence[Any], task: TaskSpec) -> list[str] | None:
+    """The labels of raw values; None if one of them leaves the row out."""
+    found = {} if task.labels_from else _known(task.labels, tuple(task.label_values.items())).found
+    with contextlib.suppress(KeyError, TypeError):  # lists cannot be looked up
+        return [found[value] for value in values]
+    names: list[str] = []
+    for value in values:
+        name = label_name(value, task)
+        if name is None:
+            return None
+        names.append(name)
+        if type(value) is str:
+            found[value] = name
+    return names
 
 
 def class_name(value: Any, names: Sequence[str], task: TaskSpec) -> Any:
@@ -84,4 +104,4 @@ def _known(labels: tuple[str, ...], label_values: tuple[tuple[str, str], ...]) -
     values = {compared_as(raw): None if name == DROP else name for raw, name in label_values}
     named = [*labels, *(raw for raw, name in label_values if name != DROP)]
     places = not any(as_integer(name) is not None for name in named)
-    return _Known(values, {compared_as(label): label for label in labels}, places)
+    return _Known(values, {compared_as(label): label for label in labels}, places, {})

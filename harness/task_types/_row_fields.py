@@ -36,7 +36,9 @@ def optional_text(row: Mapping[str, Any], name: str) -> str | None:
 def list_field(row: Mapping[str, Any], name: str, kind: type) -> list[Any]:
     """A required field that is a list of `kind`; raises UserError for anything else."""
     value = row.get(name)
-    if not isinstance(value, list | tuple) or not all(isinstance(item, kind) for item in value):
+    if not isinstance(value, list | tuple) or not (
+        set(map(type, value)) == {kind} or all(isinstance(one, kind) for one in value)
+    ):
         expected = f"a list of {kind.__name__}"
         raise UserError(f"field '{name}' does not fit", expected=expected, found=f"{type(value).__name__} {value!r:.60}")
     return list(value)

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from harness.api.errors import UserError
 from harness.api.protocols import Batch, Feature, HeadSpec, Output, Prediction
-from harness.data.label_names import label_name
+from harness.data.label_names import label_names
 from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
 from harness.task_types._row_fields import by_example, example_id, list_field, num_truncated
@@ -88,12 +88,9 @@ def build(row: Mapping[str, Any], *, task: TaskSpec, lang: str, row_id: str) -> 
     tokens = list_field(row, "tokens", str)
     tags = None
     if row.get("tags") is not None:
-        tags = []
-        for tag in list_field(row, "tags", object):
-            label = label_name(tag, task)
-            if label is None:
-                return None
-            tags.append(label)
+        tags = label_names(list_field(row, "tags", object), task)
+        if tags is None:
+            return None
         if len(tags) != len(tokens):
             raise UserError("tokens and tags differ in number", expected=f"{len(tokens)} tags", found=f"{len(tags)} tags")
     return Example(id=example_id(row, row_id), lang=lang, tokens=tuple(tokens), gold=tags)

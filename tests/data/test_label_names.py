@@ -5,6 +5,7 @@ from small_mirrors import NLI, NliMirror, labelled, nli_task, pair
 
 from harness.api.errors import UserError
 from harness.data.examples import load_examples
+from harness.data.label_names import label_name, label_names
 
 
 @pytest.fixture
@@ -58,3 +59,22 @@ def test_tags_are_mapped_one_by_one(mirror):
     mirror("de/test-0.parquet", [{"tokens": ["in", "Rom"], "tags": [0, 1]}], tags)
     task = nli_task(type="tagging", fields={"tokens": "tokens", "tags": "tags"}, labels=["B-LOC", "O"])
     assert golds(task, mirror) == [["O", "B-LOC"]]
+
+
+def test_many_values_are_what_each_of_them_is():
+    task = nli_task(label_values={"1": "neutral", "true": "entailment", "x": "drop"})
+    for _ in range(2):  # what was looked up before stays what it was
+        for values in (["neutral", "1", "True"], [1, True, "neutral"], ["entailment", 1.0], []):
+            assert label_names(values, task) == [label_name(value, task) for value in values]
+        assert label_names(["neutral", "x"], task) is None
+    with pytest.raises(UserError, match="cannot be compared"):
+        label_names(["neutral", ["1"]], task)
+    other = nli_task(label_values={"1": "contradiction"})
+    assert label_names(["1", "neutral"], other) == ["contradiction", "neutral"]
+
+
+def test_tags_whose_numbers_came_before_are_mapped_alike(mirror):
+    tags = {"tags": {"_type": "Sequence", "feature": {"_type": "ClassLabel", "names": ["O", "B-LOC"]}}}
+    mirror("de/test-0.parquet", [{"tokens": ["in", "Rom"], "tags": [0, 1]}, {"tokens": ["Rom"], "tags": [1]}], tags)
+    task = nli_task(type="tagging", fields={"tokens": "tokens", "tags": "tags"}, labels=["B-LOC", "O"])
+    assert golds(task, mirror) == [["O", "B-LOC"], ["B-LOC"]]
