@@ -49,7 +49,8 @@ def generate(
     )
     with evaluating(model):
         written = _written(texts, requests, split_model, tokenizer=tokenizer, ends=ends)
-    return [written[one] for one in asked]
+    text_of_request = dict(zip(requests, written, strict=True))
+    return [text_of_request[one] for one in asked]
 
 
 def end_tokens(config: GenerationConfig | None, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
@@ -66,23 +67,23 @@ def _written(
     *,
     tokenizer: PreTrainedTokenizerFast,
     ends: frozenset[int],
-) -> dict[GenerationRequest, str]:
-    """Continue all requests to their ends."""
-    found: dict[GenerationRequest, str] = {}
+) -> list[str]:
+    """What becomes of all requests."""
+    found: list[str | None] = [None] * len(requests)
     tokens_of: list[list[int]] = [[] for _ in requests]
     while texts.begin():
-        rows = [
-            (number, ahead)
-            for number, guesses in zip(texts.numbers, texts.guesses, strict=True)
+        running = [*zip(texts.numbers, texts.guesses, strict=True)]
+        draws = [
+            _draw_of(requests[number], len(tokens_of[number]) + ahead) if found[number] is None else None
+            for number, guesses in running
             for ahead in range(1 + len(guesses))
         ]
-        draws = [_draw_of(requests[number], len(tokens_of[number]) + ahead) for number, ahead in rows]
         tokens = iter(_next_tokens(split_model.logits(texts.hidden_NH), draws).tolist())
         added = []
-        for number, guesses in zip(texts.numbers, texts.guesses, strict=True):
-            request, own = requests[number], [*islice(tokens, 1 + len(guesses))]
+        for number, guesses in running:
+            own = [*islice(tokens, 1 + len(guesses))]
             # What a row that has ended would write must be of no consequence: how long it stays hangs on its neighbours.
-            if request in found:
+            if found[number] is not None:
                 added.append([max(own[0], 0)])  # UNDEFINED is no id
                 continue
             came = []
@@ -91,14 +92,12 @@ def _written(
                     todo = "use --model_args dtype=bfloat16 or dtype=float32"
                     raise UserError("the model gives infinite or undefined logits", todo=todo)
                 came.append(token)
-                text = finished_text(tokens_of[number], token, request, tokenizer=tokenizer, ends=ends)
-                if text is not None:
-                    found[request] = text
-                if text is not None or token != guess:
+                found[number] = finished_text(tokens_of[number], token, requests[number], tokenizer=tokenizer, ends=ends)
+                if found[number] is not None or token != guess:
                     break
             added.append(came)
-        texts.write(added, [requests[number] not in found for number in texts.numbers])
-    return found
+        texts.write(added, [found[number] is None for number, _ in running])
+    return [text or "" for text in found]
 
 
 class _Draw(NamedTuple):

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from harness.api.errors import UserError
 from models.inference.prefix_tree import Tokens
 from models.loading.placement import is_offloaded
-from models.packing.attention import PackedTokens, exchange_attention, packed_inputs
+from models.packing.attention import PackedTokens, exchange_attention, packed_inputs, padding_position
 
 LOGITS_AT_ONCE = 1 << 25
 "Numbers in one piece of logits: 128 MiB in fp32."
@@ -61,6 +61,8 @@ class SplitModel:
         self._outputs: Any = None  # the class of the body's outputs, once it has run
         self.packs = exchange_attention(self.body)
         self._takes_positions = "position_ids" in inspect.signature(self.body.forward).parameters
+        padding = padding_position(self.body)
+        self._first_position = 0 if padding is None else padding + 1
 
     @property
     def can_share(self) -> bool:
@@ -102,7 +104,7 @@ class SplitModel:
         """Last hidden states [B, T, H] of rows behind a cache, and the cache with them in it (None unless `keep`)."""
         arguments: dict[str, Any] = {}
         if self._takes_positions:
-            positions = (rows.mask.cumsum(dim=1) - 1).clamp(min=0)
+            positions = (rows.mask.cumsum(dim=1) - 1).clamp(min=0) + self._first_position
             arguments["position_ids"] = positions[:, -rows.input_ids.shape[1] :]
         found = self.body(
             input_ids=rows.input_ids,

@@ -85,7 +85,7 @@ class PackedTexts:
         if not last:
             self.guesses = []
             return
-        most = max(0, GUESSED_UP_TO // len(last) - 1)
+        most = max(0, min(GUESSED_UP_TO, self._max_tokens) // len(last) - 1)
         self.guesses = [self._repeats[number].guesses(min(most, self._left[number] - 1)) for number in self.numbers]
         ids = [token for first, own in zip(last, self.guesses, strict=True) for token in (first, *own)]
         pass_of = self._texts.next_tokens([1 + len(own) for own in self.guesses])

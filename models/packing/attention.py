@@ -212,15 +212,21 @@ def packed_inputs(input_ids: Tensor, packing: PackedTokens, *, body: PreTrainedM
 
 
 def _positions(input_ids: Tensor, packing: PackedTokens, *, body: nn.Module) -> Tensor:
-    """int64 [N] as the family numbers them: RoBERTa's begin behind that of padding, and leave out tokens that are such."""
-    embeddings: Any = getattr(body, "embeddings", None)
-    if not hasattr(embeddings, "create_position_ids_from_input_ids"):
+    """int64 [N] as the family numbers them; those behind padding leave out tokens that are such."""
+    padding = padding_position(body)
+    if padding is None:
         return placed(packing.positions, input_ids.device)
-    padding = int(embeddings.padding_idx)
     counts = (input_ids != padding).long()
     upto = counts.cumsum(0)
     firsts = placed(packing.firsts, input_ids.device)
-    return (upto - upto[firsts] + counts[firsts]) * counts + padding
+    before = placed(packing.positions[packing.firsts], input_ids.device)  # tokens of earlier passes, and none of them padding
+    return (before + upto - upto[firsts] + counts[firsts]) * counts + padding
+
+
+def padding_position(body: nn.Module) -> int | None:
+    """The position of padding, behind which a family's positions begin (RoBERTa and its kin); None where they begin at 0."""
+    embeddings: Any = getattr(body, "embeddings", None)
+    return int(embeddings.padding_idx) if hasattr(embeddings, "create_position_ids_from_input_ids") else None
 
 
 AttentionInterface.register(NAME, attend)
