@@ -43,6 +43,7 @@ def resume(run: TrainingRun) -> int:
             group["lr"] = rate
         run.precision.go_on(state.facts["precision"])
         run.progress = Progress(**state.facts["progress"])
+        run.saved = run.progress.so_far
         run.due = state.facts["due"]
         run.budget.go_on(TrainingBudget(**state.facts["budget"]), wanted=run.machine.batch_tokens is not None)
     if rank() == 0:
@@ -93,6 +94,7 @@ def save_state(run: TrainingRun, step: int) -> None:
         "word_rows": {"name": run.word_rows.name, "ids": _hash_of(run.word_ids)} if run.word_rows else None,
     }
     run.states.save(step, _named(run.optimizer.parameters, run.optimizer.tensors()), facts)
+    run.saved = run.progress.so_far
     from_first(lambda: _forget_worse(run))
 
 
@@ -113,11 +115,16 @@ def save_on_leaving(run: TrainingRun) -> None:
     step = len(run.progress.losses)
     tensors = [*run.optimizer.parameters.values(), *run.optimizer.tensors().values()]
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    if run.whole and step > 0 and step not in run.states.steps() and size <= CHEAP_BYTES * num_ranks():
-        if run.log is not None:
-            run.log.write()  # trackers that go on behind this state have what came before
+    if run.whole and step > 0 and run.saved != run.progress.so_far and size <= CHEAP_BYTES * num_ranks():
         save_state(run, step)
+        from_first(lambda: write_log(run))  # trackers that go on behind this state have what came before
         say(f"{run.folder.name}: the state of step {step} is saved")
+
+
+def write_log(run: TrainingRun) -> None:
+    """Append to the log what is new; called by the first process."""
+    if run.log is not None:
+        run.log.write()
 
 
 def save_checkpoint(run: TrainingRun, folder: Path) -> None:

@@ -27,7 +27,7 @@ from harness.runtime.interruption import ECHO, Interrupted, held
 from harness.runtime.machine import Machine
 from harness.runtime.processes import end_together, from_first, num_ranks, rank, together
 from harness.runtime.stages import Stage, write_json
-from harness.training.checkpoints import resume, save_checkpoint, save_on_leaving, save_state, say
+from harness.training.checkpoints import resume, save_checkpoint, save_on_leaving, save_state, say, write_log
 from harness.training.gradients import batch_gradients
 from harness.training.optimizer import clip
 from harness.training.outcome import training_facts
@@ -148,14 +148,9 @@ def _after_step(run: TrainingRun, done: int, bar: ProgressBar) -> None:
     if evaluates or saves or last or done % LOG_EVERY == 0:
         score = {"english": f"{mean_score(progress.evaluations[-1][1]):.1f}"} if progress.evaluations else {}
         bar.set_postfix(loss=f"{np.mean(progress.losses[-LOG_EVERY:]):.3f}", **score, refresh=False)
-        from_first(lambda: _write_log(run))
+        from_first(lambda: write_log(run))
     if saves:
         save_state(run, done)
-
-
-def _write_log(run: TrainingRun) -> None:
-    if run.log is not None:
-        run.log.write()
 
 
 def _evaluate(run: TrainingRun, done: int) -> None:

@@ -29,6 +29,11 @@ class Progress:
     "(steps done, English score by task); their mean chooses the checkpoint."
     stopped_early: bool = False
 
+    @property
+    def so_far(self) -> tuple[int, int]:
+        """How many losses and evaluations there are."""
+        return len(self.losses), len(self.evaluations)
+
     def lines(self, losses: int = 0, evaluations: int = 0) -> list[dict[str, Any]]:
         """Log lines behind the first so many losses and evaluations, the evaluation of a step behind its loss."""
         scores = dict(self.evaluations[evaluations:])
@@ -53,21 +58,18 @@ class Log:
     def __init__(self, path: Path, progress: Progress, *, trackers: Trackers | None = None) -> None:
         """Begin, or go on behind the last step of `progress`."""
         self._path, self._progress, self._trackers = path, progress, trackers
-        self._written = self._so_far()
+        self._written = progress.so_far
         write_text(path, _text(progress.lines()))
-
-    def _so_far(self) -> tuple[int, int]:
-        return len(self._progress.losses), len(self._progress.evaluations)
 
     def write(self) -> None:
         """Append what is new."""
         lines = self._progress.lines(*self._written)
-        with held():  # told to end, this is done wholly or not at all: a tracker shows no line twice
+        with held():  # told to end in between, a tracker would lack lines or show them twice
+            self._written = self._progress.so_far  # whatever becomes of it: nothing is written twice
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(_text(lines))
             if self._trackers:
                 self._trackers.log(lines)
-            self._written = self._so_far()
 
     def close(self) -> None:
         """The training ends here."""

@@ -61,6 +61,8 @@ class TrainingRun:
     word_rows: WordRows | None
     "These rows as a table of their own; None where the whole table is trained."
     pace: Pace
+    saved: tuple[int, int] | None = None
+    "The progress (see `Progress.so_far`) that the newest state has; None where there is none."
     due: bool = False
     "Whether what comes after the last step (an evaluation) is still to be done."
     whole: bool = True

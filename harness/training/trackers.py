@@ -38,7 +38,7 @@ class Trackers:
     """The trackers of one training, in its first process."""
 
     def __init__(self, names: Sequence[str], *, folder: Path, start: int, settings: Mapping[str, Any]) -> None:
-        """`folder`: the stage's; `start`: steps that are done already, whose lines the trackers have."""
+        """`folder`: the stage's; `start`: steps that are done, whose lines are there but for an evaluation that is due."""
         self._running: list[Any] = []
         self._name = folder.name
         for name in names:

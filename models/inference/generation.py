@@ -34,7 +34,7 @@ def generate(
 ) -> list[str]:
     """What the model writes after each feature's tokens, up to a stop text, an end-of-text token or the limit, as text.
 
-    max_tokens bounds a forward pass: tokens that are computed; where rows are padded, also padding and a quarter of what is kept.
+    max_tokens bounds a forward pass: tokens that are computed, with padding where there is some, and a quarter of what is kept.
     """
     asked = [request_of(feature) for feature in features]
     requests = list(dict.fromkeys(asked))

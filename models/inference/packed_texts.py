@@ -1,7 +1,7 @@
 """Texts that are being written on a CPU, without padding, and with what they share held once.
 
     texts = PackedTexts([(5, 6, 7), (5, 6, 8)], split_model, most_new=[64, 64], max_tokens=4096)
-    while texts.begin(): texts.write(*continued(texts))         # a token for each row of texts.hidden_NH, or less
+    while texts.begin(): texts.write(added, goes_on)        # tokens of each text: a row of texts.hidden_NH gives the next one
 
 A text leaves when it has ended; when half of the room is free others take it, those that begin alike together.  Reading the
 weights is most of what a pass of few tokens takes, so that it has some that are only guessed: see Repeats.
@@ -13,12 +13,10 @@ import torch
 
 from models.inference.language_model import SplitModel
 from models.inference.packed_passes import packed_beginnings
-from models.inference.prefix_tree import Tokens, num_shared
+from models.inference.prefix_tree import KEPT_TOKENS, LEAST_SAVED, LEAST_SHARED, Tokens, num_shared
 from models.inference.repeats import Repeats
 from models.packing.growing import GrowingTexts
 
-KEPT_TOKENS = 4
-"Tokens whose keys and values are held, for each one that a forward pass may compute."
 GUESSED_UP_TO = 64
 """Tokens of a pass up to which some are guessed.  SmolLM2-135M's linear layers (bfloat16, with AMX) took 44 ms for 8 tokens, 49
 for 20, 50 for 32, 64 for 64 and 98 for 128."""
@@ -37,7 +35,6 @@ class PackedTexts:
         self._waiting = sorted(range(len(inputs)), key=lambda number: inputs[number], reverse=True)
         self._texts = GrowingTexts()
         self._repeats: dict[int, Repeats] = {}
-        self._left: dict[int, int] = {}  # tokens that may still be added to a text
         self.numbers: list[int] = []
         "The texts that are being written."
         self.guesses: list[list[int]] = []
@@ -55,7 +52,6 @@ class PackedTexts:
             self.guesses = [*self.guesses, *([] for _ in new)]
             self.numbers = [*self.numbers, *new]
             self._repeats |= {number: Repeats(self._inputs[number]) for number in new}
-            self._left |= {number: self._most_new[number] for number in new}
         return bool(self.numbers)
 
     def _fitting(self) -> list[int]:
@@ -66,7 +62,9 @@ class PackedTexts:
         before: Tokens = ()
         while self._waiting:
             ids = self._inputs[self._waiting[-1]]
-            room -= len(ids) - num_shared(before, ids) + self._most_new[self._waiting[-1]]
+            shared = num_shared(before, ids)
+            is_held_once = shared >= max(LEAST_SAVED, LEAST_SHARED * len(ids))
+            room -= len(ids) - is_held_once * shared + self._most_new[self._waiting[-1]]
             if (room < 0 or len(found) >= rows) and (found or self.numbers):
                 break
             found.append(self._waiting.pop())
@@ -77,16 +75,20 @@ class PackedTexts:
         """Add tokens to each text, of which all but the last were guessed; those that do not go on leave."""
         guessed = [len(own) for own in self.guesses]
         self._texts.keep(goes_on, taken_back=[1 + many - len(own) for many, own in zip(guessed, added, strict=True)])
-        for number, many, own in zip(self.numbers, guessed, added, strict=True):
-            self._repeats[number].add(own, guessed=many)
-            self._left[number] -= len(own)
+        for number, many, own, stays in zip(self.numbers, guessed, added, goes_on, strict=True):
+            if stays:
+                self._repeats[number].add(own, guessed=many)
+            else:
+                del self._repeats[number]
         last = [own[-1] for own, stays in zip(added, goes_on, strict=True) if stays]
         self.numbers = [number for number, stays in zip(self.numbers, goes_on, strict=True) if stays]
         if not last:
             self.guesses = []
             return
         most = max(0, min(GUESSED_UP_TO, self._max_tokens) // len(last) - 1)
-        self.guesses = [self._repeats[number].guesses(min(most, self._left[number] - 1)) for number in self.numbers]
+        # One that may come is the token at hand, and another one is what the model says behind the last guess.
+        room = (min(most, left - 2) for left in self._texts.left)
+        self.guesses = [self._repeats[number].guesses(own) for number, own in zip(self.numbers, room, strict=True)]
         ids = [token for first, own in zip(last, self.guesses, strict=True) for token in (first, *own)]
         pass_of = self._texts.next_tokens([1 + len(own) for own in self.guesses])
         self.hidden_NH = self._model.packed_hidden(torch.tensor(ids, dtype=torch.int64), pass_of)

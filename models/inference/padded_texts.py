@@ -1,7 +1,7 @@
 """Texts that are being written, a row of a padded batch each, on any device and behind any cache that transformers has.
 
     texts = PaddedTexts([(5, 6, 7), (8,)], split_model, most_new=[64, 64], max_tokens=4096)
-    while texts.begin(): texts.write(*continued(texts))         # a token for each row of texts.hidden_NH
+    while texts.begin(): texts.write(added, goes_on)        # a token for each text: a row of texts.hidden_NH gives it
 
 A batch is written to its end before the next one begins; rows that have ended leave it when half of it has.
 """
@@ -58,12 +58,13 @@ class PaddedTexts:
         return [[] for _ in self.numbers]
 
     def write(self, added: Sequence[Sequence[int]], goes_on: Sequence[bool]) -> None:
-        """Add a token to each row that goes on."""
+        """Add a token to each row; those that do not go on stay until half of them do not."""
         tokens = torch.tensor([token for (token,) in added], dtype=torch.int64, device=self._model.device)
         left = [row for row, stays in enumerate(goes_on) if stays]
         if len(left) <= len(self.numbers) / 2:
             self.numbers = [self.numbers[row] for row in left]
             if not left:
+                self._cache = None  # before there is that of the next batch
                 return
             chosen = torch.tensor(left, device=self._model.device)
             self._cache, self._mask, tokens = chosen_rows(self._cache, chosen), self._mask[chosen], tokens[chosen]

@@ -21,6 +21,10 @@ LEAST_SAVED = 16
 Packed, XNLI in 15 languages has 1 % more tokens by these two than without them."""
 
 
+KEPT_TOKENS = 4
+"Tokens whose keys and values are held, for each one that a forward pass may compute."
+
+
 class Place(NamedTuple):
     """Where the hidden state of a token is computed."""
 
@@ -120,7 +124,7 @@ def batches(sizes: Sequence[tuple[int, int]], *, max_tokens: int, spare: int | N
     A batch costs its number of rows times its longest row, at most max_tokens; a row longer than that is alone.  A row that
     would bring the padding of its batch above `spare` tokens begins the next one.
     """
-    costs = [max(computed, -(-kept // 4), 1) for computed, kept in sizes]
+    costs = [max(computed, -(-kept // KEPT_TOKENS), 1) for computed, kept in sizes]
     found: list[list[int]] = []
     most = longest = padding = 0
     for number in sorted(range(len(sizes)), key=lambda number: (-costs[number], -sizes[number][0], number)):

@@ -5,7 +5,8 @@
     hidden_NH = split_model.packed_hidden(ids_N, texts.next_tokens([1, 4]))   # one token of the first, four of the second
     texts.keep([True, True], taken_back=[0, 2])                               # two of which it does not go on with
 
-For a CPU, where each pass reads all keys and values from memory: there is no padding among them, and nothing is copied.
+For a CPU, where each pass reads all keys and values from memory: there is no padding among them, and they are copied only to make
+room.
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,14 +54,19 @@ class TextGroup:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens that it holds or may come to hold."""
-        return int(self._sees.shape[1] + self.left.sum())
+        """Tokens that it has room for or may come to hold."""
+        return max(self._room, int(self._sees.any(axis=0).sum() + self.left.sum()))
+
+    @property
+    def _soon(self) -> int:
+        """Tokens for which there is to be room at a time."""
+        return int(np.minimum(self.left, ROOM).sum())
 
     def _make_room(self, least: int = 0) -> Tensor:
         """Keep the columns that a text sees, in memory that has room for more; gives which they are."""
         seen = np.flatnonzero(self._sees.any(axis=0))
         self._sees = self._sees[:, seen]
-        self._room = len(seen) + max(least, len(self) * min(ROOM, int(self.left.max())))
+        self._room = len(seen) + max(least, self._soon)
         columns = torch.from_numpy(seen)
         for module, states in self._states.items():
             self._states[module] = self._moved(states, columns)
@@ -102,12 +108,13 @@ class TextGroup:
             return
         seen = np.flatnonzero(self._sees.any(axis=0))
         self._sees = self._sees[:, : seen[-1] + 1]
-        unseen = self._sees.shape[1] - len(seen)
-        if 2 * unseen >= self._sees.shape[1] or (unseen and len(self) == 1):
+        unseen, is_large = self._sees.shape[1] - len(seen), 2 * (len(seen) + self._soon) <= self._room
+        if is_large or 2 * unseen >= self._sees.shape[1] or (unseen and len(self) == 1):
             self._make_room()
 
     def attended(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *, how: LayerAttention) -> Tensor:
         """Outputs [Q, heads, size] of the tokens that came to the texts, of states [1, heads, Q, size]."""
+        assert how.window is None, "only for models whose every layer keeps every token"
         _, num_heads, num_rows, size = query.shape
         end = self._sees.shape[1]
         states = self._states[module]
@@ -155,12 +162,14 @@ class GrowingTexts:
         """There is none yet."""
         self._groups: list[TextGroup] = []
 
-    def __len__(self) -> int:
-        return sum(map(len, self._groups))
+    @property
+    def left(self) -> list[int]:
+        """Tokens that may still come to each text."""
+        return [int(number) for group in self._groups for number in group.left]
 
     @property
     def num_tokens(self) -> int:
-        """Tokens that are held or may come to be."""
+        """Tokens that there is room for or may come to be held."""
         return sum(group.num_tokens for group in self._groups)
 
     def add(self, kept: KeptTokens, paths: Sequence[TokenRuns], *, most_new: Sequence[int]) -> None:

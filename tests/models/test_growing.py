@@ -76,6 +76,7 @@ def test_each_text_sees_its_own_tokens(monkeypatch, room, together):
     texts, paths, most = GrowingTexts(), PATHS, 200
     kept = kept_tokens(2000, rng)
     alone, lengths = Alone(kept, paths), [sum(b - a for a, b in path) for path in paths]
+    begins = lengths.copy()
     texts.add(kept, paths, most_new=[most] * len(paths))
     assert not kept.layers
     for step in range(60):
@@ -83,8 +84,9 @@ def test_each_text_sees_its_own_tokens(monkeypatch, room, together):
             kept = kept_tokens(60, rng)
             alone.states += Alone(kept, PATHS[:4]).states
             lengths += [sum(b - a for a, b in path) for path in PATHS[:4]]
+            begins += [sum(b - a for a, b in path) for path in PATHS[:4]]
             texts.add(kept, PATHS[:4], most_new=[most] * 4)
-        counts = numbers.integers(1, 5 if step % 2 else 2, size=len(texts)).tolist()
+        counts = numbers.integers(1, 5 if step % 2 else 2, size=len(lengths)).tolist()
         packing = texts.next_tokens(counts)
         assert packing.positions.tolist() == [at + n for at, count in zip(lengths, counts, strict=True) for n in range(count)]
         assert packing.firsts.tolist() == np.repeat(np.cumsum([0, *counts[:-1]]), counts).tolist()
@@ -92,15 +94,17 @@ def test_each_text_sees_its_own_tokens(monkeypatch, room, together):
             states = [drawn(sum(counts), heads, rng) for heads in (HEADS, SHARED, SHARED)]
             found = packing.attended(layer, *states, how=HOW)
             assert (found - alone.attended(number, *states, counts)).abs().max() < 1e-6
-        goes_on = (numbers.random(len(texts)) < 0.97).tolist()
+        goes_on = (numbers.random(len(lengths)) < 0.97).tolist()
         goes_on[0] = True
         taken_back = [int(numbers.integers(0, count)) for count in counts]
         texts.keep(goes_on, taken_back=taken_back)
         alone.keep(goes_on, taken_back)
         after = zip(lengths, counts, taken_back, goes_on, strict=True)
         lengths = [length + count - number for length, count, number, stays in after if stays]
-        assert len(texts) == len(lengths)
-    assert 0 < len(texts) < 9
+        begins = [begin for begin, stays in zip(begins, goes_on, strict=True) if stays]
+        assert len(texts.left) == len(lengths)
+        assert [most - left for left in texts.left] == [length - begin for length, begin in zip(lengths, begins, strict=True)]
+    assert 0 < len(lengths) < 9
 
 
 def test_all_is_copied_once_in_many_tokens(monkeypatch):
@@ -127,6 +131,18 @@ def test_memory_is_that_of_the_tokens_and_what_may_come():
     assert sum(sizes) == 2 * texts.num_tokens
     texts.keep([True] * 6 + [False], taken_back=[0] * 7)
     assert texts.num_tokens == 90 + 10 * 6
+
+
+def test_room_is_given_back_when_texts_leave():
+    rng = torch.Generator().manual_seed(1)
+    texts = GrowingTexts()
+    paths = [((0, 1000), (1000 + n, 1001 + n)) for n in range(20)]
+    texts.add(kept_tokens(1020, rng), paths, most_new=[50, *[100] * 19])
+    assert texts.num_tokens == 1020 + 50 + 19 * 100
+    (group,) = texts._groups
+    assert group._states[LAYERS[0]][0].shape[2] == 1020 + 50 + 19 * growing.ROOM
+    texts.keep([True, *[False] * 19], taken_back=[0] * 20)
+    assert texts.num_tokens == group._states[LAYERS[0]][0].shape[2] == 1001 + 50
 
 
 def test_texts_are_together_where_they_share_more_than_they_add():

@@ -11,9 +11,11 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from harness.api.errors import UserError
 from harness.api.protocols import Feature
+from models.inference import generation, packed_texts
 from models.inference.language_model import SplitModel, evaluating
 from models.inference.likelihood import generate, loglikelihood
-from models.inference.prefix_tree import batches, build_tree
+from models.inference.padded_texts import PaddedTexts
+from models.inference.prefix_tree import KEPT_TOKENS, batches, build_tree
 from models.inference.repeats import Repeats
 
 VOCAB = 335
@@ -333,7 +335,7 @@ def ask(ids, number, *stop):
 
 
 @pytest.mark.parametrize("name", SHARES)
-def test_generation_in_batches_is_generation_one_by_one(models, name):
+def test_generation_in_batches_is_generation_one_by_one(models, name, monkeypatch):
     model, tokenizer = models(name), byte_bpe(prefix_space=False)
     rng = np.random.default_rng(3)
     asked = [
@@ -361,6 +363,8 @@ def test_generation_in_batches_is_generation_one_by_one(models, name):
         wanted.append(tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True))
     assert together == wanted
     assert any(together)
+    monkeypatch.setattr(generation, "PackedTexts", PaddedTexts)  # what a GPU has
+    assert generate(model, asked, tokenizer=tokenizer, device=CPU, max_tokens=4096) == wanted
 
 
 @pytest.mark.parametrize("name", SHARES)
@@ -391,6 +395,45 @@ def test_what_repeats_takes_fewer_passes_and_is_the_same(models, monkeypatch):
     assert counted.passes < 0.8 * plain.passes
     for max_tokens in (1, 40, 100, 4096):
         assert generate(model, [*asked, *drawn], tokenizer=tokenizer, device=CPU, max_tokens=max_tokens) == wanted
+
+
+def test_ends_among_right_guesses_are_ends(models, monkeypatch):
+    """Every token is guessed right: a stop text, an end token or the limit comes in the middle of what a pass gives."""
+    model, tokenizer = models("llama"), byte_bpe(prefix_space=False)
+    prompts = [[9, 11, 4], [30, 31], [5] * 7]
+    known = [greedy_ids(model, ids, 40) for ids in prompts]
+    text = tokenizer.decode(known[0][3:], skip_special_tokens=True)
+    asked = [ask(prompts[0], 40, text[9:11]), ask(prompts[1], 11), ask(prompts[1], 12), ask(prompts[2], 40)]
+    plain = generate(model, asked, tokenizer=tokenizer, device=CPU, max_tokens=4096)
+    passes = []
+
+    def right(self, most):
+        (own,) = [ids for ids in known if ids[: len(self._ids)] == self._ids] or [[]]
+        return own[len(self._ids) :][:most]
+
+    monkeypatch.setattr(Repeats, "guesses", right)
+    monkeypatch.setattr(SplitModel, "packed_hidden", lambda *args, own=SplitModel.packed_hidden: passes.append(1) or own(*args))
+    assert generate(model, asked, tokenizer=tokenizer, device=CPU, max_tokens=4096) == plain
+    assert len(passes) <= 8
+    assert plain[0] == text[: text.index(text[9:11])]
+
+
+def test_what_is_kept_stays_within_the_budget(models, monkeypatch):
+    model, tokenizer = models("llama"), byte_bpe(prefix_space=False)
+    rng = np.random.default_rng(2)
+    asked = [ask(rng.integers(3, VOCAB - 5, size=int(size)).tolist(), 12) for size in rng.integers(3, 30, size=40)]
+    seen = []
+    begin = packed_texts.PackedTexts.begin
+
+    def heard(self):
+        found = begin(self)
+        seen.append((len(self.numbers), self._texts.num_tokens))
+        return found
+
+    monkeypatch.setattr(packed_texts.PackedTexts, "begin", heard)
+    generate(model, asked, tokenizer=tokenizer, device=CPU, max_tokens=60)
+    assert max(number for number, _ in seen) > 5
+    assert max(tokens for number, tokens in seen if number > 1) <= KEPT_TOKENS * 60
 
 
 def test_generation_stops_at_a_text_a_token_or_the_limit(models):

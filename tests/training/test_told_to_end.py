@@ -56,21 +56,26 @@ def left_alone(project, tmp_path_factory):
     return root, lines
 
 
-def assert_same_when_told_to_end(project, left_alone, root, number):
-    """Tell a run to end before its line of the number, go on, compare."""
-    seen = []
+def tell_to_end(project, root, when):
+    """Run, and tell it to end when its lines so far are what they are to be; gives them all."""
+    seen, told = [], []
 
     def hear(line):
         seen.append(line)
-        if len(seen) == number + 1:
+        if not told and when(seen):
+            told.append(line)
             end(signal.SIGTERM)
 
     with each_line(hear), pytest.raises(Interrupted):
         run(project, root)
-    for events in root.glob("tensorboard/*/events.*"):  # read in the order of names, which is by chance within a second
-        events.rename(events.with_name("events.out.tfevents.0"))
+    for events in root.glob("tensorboard/*/events.out.tfevents.1*"):  # read by name, whose order is chance within a second
+        events.rename(events.with_name(f"events.out.tfevents.0{len([*events.parent.iterdir()])}"))
+    return seen
+
+
+def assert_same(project, left_alone, root, line):
+    """Go on to the end, and compare with the run that was left alone."""
     run(project, root)
-    line = left_alone[1][number]
     assert [name for name in differences(left_alone[0], root) if not name.startswith("tensorboard/")] == [], line
     shown = {name: [step for step, _ in pairs] for name, pairs in scalars(root).items()}
     assert shown == {name: [step for step, _ in pairs] for name, pairs in logged(left_alone[0]).items()}, line
@@ -88,13 +93,30 @@ def numbers(lines, function, *, occurrence=1):
 def test_while_it_evaluates(project, left_alone, tmp_path):
     """The evaluation that is due is made by the next run, and is in its log."""
     for number in numbers(left_alone[1], "_evaluate", occurrence=0)[4:16:4]:
-        assert_same_when_told_to_end(project, left_alone, tmp_path / str(number), number)
+        tell_to_end(project, tmp_path / str(number), lambda seen, number=number: len(seen) == number + 1)
+        assert_same(project, left_alone, tmp_path / str(number), left_alone[1][number])
+
+
+def test_twice_at_one_step(project, left_alone, tmp_path):
+    """While it evaluates, and when the next run has just done so: that is not done a third time."""
+
+    def evaluations(lines):
+        return sum(line.startswith("_evaluate:") for line in lines)
+
+    first = tell_to_end(project, tmp_path, lambda seen: evaluations(seen) == 5)
+    second = tell_to_end(project, tmp_path, lambda seen: seen[-1].startswith("_step:"))
+    third = []
+    with each_line(third.append):
+        assert_same(project, left_alone, tmp_path, "twice")
+    assert evaluations(second) > evaluations(first) == 5
+    assert evaluations(second) + evaluations(third) == evaluations(left_alone[1])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("function", ["_steps", "_step", "_after_step", "_evaluate", "_write_log", "lines", "write", "_conclude"])
+@pytest.mark.parametrize("function", ["_steps", "_step", "_after_step", "_evaluate", "lines", "write", "_conclude"])
 def test_at_any_line(project, left_alone, tmp_path, function):
     chosen = numbers(left_alone[1], function) or numbers(left_alone[1], function, occurrence=0)
     assert chosen
     for number in chosen:
-        assert_same_when_told_to_end(project, left_alone, tmp_path / str(number), number)
+        tell_to_end(project, tmp_path / str(number), lambda seen, number=number: len(seen) == number + 1)
+        assert_same(project, left_alone, tmp_path / str(number), left_alone[1][number])
