@@ -117,14 +117,14 @@ def save_on_leaving(run: TrainingRun) -> None:
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
     if run.whole and step > 0 and run.saved != run.progress.so_far and size <= CHEAP_BYTES * num_ranks():
         save_state(run, step)
-        from_first(lambda: write_log(run))  # trackers that go on behind this state have what came before
+        write_log(run)  # trackers that go on behind this state have what came before
         say(f"{run.folder.name}: the state of step {step} is saved")
 
 
 def write_log(run: TrainingRun) -> None:
-    """Append to the log what is new; called by the first process."""
-    if run.log is not None:
-        run.log.write()
+    """Have the first process append to the log what is new; called by all."""
+    log = run.log
+    from_first(lambda: log.write() if log is not None else None)
 
 
 def save_checkpoint(run: TrainingRun, folder: Path) -> None:

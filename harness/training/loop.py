@@ -148,7 +148,7 @@ def _after_step(run: TrainingRun, done: int, bar: ProgressBar) -> None:
     if evaluates or saves or last or done % LOG_EVERY == 0:
         score = {"english": f"{mean_score(progress.evaluations[-1][1]):.1f}"} if progress.evaluations else {}
         bar.set_postfix(loss=f"{np.mean(progress.losses[-LOG_EVERY:]):.3f}", **score, refresh=False)
-        from_first(lambda: write_log(run))
+        write_log(run)
     if saves:
         save_state(run, done)
 

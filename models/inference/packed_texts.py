@@ -63,8 +63,8 @@ class PackedTexts:
         while self._waiting:
             ids = self._inputs[self._waiting[-1]]
             shared = num_shared(before, ids)
-            is_held_once = shared >= max(LEAST_SAVED, LEAST_SHARED * len(ids))
-            room -= len(ids) - is_held_once * shared + self._most_new[self._waiting[-1]]
+            held = len(ids) - shared if shared >= max(LEAST_SAVED, LEAST_SHARED * len(ids)) else len(ids)
+            room -= held + self._most_new[self._waiting[-1]]
             if (room < 0 or len(found) >= rows) and (found or self.numbers):
                 break
             found.append(self._waiting.pop())

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from models.packing.attention import KeptTokens, LayerAttention
-from models.packing.rows import TokenRuns, joined, numbers
+from models.packing.layout import added_to_scores
+from models.packing.rows import TokenRuns, num_tokens, numbers, union
 
 ROOM = 64
 "Tokens of each text for which there is room at a time: once in so many all is copied."
@@ -36,7 +37,7 @@ class TextGroup:
         """`paths`: the tokens of each text among those kept; `most_new`: how many are added to each at most."""
         self.left = np.array(most_new, dtype=np.int64)
         "[R] tokens that are still to come, at most."
-        self.lengths = np.array([_num_tokens(path) for path in paths], dtype=np.int64)
+        self.lengths = np.array([num_tokens(path) for path in paths], dtype=np.int64)
         "[R] tokens of each text."
         self._sees = np.zeros((len(paths), num_kept), dtype=bool)
         for sees, path in zip(self._sees, paths, strict=True):
@@ -131,10 +132,11 @@ class TextGroup:
         return found.reshape(num_heads, num_rows, -1).transpose(0, 1)
 
     def _mask_of(self, query: Tensor) -> Tensor:
-        """0 where a row of queries [1, heads, n * Q, size] sees a token, else minus infinity: [n * Q, T]."""
-        if self._mask is None or len(self._mask) != query.shape[2] or self._mask.dtype != query.dtype:
-            hidden = np.tile(~self._is_seen, (query.shape[2] // len(self._is_seen), 1))
-            self._mask = query.new_zeros(hidden.shape).masked_fill_(torch.from_numpy(hidden), -torch.inf)
+        """What the rows of queries [1, heads, n * Q, size] see, added to their scores: [1, 1, n * Q, T]."""
+        num_rows = query.shape[2]
+        if self._mask is None or self._mask.shape[2] != num_rows or self._mask.dtype != query.dtype:
+            is_seen = np.tile(self._is_seen, (1, num_rows // len(self._is_seen), 1))
+            self._mask = added_to_scores(torch.from_numpy(is_seen), dtype=query.dtype)
         return self._mask
 
 
@@ -208,9 +210,9 @@ def text_groups(paths: Sequence[TokenRuns], *, most_new: Sequence[int]) -> Itera
     begin, cost = 0, 0.0
     columns: TokenRuns = ()
     for number, (path, new) in enumerate(zip(paths, most_new, strict=True)):
-        own = _cost(1, _num_tokens(path) + new / 2)
-        both = _union([columns, path])
-        together = _cost(number - begin + 1, _num_tokens(both) + sum(most_new[begin : number + 1]) / 2)
+        own = _cost(1, num_tokens(path) + new / 2)
+        both = union([columns, path])
+        together = _cost(number - begin + 1, num_tokens(both) + sum(most_new[begin : number + 1]) / 2)
         if number > begin and (together > cost + own or number - begin == MOST_TOGETHER):
             yield begin, number
             begin, columns, cost = number, path, own
@@ -220,13 +222,5 @@ def text_groups(paths: Sequence[TokenRuns], *, most_new: Sequence[int]) -> Itera
         yield begin, len(paths)
 
 
-def _cost(num_rows: int, num_tokens: float) -> float:
-    return CALL + num_tokens * (READ + num_rows)
-
-
-def _num_tokens(runs: TokenRuns) -> int:
-    return sum(end - begin for begin, end in runs)
-
-
-def _union(paths: Sequence[TokenRuns]) -> TokenRuns:
-    return joined(sorted(run for path in paths for run in path))
+def _cost(num_rows: int, size: float) -> float:
+    return CALL + size * (READ + num_rows)

@@ -174,7 +174,7 @@ def _mask(
             is_seen = is_seen & (source_S <= query_RQ1)
         if window is not None:
             is_seen = is_seen & (source_S > query_RQ1 - window) & (source_S < query_RQ1 + window)
-    return _added_to_scores(is_seen, dtype=dtype)
+    return added_to_scores(is_seen, dtype=dtype)
 
 
 def _mask_of_merged(part: PackedPart, *, window: int | None, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -184,10 +184,10 @@ def _mask_of_merged(part: PackedPart, *, window: int | None, dtype: torch.dtype,
         seen = row.sees(window=window)
         found[: row.length, : row.num_seen] = seen
         found[row.length :, : row.num_seen] = seen[-1]
-    return _added_to_scores(placed(is_seen, device), dtype=dtype)
+    return added_to_scores(placed(is_seen, device), dtype=dtype)
 
 
-def _added_to_scores(is_seen: Tensor, *, dtype: torch.dtype) -> Tensor:
+def added_to_scores(is_seen: Tensor, *, dtype: torch.dtype) -> Tensor:
     """0 where a source is seen and else minus infinity, [R, 1, Q or 1, S] of booleans [R, Q or 1, S]."""
     return torch.zeros(is_seen.shape, dtype=dtype, device=is_seen.device).masked_fill_(~is_seen, -torch.inf).unsqueeze(1)
 

@@ -43,7 +43,7 @@ class PackedSpan(NamedTuple):
     @property
     def num_before(self) -> int:
         """How many those are."""
-        return sum(end - begin for begin, end in self.before)
+        return num_tokens(self.before)
 
 
 class QueryRow(NamedTuple):
@@ -60,7 +60,7 @@ class QueryRow(NamedTuple):
     @property
     def num_seen(self) -> int:
         """How many tokens they see."""
-        return sum(end - begin for begin, end in self.seen)
+        return num_tokens(self.seen)
 
     @property
     def area(self) -> int:
@@ -69,8 +69,9 @@ class QueryRow(NamedTuple):
 
     def with_next(self, other: "QueryRow") -> "QueryRow":
         """One row of these queries and those behind them."""
-        seen = joined(sorted((*self.seen, *other.seen)))
-        return QueryRow(self.first, self.length + other.length, seen, (*(self.merged or (self,)), other))
+        return QueryRow(
+            self.first, self.length + other.length, union([self.seen, other.seen]), (*(self.merged or (self,)), other)
+        )
 
     def sees(self, *, window: int | None) -> np.ndarray:
         """Which tokens each query of a causal model sees, as booleans [length, num_seen].
@@ -135,6 +136,16 @@ def grouped(rows: Sequence[QueryRow], *, on_cpu: bool) -> list[list[QueryRow]]:
 def numbers(runs: TokenRuns) -> np.ndarray:
     """The numbers of tokens, in order."""
     return np.concatenate([np.arange(*run) for run in runs])
+
+
+def num_tokens(runs: TokenRuns) -> int:
+    """How many there are."""
+    return sum(end - begin for begin, end in runs)
+
+
+def union(several: Iterable[TokenRuns]) -> TokenRuns:
+    """The tokens of several runs, each once, in order."""
+    return joined(sorted(run for runs in several for run in runs))
 
 
 def joined(runs: Iterable[tuple[int, int]]) -> TokenRuns:
