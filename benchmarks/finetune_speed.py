@@ -34,7 +34,7 @@ from harness.planning.catalog.catalog import Catalog
 from harness.planning.plan import make_plan
 from harness.planning.request import RunRequest
 from harness.prediction.batching import collate
-from harness.prediction.loop import AskedTask, evaluate
+from harness.prediction.evaluation import AskedTask, evaluate
 from harness.runtime.machine import Machine
 from harness.training.setup import TrainingRun, prepare
 

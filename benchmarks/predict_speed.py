@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--include_path", action="append", default=[])
     parser.add_argument("--tasks", default="xnli,panx,xquad")
     parser.add_argument("--languages", default="de,sw,zh,en")
-    parser.add_argument("--rows", type=int, default=300, help="test rows per task and language")
+    parser.add_argument("--rows", type=int, default=300, help="test rows per task and language, 0 = all")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--recipe", default="quick")
     parser.add_argument("--dtype", default="bfloat16")
@@ -184,7 +184,7 @@ def main() -> None:
         tasks=args.tasks,
         recipe=args.recipe,
         languages=() if args.languages == "all" else tuple(args.languages.split(",")),
-        limit=args.rows,
+        limit=args.rows or None,
     )
     plan = make_plan(request, catalog=catalog, place=place)
     stages = [dataclasses.replace(stage, inputs=()) for stage in plan.stages if stage.verb == "predict"]

@@ -27,6 +27,9 @@ _ears: list[list[str]] = []
 class ProgressBar(Protocol):
     """What shows how far something is; a context manager."""
 
+    total: Any
+    "What there is to do in all, as far as it is known."
+
     def update(self, n: int = 1) -> Any:
         """So much more is done."""
 
@@ -52,7 +55,7 @@ class ProgressLines:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`last_line`: one at the end in any case, not only where there were some before; `clock` counts seconds."""
-        self._title, self._total, self._unit, self._clock = title, total, unit, clock
+        self._title, self.total, self._unit, self._clock = title, total, unit, clock
         self._done = self._initial = initial
         self._last_line = last_line
         self._begin = self._told = clock()
@@ -66,7 +69,7 @@ class ProgressLines:
         if not (self._last_line or self._told > self._begin):
             return
         seconds = self._clock() - self._begin
-        of = f" of {self._total:,}" if self._done < self._total else ""
+        of = f" of {self.total:,}" if self._done < self.total else ""
         tell(f"{self._title}: {self._done:,}{of} {self._unit}s in {duration(seconds)}{self._rate(seconds)}{self._behind()}")
 
     def update(self, n: int = 1) -> None:
@@ -77,9 +80,9 @@ class ProgressLines:
             return
         self._told = now
         seconds, more = now - self._begin, self._done - self._initial
-        share = f" ({self._done / self._total:.0%})" if self._total else ""
-        left = f", {duration(seconds * (self._total - self._done) / more)} to go" if more > 0 else ""
-        done = f"{self._done:,} of {self._total:,} {self._unit}s"
+        share = f" ({self._done / self.total:.0%})" if self.total else ""
+        left = f", {duration(seconds * (self.total - self._done) / more)} to go" if more > 0 else ""
+        done = f"{self._done:,} of {self.total:,} {self._unit}s"
         tell(f"{self._title}: {done}{share}{self._rate(seconds)}{left}{self._behind()}")
 
     def set_postfix(self, **values: Any) -> None:

@@ -22,7 +22,7 @@ from harness.prediction.questions import Question
 from harness.runtime.budget import Ceiling, ran_out_of_memory
 from harness.runtime.loading import load_adapter
 from harness.runtime.machine import Machine
-from harness.task_types.prompting.encoding import plan_requests
+from harness.task_types.prompting.encoding import PASSES, plan_requests
 
 
 class AskedBatch(NamedTuple):
@@ -66,6 +66,10 @@ class Answers(NamedTuple):
     "Bytes of the model's weights by where they lie."
     singly: Callable[[Sequence[tuple[Cell, int]]], Iterator[tuple[int, Any]]] | None = None
     "Gives (place in the batch, output) one by one, for a model whose answers do not depend on what is asked beside them."
+    is_streamed: bool = False
+    "Weights are copied to the device for each pass."
+    packs: bool = True
+    "A pass costs its tokens, whatever their padding."
 
 
 def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine) -> Answers:
@@ -126,6 +130,8 @@ def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine
         computes=True,
         placed=adapter.placed,
         singly=singly if adapter.is_remote else None,
+        is_streamed=adapter.is_streamed,
+        packs=adapter.packs,
     )
 
 
@@ -215,4 +221,9 @@ def planned_batches(lengths: Sequence[int], question: Question, *, tokens: int, 
     """
     if not question.asks:
         return plan_batches(lengths, max_tokens=tokens)
-    return plan_requests(lengths, max_tokens=tokens, **({"passes": 1} if has_own_passes else {}))
+    return plan_requests(lengths, max_tokens=tokens, passes=passes_of(question, has_own_passes=has_own_passes))
+
+
+def passes_of(question: Question, *, has_own_passes: bool) -> int:
+    """Forward passes of a full batch."""
+    return PASSES if question.asks and not has_own_passes else 1

@@ -1,7 +1,7 @@
 """Which cells share batches, and of what size: written down when they begin, so that an interrupted bundle goes on as it began.
 
 shared = shared_batches(stages, todo=todo, root=root, tokens=4096)       # [SharedBatches(stages=[...], tokens=4096), ...]
-ceiling = recorded_ceiling(cells, tokens=4096, rank=0)                   # what was learnt where memory ran out
+ceiling = recorded_ceiling(folders, tokens=4096, rank=0)                 # what was learnt where memory ran out
 """
 
 import os
@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.prediction.cell import Cell, PredictStage
+from harness.prediction.cell import PredictStage
 from harness.runtime.budget import Ceiling
 from harness.runtime.stages import read_json, write_json
 
@@ -65,18 +65,19 @@ def forget_cells(groups: Sequence[SharedBatches], *, lost: Collection[str], todo
             _record([folders[key] for key in left if key in folders], left, group.tokens)
             for key in keys:
                 if key in lost and key in folders:
+                    remove_bundle_files(folders[key])
                     _record([folders[key]], [key], group.tokens)
 
 
-def recorded_ceiling(cells: Sequence[Cell], *, tokens: int, rank: int) -> Ceiling:
-    """What a process has learnt of its memory with these cells; what it learns from now on is written down beside them."""
+def recorded_ceiling(folders: Sequence[Path], *, tokens: int, rank: int) -> Ceiling:
+    """What a process has learnt of its memory with the cells of these folders; what it learns from now on is written there."""
     name = CEILING_FILE.format(rank=rank)
-    known = max((_learnt(cell.folder / name) for cell in cells), key=len, default=[])
+    known = max((_learnt(folder / name) for folder in folders), key=len, default=[])
     ceiling = Ceiling(tokens, learnt=known)
 
     def write_down() -> None:
-        for cell in cells:
-            write_json(cell.folder / name, [list(one) for one in ceiling.learnt])
+        for folder in folders:
+            write_json(folder / name, [list(one) for one in ceiling.learnt])
 
     ceiling.on_learning = write_down
     return ceiling

@@ -8,7 +8,7 @@ asked_in_order(cells)                            # [(cell, number of its feature
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import groupby
@@ -45,6 +45,10 @@ TO_COMPARE = "to do: compare them by --prompt_args normalise=per_token (or per_c
 _POOLS: dict[str, Sequence[Any]] = {}
 
 
+class Abandoned(Exception):
+    """Nobody wants the features of a cell any more."""
+
+
 @dataclass(kw_only=True)
 class Cell:
     """One (task, language) of a bundle."""
@@ -63,6 +67,8 @@ class Cell:
     "Whether this machine computes its answers."
     placed: Mapping[str, int] = field(default_factory=dict)
     "Bytes of the model's weights by where they lie."
+    is_wanted: Callable[[], bool] = lambda: True
+    "Asked while rows are encoded, some thousand at a time."
     _lengths: list[int] | None = None
     _read: set[str] = field(default_factory=set)
     "Fingerprints of the rows that were read: not those of the stage where a file has changed since it was planned."
@@ -107,9 +113,10 @@ class Cell:
 
     @cached_property
     def question(self) -> Question:
-        """What the model is asked."""
-        asks = self.spec.asks if self.args.prompt is not None else None
-        return question_of(self.module, self.options, head=self.args.head, asks=asks)
+        """What the model is asked; no rows are read for it."""
+        if self.args.prompt is not None:
+            return Question(None, None, self.spec.asks)
+        return question_of(self.module, self.options, head=self.args.head, asks=None)
 
     @cached_property
     def examples(self) -> Sequence[Any]:
@@ -162,8 +169,15 @@ class Cell:
         for first, chunk in encoded_chunks(
             self.module, self.examples, spec=self.spec, tokenizer=self.tokenizer, options=self.options, train=False
         ):
+            if not self.is_wanted():
+                raise Abandoned
             found.extend(chunk, first=first)
         return found
+
+    def encode(self) -> None:
+        """Make what is asked of the cell from now on by several threads: each of its parts is made in one of them."""
+        assert self.module is not None
+        assert self.features is not None
 
     def _beginnings(self, features: Sequence[Feature]) -> list[Beginning]:
         """Choices that cannot win because another one is their beginning."""

@@ -1,4 +1,4 @@
-"""The only prediction loop: all unfinished cells of one checkpoint, loaded once, sorted by length across languages.
+"""The only prediction loop: all unfinished cells of one checkpoint, loaded once, in batches across languages.
 
     predict_bundle(stages, todo=stages, root=Path("runs"), machine=machine)  # writes predict/<name>-<key>/predictions.jsonl each
 
@@ -9,28 +9,27 @@ one and gives the same bytes.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
-
-from harness.api.progress import ProgressBar, progress_bar, progress_over
-from harness.api.protocols import Feature, PendingOutputs, Prediction
-from harness.prediction.answers import Answers, AskedBatch, ask_batch, load_answers, planned_batches
-from harness.prediction.batching import num_tokens
-from harness.prediction.bundles import SharedBatches, forget_cells, recorded_ceiling, shared_batches
-from harness.prediction.cell import AskedOrder, Cell, PredictStage, asked_in_order
+from harness.api.progress import progress_bar
+from harness.api.protocols import PendingOutputs
+from harness.prediction.answers import Answers, AskedBatch, load_answers, passes_of, planned_batches
+from harness.prediction.bundles import forget_cells, recorded_ceiling, shared_batches
+from harness.prediction.cell import Cell, PredictStage, asked_in_order
+from harness.prediction.encoding import Encoding, Portion, QuestionGroup, cell_groups, portions
 from harness.prediction.failures import CellFailure, failure_of, merged
 from harness.prediction.finishing import finish_cell
 from harness.prediction.pipeline import Background, ahead
-from harness.prediction.questions import Question
-from harness.runtime.budget import TRAINING, Ceiling
+from harness.runtime.budget import Ceiling
 from harness.runtime.garbage import rare_collections
 from harness.runtime.machine import Machine
-from harness.runtime.processes import end_together, from_first, gather, num_ranks, rank, together
-from harness.scoring.score import score_value
-from harness.specs.task import TaskSpec
+from harness.runtime.processes import from_first, gather, num_ranks, rank, together
+from harness.runtime.threads import short_turns
+
+PADDED_FIRST = 8
+"Batches of the first portion where padding is computed: among few sequences, not many have nearly the same length."
 
 
 def predict_bundle(
@@ -49,78 +48,29 @@ def predict_bundle(
     """
     with together():
         answers = load_answers(todo, root=root, machine=machine)
-    with contextlib.closing(answers), rare_collections():
+    keys = {stage.key for stage in todo}
+    beside = answers.computes and machine.lookahead
+    with contextlib.closing(answers), rare_collections(), short_turns(beside):
         wanted = machine.batch_tokens is not None
         shared = from_first(lambda: shared_batches(stages, todo=todo, root=root, tokens=answers.tokens, wanted=wanted))
-        keys = {stage.key for stage in todo}
+
+        def forget(lost: Mapping[str, CellFailure]) -> None:
+            from_first(lambda: forget_cells(shared, lost=lost, todo=todo, root=root))
+
         with together():
-            groups, own = _encoded(shared, answers, root=root, machine=machine)
-        failures = merged(gather(own))
-        if failures:
-            from_first(lambda: forget_cells(shared, lost=set(failures), todo=todo, root=root))
-            groups = [left for group in groups if (left := group.without(failures)).cells]
-        total = sum(sum(cell.lengths) for group in groups for cell in group.cells if cell.stage.key in keys)
+            groups, own = cell_groups(shared, answers, root=root, machine=machine)
+        bundle = _Bundle(answers, keys=keys, lost=merged(gather(own)), forget=forget, on_done=on_done)
+        if bundle.lost:
+            forget(bundle.lost)
+        groups = [group for group in groups if any(cell.stage.key in keys for cell in group.cells)]
         show = machine.progress and not rank()
-        with progress_bar("predict", total=total, unit="token", scaled=True, stays=True, shown=show) as bar:
+        with (
+            progress_bar("predict", total=0, unit="token", scaled=True, stays=True, shown=show) as bar,
+            Encoding(groups, keys=keys, beside=beside, bar=bar) as encoding,
+        ):
             for group in groups:
-                unfinished = [cell for cell in group.cells if cell.stage.key in keys]
-                if unfinished:
-                    failures |= _group_failures(answers, group, unfinished, bar=bar, on_done=on_done)
-    return {key: failure for key, failure in failures.items() if key in keys}
-
-
-class _Group(NamedTuple):
-    """Cells whose features share batches, and that ask the same."""
-
-    cells: list[Cell]
-    tokens: int
-
-    def without(self, lost: Mapping[str, CellFailure]) -> _Group:
-        return _Group([cell for cell in self.cells if cell.stage.key not in lost], self.tokens)
-
-
-def _group_failures(
-    answers: Answers, group: _Group, unfinished: Sequence[Cell], *, bar: ProgressBar, on_done: Callable[[PredictStage], None]
-) -> dict[str, CellFailure]:
-    """Run the cells that ask the model the same; what failed of them, the same in every process."""
-    root = unfinished[0].folder.parent.parent
-    try:
-        return _run_group(answers, group, unfinished, bar=bar, on_done=on_done)
-    except Exception as error:
-        failure = failure_of(error, folder=root)
-        return {cell.stage.key: failure for cell in unfinished if not cell.stage.is_done(root)}
-    finally:
-        for cell in unfinished:
-            cell.close()
-
-
-def _encoded(
-    shared: Sequence[SharedBatches], answers: Answers, *, root: Path, machine: Machine
-) -> tuple[list[_Group], dict[str, CellFailure]]:
-    """Cells with their lengths, in groups that share batches (those planned together that ask the same), and what failed."""
-    groups: dict[tuple[int, Question], _Group] = {}
-    failures: dict[str, CellFailure] = {}
-    everything = [(number, stage) for number, group in enumerate(shared) for stage in group.stages]
-    show = machine.progress and not rank()
-    for number, stage in progress_over(everything, "encode", unit="cell", shown=show):
-        cell = Cell(
-            stage=stage,
-            folder=stage.folder(root),
-            machine=machine,
-            tokenizer=answers.tokenizer,
-            max_positions=answers.max_positions,
-            num_embeddings=answers.num_embeddings,
-            versions=answers.versions,
-            placed=answers.placed,
-            computes_here=answers.singly is None,
-        )
-        try:
-            cell.measure()  # here, so that the bar says what is going on
-            groups.setdefault((number, cell.question), _Group([], shared[number].tokens)).cells.append(cell)
-        except Exception as error:
-            failures[stage.key] = failure_of(error, folder=root)
-    # Vectors last: an engine of its own makes them, and takes the place of the one for words.
-    return sorted(groups.values(), key=lambda group: group.cells[0].question.pooling is not None), failures
+                _GroupRun(bundle, group, encoding).all_portions()
+    return {key: failure for key, failure in (bundle.failures | bundle.lost).items() if key in keys}
 
 
 Outputs: TypeAlias = Sequence[Any] | Mapping[int, Any]
@@ -137,55 +87,154 @@ class _Work(NamedTuple):
     "Those among them whose answers are not on disk."
 
 
-def _run_group(
-    answers: Answers, group: _Group, unfinished: Sequence[Cell], *, bar: ProgressBar, on_done: Callable[[PredictStage], None]
-) -> dict[str, CellFailure]:
-    """Run the batches of cells that ask the same question, and finish each cell as soon as it is complete; what cannot be."""
-    failures: dict[str, CellFailure] = {}
-    alone = num_ranks() == 1
-    left: dict[str, int] = {}
-    beside = answers.computes and unfinished[0].machine.lookahead
-    with together(), Background(beside=beside) as background:
-        waiting = {cell.stage.key: cell for cell in unfinished}
-        left |= {key: cell.partials.num_missing(len(cell.lengths)) for key, cell in waiting.items()}
-        index = asked_in_order(group.cells)
-        ceiling = recorded_ceiling(unfinished, tokens=group.tokens, rank=rank())
-        works = _works(index, group, waiting, has_own_passes=answers.has_own_passes, bar=bar)
-        computed = _computed(answers, works, ceiling, beside=beside) if answers.singly is None else _answered(answers, works)
-        for work, asked, outputs in computed:
-            found: dict[str, list[int]] = {}
-            for at in work.missing:
-                found.setdefault(work.places[at][0].stage.key, []).append(at)
-            for key, places in found.items():
-                background.do(_keep, waiting[key], asked, outputs, places)
-                left[key] -= len(places)
-                if not left[key] and alone:
-                    background.do(lambda cell: failures.update(_finish([cell], on_done=on_done)), waiting[key])
-                    left.pop(key)
-    for cell in unfinished:
-        if cell.stage.key in left:
+class _Bundle:
+    """What the groups of a bundle have in common."""
+
+    def __init__(
+        self,
+        answers: Answers,
+        *,
+        keys: Collection[str],
+        lost: dict[str, CellFailure],
+        forget: Callable[[Mapping[str, CellFailure]], None],
+        on_done: Callable[[PredictStage], None],
+    ) -> None:
+        """`keys` of the cells to predict; `forget` writes down that the cells `lost` so far share no batches."""
+        self.answers, self.keys, self.lost, self.forget, self.on_done = answers, keys, lost, forget, on_done
+        self.failures: dict[str, CellFailure] = {}
+        "Of cells whose rows could be encoded."
+
+
+class _GroupRun:
+    """The cells of a bundle that ask the same are computed, and each is finished as soon as it is complete."""
+
+    def __init__(self, bundle: _Bundle, group: QuestionGroup, encoding: Encoding) -> None:
+        self._bundle, self._group, self._encoding = bundle, group, encoding
+        self._answers = bundle.answers
+        self._waiting = {cell.stage.key: cell for cell in group.cells if cell.stage.key in bundle.keys}
+        "Cells to predict."
+        self._left: dict[str, int] = {}
+        "Features without an answer, of those that are encoded and not finished."
+        self._number = 0
+        "Of the next batch; all are counted, whatever is on disk."
+        self._question = group.cells[0].question
+        self._root = group.cells[0].folder.parent.parent
+        self._beside = self._answers.computes and group.cells[0].machine.lookahead
+
+    def all_portions(self) -> None:
+        """Compute them; where that fails, so do all cells that are not done, the same in every process."""
+        try:
+            found = self._without_lost()
+            ceiling = recorded_ceiling([cell.folder for cell in self._waiting.values()], tokens=self._group.tokens, rank=rank())
+            if num_ranks() == 1:
+                self._compute(found, ceiling)
+            else:  # what processes tell each other comes between portions: within one, none waits for another
+                for portion in found:
+                    if portion is not None:
+                        self._compute(iter([portion]), ceiling)
+        except Exception as error:
+            self._fail(error)
+        finally:
+            for cell in self._waiting.values():
+                cell.close()
+
+    def _fail(self, error: Exception) -> None:
+        """No cell goes on that is not done; those of which it is known already that they cannot be encoded say why."""
+        failure = failure_of(error, folder=self._root)
+        undone = [cell for cell in self._waiting.values() if not cell.stage.is_done(self._root)]
+        own = {cell.stage.key: found for cell in undone if (found := self._encoding.give_up(cell))}
+        self._lose(merged(gather(own)))
+        self._bundle.failures = {cell.stage.key: failure for cell in undone} | self._bundle.failures
+
+    def _lose(self, lost: Mapping[str, CellFailure]) -> None:
+        """Write down that cells share no batches with the others."""
+        if not lost.keys() <= self._bundle.lost.keys():
+            self._bundle.lost |= lost
+            self._bundle.forget(self._bundle.lost)
+
+    def _without_lost(self) -> Iterator[Portion | None]:
+        """The portions that have cells, once it is written down which cells share no batches with these."""
+        for portion in portions(self._group, self._encoding, size=self._portion_size()):
+            if portion is not None:
+                self._lose(portion.lost)
+            if portion is None or portion.cells:
+                yield portion
+
+    def _portion_size(self) -> int | None:
+        """Tokens of the first portion; None where everything is to be one."""
+        answers, question = self._answers, self._question
+        if answers.is_streamed:  # a pass takes as long for few tokens as for many
+            return None
+        batches = 1 if answers.packs or question.asks else PADDED_FIRST
+        return batches * self._group.tokens * passes_of(question, has_own_passes=answers.has_own_passes)
+
+    def _compute(self, found: Iterator[Portion | None], ceiling: Ceiling) -> None:
+        """Compute the batches of some portions, and finish their cells."""
+        answers, beside = self._answers, self._beside
+        with together(), Background(beside=beside, most=0) as finishing, Background(beside=beside) as keeping:
+            works = self._works(found)
+            computed = _answered(answers, works) if answers.singly else _computed(answers, works, ceiling, beside=beside)
+            for work, asked, outputs in computed:
+                keeping.do(self._keep, work, asked, outputs, finishing)
+        # All of them where several processes have worked, and those without a batch.
+        rest = [self._waiting[key] for key in self._left]
+        self._left.clear()
+        for cell in rest:
             cell.partials.close()
-    # All of them where several processes have worked, and those without a batch.
-    rest = [cell for cell in unfinished if cell.stage.key in left]
-    return failures | from_first(lambda: _finish(rest, again=True, on_done=on_done))
+        self._bundle.failures |= from_first(lambda: self._finish(rest, again=True))
 
+    def _keep(self, work: _Work, asked: AskedBatch, outputs: Outputs, finishing: Background) -> None:
+        """Write down what cells need of the outputs of a batch; have those finished that are complete."""
+        kept: dict[str, list[int]] = {}
+        for at in work.missing:
+            kept.setdefault(work.places[at][0].stage.key, []).append(at)
+        for key, places in kept.items():
+            cell = self._waiting[key]
+            reduce, how = cell.module.reduce, {"task": cell.spec, "options": cell.options}
+            cell.partials.write([(asked.places[at][1], reduce(asked.features[at], outputs[at], **how)) for at in places])
+            self._left[key] -= len(places)
+            if not self._left[key] and num_ranks() == 1:
+                self._left.pop(key)
+                finishing.do(self._finish, [cell])
 
-def _works(
-    index: AskedOrder, group: _Group, waiting: Mapping[str, Cell], *, has_own_passes: bool, bar: ProgressBar
-) -> Iterator[_Work]:
-    """The batches of a group that this process computes; all are planned, whatever is on disk."""
-    lengths = index.lengths()
-    question = group.cells[0].question
-    for number, batch in enumerate(planned_batches(lengths, question, tokens=group.tokens, has_own_passes=has_own_passes)):
-        places = [index[i] for i in batch]
-        missing = [at for at, (c, n) in enumerate(places) if c.stage.key in waiting and n not in waiting[c.stage.key].partials]
-        bar.update(sum(lengths[i] for i, (cell, _) in zip(batch, places, strict=True) if cell.stage.key in waiting))
-        if missing and number % num_ranks() == rank():
-            yield _Work(number, places, missing)
+    def _works(self, found: Iterator[Portion | None]) -> Iterator[_Work | None]:
+        """The batches that this process computes; None while the next portion is not there."""
+        for portion in found:
+            if portion is None:
+                yield None
+                continue
+            waiting = {cell.stage.key: cell for cell in portion.cells if cell.stage.key in self._waiting}
+            self._left |= {key: cell.partials.num_missing(len(cell.lengths)) for key, cell in waiting.items()}
+            index = asked_in_order(portion.cells)
+            lengths = index.lengths()
+            own_passes = self._answers.has_own_passes
+            for batch in planned_batches(lengths, self._question, tokens=self._group.tokens, has_own_passes=own_passes):
+                places = [index[i] for i in batch]
+                wanted = [at for at, (cell, _) in enumerate(places) if cell.stage.key in waiting]
+                missing = [at for at in wanted if places[at][1] not in places[at][0].partials]
+                self._encoding.show(sum(lengths[batch[at]] for at in wanted))
+                if missing and self._number % num_ranks() == rank():
+                    yield _Work(self._number, places, missing)
+                self._number += 1
+
+    def _finish(self, cells: Sequence[Cell], *, again: bool = False) -> dict[str, CellFailure]:
+        """Finish complete cells, `again` = after reading what other processes have written; what cannot be decoded."""
+        failures: dict[str, CellFailure] = {}
+        for cell in cells:
+            if again:
+                cell.close()
+            try:
+                finish_cell(cell)
+            except Exception as error:
+                failures[cell.stage.key] = failure_of(error, folder=cell.folder)
+            else:
+                self._bundle.on_done(cell.stage)
+        self._bundle.failures |= failures
+        return failures
 
 
 def _computed(
-    answers: Answers, works: Iterator[_Work], ceiling: Ceiling, *, beside: bool
+    answers: Answers, works: Iterator[_Work | None], ceiling: Ceiling, *, beside: bool
 ) -> Iterator[tuple[_Work, AskedBatch, Outputs]]:
     """Batches with their outputs, in order: where a device computes by itself, the next one is begun before they are taken."""
     before: tuple[_Work, AskedBatch, PendingOutputs] | None = None
@@ -207,93 +256,13 @@ def _computed(
         yield before[0], before[1], before[2].take()
 
 
-def _answered(answers: Answers, works: Iterator[_Work]) -> Iterator[tuple[_Work, AskedBatch, Outputs]]:
+def _answered(answers: Answers, works: Iterator[_Work | None]) -> Iterator[tuple[_Work, AskedBatch, Outputs]]:
     """Answers one by one, as they come from a model that answers each question by itself; only what is missing is asked."""
     assert answers.singly is not None
     for work in works:
+        if work is None:
+            continue
         asked = answers.make_ready(work.places)
         for number, output in answers.singly([work.places[at] for at in work.missing]):
             at = work.missing[number]
             yield work._replace(missing=[at]), asked, {at: output}
-
-
-def _keep(cell: Cell, asked: AskedBatch, outputs: Outputs, places: Sequence[int]) -> None:
-    """Write down what a cell needs of the outputs of a batch, by place in it."""
-    kept = []
-    for at in places:
-        partial = cell.module.reduce(asked.features[at], outputs[at], task=cell.spec, options=cell.options)
-        kept.append((asked.places[at][1], partial))
-    cell.partials.write(kept)
-
-
-def _finish(
-    cells: Sequence[Cell], *, again: bool = False, on_done: Callable[[PredictStage], None] = lambda _: None
-) -> dict[str, CellFailure]:
-    """Finish complete cells, `again` = after reading what other processes have written; what cannot be decoded."""
-    failures: dict[str, CellFailure] = {}
-    for cell in cells:
-        if again:
-            cell.close()
-        try:
-            finish_cell(cell)
-        except Exception as error:
-            failures[cell.stage.key] = failure_of(error, folder=cell.folder)
-        else:
-            on_done(cell.stage)
-    return failures
-
-
-class AskedTask(NamedTuple):
-    """How a task is put to a model."""
-
-    task: TaskSpec
-    module: Any
-    "The task type, or its prompt route."
-    options: Any
-    question: Question
-
-
-def evaluate(
-    adapter: Any,
-    examples: Sequence[Any],
-    features: Sequence[Feature],
-    *,
-    asked: AskedTask,
-    machine: Machine,
-    title: str = "",
-    alike: bool = False,
-) -> float:
-    """The task's score (0-100) of a model in memory, without writing anything: selection on English validation rows.
-
-    `title` is what the bar says, which is gone at the end; none is shown without it.  Several processes share the batches and
-    make equally many passes, as a model that is divided among them wants it; `alike`: each asks everything, where one answer
-    takes passes of a number that is not known before.
-    """
-    import torch
-
-    task, module, options, question = asked
-    tokens = machine.tokens(train=False, weights=TRAINING * adapter.weight_bytes)  # gradients and moments lie there as well
-    ceiling = Ceiling(tokens, is_shared=num_ranks() > 1 and machine.sharding == "full")
-    mine: dict[int, Any] = {}
-    lengths = [num_tokens(feature) for feature in features]
-    bar = progress_bar(title, total=sum(lengths), unit="token", scaled=True, shown=bool(title) and not rank())
-    batches = planned_batches(lengths, question, tokens=tokens)
-    count, place = (1, 0) if alike else (num_ranks(), rank())
-    # No `together`: a process that fails within a pass of a divided model cannot tell the others, and ends.
-    with torch.no_grad(), bar:
-        for first in range(0, len(batches), count):
-            own = batches[min(first + place, len(batches) - 1)]
-            ceiling.begin(first + place)
-            asked_for = [features[i] for i in own]
-            outputs = ask_batch(adapter, asked_for, question, device=machine.device, ceiling=ceiling)
-            for i, output in zip(own, outputs, strict=True):
-                mine[i] = module.reduce(features[i], output, task=task, options=options)
-            bar.update(sum(lengths[i] for batch in batches[first : first + count] for i in batch))
-            end_together()
-    everyone = {i: partial for part in gather(mine) for i, partial in part.items()}
-    partials = [np.asarray(everyone[i]) if question.pooling else everyone[i] for i in range(len(features))]
-    predictions = module.decode(examples, features, partials, task=task, options=options)
-    records = [{name: getattr(p, name) for name in Prediction.__slots__} for p in predictions]
-    machine.metrics_at_hand()
-    metrics = [use.metric for use in task.metrics]
-    return score_value(records, metrics=metrics, score=task.score, lang=task.train_languages[0])

@@ -25,21 +25,28 @@ Made = TypeVar("Made")
 AHEAD = 2
 "Batches that are made ready before they are wanted."
 BEHIND = 4
-"Batches whose answers may wait to be written: what a killed run computes again, and what lies in memory."
+"Pieces of work that may wait in the background: batches whose answers a killed run computes again, and that lie in memory."
 
 
-def ahead(works: Iterable[Work], make: Callable[[Work], Made], *, beside: bool, most: int = AHEAD) -> Iterator[tuple[Work, Made]]:
-    """Each work with what is made of it; `works` is asked in this thread, no more than `most` ahead."""
+def ahead(
+    works: Iterable[Work | None], make: Callable[[Work], Made], *, beside: bool, most: int = AHEAD
+) -> Iterator[tuple[Work, Made]]:
+    """Each work with what is made of it; `works` is asked in this thread, no more than `most` ahead.
+
+    A work that is None says that it takes time until the next one is there: what was made is given out before.
+    """
     if not beside:
         for work in works:
-            yield work, make(work)
+            if work is not None:
+                yield work, make(work)
         return
     waiting: deque[tuple[Work, Future[Made]]] = deque()
     pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
     try:
         for work in works:
-            waiting.append((work, pool.submit(make, work)))
-            if len(waiting) > most:
+            if work is not None:
+                waiting.append((work, pool.submit(make, work)))
+            while waiting and (work is None or len(waiting) > most):
                 first, made = waiting.popleft()
                 yield first, made.result()
         while waiting:
@@ -50,11 +57,11 @@ def ahead(works: Iterable[Work], make: Callable[[Work], Made], *, beside: bool, 
 
 
 class Background:
-    """Work that is done in a thread, one piece after the other."""
+    """Work that is done in a thread, one piece after the other; `do` waits where `most` pieces wait already (0 = any number)."""
 
-    def __init__(self, *, beside: bool) -> None:
+    def __init__(self, *, beside: bool, most: int = BEHIND) -> None:
         self._error: Exception | None = None
-        self._queue: queue.Queue[tuple[Callable[..., Any], tuple[Any, ...]] | None] = queue.Queue(BEHIND)
+        self._queue: queue.Queue[tuple[Callable[..., Any], tuple[Any, ...]] | None] = queue.Queue(most)
         self._thread = threading.Thread(target=self._work, name="answers", daemon=True) if beside else None
         if self._thread:
             self._thread.start()

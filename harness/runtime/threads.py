@@ -2,22 +2,27 @@
 
 settle_threads(os.environ)      # sets OMP_NUM_THREADS, OMP_WAIT_POLICY and RAYON_NUM_THREADS, where the user has not
 usable_cores()                  # physical cores that this process may use; never what happens to be idle just now
+with short_turns(): ...         # Python code of other threads keeps the one that feeds a device waiting for a moment only
 
 The number of threads rounds results, so it hangs on the machine alone and not on its load.  Threads that wait in a loop for the
 others of their team, which is the default of OpenMP, take the cores that these need wherever something else runs beside them.
 """
 
+import contextlib
 import math
 import os
-from collections.abc import Collection, MutableMapping
+import sys
+from collections.abc import Collection, Iterator, MutableMapping
 from pathlib import Path
 
 NUMBERS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 "Variables by which a user says how many threads compute."
 TOKENIZERS = "RAYON_NUM_THREADS"
-"Variable by which a user says how many threads cut texts into tokens; they do so while no model computes."
+"Variable by which a user says how many threads cut texts into tokens."
 WAITS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 "Variables by which a user says how threads wait."
+TURN = 5e-5
+"Seconds for which a thread runs Python while another wants to; Python's own 5 ms are longer than most operations of a device."
 
 
 def settle_threads(environment: MutableMapping[str, str]) -> None:
@@ -30,6 +35,22 @@ def settle_threads(environment: MutableMapping[str, str]) -> None:
     chosen = next((environment[name] for name in NUMBERS if environment.get(name, "").isdigit()), None)
     if chosen and not environment.get(TOKENIZERS):
         environment[TOKENIZERS] = chosen
+
+
+@contextlib.contextmanager
+def short_turns(wanted: bool = True) -> Iterator[None]:
+    """Let threads that run Python take turns often.
+
+    Each operation of torch gives the interpreter away and waits for it again: beside a thread that reads rows a forward pass of
+    some hundred operations would otherwise wait for hundreds of its turns.
+    """
+    before = sys.getswitchinterval()
+    if wanted:
+        sys.setswitchinterval(min(before, TURN))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def usable_cores(*, system: Path = Path("/"), allowed: Collection[int] | None = None) -> int:

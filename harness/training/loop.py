@@ -20,7 +20,7 @@ import numpy as np
 from harness.api.progress import ProgressBar, progress_bar
 from harness.api.protocols import Feature
 from harness.api.randomness import generator
-from harness.prediction.loop import AskedTask, evaluate
+from harness.prediction.evaluation import AskedTask, evaluate
 from harness.runtime.arguments import TrainArguments
 from harness.runtime.folders import link_folder, remove_folder, write_folder
 from harness.runtime.interruption import ECHO, Interrupted, held

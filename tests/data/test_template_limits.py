@@ -2,6 +2,9 @@
 
 import re
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,8 +13,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from harness.api.errors import UserError
 from harness.data.field_mapping import compile_fields
+from harness.data.templates import matching_process, regular_expressions
 from harness.data.templates.compiled import LM_EVAL, OWN, Dialect, compile_template, nulls_written
 from harness.data.templates.limits import MAX_CHARACTERS, LimitExceeded
+from harness.data.templates.matching_process import MatchingProcess
 from harness.data.templates.regular_expressions import find_all, substitute
 from harness.specs.task import Template
 
@@ -264,21 +269,46 @@ def test_a_regular_expression_that_would_not_end_is_a_mistake() -> None:
     assert find_all(CATASTROPHIC, "xaab") == CATASTROPHIC.findall("xaab")
 
 
-@pytest.mark.slow
+def in_a_thread(function: Callable[[], Any]) -> Any:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
 def test_a_regular_expression_ends_in_other_threads_as_well() -> None:
-    found: list[Any] = []
+    with pytest.raises(UserError, match="takes longer than"):
+        in_a_thread(lambda: find_all(CATASTROPHIC, "a" * 60, seconds=0.3))
+    assert in_a_thread(lambda: find_all(CATASTROPHIC, "xaab")) == ["aa"]
+    with pytest.raises(LimitExceeded):
+        in_a_thread(lambda: substitute("", "b" * 1000, "a" * 1000, most=10_000))
+    with pytest.raises(IndexError, match="unknown group name"):
+        in_a_thread(lambda: substitute("a", r"\g<no>", "a", most=10_000))
 
-    def search() -> None:
-        try:
-            find_all(CATASTROPHIC, "a" * 60, seconds=3)
-        except UserError as error:
-            found.append(error.message)
-        found.append(find_all(CATASTROPHIC, "xaab"))
 
-    thread = threading.Thread(target=search)
-    thread.start()
-    thread.join()
-    assert found == ["a regular expression takes longer than 3 seconds", ["aa"]]
+def test_one_process_matches_for_all_threads_and_another_where_it_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Any] = []
+    start = matching_process._started
+
+    def noted() -> Any:
+        started.append(start())
+        return started[-1]
+
+    monkeypatch.setattr(matching_process, "_started", noted)
+    matching = MatchingProcess()
+    monkeypatch.setattr(regular_expressions, "MATCHING", matching)
+    for number in range(20):
+        assert in_a_thread(partial(find_all, re.compile("[0-9]+"), f"a{number}b")) == [str(number)]
+    assert len(started) == 1
+    started[0].kill()
+    started[0].wait()
+    assert in_a_thread(lambda: find_all(re.compile("x"), "axb")) == ["x"]
+    with pytest.raises(UserError):
+        in_a_thread(lambda: find_all(CATASTROPHIC, "a" * 60, seconds=0.1))
+    assert in_a_thread(lambda: find_all(re.compile("y"), "ayb")) == ["y"]
+    assert len(started) == 3
+    assert [process.poll() is None for process in started] == [False, False, True]
+    started[2].stdin.close()
+    assert started[2].wait(10) == 0, "it ends when nobody is there to ask"
+    matching.end()
 
 
 def test_what_replaces_a_match_has_a_limit() -> None:

@@ -25,7 +25,7 @@ from harness.planning.backbone.resolve import Backbone, resolve
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.precedence import task_options
 from harness.prediction.batching import collate
-from harness.prediction.loop import AskedTask, evaluate
+from harness.prediction.evaluation import AskedTask, evaluate
 from harness.prediction.questions import question_of
 from harness.runtime.machine import Machine
 from harness.specs.model_args import LoraArgs

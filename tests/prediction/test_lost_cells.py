@@ -1,11 +1,13 @@
 """A cell whose rows cannot be read or encoded fails by itself: the others get the batches of a bundle that never had it."""
 
 import json
+import threading
 
 import pytest
 from listening import listen
 from small_runs import Project, contents
 
+from harness.prediction.encoding import Encoding
 from models.encoder import Encoder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -70,11 +72,13 @@ def test_an_interrupted_bundle_with_a_lost_cell_goes_on_as_it_was(tmp_path, monk
     project = Project.make(tmp_path / "p", max_steps=2, tasks="pairs").with_machine(batch_tokens=120)
     spoil(project, "pairs-test-de.jsonl")
     project.run(tmp_path / "whole", tasks="pairs")
-    forward_head, calls = Encoder.forward_head, []
+    forward_head, calls, german_is_encoded = Encoder.forward_head, [], threading.Event()
+    listen(monkeypatch, Encoding, "_encode", lambda cell: german_is_encoded.set() if cell.args.lang == "sw" else None)
 
     def stop_at_fifth(adapter, batch, head):
         calls.append([tuple(feature.input_ids) for feature in batch.features])
         if len(calls) == 5 and not resumed:
+            assert german_is_encoded.wait(60)
             raise RuntimeError("the machine stops")
         return forward_head(adapter, batch, head)
 

@@ -209,7 +209,7 @@ def test_bars_are_on_a_terminal_and_only_if_wanted(project, tmp_path, capsys, mo
     project.with_machine(progress=progress).run(tmp_path, tasks="pairs", languages=("de",))
     shown = screen.getvalue()
     assert capsys.readouterr().out == ""
-    for title in ("train model+pairs-seed1:", "validate pairs at step 3:", "encode:", "predict:"):
+    for title in ("train model+pairs-seed1:", "validate pairs at step 3:", "predict:"):
         assert (title in shown) == progress
     assert ("done: " in shown, shown == "") == (False, not progress)
 

@@ -10,6 +10,7 @@ Templates that can only write what they are given are not counted while they ren
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,13 +38,22 @@ def _refuse_null() -> None:
     raise NullWritten
 
 
+class _Nulls(threading.local):
+    """Rows of several cells may be rendered at once: each thread counts its own."""
+
+    written = 0
+
+
+_NULLS = _Nulls()
+
+
 def _note_null() -> None:
-    BUDGET.nulls += 1
+    _NULLS.written += 1
 
 
 def nulls_written() -> int:
     """How many nulls templates of lm-eval have written as the word None in this thread."""
-    return BUDGET.nulls
+    return _NULLS.written
 
 
 @dataclass(frozen=True, kw_only=True)

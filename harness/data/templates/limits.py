@@ -47,11 +47,10 @@ class LimitExceeded(Exception):
 class Budget:
     """What a rendering has left; renderings of several threads take turns."""
 
-    __slots__ = ("deadline", "depth", "left", "lock", "look_at", "nulls")
+    __slots__ = ("deadline", "depth", "left", "lock", "look_at")
 
     def __init__(self) -> None:
-        """`nulls` counts the nulls that templates wrote as the word None, ever."""
-        self.left = self.depth = self.look_at = self.nulls = 0
+        self.left = self.depth = self.look_at = 0
         self.deadline = 0.0
         self.lock = threading.RLock()
 

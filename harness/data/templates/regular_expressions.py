@@ -4,11 +4,10 @@ r"""Regular expressions that other people wrote, on texts that models wrote: wit
     substitute(r"\s+", " ", text, count=0, most=1_000_000)
 
 They are matched by `re` itself, so that the matches are those of other harnesses.  Its engine looks for signals while it
-searches, so that in the main thread an alarm ends it.  In other threads, and
-where there are no alarms, a process of its own is started and ended.
+searches, so that in the main thread an alarm ends it.  In other threads, and where there are no alarms, a process of its own
+matches (`matching_process.py`).
 """
 
-import multiprocessing
 import re
 import signal
 import threading
@@ -19,6 +18,7 @@ from typing import Any
 
 from harness.api.errors import UserError
 from harness.data.templates.limits import MAX_SECONDS, LimitExceeded
+from harness.data.templates.matching_process import MATCHING, TookTooLong
 
 SHORT = 16
 "Characters of a replacement that need no count."
@@ -68,8 +68,8 @@ def _in_time(pattern: re.Pattern[str], function: Callable[..., Any], args: tuple
         if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
             with _alarm(seconds):
                 return function(*args)
-        return _in_a_process(function, args, seconds)
-    except _Alarm:
+        return MATCHING.call(function, args, seconds=seconds)
+    except (_Alarm, TookTooLong):
         raise UserError(
             f"a regular expression takes longer than {seconds:g} seconds",
             found=f"{pattern.pattern[:200]!r}",
@@ -97,31 +97,3 @@ def _alarm(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before if before is not None else signal.SIG_DFL)
         if left:
             signal.setitimer(signal.ITIMER_REAL, max(0.001, left - (time.monotonic() - began)), interval)
-
-
-def _in_a_process(function: Callable[..., Any], args: tuple[Any, ...], seconds: float) -> Any:
-    """What a function gives in a process that can be ended."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(there, function, args), daemon=True)
-    process.start()
-    there.close()
-    try:
-        if not here.poll(seconds):
-            raise _Alarm
-        kind, value = here.recv()
-    finally:
-        process.kill()
-        process.join()
-        here.close()
-    if kind == "error":
-        raise value
-    return value
-
-
-def _answer(pipe: Any, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    """In the process: send the value, or the error."""
-    try:
-        pipe.send(("value", function(*args)))
-    except Exception as error:
-        pipe.send(("error", error))

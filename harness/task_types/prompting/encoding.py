@@ -20,6 +20,9 @@ from harness.task_types.tokens.sequences import special_frame, token_ids
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+PASSES = 8
+"Forward passes of a run of requests."
+
 
 class Ask(NamedTuple):
     """A context, and the continuations that are to be scored behind it."""
@@ -129,7 +132,7 @@ def check_told_apart(
             )
 
 
-def plan_requests(lengths: Sequence[int], *, max_tokens: int, passes: int = 8) -> list[list[int]]:
+def plan_requests(lengths: Sequence[int], *, max_tokens: int, passes: int = PASSES) -> list[list[int]]:
     """Runs of neighbouring requests, about `passes` forward passes each: neighbours are those that share contexts.
 
     The adapter sorts and batches within a run; a run is what an interrupted prediction repeats.
