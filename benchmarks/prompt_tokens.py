@@ -23,7 +23,8 @@ from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.plan import make_plan
 from harness.planning.request import RunRequest
-from harness.prediction.cell import Cell, asked_in_order
+from harness.prediction.asked_order import asked_in_order
+from harness.prediction.cell import Cell
 from harness.runtime.machine import CPU_PREDICT_TOKENS, Machine
 from harness.task_types.prompting.encoding import plan_requests
 from models.inference.prefix_tree import Tokens, build_tree

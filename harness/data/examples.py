@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+from harness.api.abandoning import check_wanted
 from harness.api.errors import MissingData, UserError, collecting
 from harness.api.packed import gathered
 from harness.api.progress import progress_over
@@ -33,6 +34,8 @@ Places: TypeAlias = Callable[[Sequence[int]], list[str]]
 "Positions of examples -> where their rows stand."
 MOST_PLAIN = 20_000
 "Examples that are held as objects; more are packed."
+LOOK_EVERY = 1000
+"Rows between two looks whether anybody wants them still."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +124,8 @@ class _Tally:
             self.origins.append(part.rows.origin)
             for example in part.built:
                 self.num_rows += 1
+                if not self.num_rows % LOOK_EVERY:
+                    check_wanted()
                 if example is None:
                     self.num_dropped += 1
                 else:

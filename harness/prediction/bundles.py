@@ -1,11 +1,12 @@
 """Which cells share batches, and of what size: written down when they begin, so that an interrupted bundle goes on as it began.
 
-shared = shared_batches(stages, todo=todo, root=root, tokens=4096)       # [SharedBatches(stages=[...], tokens=4096), ...]
-ceiling = recorded_ceiling(folders, tokens=4096, rank=0)                 # what was learnt where memory ran out
+shared = shared_batches(stages, todo=todo, root=root, sizes=BatchSizes(4096, first=1))     # [SharedBatches(stages=[...]), ...]
+ceiling = recorded_ceiling(lambda: folders, tokens=4096, rank=0, lock=lock)                # what was learnt where memory ran out
 """
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,42 +15,51 @@ from harness.runtime.budget import Ceiling
 from harness.runtime.stages import read_json, write_json
 
 BUNDLE_FILE = "bundle.json"
-"Keys of the cells whose features are put into batches with those of this cell, and the tokens of such a batch."
+"Keys of the cells whose features are put into batches with those of this cell, and the sizes of these."
 CEILING_FILE = "bundle-ceiling-{rank}.json"
 "Where memory ran out in a process: number of the batch, and the tokens of a forward pass from there on."
+
+
+class BatchSizes(NamedTuple):
+    """How features are put into batches."""
+
+    tokens: int
+    "Padded tokens of a batch."
+    first: int
+    "Batches of the first portion of cells (encoding.py); 0 = all cells are one portion."
 
 
 class SharedBatches(NamedTuple):
     """Cells whose features share batches."""
 
     stages: list[PredictStage]
-    tokens: int
-    "Padded tokens of a batch."
+    sizes: BatchSizes
 
 
 def shared_batches(
-    stages: Sequence[PredictStage], *, todo: Sequence[PredictStage], root: Path, tokens: int, wanted: bool = False
+    stages: Sequence[PredictStage], *, todo: Sequence[PredictStage], root: Path, sizes: BatchSizes, wanted: bool = False
 ) -> list[SharedBatches]:
     """The groups of cells that share batches, and that hold all of `todo`.
 
     An interrupted group comes again as it was, finished cells included, so that the rest gets the batches it would have had.
-    What has not begun is a group of its own: a language added later does not touch the others.  `tokens` is what a batch has
-    where nothing is written down; with `wanted` (--batch_tokens) in any case.
+    What has not begun is a group of its own: a language added later does not touch the others.  `sizes` are those of batches
+    where nothing is written down; with `wanted` (--batch_tokens) their tokens count in any case.
     """
     by_key = {stage.key: stage for stage in stages}
-    groups: list[tuple[list[str], int]] = []
+    groups: list[tuple[list[str], BatchSizes]] = []
     waiting = {stage.key: stage for stage in todo}
     asked = set(waiting)
     for stage in todo:
         if stage.key not in waiting:
             continue  # of a group that has been read
         keys, had = _recorded(stage.folder(root))
-        if stage.key in keys and by_key.keys() >= set(keys):
-            groups.append((keys, tokens if wanted or had is None else had))
+        # Of a bundle that another run began with some of its cells, these belong to that one: no cell is in two.
+        if had is not None and stage.key in keys and by_key.keys() >= set(keys) and waiting.keys() >= asked & set(keys):
+            groups.append((keys, had._replace(tokens=sizes.tokens) if wanted else had))
             for key in keys:
                 waiting.pop(key, None)
     if waiting:
-        groups.append((list(waiting), tokens))
+        groups.append((list(waiting), sizes))
     for keys, own in groups:
         _record([by_key[key].folder(root) for key in keys if key in asked], keys, own)
     return [SharedBatches([by_key[key] for key in keys], own) for keys, own in groups]
@@ -62,22 +72,28 @@ def forget_cells(groups: Sequence[SharedBatches], *, lost: Collection[str], todo
         keys = [stage.key for stage in group.stages]
         left = [key for key in keys if key not in lost]
         if len(left) < len(keys):
-            _record([folders[key] for key in left if key in folders], left, group.tokens)
+            _record([folders[key] for key in left if key in folders], left, group.sizes)
             for key in keys:
                 if key in lost and key in folders:
                     remove_bundle_files(folders[key])
-                    _record([folders[key]], [key], group.tokens)
+                    _record([folders[key]], [key], group.sizes)
 
 
-def recorded_ceiling(folders: Sequence[Path], *, tokens: int, rank: int) -> Ceiling:
-    """What a process has learnt of its memory with the cells of these folders; what it learns from now on is written there."""
+def recorded_ceiling(
+    folders: Callable[[], Sequence[Path]], *, tokens: int, rank: int, lock: AbstractContextManager[Any]
+) -> Ceiling:
+    """What a process has learnt of its memory with the cells of some folders.
+
+    What it learns is written into those that `folders` gives then; nobody finishes a cell meanwhile who takes the `lock`.
+    """
     name = CEILING_FILE.format(rank=rank)
-    known = max((_learnt(folder / name) for folder in folders), key=len, default=[])
+    known = max((_learnt(folder / name) for folder in folders()), key=len, default=[])
     ceiling = Ceiling(tokens, learnt=known)
 
     def write_down() -> None:
-        for folder in folders:
-            write_json(folder / name, [list(one) for one in ceiling.learnt])
+        with lock:
+            for folder in folders():
+                write_json(folder / name, [list(one) for one in ceiling.learnt])
 
     ceiling.on_learning = write_down
     return ceiling
@@ -89,13 +105,13 @@ def remove_bundle_files(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _record(folders: Sequence[Path], keys: Sequence[str], tokens: int) -> None:
+def _record(folders: Sequence[Path], keys: Sequence[str], sizes: BatchSizes) -> None:
     """Write into each folder which cells share batches: one file with as many names, else each of n cells would write n keys."""
     source = None
     for folder in folders:
         path = folder / BUNDLE_FILE
         if source is None or not _is_linked(source, path):
-            write_json(path, {"keys": list(keys), "tokens": tokens})
+            write_json(path, {"keys": list(keys), **sizes._asdict()})
             source = path
 
 
@@ -112,17 +128,21 @@ def _is_linked(source: Path, path: Path) -> bool:
     return True
 
 
-def _recorded(folder: Path) -> tuple[list[str], int | None]:
-    """The keys and the tokens of a bundle; none where nothing (or nothing that can be read) is written down."""
+def _recorded(folder: Path) -> tuple[list[str], BatchSizes | None]:
+    """The keys and the sizes of a bundle; none where nothing (or nothing that can be read) is written down."""
     found = _read(folder / BUNDLE_FILE)
-    if not isinstance(found, dict) or not isinstance(found.get("keys"), list) or not isinstance(found.get("tokens"), int):
+    if not isinstance(found, dict) or not isinstance(found.get("keys"), list):
         return [], None
-    return found["keys"], found["tokens"]
+    tokens, first = found.get("tokens"), found.get("first")
+    return (found["keys"], BatchSizes(tokens, first)) if isinstance(tokens, int) and isinstance(first, int) else ([], None)
 
 
 def _learnt(path: Path) -> list[tuple[int, int]]:
     found = _read(path)
-    return [(int(batch), int(tokens)) for batch, tokens in found] if isinstance(found, list) else []
+    try:
+        return [(int(batch), int(tokens)) for batch, tokens in found or []]
+    except (TypeError, ValueError):
+        return []
 
 
 def _read(path: Path) -> Any:

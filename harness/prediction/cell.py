@@ -2,20 +2,17 @@
 
 cell = Cell(stage=stage, folder=stage.folder(root), machine=machine, tokenizer=tokenizer)
 cell.features, cell.lengths, cell.partials
-asked_in_order(cells)                            # [(cell, number of its feature), ...]: what begins alike stands together
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeAlias, overload
-
-import numpy as np
+from typing import Any, TypeAlias
 
 from harness.api.packed import Packed
 from harness.api.progress import tell
@@ -45,10 +42,6 @@ TO_COMPARE = "to do: compare them by --prompt_args normalise=per_token (or per_c
 _POOLS: dict[str, Sequence[Any]] = {}
 
 
-class Abandoned(Exception):
-    """Nobody wants the features of a cell any more."""
-
-
 @dataclass(kw_only=True)
 class Cell:
     """One (task, language) of a bundle."""
@@ -67,12 +60,15 @@ class Cell:
     "Whether this machine computes its answers."
     placed: Mapping[str, int] = field(default_factory=dict)
     "Bytes of the model's weights by where they lie."
-    is_wanted: Callable[[], bool] = lambda: True
-    "Asked while rows are encoded, some thousand at a time."
     _lengths: list[int] | None = None
     _read: set[str] = field(default_factory=set)
     "Fingerprints of the rows that were read: not those of the stage where a file has changed since it was planned."
     _partials: Partials | None = None
+    _examples: Sequence[Any] | None = None
+    _features: PackedFeatures | None = None
+    _making: threading.RLock = field(default_factory=threading.RLock)
+    """Several threads ask for rows and features: one makes them.  (The lock of a cached_property of Python 3.11 is that of all
+    cells, so that one would wait for the rows of another.)"""
 
     @property
     def args(self) -> PredictArguments:
@@ -118,13 +114,16 @@ class Cell:
             return Question(None, None, self.spec.asks)
         return question_of(self.module, self.options, head=self.args.head, asks=None)
 
-    @cached_property
+    @property
     def examples(self) -> Sequence[Any]:
         """The test rows, or the seeded sample of them; before them those on which the type chooses a threshold."""
-        found = self._examples()
-        return found if isinstance(found, Packed) else Packed(found)
+        with self._making:
+            if self._examples is None:
+                found = self._asked_rows()
+                self._examples = found if isinstance(found, Packed) else Packed(found)
+            return self._examples
 
-    def _examples(self) -> Sequence[Any]:
+    def _asked_rows(self) -> Sequence[Any]:
         asked = self._rows(self.spec, "test", limit=self.args.limit)
         if not self.module.CALIBRATES:
             return asked
@@ -142,9 +141,15 @@ class Cell:
         self._read.add(loaded.fingerprint)
         return loaded.examples
 
-    @cached_property
+    @property
     def features(self) -> PackedFeatures:
         """The encoded rows; raises UserError for what the model cannot take, or a tokenizer that does not know English."""
+        with self._making:
+            if self._features is None:
+                self._features = self._checked_features()
+            return self._features
+
+    def _checked_features(self) -> PackedFeatures:
         place = kept_place(self.args, self.tokenizer) if self.reads_words else None
         known = recall_features(place) if place else None
         found = self._encoded() if known is None else known
@@ -169,15 +174,12 @@ class Cell:
         for first, chunk in encoded_chunks(
             self.module, self.examples, spec=self.spec, tokenizer=self.tokenizer, options=self.options, train=False
         ):
-            if not self.is_wanted():
-                raise Abandoned
             found.extend(chunk, first=first)
         return found
 
     def encode(self) -> None:
-        """Make what is asked of the cell from now on by several threads: each of its parts is made in one of them."""
-        assert self.module is not None
-        assert self.features is not None
+        """Make what is asked of a cell that is to be predicted, while nobody waits for it."""
+        _ = self.module, self.features
 
     def _beginnings(self, features: Sequence[Feature]) -> list[Beginning]:
         """Choices that cannot win because another one is their beginning."""
@@ -248,8 +250,8 @@ class Cell:
     def release(self) -> None:
         """Forget rows and features, which a finished cell needs no more; they are made again when they are asked for."""
         self.close()
-        for name in ("examples", "features"):
-            self.__dict__.pop(name, None)
+        with self._making:
+            self._examples = self._features = None
 
 
 @cache
@@ -257,50 +259,3 @@ def warn(*lines: str) -> None:
     """Say something on stderr, once in a process, whatever number of cells says it."""
     if not rank():
         tell("warning: " + "\n  ".join(lines))
-
-
-class AskedOrder(Sequence[tuple[Cell, int]]):
-    """Features of some cells in an order, each with its number in its cell."""
-
-    def __init__(self, cells: Sequence[Cell], *, which: np.ndarray, numbers: np.ndarray) -> None:
-        """Takes for each place the place of its cell among the cells, and the feature's number."""
-        self._cells, self._which, self._numbers = cells, which, numbers
-
-    def __len__(self) -> int:
-        return len(self._which)
-
-    @overload
-    def __getitem__(self, place: int) -> tuple[Cell, int]: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[tuple[Cell, int]]: ...
-
-    def __getitem__(self, place: int | slice) -> tuple[Cell, int] | list[tuple[Cell, int]]:
-        if isinstance(place, slice):
-            return [self[number] for number in range(*place.indices(len(self)))]
-        return self._cells[self._which[place]], int(self._numbers[place])
-
-    def lengths(self) -> list[int]:
-        """Tokens that each feature costs."""
-        own = [np.asarray(cell.lengths, dtype=np.int64) for cell in self._cells]
-        begins = np.cumsum([0, *map(len, own)])[:-1]
-        everything = np.concatenate([np.zeros(0, dtype=np.int64), *own])
-        found: list[int] = everything[begins[self._which] + self._numbers].tolist() if len(self) else []
-        return found
-
-
-def asked_in_order(cells: Sequence[Cell]) -> AskedOrder:
-    """All features of some cells, each with its number, in the order in which the model is asked.
-
-    One language after the other, where neighbouring rows are questions on one text.  With solved examples before each question
-    one row after the other in all languages of a task: parallel data have the same examples there, which are most of a prompt.
-    """
-    which, numbers = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.int32)]
-    for (_, shots), same in groupby(enumerate(cells), key=lambda place: (place[1].args.task, place[1].args.shots)):
-        own = [(place, len(cell.lengths)) for place, cell in same]
-        places = np.concatenate([np.full(number, place, dtype=np.int32) for place, number in own])
-        rows = np.concatenate([np.arange(number, dtype=np.int32) for _, number in own])
-        order = np.argsort(rows, kind="stable") if shots else slice(None)
-        which.append(places[order])
-        numbers.append(rows[order])
-    return AskedOrder(cells, which=np.concatenate(which), numbers=np.concatenate(numbers))

@@ -14,32 +14,42 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from harness.api.abandoning import Abandoned, abandoned_when
 from harness.api.progress import ProgressBar
 from harness.prediction.answers import Answers
-from harness.prediction.bundles import SharedBatches
-from harness.prediction.cell import Abandoned, Cell
+from harness.prediction.bundles import BatchSizes, SharedBatches
+from harness.prediction.cell import Cell
 from harness.prediction.failures import CellFailure, failure_of, merged
 from harness.prediction.questions import Question
 from harness.runtime.machine import Machine
 from harness.runtime.processes import gather, together
 
 LARGEST = 32
-"Batches of the largest portions: sequences of similar length for each, and few that are not full."
+"The largest portions have so many times the tokens of the first: sequences of similar length, and few batches that are not full."
 LOOK = 0.5
 "Seconds between two looks at what a thread has encoded, while there is nothing else to do."
+PATIENCE = 3.0
+"Seconds for which a run that is told to end waits for the thread, which may be within a package that reads files."
 
 
 class QuestionGroup(NamedTuple):
     """Cells whose features may share batches: those planned together that ask the same."""
 
     cells: list[Cell]
-    tokens: int
-    "Padded tokens of a batch."
+    sizes: BatchSizes
+
+    def without(self, lost: Collection[str]) -> QuestionGroup:
+        """Without cells of some stage keys."""
+        return self._replace(cells=[cell for cell in self.cells if cell.stage.key not in lost])
+
+    def asks_for(self, keys: Collection[str]) -> bool:
+        """Whether one of its cells is of a stage with one of the keys."""
+        return any(cell.stage.key in keys for cell in self.cells)
 
 
 class Portion(NamedTuple):
@@ -69,7 +79,7 @@ def cell_groups(
             computes_here=answers.singly is None,
         )
         try:
-            groups.setdefault((number, cell.question), QuestionGroup([], shared[number].tokens)).cells.append(cell)
+            groups.setdefault((number, cell.question), QuestionGroup([], shared[number].sizes)).cells.append(cell)
         except Exception as error:
             failures[stage.key] = failure_of(error, folder=root)
     # Vectors last: an engine of its own makes them, and takes the place of the one for words.
@@ -83,21 +93,32 @@ class Encoding:
         """`keys` of cells to predict: others are of use for their lengths alone.  The bar shows how far they are encoded."""
         self._cells = [cell for group in groups for cell in group.cells]
         self._keys, self._bar = keys, bar
-        self._done = self._tokens = 0
+        self._done = self._given_up = self._tokens = 0
         self._closed = threading.Event()
         self._futures: dict[str, Future[CellFailure | None]] = {}
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="encoding") if beside else None
-        if self._pool:
-            self._futures = {cell.stage.key: self._pool.submit(self._encode, cell) for cell in self._cells}
+        self._thread: threading.Thread | None = None
+        if beside:
+            self._futures = {cell.stage.key: Future() for cell in self._cells}
+            self._thread = threading.Thread(target=self._work, name="encoding", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        for cell in self._cells:
+            future = self._futures[cell.stage.key]
+            if not self._closed.is_set() and future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(self._encode(cell))
+                except BaseException as error:
+                    future.set_exception(error)
 
     def _encode(self, cell: Cell) -> CellFailure | None:
         """Have a cell know its features, or at least their lengths; says why it cannot."""
         try:
-            cell.is_wanted = lambda: not self._closed.is_set()
-            cell.measure()
-            if cell.stage.key in self._keys:
-                cell.encode()
-                self._tokens += sum(cell.lengths)
+            with abandoned_when(self._closed.is_set):
+                cell.measure()
+                if cell.stage.key in self._keys:
+                    cell.encode()
+                    self._tokens += sum(cell.lengths)
         except Abandoned:
             return None
         except Exception as error:
@@ -108,11 +129,11 @@ class Encoding:
 
     def is_ready(self, cell: Cell) -> bool:
         """Whether `take` has nothing to wait for."""
-        return not self._pool or self._futures[cell.stage.key].done()
+        return not self._thread or self._futures[cell.stage.key].done()
 
     def take(self, cell: Cell) -> CellFailure | None:
         """Wait until a cell is encoded; says why it is not."""
-        if not self._pool and cell.stage.key not in self._futures:
+        if not self._thread and cell.stage.key not in self._futures:
             self._futures[cell.stage.key] = Future()
             self._futures[cell.stage.key].set_result(self._encode(cell))
             self.show()
@@ -125,25 +146,26 @@ class Encoding:
     def give_up(self, cell: Cell) -> CellFailure | None:
         """Encode a cell no more if that has not begun; says why it cannot be, where that is known."""
         future = self._futures.get(cell.stage.key)
-        if future is None or future.cancel() or not future.done() or future.exception():
-            return None
-        return future.result()
+        if future is not None and future.cancel():
+            self._given_up += 1
+        return future.result() if future is not None and future.done() and not future.cancelled() else None
 
     def show(self, num_tokens: int = 0) -> None:
         """So many more tokens are computed, of those that are known by now."""
         self._bar.total = self._tokens
-        number, left = len(self._cells), self._done < len(self._cells)
-        self._bar.set_postfix(refresh=False, **({"encoded": f"{self._done} of {number} cells"} if left else {}))
+        number = len(self._cells) - self._given_up
+        how_far = {"encoded": f"{self._done} of {number} cells"} if self._done < number else {}
+        self._bar.set_postfix(refresh=False, **how_far)
         self._bar.update(num_tokens)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """End the thread, after a thousand rows at most where an error ends the work."""
+        """End the thread, after some rows: where the run is told to end it is not waited for long."""
         self._closed.set()
-        if self._pool:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._thread:
+            self._thread.join(None if kind is None or issubclass(kind, Exception) else PATIENCE)
 
 
 def portions(group: QuestionGroup, encoding: Encoding, *, size: int | None) -> Iterator[Portion | None]:

@@ -9,15 +9,17 @@ one and gives the same bytes.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from harness.api.progress import progress_bar
 from harness.api.protocols import PendingOutputs
 from harness.prediction.answers import Answers, AskedBatch, load_answers, passes_of, planned_batches
-from harness.prediction.bundles import forget_cells, recorded_ceiling, shared_batches
-from harness.prediction.cell import Cell, PredictStage, asked_in_order
+from harness.prediction.asked_order import asked_in_order
+from harness.prediction.bundles import BatchSizes, SharedBatches, forget_cells, recorded_ceiling, shared_batches
+from harness.prediction.cell import Cell, PredictStage
 from harness.prediction.encoding import Encoding, Portion, QuestionGroup, cell_groups, portions
 from harness.prediction.failures import CellFailure, failure_of, merged
 from harness.prediction.finishing import finish_cell
@@ -52,17 +54,13 @@ def predict_bundle(
     beside = answers.computes and machine.lookahead
     with contextlib.closing(answers), rare_collections(), short_turns(beside):
         wanted = machine.batch_tokens is not None
-        shared = from_first(lambda: shared_batches(stages, todo=todo, root=root, tokens=answers.tokens, wanted=wanted))
-
-        def forget(lost: Mapping[str, CellFailure]) -> None:
-            from_first(lambda: forget_cells(shared, lost=lost, todo=todo, root=root))
-
+        sizes = BatchSizes(answers.tokens, first=_first_portion(answers))
+        shared = from_first(lambda: shared_batches(stages, todo=todo, root=root, sizes=sizes, wanted=wanted))
+        bundle = _Bundle(answers, shared, todo=todo, root=root, on_done=on_done)
         with together():
             groups, own = cell_groups(shared, answers, root=root, machine=machine)
-        bundle = _Bundle(answers, keys=keys, lost=merged(gather(own)), forget=forget, on_done=on_done)
-        if bundle.lost:
-            forget(bundle.lost)
-        groups = [group for group in groups if any(cell.stage.key in keys for cell in group.cells)]
+        bundle.lose(merged(gather(own)))
+        groups = [left for group in groups if (left := group.without(bundle.lost)).asks_for(keys)]
         show = machine.progress and not rank()
         with (
             progress_bar("predict", total=0, unit="token", scaled=True, stays=True, shown=show) as bar,
@@ -71,6 +69,13 @@ def predict_bundle(
             for group in groups:
                 _GroupRun(bundle, group, encoding).all_portions()
     return {key: failure for key, failure in (bundle.failures | bundle.lost).items() if key in keys}
+
+
+def _first_portion(answers: Answers) -> int:
+    """Batches of the first portion of cells; 0 where all are to be one."""
+    if answers.is_streamed:  # a pass takes as long for few tokens as for many
+        return 0
+    return 1 if answers.packs else PADDED_FIRST
 
 
 Outputs: TypeAlias = Sequence[Any] | Mapping[int, Any]
@@ -93,16 +98,33 @@ class _Bundle:
     def __init__(
         self,
         answers: Answers,
+        shared: Sequence[SharedBatches],
         *,
-        keys: Collection[str],
-        lost: dict[str, CellFailure],
-        forget: Callable[[Mapping[str, CellFailure]], None],
+        todo: Sequence[PredictStage],
+        root: Path,
         on_done: Callable[[PredictStage], None],
     ) -> None:
-        """`keys` of the cells to predict; `forget` writes down that the cells `lost` so far share no batches."""
-        self.answers, self.keys, self.lost, self.forget, self.on_done = answers, keys, lost, forget, on_done
+        self.answers, self.root, self.on_done = answers, root, on_done
+        self.keys = {stage.key for stage in todo}
+        self._shared, self._todo = shared, todo
+        self.lost: dict[str, CellFailure] = {}
+        "Of cells that could not be encoded, and share no batches with the others."
         self.failures: dict[str, CellFailure] = {}
-        "Of cells whose rows could be encoded."
+        "Of the others."
+        self.files = threading.Lock()
+        "Taken by who finishes a cell, and by who writes down what unfinished ones need."
+
+    def lose(self, lost: Mapping[str, CellFailure]) -> None:
+        """Write down that cells share no batches with the others; asked in every process at once."""
+        if lost.keys() <= self.lost.keys():
+            return
+        self.lost |= lost
+        with self.files:
+            from_first(self._forget)
+
+    def _forget(self) -> None:
+        undone = [stage for stage in self._todo if not stage.is_done(self.root)]
+        forget_cells(self._shared, lost=self.lost, todo=undone, root=self.root)
 
 
 class _GroupRun:
@@ -118,14 +140,19 @@ class _GroupRun:
         self._number = 0
         "Of the next batch; all are counted, whatever is on disk."
         self._question = group.cells[0].question
-        self._root = group.cells[0].folder.parent.parent
         self._beside = self._answers.computes and group.cells[0].machine.lookahead
 
     def all_portions(self) -> None:
         """Compute them; where that fails, so do all cells that are not done, the same in every process."""
         try:
+            with together():
+                ceiling = recorded_ceiling(
+                    lambda: [cell.folder for cell in self._undone() if cell.stage.key not in self._bundle.lost],
+                    tokens=self._group.sizes.tokens,
+                    rank=rank(),
+                    lock=self._bundle.files,
+                )
             found = self._without_lost()
-            ceiling = recorded_ceiling([cell.folder for cell in self._waiting.values()], tokens=self._group.tokens, rank=rank())
             if num_ranks() == 1:
                 self._compute(found, ceiling)
             else:  # what processes tell each other comes between portions: within one, none waits for another
@@ -138,40 +165,34 @@ class _GroupRun:
             for cell in self._waiting.values():
                 cell.close()
 
+    def _undone(self) -> list[Cell]:
+        return [cell for cell in self._waiting.values() if not cell.stage.is_done(self._bundle.root)]
+
     def _fail(self, error: Exception) -> None:
         """No cell goes on that is not done; those of which it is known already that they cannot be encoded say why."""
-        failure = failure_of(error, folder=self._root)
-        undone = [cell for cell in self._waiting.values() if not cell.stage.is_done(self._root)]
-        own = {cell.stage.key: found for cell in undone if (found := self._encoding.give_up(cell))}
-        self._lose(merged(gather(own)))
+        failure = failure_of(error, folder=self._bundle.root)
+        undone = self._undone()
+        with together():
+            own = {cell.stage.key: found for cell in undone if (found := self._encoding.give_up(cell))}
+        self._bundle.lose(merged(gather(own)))
         self._bundle.failures = {cell.stage.key: failure for cell in undone} | self._bundle.failures
-
-    def _lose(self, lost: Mapping[str, CellFailure]) -> None:
-        """Write down that cells share no batches with the others."""
-        if not lost.keys() <= self._bundle.lost.keys():
-            self._bundle.lost |= lost
-            self._bundle.forget(self._bundle.lost)
 
     def _without_lost(self) -> Iterator[Portion | None]:
         """The portions that have cells, once it is written down which cells share no batches with these."""
-        for portion in portions(self._group, self._encoding, size=self._portion_size()):
+        tokens, first = self._group.sizes
+        if self._question.asks:  # batches of requests have no padding
+            first = min(first, 1)
+        passes = passes_of(self._question, has_own_passes=self._answers.has_own_passes)
+        for portion in portions(self._group, self._encoding, size=first * tokens * passes or None):
             if portion is not None:
-                self._lose(portion.lost)
+                self._bundle.lose(portion.lost)
             if portion is None or portion.cells:
                 yield portion
-
-    def _portion_size(self) -> int | None:
-        """Tokens of the first portion; None where everything is to be one."""
-        answers, question = self._answers, self._question
-        if answers.is_streamed:  # a pass takes as long for few tokens as for many
-            return None
-        batches = 1 if answers.packs or question.asks else PADDED_FIRST
-        return batches * self._group.tokens * passes_of(question, has_own_passes=answers.has_own_passes)
 
     def _compute(self, found: Iterator[Portion | None], ceiling: Ceiling) -> None:
         """Compute the batches of some portions, and finish their cells."""
         answers, beside = self._answers, self._beside
-        with together(), Background(beside=beside, most=0) as finishing, Background(beside=beside) as keeping:
+        with together(), Background(beside=beside, most=0, may_be_left=True) as finishing, Background(beside=beside) as keeping:
             works = self._works(found)
             computed = _answered(answers, works) if answers.singly else _computed(answers, works, ceiling, beside=beside)
             for work, asked, outputs in computed:
@@ -203,18 +224,23 @@ class _GroupRun:
             if portion is None:
                 yield None
                 continue
-            waiting = {cell.stage.key: cell for cell in portion.cells if cell.stage.key in self._waiting}
-            self._left |= {key: cell.partials.num_missing(len(cell.lengths)) for key, cell in waiting.items()}
+            # All of them now: a cell may be finished while batches to come hold what it had on disk before.
+            missing = {
+                cell.stage.key: cell.partials.missing(len(cell.lengths))
+                for cell in portion.cells
+                if cell.stage.key in self._waiting
+            }
+            self._left |= {key: int(marks.sum()) for key, marks in missing.items()}
             index = asked_in_order(portion.cells)
             lengths = index.lengths()
-            own_passes = self._answers.has_own_passes
-            for batch in planned_batches(lengths, self._question, tokens=self._group.tokens, has_own_passes=own_passes):
+            tokens, own_passes = self._group.sizes.tokens, self._answers.has_own_passes
+            for batch in planned_batches(lengths, self._question, tokens=tokens, has_own_passes=own_passes):
                 places = [index[i] for i in batch]
-                wanted = [at for at, (cell, _) in enumerate(places) if cell.stage.key in waiting]
-                missing = [at for at in wanted if places[at][1] not in places[at][0].partials]
+                wanted = [at for at, (cell, _) in enumerate(places) if cell.stage.key in missing]
+                work = _Work(self._number, places, [at for at in wanted if missing[places[at][0].stage.key][places[at][1]]])
                 self._encoding.show(sum(lengths[batch[at]] for at in wanted))
-                if missing and self._number % num_ranks() == rank():
-                    yield _Work(self._number, places, missing)
+                if work.missing and self._number % num_ranks() == rank():
+                    yield work
                 self._number += 1
 
     def _finish(self, cells: Sequence[Cell], *, again: bool = False) -> dict[str, CellFailure]:
@@ -224,7 +250,8 @@ class _GroupRun:
             if again:
                 cell.close()
             try:
-                finish_cell(cell)
+                with self._bundle.files:
+                    finish_cell(cell)
             except Exception as error:
                 failures[cell.stage.key] = failure_of(error, folder=cell.folder)
             else:

@@ -2,7 +2,7 @@
 
     store = open_partials(folder, vectors=False)
     store.write([(17, {"start": 3}), (18, {"start": 9})])     # on disk when the call returns
-    17 in store, store.num_missing(100), store.read(num_features)
+    17 in store, store.missing(100), store.read(num_features)
 
 JSON partials are lines `[number, partial]`; a torn last line is dropped when the file is opened again.  Vectors are rows of a
 float32 file, each in its own place, so that they are read as they lie; places not yet written take no room.  A row counts once
@@ -43,9 +43,9 @@ class _There:
         """How many are there."""
         return self._marks.count(1)
 
-    def num_missing(self, num_features: int) -> int:
-        """How many of the first so many numbers are not there."""
-        return num_features - self._marks.count(1, 0, num_features)
+    def missing(self, num_features: int) -> np.ndarray:
+        """Bool [num_features]: which of the first so many numbers are not there now."""
+        return np.frombuffer(bytes(self._marks[:num_features]).ljust(num_features, b"\0"), dtype=np.uint8) == 0
 
 
 class JsonPartials:
@@ -79,9 +79,9 @@ class JsonPartials:
         self._begins[number], self._ends[number], self._files[number] = begin, end, file
         self._there.note(number)
 
-    def num_missing(self, num_features: int) -> int:
-        """How many of so many features are not there."""
-        return self._there.num_missing(num_features)
+    def missing(self, num_features: int) -> np.ndarray:
+        """Bool [num_features]: which features are not there now."""
+        return self._there.missing(num_features)
 
     def write(self, answers: Iterable[tuple[int, Partial]]) -> None:
         """Append the partials of some features."""
@@ -167,9 +167,9 @@ class VectorPartials:
     def __contains__(self, number: int) -> bool:
         return number in self._there
 
-    def num_missing(self, num_features: int) -> int:
-        """How many of so many features are not there."""
-        return self._there.num_missing(num_features)
+    def missing(self, num_features: int) -> np.ndarray:
+        """Bool [num_features]: which features are not there now."""
+        return self._there.missing(num_features)
 
     def write(self, answers: Iterable[tuple[int, Partial]]) -> None:
         """Write vectors to their places, then their journal."""

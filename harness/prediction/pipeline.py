@@ -59,8 +59,10 @@ def ahead(
 class Background:
     """Work that is done in a thread, one piece after the other; `do` waits where `most` pieces wait already (0 = any number)."""
 
-    def __init__(self, *, beside: bool, most: int = BEHIND) -> None:
-        self._error: Exception | None = None
+    def __init__(self, *, beside: bool, most: int = BEHIND, may_be_left: bool = False) -> None:
+        """`may_be_left`: what has not begun is left undone where the run is told to end."""
+        self._error: BaseException | None = None
+        self._failed, self._may_be_left = False, may_be_left
         self._queue: queue.Queue[tuple[Callable[..., Any], tuple[Any, ...]] | None] = queue.Queue(most)
         self._thread = threading.Thread(target=self._work, name="answers", daemon=True) if beside else None
         if self._thread:
@@ -77,11 +79,11 @@ class Background:
     def _work(self) -> None:
         while (asked := self._queue.get()) is not None:
             function, arguments = asked
-            if self._error is None:  # after one, what was asked for later is left undone, as it would be without a thread
+            if not self._failed:  # after an error what was asked for later is left undone, as it would be without a thread
                 try:
                     function(*arguments)
-                except Exception as error:
-                    self._error = error
+                except BaseException as error:
+                    self._error, self._failed = error, True
 
     def _raise(self) -> None:
         error, self._error = self._error, None
@@ -100,6 +102,8 @@ class Background:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Wait until all is done, also where an error ends the work: what was computed before it counts."""
+        if self._may_be_left and kind is not None and not issubclass(kind, Exception):
+            self._failed = True
         self._finish()
         if kind is None:
             self._raise()

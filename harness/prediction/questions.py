@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
+from harness.api.abandoning import check_wanted
 from harness.api.progress import progress_over
 from harness.api.protocols import Feature, Pooling
 from harness.api.registry import TASK_TYPES
@@ -70,5 +71,6 @@ def encoded_chunks(
     """The features of each chunk of the examples, which count from the number given beside them."""
     starts = range(0, len(examples), ENCODE_CHUNK)
     for start in progress_over(starts, f"encode {note or spec.task}", unit="thousand row", shown=bool(note)):
+        check_wanted()
         chunk = examples[start : start + ENCODE_CHUNK]
         yield start, module.encode(chunk, task=spec, tokenizer=tokenizer, options=options, train=train)

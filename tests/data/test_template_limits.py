@@ -1,10 +1,14 @@
 """Templates of tasks can neither hang nor fill the memory, and give what plain Jinja2 gives where they do neither."""
 
 import re
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +16,7 @@ from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from harness.api.errors import UserError
+from harness.api.registry import ROOT
 from harness.data.field_mapping import compile_fields
 from harness.data.templates import matching_process, regular_expressions
 from harness.data.templates.compiled import LM_EVAL, OWN, Dialect, compile_template, nulls_written
@@ -258,6 +263,18 @@ def test_a_template_may_ask_whether_a_value_is_null(source: str, text: str) -> N
     assert nulls_written() == before
 
 
+def test_nulls_are_those_of_a_thread() -> None:
+    before, template = nulls_written(), compile_template("{{ pair }}", LM_EVAL)
+
+    def written() -> int:
+        begin = nulls_written()
+        template.render({"pair": None}, what="it")
+        return nulls_written() - begin
+
+    assert in_a_thread(written) == 1
+    assert nulls_written() == before
+
+
 CATASTROPHIC = re.compile("(a+)+b")
 
 
@@ -309,6 +326,51 @@ def test_one_process_matches_for_all_threads_and_another_where_it_is_lost(monkey
     started[2].stdin.close()
     assert started[2].wait(10) == 0, "it ends when nobody is there to ask"
     matching.end()
+
+
+def test_an_answer_that_was_not_taken_is_not_that_of_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    matching = MatchingProcess()
+    monkeypatch.setattr(regular_expressions, "MATCHING", matching)
+    assert in_a_thread(lambda: find_all(re.compile("d"), "dd")) == ["d", "d"]
+    with monkeypatch.context() as patch:
+        patch.setattr(matching_process, "_received", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            in_a_thread(lambda: find_all(re.compile("d"), "ddd"))
+    assert in_a_thread(lambda: find_all(re.compile("e"), "eee")) == ["e"] * 3
+    matching.end()
+
+
+def test_a_process_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(regular_expressions, "MATCHING", MatchingProcess())
+    monkeypatch.setattr(matching_process, "_SERVES", "import sys; sys.exit(3)")
+    with pytest.raises(RuntimeError, match="the process that matches regular expressions ended with code 3"):
+        in_a_thread(lambda: find_all(re.compile("d"), "dd"))
+
+
+ENDS_WITHIN = """
+import os, re, threading, time
+from harness.data.templates import regular_expressions
+from harness.data.templates.matching_process import MATCHING
+search = regular_expressions.find_all
+threading.Thread(target=lambda: search(re.compile("(a+)+b"), "a" * 60, seconds=1.0), daemon=True).start()
+while MATCHING._process is None:
+    time.sleep(0.01)
+time.sleep(0.3)
+print(MATCHING._process.pid, flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_searches_ends_though_nobody_is_there_to_end_it() -> None:
+    ended = subprocess.run([sys.executable, "-c", ENDS_WITHIN], capture_output=True, text=True, timeout=60, cwd=ROOT, check=True)
+    process = Path("/proc") / ended.stdout.strip() / "stat"
+    assert process.exists()
+    for _ in range(200):
+        if not process.exists() or process.read_text().split()[2] == "Z":
+            return
+        time.sleep(0.1)
+    raise AssertionError("it searches for ever")
 
 
 def test_what_replaces_a_match_has_a_limit() -> None:

@@ -14,12 +14,16 @@ from harness.api import progress
 from harness.api.progress import progress_bar
 from harness.prediction import cell as cell_module
 from harness.prediction import encoding as encoding_module
+from harness.prediction.bundles import BatchSizes
 from harness.prediction.cell import Cell
 from harness.prediction.encoding import Encoding, QuestionGroup, portions
 from harness.prediction.failures import CellFailure
 from models.encoder import Encoder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+SIZES = BatchSizes(10, first=1)
 
 
 class FakeCell:
@@ -47,9 +51,10 @@ def messages(monkeypatch):
 def split(cells, *, size, beside=False):
     """The names of the cells of each portion, and of those lost."""
     with progress_bar("x", total=0, unit="token", shown=False) as bar:
-        group = QuestionGroup(cells, 10)
+        group = QuestionGroup(cells, SIZES)
         with Encoding([group], keys={cell.stage.key for cell in cells}, beside=beside, bar=bar) as encoding:
             found = [portion for portion in portions(group, encoding, size=size) if portion is not None]
+            encoding.show()
         assert bar.total == sum(sum(cell.lengths) for cell in cells if not cell.fails)
     return ["".join([cell.stage.name for cell in portion.cells] + ["-" + name for name in portion.lost]) for portion in found]
 
@@ -84,7 +89,7 @@ def test_none_stands_where_a_cell_is_not_there_yet(messages):
     cells = [FakeCell(name, 10) for name in "abc"]
     cells[1].measure = lambda: there.wait(60)
     with progress_bar("x", total=0, unit="token", shown=False) as bar:
-        group = QuestionGroup(cells, 10)
+        group = QuestionGroup(cells, SIZES)
         with Encoding([group], keys={"a", "b"}, beside=True, bar=bar) as encoding:
             found = portions(group, encoding, size=10)
             first = next(found)
@@ -94,7 +99,7 @@ def test_none_stands_where_a_cell_is_not_there_yet(messages):
             assert next(found) is None
             there.set()
             assert [[cell.stage.name for cell in portion.cells] for portion in found if portion is not None] == [["b", "c"]]
-    assert [cell.encoded for cell in cells] == [["encoding_0"], ["encoding_0"], []], "of a finished cell lengths are enough"
+    assert [cell.encoded for cell in cells] == [["encoding"], ["encoding"], []], "of a finished cell lengths are enough"
 
 
 def test_cells_that_nobody_asks_for_are_given_up(messages):
@@ -107,17 +112,42 @@ def test_cells_that_nobody_asks_for_are_given_up(messages):
 
     cells[1].measure = measure
     bar = progress_bar("x", total=0, unit="token", shown=False)
-    with Encoding([QuestionGroup(cells, 10)], keys={"a", "b", "c"}, beside=True, bar=bar) as encoding:
+    with Encoding([QuestionGroup(cells, SIZES)], keys={"a", "b", "c"}, beside=True, bar=bar) as encoding:
         assert begun.wait(60)
         assert [encoding.give_up(cell) for cell in cells] == [CellFailure("a", ""), None, None]
         goes_on.set()
     assert cells[2].encoded == []
 
 
+def interrupt_after(begun):
+    begun.wait(60)
+    raise KeyboardInterrupt
+
+
+def test_a_run_that_is_told_to_end_does_not_wait_for_a_package_that_reads(messages, monkeypatch):
+    monkeypatch.setattr(encoding_module, "PATIENCE", 0.1)
+    begun, goes_on = threading.Event(), threading.Event()
+    cells = [FakeCell("a", 10), FakeCell("b", 10)]
+
+    def measure():
+        begun.set()
+        goes_on.wait(60)
+
+    cells[0].measure = measure
+    bar, started = progress_bar("x", total=0, unit="token", shown=False), time.monotonic()
+    encoding = Encoding([QuestionGroup(cells, SIZES)], keys={"a"}, beside=True, bar=bar)
+    with pytest.raises(KeyboardInterrupt), encoding:
+        interrupt_after(begun)
+    assert time.monotonic() - started < 30
+    goes_on.set()
+    encoding._thread.join(60)
+    assert cells[1].encoded == [], "the thread ends then"
+
+
 def test_the_bar_says_how_far_rows_are_read(messages, monkeypatch, capsys):
     """Its total grows with what is known."""
     monkeypatch.setattr(progress, "EVERY", 0.0)
-    group = QuestionGroup([FakeCell("a", 10), FakeCell("b", 20), FakeCell("c", 30)], 10)
+    group = QuestionGroup([FakeCell("a", 10), FakeCell("b", 20), FakeCell("c", 30)], SIZES)
     bar = progress_bar("predict", total=0, unit="token", shown=True)
     with bar, Encoding([group], keys={"a", "b"}, beside=False, bar=bar) as encoding:
         for portion in portions(group, encoding, size=10):

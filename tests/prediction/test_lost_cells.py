@@ -1,13 +1,19 @@
 """A cell whose rows cannot be read or encoded fails by itself: the others get the batches of a bundle that never had it."""
 
 import json
+import os
+import sys
 import threading
 
 import pytest
 from listening import listen
+from small_processes import work_together
 from small_runs import Project, contents
 
+from harness.prediction import loop
+from harness.prediction.cell import Cell
 from harness.prediction.encoding import Encoding
+from harness.prediction.questions import Question
 from models.encoder import Encoder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -45,6 +51,7 @@ def test_the_others_get_the_batches_of_a_bundle_without_it(tmp_path, batches):
     whole = spoil(project, "pairs-test-de.jsonl")
     report = project.run(tmp_path / "lost", tasks="pairs")
     with_it = list(batches)
+    assert [path.parent.name.split("-")[3] for path in (tmp_path / "lost").glob("predict/*/bundle*")] == ["de"]
     assert list(failures(report)) == ["predict/model+pairs-seed1-pairs-de"]
     assert "pairs-test-de.jsonl, row 7: '??' is no label" in report.failed[0][1]
     assert sum(stage.verb == "score" for stage in report.done) == 2
@@ -64,6 +71,7 @@ def test_the_others_get_the_batches_of_a_bundle_without_it(tmp_path, batches):
     report = project.run(tmp_path / "lost", tasks="pairs")
     assert not report.failed
     assert len(predictions(tmp_path / "lost", "de").splitlines()) == 30
+    assert not [path for path in (tmp_path / "lost").glob("predict/*/bundle*") if (path.parent / "done.json").exists()]
     after = contents(tmp_path / "lost")
     assert {name: after[name] for name in before} == before
 
@@ -126,3 +134,52 @@ def test_a_bundle_of_which_nothing_is_left_fails_each_cell_by_its_own_message(tm
         "de": "row 2",
         "sw": "row 3",
     }
+
+
+def run_where_one_fails(project, root, fault, asked):
+    """A run whose second process alone has a fault."""
+    if os.environ["RANK"] == "1":
+        BREAKS[fault]()
+    report = project.run(root, **asked)
+    for name, message in sorted(failures(report).items()):
+        sys.stdout.write(f"failed {name} {message.splitlines()[-1]}\n")
+    return 1 if report.failed else 0
+
+
+def raises(*_, **__):
+    raise OSError("unreachable")
+
+
+def question_of_german(cell):
+    return raises() if cell.args.lang == "de" else Question(None, cell.module.pools(cell.options))
+
+
+def measures_no_german(cell, measure=Cell.measure):
+    return raises() if cell.args.lang == "de" else measure(cell)
+
+
+BREAKS = {
+    "question": lambda: setattr(Cell, "question", property(question_of_german)),
+    "rows": lambda: setattr(Cell, "measure", measures_no_german),
+    "ceiling": lambda: setattr(loop, "recorded_ceiling", raises),
+    "model": lambda: setattr(Encoder, "embed", raises),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "lost"), [("question", ["de"]), ("rows", ["de"]), ("ceiling", ["de", "sw"]), ("model", ["de", "sw"])]
+)
+def test_what_one_of_two_processes_cannot_do_is_lost_for_both(tmp_path, fault, lost):
+    """None waits for the other for ever, and the next run ends as if nothing had been."""
+    project = Project.make(tmp_path / "p", max_steps=2, tasks="nearest").with_machine(batch_tokens=120)
+    asked = {"tasks": "nearest", "no_train": True, "model_args": "dtype=float32"}
+    assert work_together(2, tmp_path / "said", run_where_one_fails, project, tmp_path / "r", fault, asked) == [1, 0]
+    words = (tmp_path / "said/rank-0.txt").read_text()  # the other one follows
+    found = [line for line in words.splitlines() if line.startswith("failed")]
+    assert [line.split()[1].split("-")[-1] for line in found] == lost, words
+    assert all(line.endswith("OSError: unreachable") for line in found), words
+    assert not project.run(tmp_path / "r", **asked).failed
+    for lang in ("de", "sw"):
+        (path,) = (tmp_path / "r").glob(f"predict/*-nearest-{lang}-*/predictions.jsonl")
+        assert len(path.read_text().splitlines()) == 30

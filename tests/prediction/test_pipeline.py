@@ -114,6 +114,46 @@ def test_the_background_does_all_in_order_and_tells_the_first_error():
         assert done == list(range(101)), "nothing after it"
 
 
+def test_nothing_is_done_in_the_background_after_an_error():
+    """Told to end by code that it runs, too."""
+    for error in (ZeroDivisionError, SystemExit):
+
+        def fails(error=error):
+            raise error
+
+        for _ in range(20):
+            done, begin = [], threading.Event()
+            background = Background(beside=True, most=0)
+            functions = [begin.wait, fails, *[partial(done.append, number) for number in range(10)], begin.set]
+            threading.Timer(0.005, begin.set).start()
+            with pytest.raises(error):
+                do_all(background, *functions)
+            assert done == []
+
+
+def test_what_may_be_left_is_left_where_the_run_is_told_to_end():
+    for error, may_be_left, number in [(KeyboardInterrupt, True, 1), (KeyboardInterrupt, False, 5), (KeyError, True, 5)]:
+        done, begun, goes_on = [], threading.Event(), threading.Event()
+
+        def first(begun=begun, goes_on=goes_on, done=done):
+            begun.set()
+            goes_on.wait(60)
+            done.append(0)
+
+        background = Background(beside=True, most=0, may_be_left=may_be_left)
+        threading.Timer(0.1, goes_on.set).start()
+        with pytest.raises(error), background:
+            do_all_and_raise(background, [first, *[partial(done.append, number) for number in range(1, 5)]], begun, error)
+        assert done == list(range(number))
+
+
+def do_all_and_raise(background, functions, begun, error):
+    for function in functions:
+        background.do(function)
+    assert begun.wait(60)
+    raise error
+
+
 def test_what_was_asked_for_is_done_where_an_error_ends_the_work():
     done = []
     background = Background(beside=True)

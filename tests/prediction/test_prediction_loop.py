@@ -126,6 +126,33 @@ def test_outputs_agree_whatever_the_batch_and_the_memory(project, tmp_path, monk
     assert 1 <= len(starved) <= 5, "halving is remembered: it is not found out again with each batch"
 
 
+@pytest.mark.parametrize("lookahead", [True, False])
+def test_what_is_on_disk_in_whatever_order_is_not_computed_again(project, tmp_path, asked, lookahead):
+    """Several processes have left the end of a cell without its beginning: it is complete before batches that hold its end."""
+    project = project.with_machine(batch_tokens=100, lookahead=lookahead)
+    project.run(tmp_path / "whole", tasks="nearest", no_train=True)
+    total = len(asked)
+    embed = Encoder.embed
+
+    def stop_at_last(adapter, batch, pooling):
+        if len(asked) == 2 * total - 1:
+            raise RuntimeError("the machine stops")
+        return embed(adapter, batch, pooling)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Encoder, "embed", stop_at_last)
+        assert project.run(tmp_path / "cut", tasks="nearest", no_train=True).failed
+    lost = 0
+    for journal in tmp_path.glob("cut/predict/*/vectors-0.done"):
+        rows = journal.read_text().splitlines(keepends=True)
+        journal.write_text("".join(rows[2:]))
+        lost += len(rows[:2])
+    asked.clear()
+    assert not project.run(tmp_path / "cut", tasks="nearest", no_train=True).failed
+    assert len(asked) <= lost + 1
+    assert differences(tmp_path / "whole", tmp_path / "cut") == []
+
+
 def test_one_sequence_that_does_not_fit_fails_the_cells(project, tmp_path, monkeypatch):
     trained(project, tmp_path)
     with pytest.raises(AssertionError, match="OutOfMemoryError"):

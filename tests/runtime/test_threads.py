@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from harness.api.registry import ROOT
-from harness.runtime.threads import cpu_quota, settle_threads, usable_cores
+from harness.runtime.threads import TURN, cpu_quota, settle_threads, short_turns, usable_cores
 
 
 def write(folder, path, text):
@@ -19,6 +19,16 @@ def write(folder, path, text):
 def processors(system, *siblings):
     for number, own in enumerate(siblings):
         write(system, f"sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list", own)
+
+
+def test_turns_are_short_for_a_while():
+    before = sys.getswitchinterval()
+    with short_turns(False):
+        assert sys.getswitchinterval() == before
+    with short_turns():
+        assert sys.getswitchinterval() == pytest.approx(TURN)
+    assert before > TURN
+    assert sys.getswitchinterval() == before
 
 
 def test_two_threads_of_a_core_are_one_core(tmp_path):

@@ -10,6 +10,7 @@ import contextlib
 import os
 import pickle
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -18,15 +19,13 @@ from typing import IO, Any
 
 from harness.api.registry import ROOT
 
+STARTS = 60.0
+"Seconds in which the process starts, on a machine with much else to do."
 _SERVES = "import sys; sys.path.append(sys.argv[1]); from harness.data.templates.matching_process import serve; serve()"
 
 
 class TookTooLong(Exception):
     """A call was not answered in its time."""
-
-
-class _Ended(Exception):
-    """The process is there no more."""
 
 
 class MatchingProcess:
@@ -43,8 +42,7 @@ class MatchingProcess:
         with self._lock:
             try:
                 kind, value = self._asked(function, args, seconds)
-            except (_Ended, OSError):  # somebody killed it: once more with a fresh one
-                self.end()
+            except (EOFError, BrokenPipeError):  # somebody killed it: once more with a fresh one
                 kind, value = self._asked(function, args, seconds)
         if kind == "error":
             raise value
@@ -53,26 +51,22 @@ class MatchingProcess:
     def _asked(self, function: Callable[..., Any], args: tuple[Any, ...], seconds: float) -> tuple[str, Any]:
         if self._process is None or self._owner != os.getpid():
             self._process, self._owner = _started(), os.getpid()
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        pickle.dump((function, args), self._process.stdin, pickle.HIGHEST_PROTOCOL)
-        self._process.stdin.flush()
-        if not select.select([self._process.stdout], [], [], seconds)[0]:
+        try:
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            pickle.dump((function, args, seconds), self._process.stdin, pickle.HIGHEST_PROTOCOL)
+            self._process.stdin.flush()
+            answer: tuple[str, Any] = _received(self._process.stdout, seconds=seconds)
+        except BaseException:  # an answer that is not taken would be that of the next call
             self.end()
-            raise TookTooLong
-        return _received(self._process.stdout)
+            raise
+        return answer
 
     def end(self) -> None:
         """End the process, if there is one; the next call starts another."""
         process, self._process = self._process, None
-        if process is None or self._owner != os.getpid():
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        if process is not None and self._owner == os.getpid():
+            _killed(process)
 
 
 def _started() -> "subprocess.Popen[bytes]":
@@ -84,15 +78,31 @@ def _started() -> "subprocess.Popen[bytes]":
         start_new_session=True,
     )
     assert process.stdout is not None
-    _received(process.stdout)
+    try:
+        _received(process.stdout, seconds=STARTS)
+    except (TookTooLong, EOFError) as error:
+        how = "does not answer" if isinstance(error, TookTooLong) else f"ended with code {process.wait(STARTS)}"
+        _killed(process)
+        raise RuntimeError(f"the process that matches regular expressions {how}") from error
     return process
 
 
-def _received(pipe: IO[bytes]) -> Any:
-    try:
-        return pickle.load(pipe)
-    except EOFError:
-        raise _Ended from None
+def _killed(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+def _received(pipe: IO[bytes], *, seconds: float) -> Any:
+    """What comes next out of a pipe; raises TookTooLong where nothing does in time, EOFError where nobody is at its other end."""
+    waiting = select.poll()  # select.select takes none of a process with many open files
+    waiting.register(pipe, select.POLLIN)
+    if not waiting.poll(seconds * 1000):
+        raise TookTooLong
+    return pickle.load(pipe)
 
 
 def serve() -> None:
@@ -103,13 +113,15 @@ def serve() -> None:
         pickle.dump(answer, pipe, pickle.HIGHEST_PROTOCOL)
         pipe.flush()
         try:
-            function, args = pickle.load(sys.stdin.buffer)
+            function, args, seconds = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
+        signal.setitimer(signal.ITIMER_REAL, 2 * seconds + 1)  # ends the process where nobody is there any more to end it
         try:
             answer = ("value", function(*args))
         except Exception as error:
             answer = ("error", error)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 MATCHING = MatchingProcess()

@@ -68,12 +68,13 @@ def _among_modules(made: Mapping[str, ModuleType]) -> Iterator[None]:
         """Whether a module is a stand-in, or one that task code imports from below the stand-in of lm_eval."""
         return name in made or (replaces_lm_eval and name.partition(".")[0] == "lm_eval")
 
-    before = {name: module for name, module in sys.modules.items() if comes_along(name)}
+    # Copies that are made in one step: other threads import modules meanwhile.
+    before = {name: module for name, module in sys.modules.copy().items() if comes_along(name)}
     sys.modules.update(made)
     try:
         yield
     finally:
-        for name in [name for name in sys.modules if comes_along(name)]:
+        for name in [name for name in list(sys.modules) if comes_along(name)]:
             del sys.modules[name]
         sys.modules.update(before)
 
