@@ -88,15 +88,13 @@ def recorded_ceiling(
     """
     name = CEILING_FILE.format(rank=rank)
     known = max((_learnt(folder / name) for folder in folders()), key=len, default=[])
-    ceiling = Ceiling(tokens, learnt=known)
 
-    def write_down() -> None:
+    def write_down(learnt: Sequence[tuple[int, int]]) -> None:
         with lock:
             for folder in folders():
-                write_json(folder / name, [list(one) for one in ceiling.learnt])
+                write_json(folder / name, [list(one) for one in learnt])
 
-    ceiling.on_learning = write_down
-    return ceiling
+    return Ceiling(tokens, learnt=known, on_learning=write_down)
 
 
 def remove_bundle_files(folder: Path) -> None:

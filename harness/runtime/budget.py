@@ -9,7 +9,7 @@ unseen, so that an interrupted run computes what an uninterrupted one does.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,8 +71,8 @@ class Ceiling:
     planned: int
     learnt: list[tuple[int, int]] = field(default_factory=list)
     "(number of the batch, tokens from there on)."
-    on_learning: Callable[[], Any] = lambda: None
-    "Called when that has grown, before anything is tried again."
+    on_learning: Callable[[Sequence[tuple[int, int]]], Any] = lambda _: None
+    "Called with that when it has grown, before anything is tried again."
     is_shared: bool = False
     "Other processes make the same passes at the same time: what does not fit is not cut."
     most: int = 0
@@ -96,4 +96,4 @@ class Ceiling:
         self.most = max(1, tokens // 2)
         if (self._batch, self.most) not in self.learnt:
             self.learnt.append((self._batch, self.most))
-            self.on_learning()
+            self.on_learning(self.learnt)

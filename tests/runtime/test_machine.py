@@ -51,14 +51,14 @@ def test_what_ran_out_of_memory_is_not_tried_again_whole():
 def test_what_was_learnt_holds_from_the_batch_on_in_which_it_was_learnt():
     """An interrupted run comes to it as the uninterrupted one did: whole batches before, and whole at first in that batch."""
     written = []
-    one = Ceiling(100, on_learning=lambda: written.append(list(one.learnt)))
+    one = Ceiling(100, on_learning=lambda learnt: written.append(list(learnt)))
     for batch in range(5):
         one.begin(batch)
         if batch == 2:
             one.too_much(100)
             one.too_much(50)
     assert written == [[(2, 50)], [(2, 50), (2, 25)]]
-    again = Ceiling(100, learnt=written[-1], on_learning=lambda: pytest.fail("nothing new is learnt"))
+    again = Ceiling(100, learnt=written[-1], on_learning=lambda _: pytest.fail("nothing new is learnt"))
     found = []
     for batch in range(5):
         again.begin(batch)
