@@ -32,6 +32,8 @@ from harness.runtime.threads import short_turns
 
 PADDED_FIRST = 8
 "Batches of the first portion where padding is computed: among few sequences, not many have nearly the same length."
+CPU_FIRST = 32
+"The same on a CPU, which computes for minutes what it tokenizes in seconds: there is less to gain than padding costs."
 
 
 def predict_bundle(
@@ -54,7 +56,7 @@ def predict_bundle(
     beside = answers.computes and machine.lookahead
     with contextlib.closing(answers), rare_collections(), short_turns(beside):
         wanted = machine.batch_tokens is not None
-        sizes = BatchSizes(answers.tokens, first=_first_portion(answers))
+        sizes = BatchSizes(answers.tokens, first=_first_portion(answers, machine))
         shared = from_first(lambda: shared_batches(stages, todo=todo, root=root, sizes=sizes, wanted=wanted))
         bundle = _Bundle(answers, shared, todo=todo, root=root, on_done=on_done)
         with together():
@@ -71,10 +73,12 @@ def predict_bundle(
     return {key: failure for key, failure in (bundle.failures | bundle.lost).items() if key in keys}
 
 
-def _first_portion(answers: Answers) -> int:
+def _first_portion(answers: Answers, machine: Machine) -> int:
     """Batches of the first portion of cells; 0 where all are to be one."""
     if answers.is_streamed:  # a pass takes as long for few tokens as for many
         return 0
+    if answers.computes and machine.device == "cpu":
+        return CPU_FIRST
     return 1 if answers.packs else PADDED_FIRST
 
 
