@@ -138,6 +138,7 @@ def test_a_bundle_of_which_nothing_is_left_fails_each_cell_by_its_own_message(tm
 
 def run_where_one_fails(project, root, fault, asked):
     """A run whose second process alone has a fault."""
+    loop.CPU_FIRST = 1
     if os.environ["RANK"] == "1":
         BREAKS[fault]()
     report = project.run(root, **asked)
