@@ -47,8 +47,8 @@ class Accelerated(Machine):
 
     @property
     def device(self) -> str:
-        """Of no name that anything else looks for."""
-        return "simulated"
+        """The device of torch that holds no numbers."""
+        return "meta"
 
 
 class Device:
@@ -83,7 +83,7 @@ class Device:
 class Simulated(Adapter):
     """An adapter whose vectors come from nowhere."""
 
-    packs = True
+    packs, batch_device = True, "cpu"
 
     def __init__(self, tokenizer: Any, device: Device) -> None:
         self.tokenizer, self.device, self.max_positions = tokenizer, device, 512
@@ -132,13 +132,13 @@ def main() -> None:
     if not args.warm:
         os.environ["XLIFT_TOKEN_CACHE_MB"] = "0"
     catalog, place = Catalog([]), DataPlace.resolve(args.data_dir)
-    machine = Accelerated(
-        place=place, device_name="cpu", progress=False, task_folders=catalog.task_folders(), batch_tokens=args.batch_tokens
-    )
+    how: dict[str, Any] = {"place": place, "progress": False, "task_folders": catalog.task_folders()}
+    machine = Accelerated(**how, batch_tokens=args.batch_tokens)
     request = RunRequest(model=args.model, tasks=args.tasks, no_train=True)
     plan = make_plan(request, catalog=catalog, place=place)
     stages = [dataclasses.replace(stage, inputs=()) for stage in plan.stages if stage.verb == "predict"]
-    tokenizer = load_adapter(stages[0], root=Path("none"), machine=machine, heads={}, labels={}).tokenizer
+    host = Machine(**how, device_name="cpu")
+    tokenizer = load_adapter(stages[0], root=Path("none"), machine=host, heads={}, labels={}).tokenizer
     turn(stages, tokenizer, machine, rate=args.rate, launches=args.launches)  # reads the tokenizer, and fills the cache
     turns = [turn(stages, tokenizer, machine, rate=args.rate, launches=args.launches) for _ in range(args.rounds)]
     before, busy, between, after, whole = (statistics.median(values) for values in zip(*turns, strict=True))
