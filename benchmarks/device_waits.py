@@ -13,7 +13,6 @@ import dataclasses
 import os
 import statistics
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -25,8 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import torch
 
-import harness.prediction.answers as answering
-import harness.prediction.loop as predicting
+from benchmarks.predict_speed import whole
 from harness.api.protocols import Adapter, Batch, PendingOutputs, Pooling
 from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
@@ -35,7 +33,6 @@ from harness.planning.request import RunRequest
 from harness.prediction.cell import PredictStage
 from harness.runtime.loading import load_adapter
 from harness.runtime.machine import Machine
-from harness.runtime.stages import begin
 from models.packing.unpadded import is_worth_packing
 
 WIDTH = 384
@@ -104,17 +101,11 @@ class Simulated(Adapter):
 def turn(stages: list[PredictStage], tokenizer: Any, machine: Machine, *, rate: float, launches: int) -> tuple[float, ...]:
     """Seconds before the first pass, of the device, between its first and last pass, after it, and in all."""
     device = Device(rate=rate, launches=launches)
-    answering.load_adapter = lambda *args, **kwargs: Simulated(tokenizer, device)
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        for stage in stages:
-            begin(stage, Path(folder))
-        if failures := predicting.predict_bundle(stages, todo=stages, root=Path(folder), machine=machine):
-            raise SystemExit(f"{len(failures)} cells failed: {next(iter(failures.values()))}")
-        ended = time.perf_counter()
+    started = time.perf_counter()
+    seconds = whole(stages, Simulated(tokenizer, device), machine)
     first, last = device.passes[0][0], device.passes[-1][1]
     busy = sum(end - begin_time for begin_time, end in device.passes)
-    return first - started, busy, last - first, ended - last, ended - started
+    return first - started, busy, last - first, started + seconds - last, seconds
 
 
 def main() -> None:
@@ -141,11 +132,11 @@ def main() -> None:
     tokenizer = load_adapter(stages[0], root=Path("none"), machine=host, heads={}, labels={}).tokenizer
     turn(stages, tokenizer, machine, rate=args.rate, launches=args.launches)  # reads the tokenizer, and fills the cache
     turns = [turn(stages, tokenizer, machine, rate=args.rate, launches=args.launches) for _ in range(args.rounds)]
-    before, busy, between, after, whole = (statistics.median(values) for values in zip(*turns, strict=True))
+    before, busy, between, after, in_all = (statistics.median(values) for values in zip(*turns, strict=True))
     cells = f"{len(stages)} cells, {'warm' if args.warm else 'cold'}"
     passes = f"{busy:.2f} s of passes in {between:.2f} s ({busy / between:.0%})"
     around = f"{before:.2f} s before the first pass, {passes}, {after:.2f} s after the last"
-    sys.stdout.write(f"{cells}: {around}; {whole:.2f} s in all (median of {len(turns)})\n")
+    sys.stdout.write(f"{cells}: {around}; {in_all:.2f} s in all (median of {len(turns)})\n")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """Work in a thread that nobody wants any more ends by itself, at the next place that asks.
 
-with abandoned_when(closed.is_set):      # in the thread
-...
-check_wanted()                       # Abandoned once that is so; nothing elsewhere
+with abandoned_when(closed.is_set): ...      # in the thread
+check_wanted()                               # Abandoned once that is so; nothing elsewhere
 """
 
 import contextlib
