@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -45,6 +45,11 @@ class AskedOrder(Sequence[tuple[Cell, int]]):
         return found
 
 
+def prompts_of(cell: Cell) -> tuple[Any, Any]:
+    """What prompts of a cell are made of: its task, and the solved examples before each question (None without any)."""
+    return cell.args.task, cell.args.shots
+
+
 def asked_in_order(cells: Sequence[Cell]) -> AskedOrder:
     """All features of some cells, each with its number, in the order in which the model is asked.
 
@@ -52,7 +57,7 @@ def asked_in_order(cells: Sequence[Cell]) -> AskedOrder:
     one row after the other in all languages of a task: parallel data have the same examples there, which are most of a prompt.
     """
     which, numbers = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.int32)]
-    for (_, shots), same in groupby(enumerate(cells), key=lambda place: (place[1].args.task, place[1].args.shots)):
+    for (_, shots), same in groupby(enumerate(cells), key=lambda place: prompts_of(place[1])):
         own = [(place, len(cell.lengths)) for place, cell in same]
         places = np.concatenate([np.full(number, place, dtype=np.int32) for place, number in own])
         rows = np.concatenate([np.arange(number, dtype=np.int32) for _, number in own])

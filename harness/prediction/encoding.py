@@ -22,6 +22,7 @@ from typing import NamedTuple, Self
 from harness.api.abandoning import Abandoned, abandoned_when
 from harness.api.progress import ProgressBar
 from harness.prediction.answers import Answers
+from harness.prediction.asked_order import prompts_of
 from harness.prediction.bundles import BatchSizes, SharedBatches
 from harness.prediction.cell import Cell
 from harness.prediction.failures import CellFailure, failure_of, merged
@@ -197,4 +198,4 @@ def portions(group: QuestionGroup, encoding: Encoding, *, size: int | None) -> I
 
 def _share_prompts(one: Cell, other: Cell) -> bool:
     """Whether rows of two cells are asked in turns, for they have the same solved examples before them."""
-    return other.args.shots is not None and (one.args.task, one.args.shots) == (other.args.task, other.args.shots)
+    return other.args.shots is not None and prompts_of(one) == prompts_of(other)
