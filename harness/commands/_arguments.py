@@ -11,17 +11,19 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.api.errors import UserError, distinct, raise_all
 from harness.api.escaping import visible
 from harness.api.path_names import path_named
 from harness.api.progress import is_heard
 from harness.commands._program import as_called
-from harness.data.locations import DATA_DIR_VARIABLE, DataPlace
-from harness.planning.catalog.catalog import Catalog
-from harness.planning.intermediate import NO_INTERMEDIATE
 from harness.report.record.dates import remembered_data_dir
 from harness.runtime.processes import is_first
+
+if TYPE_CHECKING:  # a list that is known needs none of it
+    from harness.data.locations import DataPlace
+    from harness.planning.catalog.catalog import Catalog
 
 
 def input_path(text: str) -> Path:
@@ -94,6 +96,8 @@ def add_trust_argument(parser: argparse.ArgumentParser) -> None:
 
 def add_request_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that say what a run does."""
+    from harness.planning.intermediate import NO_INTERMEDIATE
+
     add_catalog_arguments(parser)
     add_trust_argument(parser)
     parser.add_argument(
@@ -201,12 +205,14 @@ def check_price(price: float | None) -> None:
         raise UserError("no price", where="--price", expected="a number, 0 or more", found=f"{price}")
 
 
-def new_catalog(args: argparse.Namespace, folders: Sequence[Path]) -> Catalog:
+def new_catalog(args: argparse.Namespace, folders: Sequence[Path]) -> "Catalog":
     """The catalog with some folders of the user's, mistakes in their files left for later."""
+    from harness.planning.catalog.catalog import Catalog
+
     return Catalog(folders, allowed=allowed_of(args), trust_metric_code=args.trust_metric_code)
 
 
-def catalog_of(args: argparse.Namespace) -> Catalog:
+def catalog_of(args: argparse.Namespace) -> "Catalog":
     """The catalog with the user's folders; a mistake in one of their files is an error now, not later."""
     folders = list(args.include_path)
     catalog = new_catalog(args, folders)
@@ -215,11 +221,13 @@ def catalog_of(args: argparse.Namespace) -> Catalog:
     return catalog
 
 
-def place_of(args: argparse.Namespace, *also: Path, runs: Sequence[Path] = ()) -> DataPlace:
+def place_of(args: argparse.Namespace, *also: Path, runs: Sequence[Path] = ()) -> "DataPlace":
     """Where data are looked for; where nothing is said, as the newest command in the folders `runs` had it.
 
     Task files read from what the user has named, `also` included.
     """
+    from harness.data.locations import DATA_DIR_VARIABLE, DataPlace
+
     data_dir = args.data_dir
     if data_dir is None and not os.environ.get(DATA_DIR_VARIABLE) and (found := remembered_data_dir(runs)):
         if found.is_dir():

@@ -241,8 +241,9 @@ def modules_of(*words):
     + [["show", "xnli"], ["show", "phang2020"], ["show", "chunk_f1"], ["validate", "--specs_only"]],
     ids=" ".join,
 )
-def test_what_reads_only_specs_imports_neither_torch_nor_datasets(words):
-    code, names = modules_of(*words)
+def test_what_reads_only_specs_imports_neither_torch_nor_datasets(words, tmp_path):
+    files = ["--include_path", str(tmp_path)] if words[0] == "ls" else []  # not from what was listed before
+    code, names = modules_of(*words, *files)
     assert code == 0
     assert names & {"torch", "transformers", "datasets", "accelerate", "tokenizers"} == set()
     if words[0] == "ls" and words[1] != "types":  # a list is there at once: it reads no rows, and plans nothing
@@ -250,11 +251,13 @@ def test_what_reads_only_specs_imports_neither_torch_nor_datasets(words):
 
 
 def test_a_list_of_tasks_loads_neither_templates_nor_arrays_once_the_files_are_known_to_be_good(tmp_path, monkeypatch):
-    monkeypatch.setenv("XLIFT_CACHE_DIR", str(tmp_path))
-    code, names = modules_of("ls", "tasks")
+    monkeypatch.setenv("XLIFT_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "own").mkdir()
+    words = ["ls", "tasks", "--include_path", str(tmp_path / "own")]
+    code, names = modules_of(*words)
     assert code == 0
     assert names >= {"jinja2", "numpy"}  # to check them
-    code, names = modules_of("ls", "tasks")
+    code, names = modules_of(*words)
     assert code == 0
     assert names & {"jinja2", "numpy", "scipy", "pandas", "tqdm", "yaml"} == {"yaml"}
 

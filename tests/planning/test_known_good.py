@@ -2,8 +2,9 @@
 
 import pytest
 
+from harness.api.project_state import project_state
 from harness.planning.catalog import file_checks
-from harness.planning.catalog.known_good import KnownGood, project_state
+from harness.planning.catalog.known_good import KnownGood
 from harness.specs.loader import read_document
 from harness.specs.task import TaskSpec
 
@@ -64,7 +65,7 @@ def test_what_may_have_become_wrong_is_checked_again(tmp_path, checked, monkeypa
     code = tmp_path / "harness" / "metrics.py"
     code.parent.mkdir()
     code.write_text("", encoding="utf-8")
-    monkeypatch.setattr("harness.planning.catalog.known_good.ROOT", tmp_path)
+    monkeypatch.setattr("harness.api.project_state.ROOT", tmp_path)
     for text in ("", "KEYS = ()"):
         code.write_text(text, encoding="utf-8")
         project_state.cache_clear()

@@ -9,9 +9,7 @@ process ends.
 
 import atexit
 import json
-import os
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,8 @@ from pydantic import BaseModel
 
 from harness.api.cache import cache_folder, recall, remember
 from harness.api.errors import UserError
-from harness.api.file_states import FileState
-from harness.api.registry import METRICS, ROOT
+from harness.api.project_state import project_state
+from harness.api.registry import METRICS
 from harness.data.languages import own_languages
 from harness.specs.loader import Document, parse
 
@@ -68,20 +66,5 @@ def _store() -> Path:
 
 def _digest(document: Document, kind: str, tasks: Sequence[str]) -> str:
     own = [map(repr, own_languages()), ((metric.name, metric.code, metric.trusted) for metric in METRICS.own().values())]
-    said = [project_state(), kind, document.path.name, document.values, list(tasks), *map(list, own)]
+    said = [project_state("harness").digest, kind, document.path.name, document.values, list(tasks), *map(list, own)]
     return xxhash.xxh3_128(json.dumps(said, sort_keys=True, default=repr).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-@cache
-def project_state() -> str:
-    """The states of the files that checks are made of: code, and the tables of languages and corpora."""
-    states = [(path, *FileState.of(Path(path))) for path in sorted(_files(ROOT / "harness"))]
-    return xxhash.xxh3_128(repr(states).encode()).hexdigest()
-
-
-def _files(folder: Path) -> Iterator[str]:
-    for entry in os.scandir(folder):
-        if entry.is_dir():
-            yield from _files(Path(entry.path))
-        elif entry.name.endswith((".py", ".yaml", ".json")):
-            yield entry.path
