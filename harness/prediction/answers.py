@@ -155,7 +155,7 @@ def _cost(features: Sequence[Feature]) -> int:
 
 def _is_tried_whole(adapter: Any, features: Sequence[Feature], ceiling: Ceiling) -> bool:
     """Batches are planned with the budget there was at first: only what turned out not to fit is cut."""
-    return len(features) == 1 or adapter.budget is not None or ceiling.fits(_cost(features))
+    return len(features) == 1 or adapter.budget is not None or not ceiling.learnt or ceiling.fits(_cost(features))
 
 
 def ask_batch(adapter: Any, features: Sequence[Feature], question: Question, *, device: str, ceiling: Ceiling) -> list[Any]:

@@ -12,18 +12,17 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
 
 from harness.api.progress import progress_bar
-from harness.api.protocols import PendingOutputs
 from harness.prediction.answers import Answers, AskedBatch, load_answers, passes_of, planned_batches
 from harness.prediction.asked_order import asked_in_order
 from harness.prediction.bundles import BatchSizes, SharedBatches, forget_cells, recorded_ceiling, shared_batches
 from harness.prediction.cell import Cell, PredictStage
+from harness.prediction.computing import BatchWork, Outputs, computed
 from harness.prediction.encoding import Encoding, Portion, QuestionGroup, cell_groups, portions
 from harness.prediction.failures import CellFailure, failure_of, merged
 from harness.prediction.finishing import finish_cell
-from harness.prediction.pipeline import Background, ahead
+from harness.prediction.pipeline import Background
 from harness.runtime.budget import Ceiling
 from harness.runtime.garbage import rare_collections
 from harness.runtime.machine import Machine
@@ -32,7 +31,7 @@ from harness.runtime.threads import short_turns
 
 PADDED_FIRST = 8
 "Batches of the first portion where padding is computed: among few sequences, not many have nearly the same length."
-CPU_FIRST = 32
+CPU_FIRST = 256
 "The same on a CPU, which computes for minutes what it tokenizes in seconds: there is less to gain than padding costs."
 
 
@@ -66,10 +65,14 @@ def predict_bundle(
         show = machine.progress and not rank()
         with (
             progress_bar("predict", total=0, unit="token", scaled=True, stays=True, shown=show) as bar,
+            contextlib.ExitStack() as closed,
             Encoding(groups, keys=keys, beside=beside, bar=bar) as encoding,
+            Background(beside=beside, most=0, may_be_left=True) as finishing,
         ):
             for group in groups:
-                _GroupRun(bundle, group, encoding).all_portions()
+                run = _GroupRun(bundle, group, encoding, finishing)
+                closed.callback(run.close)
+                run.all_portions()
     return {key: failure for key, failure in (bundle.failures | bundle.lost).items() if key in keys}
 
 
@@ -80,20 +83,6 @@ def _first_portion(answers: Answers, machine: Machine) -> int:
     if answers.computes and machine.device == "cpu":
         return CPU_FIRST
     return 1 if answers.packs else PADDED_FIRST
-
-
-Outputs: TypeAlias = Sequence[Any] | Mapping[int, Any]
-"Of a batch, by place in it."
-
-
-class _Work(NamedTuple):
-    """A batch of a group."""
-
-    number: int
-    places: list[tuple[Cell, int]]
-    "Cell and number of each feature."
-    missing: list[int]
-    "Those among them whose answers are not on disk."
 
 
 class _Bundle:
@@ -134,13 +123,15 @@ class _Bundle:
 class _GroupRun:
     """The cells of a bundle that ask the same are computed, and each is finished as soon as it is complete."""
 
-    def __init__(self, bundle: _Bundle, group: QuestionGroup, encoding: Encoding) -> None:
-        self._bundle, self._group, self._encoding = bundle, group, encoding
+    def __init__(self, bundle: _Bundle, group: QuestionGroup, encoding: Encoding, finishing: Background) -> None:
+        self._bundle, self._group, self._encoding, self._finishing = bundle, group, encoding, finishing
         self._answers = bundle.answers
         self._waiting = {cell.stage.key: cell for cell in group.cells if cell.stage.key in bundle.keys}
         "Cells to predict."
         self._left: dict[str, int] = {}
         "Features without an answer, of those that are encoded and not finished."
+        self._complete: set[str] = set()
+        "Cells that are finished in the background, perhaps while the next group is computed."
         self._number = 0
         "Of the next batch; all are counted, whatever is on disk."
         self._question = group.cells[0].question
@@ -164,10 +155,15 @@ class _GroupRun:
                     if portion is not None:
                         self._compute(iter([portion]), ceiling)
         except Exception as error:
+            self._finishing.settle()
             self._fail(error)
-        finally:
-            for cell in self._waiting.values():
-                cell.close()
+        for key in self._waiting.keys() - self._complete:
+            self._waiting[key].close()
+
+    def close(self) -> None:
+        """Close what cells have open, whatever has become of them."""
+        for cell in self._waiting.values():
+            cell.close()
 
     def _undone(self) -> list[Cell]:
         return [cell for cell in self._waiting.values() if not cell.stage.is_done(self._bundle.root)]
@@ -195,12 +191,10 @@ class _GroupRun:
 
     def _compute(self, found: Iterator[Portion | None], ceiling: Ceiling) -> None:
         """Compute the batches of some portions, and finish their cells."""
-        answers, beside = self._answers, self._beside
-        with together(), Background(beside=beside, most=0, may_be_left=True) as finishing, Background(beside=beside) as keeping:
-            works = self._works(found)
-            computed = _answered(answers, works) if answers.singly else _computed(answers, works, ceiling, beside=beside)
-            for work, asked, outputs in computed:
-                keeping.do(self._keep, work, asked, outputs, finishing)
+        works = self._works(found)
+        with together(), Background(beside=self._beside) as keeping:
+            for work, asked, outputs in computed(self._answers, works, ceiling, beside=self._beside):
+                keeping.do(self._keep, work, asked, outputs)
         # All of them where several processes have worked, and those without a batch.
         rest = [self._waiting[key] for key in self._left]
         self._left.clear()
@@ -208,7 +202,7 @@ class _GroupRun:
             cell.partials.close()
         self._bundle.failures |= from_first(lambda: self._finish(rest, again=True))
 
-    def _keep(self, work: _Work, asked: AskedBatch, outputs: Outputs, finishing: Background) -> None:
+    def _keep(self, work: BatchWork, asked: AskedBatch, outputs: Outputs) -> None:
         """Write down what cells need of the outputs of a batch; have those finished that are complete."""
         kept: dict[str, list[int]] = {}
         for at in work.missing:
@@ -220,9 +214,10 @@ class _GroupRun:
             self._left[key] -= len(places)
             if not self._left[key] and num_ranks() == 1:
                 self._left.pop(key)
-                finishing.do(self._finish, [cell])
+                self._complete.add(key)
+                self._finishing.do(self._finish, [cell])
 
-    def _works(self, found: Iterator[Portion | None]) -> Iterator[_Work | None]:
+    def _works(self, found: Iterator[Portion | None]) -> Iterator[BatchWork | None]:
         """The batches that this process computes; None while the next portion is not there."""
         for portion in found:
             if portion is None:
@@ -241,7 +236,7 @@ class _GroupRun:
             for batch in planned_batches(lengths, self._question, tokens=tokens, has_own_passes=own_passes):
                 places = [index[i] for i in batch]
                 wanted = [at for at, (cell, _) in enumerate(places) if cell.stage.key in missing]
-                work = _Work(self._number, places, [at for at in wanted if missing[places[at][0].stage.key][places[at][1]]])
+                work = BatchWork(self._number, places, [at for at in wanted if missing[places[at][0].stage.key][places[at][1]]])
                 self._encoding.show(sum(lengths[batch[at]] for at in wanted))
                 if work.missing and self._number % num_ranks() == rank():
                     yield work
@@ -260,40 +255,7 @@ class _GroupRun:
                 failures[cell.stage.key] = failure_of(error, folder=cell.folder)
             else:
                 self._bundle.on_done(cell.stage)
+            finally:
+                cell.close()
         self._bundle.failures |= failures
         return failures
-
-
-def _computed(
-    answers: Answers, works: Iterator[_Work | None], ceiling: Ceiling, *, beside: bool
-) -> Iterator[tuple[_Work, AskedBatch, Outputs]]:
-    """Batches with their outputs, in order: where a device computes by itself, the next one is begun before they are taken."""
-    before: tuple[_Work, AskedBatch, PendingOutputs] | None = None
-    try:
-        for work, asked in ahead(works, lambda work: answers.make_ready(work.places), beside=beside):
-            ceiling.begin(work.number)
-            pending = answers.begin(asked, ceiling)
-            last, before = before, (work, asked, pending)
-            if last is not None:
-                yield last[0], last[1], last[2].take()
-            if pending.is_there or not beside:
-                before = None
-                yield work, asked, pending.take()
-    except Exception:
-        if before is not None:  # what was computed before an error counts
-            yield before[0], before[1], before[2].take()
-        raise
-    if before is not None:
-        yield before[0], before[1], before[2].take()
-
-
-def _answered(answers: Answers, works: Iterator[_Work | None]) -> Iterator[tuple[_Work, AskedBatch, Outputs]]:
-    """Answers one by one, as they come from a model that answers each question by itself; only what is missing is asked."""
-    assert answers.singly is not None
-    for work in works:
-        if work is None:
-            continue
-        asked = answers.make_ready(work.places)
-        for number, output in answers.singly([work.places[at] for at in work.missing]):
-            at = work.missing[number]
-            yield work._replace(missing=[at]), asked, {at: output}

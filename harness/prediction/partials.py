@@ -22,6 +22,7 @@ import numpy as np
 from harness.api.protocols import Partial
 
 VECTORS_FILE = "vectors.f32"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class _There:
@@ -88,7 +89,7 @@ class JsonPartials:
         lines, places = [], []
         size = self._size
         for number, partial in answers:
-            line = (json.dumps([number, partial], ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+            line = (_ENCODER.encode([number, partial]) + "\n").encode()
             lines.append(line)
             places.append((number, size, size + len(line)))
             size += len(line)
@@ -134,7 +135,8 @@ class _JsonLines(Sequence[Partial]):
         if not 0 <= place < self._number:
             raise IndexError(f"partial {place} of {self._number}")
         line = self._contents[self._files[place]][self._begins[place] : self._ends[place]]
-        return json.loads(line)[1]
+        partial: Partial = json.loads(line.decode())[1]
+        return partial
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and len(self) == len(other) and all(own == its for own, its in zip(self, other))

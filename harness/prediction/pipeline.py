@@ -84,6 +84,12 @@ class Background:
                     function(*arguments)
                 except BaseException as error:
                     self._error, self._failed = error, True
+            self._queue.task_done()
+
+    def settle(self) -> None:
+        """Wait until nothing waits any more; what went wrong is told later."""
+        if self._thread is not None:
+            self._queue.join()
 
     def _raise(self) -> None:
         error, self._error = self._error, None

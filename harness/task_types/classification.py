@@ -123,7 +123,7 @@ def num_targets(features: Sequence[Feature]) -> int:
 
 def reduce(feature: Feature, output: Output, *, task: TaskSpec, options: Options) -> list[Any]:
     """The class of the largest logit, the lowest index among equals, and the log-probability of each class."""
-    return [int(np.argmax(output)), log_probabilities(output)]
+    return [int(np.asarray(output).argmax()), log_probabilities(output)]
 
 
 def decode(

@@ -194,8 +194,8 @@ def num_targets(features: Sequence[Feature]) -> int:
 
 def reduce(feature: Feature, output: Output, *, task: TaskSpec, options: Options) -> list[int]:
     """The best tag's index for each word of the piece."""
-    best = np.asarray(output).argmax(axis=-1)
-    return [int(best[position]) for position in feature.info]
+    best: list[int] = np.asarray(output).argmax(axis=-1).tolist()
+    return [best[position] for position in feature.info]
 
 
 def decode(

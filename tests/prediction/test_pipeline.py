@@ -2,6 +2,7 @@
 
 import gc
 import threading
+import time
 import tracemalloc
 from functools import partial
 
@@ -10,6 +11,7 @@ from listening import listen
 from small_runs import Project, differences
 
 from harness.api.protocols import Feature
+from harness.prediction import loop
 from harness.prediction.batching import plan_batches
 from harness.prediction.cell import Cell
 from harness.prediction.features import PackedFeatures
@@ -100,6 +102,48 @@ def do_some(background, done):
     for number in range(4):
         background.do(done.append, number)
     raise KeyError
+
+
+WORDS = {"tasks": "pairs,tags", "route": "prompt", "languages": ("en", "de")}
+"Choices, for which likelihoods are asked, and then tags, which are written: two groups of cells that share no batches."
+
+
+@pytest.fixture(scope="module")
+def in_words(tmp_path_factory):
+    return Project.make(tmp_path_factory.mktemp("in_words"), tasks="pairs,tags")
+
+
+def test_the_model_goes_on_with_other_questions_while_cells_are_finished(in_words, tmp_path, monkeypatch):
+    asked, waited, finish_cell = threading.Event(), [], loop.finish_cell
+
+    def finishes(cell):
+        if cell.spec.task == "pairs":
+            waited.append(asked.wait(60))
+        finish_cell(cell)
+
+    with monkeypatch.context() as patch:
+        listen(patch, Decoder, "generate", lambda *_, **__: asked.set())
+        patch.setattr(loop, "finish_cell", finishes)
+        assert not in_words.run(tmp_path / "with", model=str(in_words.decoder), **WORDS).failed
+    assert waited == [True, True]
+    alone = in_words.with_machine(lookahead=False)
+    assert not alone.run(tmp_path / "without", model=str(in_words.decoder), **WORDS).failed
+    assert differences(tmp_path / "with", tmp_path / "without") == []
+
+
+def test_cells_that_are_complete_are_finished_where_other_questions_fail(in_words, tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("the machine stops")
+
+    slow, finish_cell = threading.Event(), loop.finish_cell
+    threading.Timer(0.5, slow.set).start()
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "finish_cell", lambda cell: (slow.wait(60), finish_cell(cell)))
+        listen(patch, Decoder, "generate", fails)
+        report = in_words.run(tmp_path, model=str(in_words.decoder), **WORDS)
+    failed = {stage.args.task_spec.task for stage, _ in report.failed if stage.verb == "predict"}
+    assert failed == {"tags"}
+    assert {stage.args.task_spec.task for stage in report.done if stage.verb == "predict"} == {"pairs"}
 
 
 def test_the_background_does_all_in_order_and_tells_the_first_error():
@@ -231,3 +275,20 @@ def test_garbage_is_searched_as_before_when_rows_are_done(project, tmp_path):
         assert gc.get_threshold() == RARE
     project.run(tmp_path, tasks="nearest", no_train=True)
     assert gc.get_threshold() == before
+
+
+def test_who_settles_waits_for_what_was_asked_and_hears_of_no_error():
+    for beside in (True, False):
+        done = []
+        with Background(beside=beside, most=0) as background:
+            for number in range(5):
+                background.do(lambda number=number: (time.sleep(0.01), done.append(number)))
+            background.settle()
+            assert done == list(range(5))
+    background = Background(beside=True, most=0)
+    with pytest.raises(ZeroDivisionError), background:
+        background.do(lambda: 1 // 0)
+        background.do(done.append, 5)
+        background.settle()
+        done.append("settled")
+    assert done == [*range(5), "settled"]
