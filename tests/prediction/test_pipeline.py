@@ -282,13 +282,25 @@ def test_who_settles_waits_for_what_was_asked_and_hears_of_no_error():
         done = []
         with Background(beside=beside, most=0) as background:
             for number in range(5):
-                background.do(lambda number=number: (time.sleep(0.01), done.append(number)))
+                background.do(slowly, done, number)
             background.settle()
             assert done == list(range(5))
-    background = Background(beside=True, most=0)
-    with pytest.raises(ZeroDivisionError), background:
-        background.do(lambda: 1 // 0)
-        background.do(done.append, 5)
+    done = []
+    with pytest.raises(ZeroDivisionError):
+        do_and_settle(
+            Background(beside=True, most=0), lambda: 1 // 0, partial(done.append, 5), then=partial(done.append, "settled")
+        )
+    assert done == ["settled"]
+
+
+def slowly(done, number):
+    time.sleep(0.01)
+    done.append(number)
+
+
+def do_and_settle(background, *functions, then):
+    with background:
+        for function in functions:
+            background.do(function)
         background.settle()
-        done.append("settled")
-    assert done == [*range(5), "settled"]
+        then()
