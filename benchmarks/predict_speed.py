@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="quick")
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--device")
+    parser.add_argument("--threads", type=int, default=1, help="of both sides (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=15.0, help="no round begins that would end later (default: %(default)s)")
     parser.add_argument("--beside", default="bare", help=f"of {', '.join(BESIDE)} (default: %(default)s)")
     parser.add_argument("--record", type=Path, help="file that gets the rows, for the table (see bench.py)")
@@ -175,6 +176,7 @@ def main() -> None:
     named = args.beside.split(",")
     if unknown := [name for name in named if name not in BESIDE]:
         parser.error(f"--beside {', '.join(unknown)}: expected some of {', '.join(BESIDE)}")
+    torch.set_num_threads(args.threads)
     catalog = Catalog([Path(folder) for folder in args.include_path])
     place = DataPlace.resolve(args.data_dir)
     machine = Machine(place=place, device_name=args.device, progress=False, task_folders=catalog.task_folders())

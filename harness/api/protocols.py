@@ -203,6 +203,8 @@ class RouteDefaults:
     "`decode` chooses a threshold on the task's validation rows of the language, which come first: see with_calibration."
     DECODES_TOGETHER = False
     "`decode` needs all examples of a cell at once; otherwise it gets some thousands that stand one behind the other at a time."
+    reduce_batch = None
+    "reduce_batch(features, outputs, *, task, options) -> list[Partial]: what `reduce` keeps of each, of many at once."
     augment = None
     "augment(feature, *, rng: np.random.Generator, tokenizer, options) -> Feature: what is random anew in each epoch (masking)."
 

@@ -136,7 +136,8 @@ def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine
 
 
 def _features_of(chosen: Sequence[tuple[Cell, int]]) -> AskedBatch:
-    return AskedBatch(chosen, [cell.features[n] for cell, n in chosen])
+    features = {cell.stage.key: cell.features for cell in {id(cell): cell for cell, _ in chosen}.values()}
+    return AskedBatch(chosen, [features[cell.stage.key][number] for cell, number in chosen])
 
 
 def _fake_answers(fake: Fake, asked: AskedBatch, ceiling: Ceiling) -> PendingOutputs:

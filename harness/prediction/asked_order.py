@@ -36,13 +36,20 @@ class AskedOrder(Sequence[tuple[Cell, int]]):
             return [self[number] for number in range(*place.indices(len(self)))]
         return self._cells[self._which[place]], int(self._numbers[place])
 
+    def at(self, places: Sequence[int]) -> list[tuple[Cell, int]]:
+        """The features at some places."""
+        which, numbers = self._which[places].tolist(), self._numbers[places].tolist()
+        return [(self._cells[cell], number) for cell, number in zip(which, numbers, strict=True)]
+
     def lengths(self) -> list[int]:
         """Tokens that each feature costs."""
-        own = [np.asarray(cell.lengths, dtype=np.int64) for cell in self._cells]
-        begins = np.cumsum([0, *map(len, own)])[:-1]
-        everything = np.concatenate([np.zeros(0, dtype=np.int64), *own])
-        found: list[int] = everything[begins[self._which] + self._numbers].tolist() if len(self) else []
+        found: list[int] = self.in_order([np.asarray(cell.lengths, dtype=np.int64) for cell in self._cells]).tolist()
         return found
+
+    def in_order(self, values: Sequence[np.ndarray]) -> np.ndarray:
+        """A value of each feature: of each cell an array goes in that has one for each of its features, of one type."""
+        begins = np.cumsum([0, *map(len, values)])[:-1]
+        return np.concatenate(values)[begins[self._which] + self._numbers] if len(self) else np.zeros(0, dtype=np.int64)
 
 
 def prompts_of(cell: Cell) -> tuple[Any, Any]:

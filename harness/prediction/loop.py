@@ -12,8 +12,12 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from harness.api.progress import progress_bar
+from harness.api.protocols import Feature, Partial
 from harness.prediction.answers import Answers, AskedBatch, load_answers, passes_of, planned_batches
 from harness.prediction.asked_order import asked_in_order
 from harness.prediction.bundles import BatchSizes, SharedBatches, forget_cells, recorded_ceiling, shared_batches
@@ -209,8 +213,8 @@ class _GroupRun:
             kept.setdefault(work.places[at][0].stage.key, []).append(at)
         for key, places in kept.items():
             cell = self._waiting[key]
-            reduce, how = cell.module.reduce, {"task": cell.spec, "options": cell.options}
-            cell.partials.write([(asked.places[at][1], reduce(asked.features[at], outputs[at], **how)) for at in places])
+            partials = _reduced(cell, [asked.features[at] for at in places], [outputs[at] for at in places])
+            cell.partials.write(zip([asked.places[at][1] for at in places], partials, strict=True))
             self._left[key] -= len(places)
             if not self._left[key] and num_ranks() == 1:
                 self._left.pop(key)
@@ -230,14 +234,16 @@ class _GroupRun:
                 if cell.stage.key in self._waiting
             }
             self._left |= {key: int(marks.sum()) for key, marks in missing.items()}
+            none = {cell.stage.key: np.zeros(len(cell.lengths), dtype=bool) for cell in portion.cells}
             index = asked_in_order(portion.cells)
+            is_missing = index.in_order(list((none | missing).values()))
+            is_wanted = index.in_order([marks | (key in missing) for key, marks in none.items()])
             lengths = index.lengths()
+            costs = np.where(is_wanted, lengths, 0)
             tokens, own_passes = self._group.sizes.tokens, self._answers.has_own_passes
             for batch in planned_batches(lengths, self._question, tokens=tokens, has_own_passes=own_passes):
-                places = [index[i] for i in batch]
-                wanted = [at for at, (cell, _) in enumerate(places) if cell.stage.key in missing]
-                work = BatchWork(self._number, places, [at for at in wanted if missing[places[at][0].stage.key][places[at][1]]])
-                self._encoding.show(sum(lengths[batch[at]] for at in wanted))
+                work = BatchWork(self._number, index.at(batch), np.flatnonzero(is_missing[batch]).tolist())
+                self._encoding.show(int(costs[batch].sum()))
                 if work.missing and self._number % num_ranks() == rank():
                     yield work
                 self._number += 1
@@ -259,3 +265,11 @@ class _GroupRun:
                 cell.close()
         self._bundle.failures |= failures
         return failures
+
+
+def _reduced(cell: Cell, features: Sequence[Feature], outputs: Sequence[Any]) -> list[Partial]:
+    """What the task type keeps of the outputs of a cell's features."""
+    how = {"task": cell.spec, "options": cell.options}
+    if cell.module.reduce_batch is not None:
+        return list(cell.module.reduce_batch(features, outputs, **how))
+    return [cell.module.reduce(feature, output, **how) for feature, output in zip(features, outputs, strict=True)]

@@ -131,12 +131,15 @@ class _JsonLines(Sequence[Partial]):
 
     def __getitem__(self, place: int | slice) -> Partial | list[Partial]:
         if isinstance(place, slice):
-            return [self[number] for number in range(*place.indices(len(self)))]
+            lines = b",".join(self._line(number) for number in range(*place.indices(len(self))))
+            return [partial for _, partial in json.loads(f"[{lines.decode()}]")]
         if not 0 <= place < self._number:
             raise IndexError(f"partial {place} of {self._number}")
-        line = self._contents[self._files[place]][self._begins[place] : self._ends[place]]
-        partial: Partial = json.loads(line.decode())[1]
+        partial: Partial = json.loads(self._line(place).decode())[1]
         return partial
+
+    def _line(self, place: int) -> bytes:
+        return self._contents[self._files[place]][self._begins[place] : self._ends[place]]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and len(self) == len(other) and all(own == its for own, its in zip(self, other))

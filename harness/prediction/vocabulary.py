@@ -106,7 +106,7 @@ def _english(example: Any, kind: Any) -> Iterator[str]:
     texts = kind.texts(example)
     if example.lang == ENGLISH:
         yield from texts
-    elif kind.english_from(example) is not None:
+    elif kind.english_from is not None:
         yield from texts[1:]
 
 
@@ -115,7 +115,10 @@ def count_tokens(
 ) -> TokenCounts:
     """Count tokens of texts and unknown ones, the English side of pairs left out, and features without any text."""
     unknown, special = known_of(tokenizer, "no_text", lambda own: [unknown_id(own), sorted(special_ids(own))])
-    firsts = np.fromiter((_first_english(example, kind) for example in examples), dtype=np.int64, count=len(examples))
+    # The part from which on the features of an example are English.
+    firsts = np.full(len(examples), np.iinfo(np.int64).max)
+    if kind.english_from is not None:
+        firsts[:] = np.fromiter(map(kind.english_from, examples), dtype=np.int64, count=len(examples))
     found = np.zeros(3, dtype=np.int64)
     for tokens in _token_blocks(features):
         is_text = ~np.isin(tokens.ids, np.fromiter(special, dtype=np.int64))
@@ -124,12 +127,6 @@ def count_tokens(
         counted = tokens.parts < firsts[tokens.examples]
         found += (num_text[counted].sum(), num_unknown[counted].sum(), (num_text == 0).sum())
     return TokenCounts(text_tokens=int(found[0]), unknown_tokens=int(found[1]), empty_inputs=int(found[2]))
-
-
-def _first_english(example: Any, kind: Any) -> int:
-    """The part from which on an example's features are English whatever its language; beyond all parts where none is."""
-    first = kind.english_from(example)
-    return np.iinfo(np.int64).max if first is None else int(first)
 
 
 class _TokenBlock(NamedTuple):

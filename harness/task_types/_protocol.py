@@ -69,19 +69,14 @@ class TypeDefaults(RouteDefaults):
     documents = None
     """documents(rows, *, task, lang, split, place, task_folder, errors) -> examples, for a type that reads all rows of a source
     at once and maps no fields; None in the place of rows that do not fit, which are added to `errors`."""
+    english_from = None
+    """english_from(example) -> int: the part from which on the features of an example are English whatever its language, as its
+    `texts` after the first are; None where all are in the language of the example."""
 
     @staticmethod
     def allows_no_answer(options: Any) -> bool:
         """Whether that a text holds no answer is an answer (SQuAD 2.0)."""
         return False
-
-    @staticmethod
-    def english_from(example: Any) -> int | None:
-        """The part from which on an example's features are English whatever its language, as its `texts` after the first are.
-
-        None where all are in the language of the example.
-        """
-        return None
 
     @staticmethod
     def shown(lines: Sequence[Mapping[str, Any]], examples: Sequence[Any], *, task: TaskSpec) -> list[ShownAnswer | None]:

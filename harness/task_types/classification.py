@@ -20,7 +20,7 @@ from harness.api.protocols import Batch, Feature, HeadSpec, Output, Prediction
 from harness.data.label_names import label_name
 from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
-from harness.task_types._label_scores import log_probabilities
+from harness.task_types._label_scores import log_probabilities_of
 from harness.task_types._row_fields import by_example, example_id, num_truncated, optional_text, text_field
 from harness.task_types.tokens.sequences import fit_pairs
 
@@ -123,7 +123,13 @@ def num_targets(features: Sequence[Feature]) -> int:
 
 def reduce(feature: Feature, output: Output, *, task: TaskSpec, options: Options) -> list[Any]:
     """The class of the largest logit, the lowest index among equals, and the log-probability of each class."""
-    return [int(np.asarray(output).argmax()), log_probabilities(output)]
+    return reduce_batch([feature], [output], task=task, options=options)[0]
+
+
+def reduce_batch(features: Sequence[Feature], outputs: Sequence[Output], *, task: TaskSpec, options: Options) -> list[list[Any]]:
+    """The same of many at once."""
+    logits = np.stack(outputs)
+    return [list(pair) for pair in zip(logits.argmax(axis=1).tolist(), log_probabilities_of(logits), strict=True)]
 
 
 def decode(

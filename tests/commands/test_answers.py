@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 
+import numpy as np
 import pytest
 from small_lm_eval_tasks import write_folder
 from small_runs import Project
@@ -16,7 +17,7 @@ from harness.planning.catalog.catalog import Catalog
 from harness.report.answers.answers import CONFIDENT, LOWEST, AnswerChoice, cell_answers
 from harness.report.answers.asked_rows import CHANGED, RowPlace, model_files
 from harness.report.record.gather import gather
-from harness.task_types._label_scores import log_probabilities
+from harness.task_types._label_scores import log_probabilities, log_probabilities_of
 
 ALL = AnswerChoice(which="all", number=None)
 
@@ -211,7 +212,20 @@ def test_log_probabilities_add_up_and_say_nothing_of_what_is_no_number():
     found = log_probabilities([2.0, 0.0, -1.0])
     assert sum(math.exp(value) for value in found) == pytest.approx(1, abs=1e-4)
     assert found[0] - found[1] == pytest.approx(2, abs=1e-4)
-    assert log_probabilities([1.0, math.nan]) is None
+    for unknown in (math.nan, math.inf, -math.inf):
+        assert log_probabilities([1.0, unknown]) is None
+
+
+def test_log_probabilities_of_many_rows_are_digit_for_digit_those_of_each():
+    rng = np.random.default_rng(5)
+    for num_labels in (1, 2, 3, 7, 8, 9, 40, 300):
+        logits = (20 * rng.normal(size=(50, num_labels))).astype(np.float32)
+        logits[3, 0] = math.nan
+        found = log_probabilities_of(logits)
+        assert found == [log_probabilities(row) for row in logits]
+        assert [number for number, one in enumerate(found) if one is None] == [3]
+        wide = logits[4].astype(np.float64) - logits[4].max()
+        assert found[4] == tuple(round(float(one), 5) for one in wide - np.log(np.exp(wide).sum()))
 
 
 CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
