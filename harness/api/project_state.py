@@ -32,10 +32,19 @@ def project_state(*folders: str) -> ProjectState:
     """The state of the files below some folders of this project, as they were at the first question of this process."""
     looked_at = clock()
     paths = sorted(path for folder in folders for path in _files(ROOT / folder))
-    states = [FileState.of(Path(path)) for path in paths]
-    digest = xxhash.xxh3_128(repr([(path, *state) for path, state in zip(paths, states, strict=True)]).encode()).hexdigest()
+    states = [_state(path) for path in paths]
+    said = repr([(path, state and tuple(state)) for path, state in zip(paths, states, strict=True)])
     now = clock()
-    return ProjectState(digest, all(state.is_certain(looked_at=looked_at, now=now) for state in states))
+    is_certain = all(state is not None and state.is_certain(looked_at=looked_at, now=now) for state in states)
+    return ProjectState(xxhash.xxh3_128(said.encode("utf-8", "surrogateescape")).hexdigest(), is_certain)
+
+
+def _state(path: str) -> FileState | None:
+    """None of what cannot be looked at: a link to nothing, as some editors keep beside an open file, or a file that is gone."""
+    try:
+        return FileState.of(Path(path))
+    except OSError:
+        return None
 
 
 def _files(folder: Path) -> Iterator[str]:

@@ -136,7 +136,7 @@ def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine
 
 
 def _features_of(chosen: Sequence[tuple[Cell, int]]) -> AskedBatch:
-    features = {cell.stage.key: cell.features for cell in {id(cell): cell for cell, _ in chosen}.values()}
+    features = {key: cell.features for key, cell in {cell.stage.key: cell for cell, _ in chosen}.items()}
     return AskedBatch(chosen, [features[cell.stage.key][number] for cell, number in chosen])
 
 

@@ -33,12 +33,12 @@ class AskedOrder(Sequence[tuple[Cell, int]]):
 
     def __getitem__(self, place: int | slice) -> tuple[Cell, int] | list[tuple[Cell, int]]:
         if isinstance(place, slice):
-            return [self[number] for number in range(*place.indices(len(self)))]
+            return self.at(range(*place.indices(len(self))))
         return self._cells[self._which[place]], int(self._numbers[place])
 
     def at(self, places: Sequence[int]) -> list[tuple[Cell, int]]:
         """The features at some places."""
-        which, numbers = self._which[places].tolist(), self._numbers[places].tolist()
+        which, numbers = self._which[list(places)].tolist(), self._numbers[list(places)].tolist()
         return [(self._cells[cell], number) for cell, number in zip(which, numbers, strict=True)]
 
     def lengths(self) -> list[int]:

@@ -134,8 +134,6 @@ class _GroupRun:
         "Cells to predict."
         self._left: dict[str, int] = {}
         "Features without an answer, of those that are encoded and not finished."
-        self._complete: set[str] = set()
-        "Cells that are finished in the background, perhaps while the next group is computed."
         self._number = 0
         "Of the next batch; all are counted, whatever is on disk."
         self._question = group.cells[0].question
@@ -161,11 +159,10 @@ class _GroupRun:
         except Exception as error:
             self._finishing.settle()
             self._fail(error)
-        for key in self._waiting.keys() - self._complete:
-            self._waiting[key].close()
+            self.close()
 
     def close(self) -> None:
-        """Close what cells have open, whatever has become of them."""
+        """Close what cells have open that were not finished."""
         for cell in self._waiting.values():
             cell.close()
 
@@ -203,8 +200,8 @@ class _GroupRun:
         rest = [self._waiting[key] for key in self._left]
         self._left.clear()
         for cell in rest:
-            cell.partials.close()
-        self._bundle.failures |= from_first(lambda: self._finish(rest, again=True))
+            cell.close()  # what other processes have written is read with it when it is opened again
+        self._bundle.failures |= from_first(lambda: self._finish(rest))
 
     def _keep(self, work: BatchWork, asked: AskedBatch, outputs: Outputs) -> None:
         """Write down what cells need of the outputs of a batch; have those finished that are complete."""
@@ -218,7 +215,6 @@ class _GroupRun:
             self._left[key] -= len(places)
             if not self._left[key] and num_ranks() == 1:
                 self._left.pop(key)
-                self._complete.add(key)
                 self._finishing.do(self._finish, [cell])
 
     def _works(self, found: Iterator[Portion | None]) -> Iterator[BatchWork | None]:
@@ -248,12 +244,10 @@ class _GroupRun:
                     yield work
                 self._number += 1
 
-    def _finish(self, cells: Sequence[Cell], *, again: bool = False) -> dict[str, CellFailure]:
-        """Finish complete cells, `again` = after reading what other processes have written; what cannot be decoded."""
+    def _finish(self, cells: Sequence[Cell]) -> dict[str, CellFailure]:
+        """Finish complete cells; what cannot be decoded."""
         failures: dict[str, CellFailure] = {}
         for cell in cells:
-            if again:
-                cell.close()
             try:
                 with self._bundle.files:
                     finish_cell(cell)

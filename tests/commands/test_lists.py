@@ -97,3 +97,13 @@ def test_a_project_is_another_once_a_file_is_edited_added_or_removed(tmp_path, m
         assert project_state("tasks").is_certain == (text is None)  # written just now
     project_state.cache_clear()
     assert len(set(digests)) == 4
+
+
+def test_a_link_to_nothing_among_the_files_ends_no_list(tmp_path, monkeypatch):
+    """Emacs keeps one beside a file that is being edited."""
+    monkeypatch.setattr("harness.api.project_state.ROOT", tmp_path)
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / ".#xnli.yaml").symlink_to("somebody@somewhere:1")
+    project_state.cache_clear()
+    assert not project_state("tasks").is_certain, "nothing is remembered then"
+    project_state.cache_clear()
