@@ -46,7 +46,6 @@ from models.loading.pretrained import (
     moved,
     pending_outputs,
     position_limit,
-    split_outputs,
 )
 from models.loading.tokenizer import load_tokenizer
 from models.low_rank.files import CONFIG_FILE
@@ -120,14 +119,11 @@ class Finetuned(Adapter):
 
     def forward_head(self, batch: Batch, head: str) -> list[Output]:
         """Outputs of the features of a batch, in order, without gradient."""
-        with torch.no_grad():
-            outputs = self.module(moved(batch, self.device), head=head)
-        return split_outputs(outputs, batch, kind=self.heads[head].kind, where=f"head '{head}'")
+        return self.begin(batch, head=head).now()
 
     def begin(self, batch: Batch, *, head: str | None = None, pooling: Pooling | None = None) -> PendingOutputs:
         """Outputs of a head that a GPU need not have computed yet."""
-        if batch.input_ids.device.type != "cuda" or head is None:
-            return super().begin(batch, head=head, pooling=pooling)
+        assert head is not None, "it gives no vectors"
         with torch.no_grad():
             outputs = self.module(moved(batch, self.device), head=head)
         return pending_outputs(outputs, batch, kind=self.heads[head].kind, where=f"head '{head}'")

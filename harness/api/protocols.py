@@ -149,9 +149,19 @@ class PendingOutputs(NamedTuple):
     """Outputs of a batch that a device may still be computing."""
 
     take: Callable[[], list[Output]]
-    "Waits for them where need be; called once."
-    is_there: bool
-    "Nobody has to wait."
+    "Gives them once they are computed; called once, in whatever thread."
+    computed: Callable[[], None] | None = None
+    "Waits until they are; None where nobody has to wait."
+
+    def wait(self) -> Callable[[], list[Output]]:
+        """What gives them, once they are computed."""
+        if self.computed:
+            self.computed()
+        return self.take
+
+    def now(self) -> list[Output]:
+        """Wait for them and take them."""
+        return self.wait()()
 
 
 class Asks(Protocol):
@@ -263,7 +273,7 @@ class Adapter(Protocol):
         """
         adapter: Any = self
         found: list[Output] = adapter.forward_head(batch, head) if pooling is None else adapter.embed(batch, pooling)
-        return PendingOutputs(lambda: found, is_there=True)
+        return PendingOutputs(lambda: found)
 
     def close(self) -> None:
         """End what was started for it."""

@@ -3,7 +3,7 @@
 answers = load_answers(stages, root=root, machine=machine)
 plans = planned_batches(lengths, question, tokens=4096)
 asked = answers.make_ready([(cell, number), ...])                 # one batch, in whatever thread
-outputs = answers.begin(asked, Ceiling(4096)).take()
+outputs = answers.begin(asked, Ceiling(4096)).now()
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine
                     raise
                 ceiling.too_much(_cost(asked.features))
         outputs = ask_batch(adapter, asked.features, question, device=machine.device, ceiling=ceiling)
-        return PendingOutputs(lambda: outputs, is_there=True)
+        return PendingOutputs(lambda: outputs)
 
     def singly(chosen: Sequence[tuple[Cell, int]]) -> Iterator[tuple[int, Any]]:
         remote: Remote = adapter
@@ -142,7 +142,7 @@ def _features_of(chosen: Sequence[tuple[Cell, int]]) -> AskedBatch:
 
 def _fake_answers(fake: Fake, asked: AskedBatch, ceiling: Ceiling) -> PendingOutputs:
     found = [_fake_answer(fake, cell, feature) for (cell, _), feature in zip(asked.places, asked.features, strict=True)]
-    return PendingOutputs(lambda: found, is_there=True)
+    return PendingOutputs(lambda: found)
 
 
 def _fake_answer(fake: Fake, cell: Cell, feature: Feature) -> Output:

@@ -66,6 +66,7 @@ class Cell:
     _partials: Partials | None = None
     _examples: Sequence[Any] | None = None
     _features: PackedFeatures | None = None
+    _is_released: bool = False
     _making: threading.RLock = field(default_factory=threading.RLock)
     """Several threads ask for rows and features: one makes them.  (The lock of a cached_property of Python 3.11 is that of all
     cells, so that one would wait for the rows of another.)"""
@@ -117,11 +118,19 @@ class Cell:
     @property
     def examples(self) -> Sequence[Any]:
         """The test rows, or the seeded sample of them; before them those on which the type chooses a threshold."""
+        if (there := self._examples) is not None:
+            return there
         with self._making:
             if self._examples is None:
                 found = self._asked_rows()
                 self._examples = found if isinstance(found, Packed) else Packed(found)
             return self._examples
+
+    def read_ahead(self) -> None:
+        """Read the rows of a cell whose tokens were kept, while nobody waits for them: its predictions are made of both."""
+        with self._making:
+            if not self._is_released:
+                _ = self.examples
 
     def _asked_rows(self) -> Sequence[Any]:
         asked = self._rows(self.spec, "test", limit=self.args.limit)
@@ -144,6 +153,8 @@ class Cell:
     @property
     def features(self) -> PackedFeatures:
         """The encoded rows; raises UserError for what the model cannot take, or a tokenizer that does not know English."""
+        if (there := self._features) is not None:  # others need not wait while rows are read ahead
+            return there
         with self._making:
             if self._features is None:
                 self._features = self._checked_features()
@@ -252,6 +263,7 @@ class Cell:
         self.close()
         with self._making:
             self._examples = self._features = None
+            self._is_released = True
 
 
 @cache

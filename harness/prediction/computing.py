@@ -1,9 +1,12 @@
 """Batches of a group of cells become outputs, in order.
 
-for work, asked, outputs in computed(answers, works, ceiling, beside=True): ...
+for work, asked, take in computed(answers, works, ceiling, beside=True):
+    outputs = take()       # in whatever thread
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from harness.api.protocols import PendingOutputs
@@ -11,9 +14,10 @@ from harness.prediction.answers import Answers, AskedBatch
 from harness.prediction.cell import Cell
 from harness.prediction.pipeline import ahead
 from harness.runtime.budget import Ceiling
+from harness.runtime.threads import short_turns
 
-Outputs: TypeAlias = Sequence[Any] | Mapping[int, Any]
-"Of a batch, by place in it."
+Outputs: TypeAlias = Callable[[], Sequence[Any] | Mapping[int, Any]]
+"Gives those of a batch, by place in it: they are computed."
 
 
 class BatchWork(NamedTuple):
@@ -27,42 +31,53 @@ class BatchWork(NamedTuple):
 
 
 def computed(
-    answers: Answers, works: Iterator[BatchWork | None], ceiling: Ceiling, *, beside: bool
-) -> Iterator[tuple[BatchWork, AskedBatch, Outputs]]:
-    """Batches with their outputs, in order; of a server that answers each question by itself, one with each answer."""
+    answers: Answers, works: Iterator[BatchWork], ceiling: Ceiling, *, beside: bool
+) -> Generator[tuple[BatchWork, AskedBatch, Outputs], None, None]:
+    """Batches with their outputs, in order; of a server that answers each question by itself, one with each answer.
+
+    With `beside` a thread finds works and makes batches ready: close what is left early.
+    """
     return _singly(answers, works) if answers.singly else _whole(answers, works, ceiling, beside=beside)
 
 
 def _whole(
-    answers: Answers, works: Iterator[BatchWork | None], ceiling: Ceiling, *, beside: bool
-) -> Iterator[tuple[BatchWork, AskedBatch, Outputs]]:
+    answers: Answers, works: Iterator[BatchWork], ceiling: Ceiling, *, beside: bool
+) -> Generator[tuple[BatchWork, AskedBatch, Outputs], None, None]:
     """Where a device computes by itself, the next batch is begun before outputs are taken."""
     before: tuple[BatchWork, AskedBatch, PendingOutputs] | None = None
-    try:
-        for work, asked in ahead(works, lambda work: answers.make_ready(work.places), beside=beside):
-            ceiling.begin(work.number)
-            pending = answers.begin(asked, ceiling)
-            last, before = before, (work, asked, pending)
-            if last is not None:
-                yield last[0], last[1], last[2].take()
-            if pending.is_there or not beside:
-                before = None
-                yield work, asked, pending.take()
-    except Exception:
-        if before is not None:  # what was computed before an error counts
-            yield before[0], before[1], before[2].take()
-        raise
+    with contextlib.closing(ahead(works, lambda work: answers.make_ready(work.places), beside=beside)) as ready:
+        try:
+            for work, asked in ready:
+                ceiling.begin(work.number)
+                with short_turns(beside):
+                    pending = answers.begin(asked, ceiling)
+                last, before = before, (work, asked, pending)
+                if last is not None:
+                    yield last[0], last[1], _waited(last[2])
+                if pending.computed is None or not beside:
+                    before = None
+                    yield work, asked, _waited(pending)
+                # Whoever keeps the answers forgets the batch with them, while the next one is computed.
+                del work, asked, pending, last
+        except Exception:
+            if before is not None:  # what was computed before an error counts
+                yield before[0], before[1], _waited(before[2])
+            raise
     if before is not None:
-        yield before[0], before[1], before[2].take()
+        yield before[0], before[1], _waited(before[2])
 
 
-def _singly(answers: Answers, works: Iterator[BatchWork | None]) -> Iterator[tuple[BatchWork, AskedBatch, Outputs]]:
+def _waited(pending: PendingOutputs) -> Outputs:
+    """Wait for a device, and go on as soon as it has computed."""
+    with short_turns():
+        return pending.wait()
+
+
+def _singly(answers: Answers, works: Iterator[BatchWork]) -> Generator[tuple[BatchWork, AskedBatch, Outputs], None, None]:
     """Answers as they come; only what is missing is asked."""
     assert answers.singly is not None
     for work in works:
-        if work is None:
-            continue
         asked = answers.make_ready(work.places)
         for number, output in answers.singly([work.places[at] for at in work.missing]):
             at = work.missing[number]
-            yield work._replace(missing=[at]), asked, {at: output}
+            yield work._replace(missing=[at]), asked, partial(dict, [(at, output)])

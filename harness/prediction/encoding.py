@@ -2,7 +2,7 @@
 
     groups, failures = cell_groups(shared, answers, root=root, machine=machine)      # cells that ask the same; no rows are read
     with Encoding(groups, keys=todo, beside=True, bar=bar) as encoding:
-        for portion in portions(groups[0], encoding, size=4096):                     # None: the next one is not there yet
+        for portion in portions(groups[0], encoding, size=4096):                     # waits until its cells are encoded
             portion.cells, portion.lost
 
 A portion holds neighbouring cells, whose features are put into batches together.  Its end depends on the lengths of its cells
@@ -12,6 +12,7 @@ few rows; each has twice the tokens of the one before, for the last batches of a
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -19,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from harness.api.abandoning import Abandoned, abandoned_when
+from harness.api.abandoning import Abandoned, abandoned_when, check_wanted
 from harness.api.progress import ProgressBar
 from harness.prediction.answers import Answers
 from harness.prediction.asked_order import prompts_of
@@ -106,11 +107,25 @@ class Encoding:
     def _work(self) -> None:
         for cell in self._cells:
             future = self._futures[cell.stage.key]
-            if not self._closed.is_set() and future.set_running_or_notify_cancel():
+            if self._closed.is_set():
+                return
+            if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(self._encode(cell))
                 except BaseException as error:
                     future.set_exception(error)
+        self._read_ahead()
+
+    def _read_ahead(self) -> None:
+        """Have the rows there that predictions are made of, where tokens were kept and rows were not needed for them."""
+        for cell in self._cells:
+            if self._closed.is_set():
+                return
+            future = self._futures[cell.stage.key]  # done, for all cells have been gone through
+            if cell.stage.key in self._keys and not future.cancelled() and not future.exception() and not future.result():
+                # What is wrong with rows is told by whoever needs them.
+                with contextlib.suppress(Exception), abandoned_when(self._closed.is_set):
+                    cell.read_ahead()
 
     def _encode(self, cell: Cell) -> CellFailure | None:
         """Have a cell know its features, or at least their lengths; says why it cannot."""
@@ -128,18 +143,15 @@ class Encoding:
             self._done += 1
         return None
 
-    def is_ready(self, cell: Cell) -> bool:
-        """Whether `take` has nothing to wait for."""
-        return not self._thread or self._futures[cell.stage.key].done()
-
     def take(self, cell: Cell) -> CellFailure | None:
-        """Wait until a cell is encoded; says why it is not."""
+        """Wait until a cell is encoded; says why it is not.  Abandoned where nobody wants it any more."""
         if not self._thread and cell.stage.key not in self._futures:
             self._futures[cell.stage.key] = Future()
             self._futures[cell.stage.key].set_result(self._encode(cell))
             self.show()
         future = self._futures[cell.stage.key]
         while not future.done():
+            check_wanted()
             wait([future], timeout=LOOK)
             self.show()
         return future.result()
@@ -169,11 +181,10 @@ class Encoding:
             self._thread.join(None if kind is None or issubclass(kind, Exception) else PATIENCE)
 
 
-def portions(group: QuestionGroup, encoding: Encoding, *, size: int | None) -> Iterator[Portion | None]:
+def portions(group: QuestionGroup, encoding: Encoding, *, size: int | None) -> Iterator[Portion]:
     """The portions of a group, the first one of `size` tokens or a little more; all of it in one where that is None.
 
-    Gives None before it waits for a cell that is not encoded yet.  All processes that work together ask for the same, and a cell
-    that one of them cannot encode is lost for all.
+    All processes that work together ask for the same, and a cell that one of them cannot encode is lost for all.
     """
     cells: list[Cell] = []
     lost: dict[str, CellFailure] = {}
@@ -183,8 +194,6 @@ def portions(group: QuestionGroup, encoding: Encoding, *, size: int | None) -> I
             yield Portion(cells, lost)
             assert size is not None
             cells, lost, tokens, most = [], {}, 0, min(2 * most, LARGEST * size)
-        if not encoding.is_ready(cell):
-            yield None
         with together():
             failure = encoding.take(cell)
         found = merged(gather({cell.stage.key: failure} if failure else {}))

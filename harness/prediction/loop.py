@@ -31,7 +31,6 @@ from harness.runtime.budget import Ceiling
 from harness.runtime.garbage import rare_collections
 from harness.runtime.machine import Machine
 from harness.runtime.processes import from_first, gather, num_ranks, rank, together
-from harness.runtime.threads import short_turns
 
 PADDED_FIRST = 8
 "Batches of the first portion where padding is computed: among few sequences, not many have nearly the same length."
@@ -57,7 +56,7 @@ def predict_bundle(
         answers = load_answers(todo, root=root, machine=machine)
     keys = {stage.key for stage in todo}
     beside = answers.computes and machine.lookahead
-    with contextlib.closing(answers), rare_collections(), short_turns(beside):
+    with contextlib.closing(answers), rare_collections():
         wanted = machine.batch_tokens is not None
         sizes = BatchSizes(answers.tokens, first=_first_portion(answers, machine))
         shared = from_first(lambda: shared_batches(stages, todo=todo, root=root, sizes=sizes, wanted=wanted))
@@ -154,8 +153,7 @@ class _GroupRun:
                 self._compute(found, ceiling)
             else:  # what processes tell each other comes between portions: within one, none waits for another
                 for portion in found:
-                    if portion is not None:
-                        self._compute(iter([portion]), ceiling)
+                    self._compute(iter([portion]), ceiling)
         except Exception as error:
             self._finishing.settle()
             self._fail(error)
@@ -178,24 +176,24 @@ class _GroupRun:
         self._bundle.lose(merged(gather(own)))
         self._bundle.failures = {cell.stage.key: failure for cell in undone} | self._bundle.failures
 
-    def _without_lost(self) -> Iterator[Portion | None]:
+    def _without_lost(self) -> Iterator[Portion]:
         """The portions that have cells, once it is written down which cells share no batches with these."""
         tokens, first = self._group.sizes
         if self._question.asks:  # batches of requests have no padding
             first = min(first, 1)
         passes = passes_of(self._question, has_own_passes=self._answers.has_own_passes)
         for portion in portions(self._group, self._encoding, size=first * tokens * passes or None):
-            if portion is not None:
-                self._bundle.lose(portion.lost)
-            if portion is None or portion.cells:
+            self._bundle.lose(portion.lost)
+            if portion.cells:
                 yield portion
 
-    def _compute(self, found: Iterator[Portion | None], ceiling: Ceiling) -> None:
+    def _compute(self, found: Iterator[Portion], ceiling: Ceiling) -> None:
         """Compute the batches of some portions, and finish their cells."""
-        works = self._works(found)
-        with together(), Background(beside=self._beside) as keeping:
-            for work, asked, outputs in computed(self._answers, works, ceiling, beside=self._beside):
-                keeping.do(self._keep, work, asked, outputs)
+        outcome = computed(self._answers, self._works(found), ceiling, beside=self._beside)
+        with together(), Background(beside=self._beside) as keeping, contextlib.closing(outcome):
+            for work, asked, take in outcome:
+                keeping.do(self._keep, work, asked, take)
+                del work, asked, take
         # All of them where several processes have worked, and those without a batch.
         rest = [self._waiting[key] for key in self._left]
         self._left.clear()
@@ -203,8 +201,9 @@ class _GroupRun:
             cell.close()  # what other processes have written is read with it when it is opened again
         self._bundle.failures |= from_first(lambda: self._finish(rest))
 
-    def _keep(self, work: BatchWork, asked: AskedBatch, outputs: Outputs) -> None:
+    def _keep(self, work: BatchWork, asked: AskedBatch, take: Outputs) -> None:
         """Write down what cells need of the outputs of a batch; have those finished that are complete."""
+        outputs = take()
         kept: dict[str, list[int]] = {}
         for at in work.missing:
             kept.setdefault(work.places[at][0].stage.key, []).append(at)
@@ -217,12 +216,9 @@ class _GroupRun:
                 self._left.pop(key)
                 self._finishing.do(self._finish, [cell])
 
-    def _works(self, found: Iterator[Portion | None]) -> Iterator[BatchWork | None]:
-        """The batches that this process computes; None while the next portion is not there."""
+    def _works(self, found: Iterator[Portion]) -> Iterator[BatchWork]:
+        """The batches that this process computes."""
         for portion in found:
-            if portion is None:
-                yield None
-                continue
             # All of them now: a cell may be finished while batches to come hold what it had on disk before.
             missing = {
                 cell.stage.key: cell.partials.missing(len(cell.lengths))

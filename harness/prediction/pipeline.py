@@ -1,6 +1,6 @@
 """What goes on beside the device that computes: batches are made ready before it wants them, answers are taken away behind it.
 
-    for work, made in ahead(works, make, beside=True): ...      # make(work) of the next works runs in a thread meanwhile
+    for work, made in ahead(works, make, beside=True): ...      # the next works are found and made in a thread meanwhile
     with Background(beside=True) as background:
         background.do(write, answers)                           # one after the other, in this order, in a thread
     # all is done here, or the first error is raised
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
 from typing import Any, TypeVar
+
+from harness.api.abandoning import Abandoned, abandoned_when, check_wanted
+from harness.runtime.threads import short_turns
 
 Work = TypeVar("Work")
 Made = TypeVar("Made")
@@ -29,31 +30,61 @@ BEHIND = 4
 
 
 def ahead(
-    works: Iterable[Work | None], make: Callable[[Work], Made], *, beside: bool, most: int = AHEAD
-) -> Iterator[tuple[Work, Made]]:
-    """Each work with what is made of it; `works` is asked in this thread, no more than `most` ahead.
+    works: Iterable[Work], make: Callable[[Work], Made], *, beside: bool, most: int = AHEAD
+) -> Generator[tuple[Work, Made], None, None]:
+    """Each work with what is made of it; a thread asks for works and makes of them, no more than `most` ahead.
 
-    A work that is None says that it takes time until the next one is there: what was made is given out before.
+    Close it where it is left early: the thread ends, and what it made is forgotten.
     """
     if not beside:
         for work in works:
-            if work is not None:
-                yield work, make(work)
+            yield work, make(work)
         return
-    waiting: deque[tuple[Work, Future[Made]]] = deque()
-    pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
+    found: queue.SimpleQueue[tuple[Work, Made] | BaseException | None] = queue.SimpleQueue()
+    room, closed = threading.Semaphore(most), threading.Event()
+
+    def all_works() -> None:
+        asked = iter(works)
+        while True:
+            room.acquire()
+            check_wanted()
+            try:
+                work = next(asked)
+            except StopIteration:
+                return
+            found.put((work, make(work)))
+            del work  # it holds texts, which are not this thread's to forget
+
+    def run() -> None:
+        error = None
+        try:
+            with abandoned_when(closed.is_set):
+                all_works()
+        except Abandoned:
+            pass
+        except BaseException as caught:
+            error = caught
+        found.put(error)
+
+    thread = threading.Thread(target=run, name="batches", daemon=True)
+    thread.start()
     try:
-        for work in works:
-            if work is not None:
-                waiting.append((work, pool.submit(make, work)))
-            while waiting and (work is None or len(waiting) > most):
-                first, made = waiting.popleft()
-                yield first, made.result()
-        while waiting:
-            first, made = waiting.popleft()
-            yield first, made.result()
+        while isinstance(ready := _next(found), tuple):
+            room.release()
+            yield ready
+            del ready
+        if ready is not None:
+            raise ready
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        closed.set()
+        room.release()
+        thread.join()
+
+
+def _next(found: queue.SimpleQueue[Any]) -> Any:
+    """The next one; who has to wait for it goes on as soon as it is there."""
+    with short_turns():
+        return found.get()
 
 
 class Background:

@@ -32,7 +32,6 @@ from models.loading.pretrained import (
     pending_outputs,
     position_limit,
     quiet,
-    split_outputs,
 )
 from models.packing.attention import exchange_attention
 from models.packing.unpadded import lengths_of
@@ -173,17 +172,14 @@ class HeadedModel(Adapter):
 
     def forward_head(self, batch: Batch, head: str) -> list[Output]:
         """Outputs of the features of a batch, in order, without gradient and dropout."""
-        outputs = self._run(batch, head=head)
-        return split_outputs(outputs, batch, kind=self.heads[head].kind, where=f"head '{head}'")
+        return self.begin(batch, head=head).now()
 
     def embed(self, batch: Batch, pooling: Pooling) -> list[Output]:
         """One vector [H] per feature, fp32, not normalised."""
-        return split_outputs(self._run(batch, pooling=pooling), batch, kind="embed", where=f"layer {pooling.layer}")
+        return self.begin(batch, pooling=pooling).now()
 
     def begin(self, batch: Batch, *, head: str | None = None, pooling: Pooling | None = None) -> PendingOutputs:
         """Outputs of a head, or vectors, that a GPU need not have computed yet."""
-        if batch.input_ids.device.type != "cuda":
-            return super().begin(batch, head=head, pooling=pooling)
         if pooling is not None:
             outputs, kind, where = self._run(batch, pooling=pooling), "embed", f"layer {pooling.layer}"
         else:

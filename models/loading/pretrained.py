@@ -245,10 +245,13 @@ def split_outputs(outputs: torch.Tensor, batch: Batch, *, kind: str, where: str)
 
 
 def pending_outputs(outputs: torch.Tensor, batch: Batch, *, kind: str, where: str) -> PendingOutputs:
-    """The same once a GPU has computed them: on their way to pinned memory behind the batch, whatever is begun after it."""
+    """The same, cut in whatever thread takes them.
+
+    What a GPU computes is on its way to pinned memory behind the batch, whatever is begun after it.
+    """
     if not outputs.is_cuda or outputs.device != batch.attention_mask.device:  # the layers of one model lie on several devices
-        found = split_outputs(outputs, batch, kind=kind, where=where)
-        return PendingOutputs(lambda: found, is_there=True)
+        there = outputs.detach().float().cpu()  # here: a thread that makes numbers has others of torch's beside it
+        return PendingOutputs(lambda: split_outputs(there, batch, kind=kind, where=where))
     host = outputs.detach().float().to("cpu", non_blocking=True)
     own = dataclasses.replace(
         batch,
@@ -258,8 +261,4 @@ def pending_outputs(outputs: torch.Tensor, batch: Batch, *, kind: str, where: st
     event = torch.cuda.Event()
     event.record(torch.cuda.current_stream(outputs.device))
 
-    def take() -> list[Output]:
-        event.synchronize()
-        return split_outputs(host, own, kind=kind, where=where)
-
-    return PendingOutputs(take, is_there=False)
+    return PendingOutputs(lambda: split_outputs(host, own, kind=kind, where=where), event.synchronize)

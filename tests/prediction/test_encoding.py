@@ -1,5 +1,6 @@
 """Rows become features ahead of the model, in portions whose ends depend on their lengths alone."""
 
+import contextlib
 import re
 import threading
 import time
@@ -11,6 +12,7 @@ from listening import listen
 from small_runs import Project, differences
 
 from harness.api import progress
+from harness.api.abandoning import Abandoned, abandoned_when, check_wanted
 from harness.api.progress import progress_bar
 from harness.prediction import cell as cell_module
 from harness.prediction import encoding as encoding_module
@@ -42,6 +44,9 @@ class FakeCell:
     def encode(self):
         self.encoded.append(threading.current_thread().name)
 
+    def read_ahead(self):
+        pass
+
 
 @pytest.fixture
 def messages(monkeypatch):
@@ -53,7 +58,7 @@ def split(cells, *, size, beside=False):
     with progress_bar("x", total=0, unit="token", shown=False) as bar:
         group = QuestionGroup(cells, SIZES)
         with Encoding([group], keys={cell.stage.key for cell in cells}, beside=beside, bar=bar) as encoding:
-            found = [portion for portion in portions(group, encoding, size=size) if portion is not None]
+            found = list(portions(group, encoding, size=size))
             encoding.show()
         assert bar.total == sum(sum(cell.lengths) for cell in cells if not cell.fails)
     return ["".join([cell.stage.name for cell in portion.cells] + ["-" + name for name in portion.lost]) for portion in found]
@@ -84,7 +89,7 @@ def test_cells_that_ask_in_turns_are_not_parted(messages):
     assert split([FakeCell(name, 10) for name in "abcdef"], size=10) == ["a", "bc", "def"]
 
 
-def test_none_stands_where_a_cell_is_not_there_yet(messages):
+def test_a_portion_is_there_before_later_cells_are(messages):
     there = threading.Event()
     cells = [FakeCell(name, 10) for name in "abc"]
     cells[1].measure = lambda: there.wait(60)
@@ -92,14 +97,40 @@ def test_none_stands_where_a_cell_is_not_there_yet(messages):
         group = QuestionGroup(cells, SIZES)
         with Encoding([group], keys={"a", "b"}, beside=True, bar=bar) as encoding:
             found = portions(group, encoding, size=10)
-            first = next(found)
-            while first is None:
-                first = next(found)
-            assert [cell.stage.name for cell in first.cells] == ["a"]
-            assert next(found) is None
+            assert [cell.stage.name for cell in next(found).cells] == ["a"]
             there.set()
-            assert [[cell.stage.name for cell in portion.cells] for portion in found if portion is not None] == [["b", "c"]]
+            assert [[cell.stage.name for cell in portion.cells] for portion in found] == [["b", "c"]]
     assert [cell.encoded for cell in cells] == [["encoding"], ["encoding"], []], "of a finished cell lengths are enough"
+
+
+def test_rows_are_read_ahead_once_all_tokens_are_there(messages, monkeypatch):
+    """Of the cells to predict that can be encoded."""
+    read, done = [], threading.Event()
+
+    def read_ahead(cell):
+        read.append(cell.stage.name)
+        if cell.stage.name == "d":
+            done.set()
+
+    monkeypatch.setattr(FakeCell, "read_ahead", read_ahead)
+    cells = [FakeCell(name, 10, fails=name == "b") for name in "abcd"]
+    bar = progress_bar("x", total=0, unit="token", shown=False)
+    with Encoding([QuestionGroup(cells, SIZES)], keys={"a", "b", "d"}, beside=True, bar=bar):
+        assert done.wait(60)
+    assert read == ["a", "d"]
+
+
+def test_nobody_waits_for_a_cell_who_is_not_wanted_any_more(messages):
+    there, closed = threading.Event(), threading.Event()
+    cell = FakeCell("a", 10)
+    cell.measure = lambda: there.wait(60)
+    with progress_bar("x", total=0, unit="token", shown=False) as bar:
+        group = QuestionGroup([cell], SIZES)
+        with Encoding([group], keys={"a"}, beside=True, bar=bar) as encoding:
+            threading.Timer(0.1, closed.set).start()
+            with abandoned_when(closed.is_set), pytest.raises(Abandoned):
+                encoding.take(cell)
+            there.set()
 
 
 def test_cells_that_nobody_asks_for_are_given_up(messages):
@@ -180,7 +211,7 @@ def test_the_device_begins_before_the_last_rows_are_read(project, tmp_path, monk
         encode(self)
 
     with monkeypatch.context() as patch:
-        listen(patch, Encoder, "embed", lambda *_: computed.set())
+        listen(patch, Encoder, "begin", lambda *_, **__: computed.set())
         patch.setattr(Cell, "encode", waits)
         assert not project.run(tmp_path / "with", tasks="nearest", no_train=True).failed
     assert waited == [True]
@@ -190,21 +221,21 @@ def test_the_device_begins_before_the_last_rows_are_read(project, tmp_path, monk
 
 def test_what_memory_takes_is_known_in_later_portions_and_runs(project, tmp_path, monkeypatch):
     """A run that ends in its second portion goes on there with what it learnt in its first one."""
-    embed, tried = Encoder.embed, []
+    begin, tried = Encoder.begin, []
 
     def run(root, *, ends_at=None):
         tried.clear()
 
-        def little_memory(adapter, batch, pooling):
+        def little_memory(adapter, batch, **asked):
             tried.append(batch.input_ids.numel())
             if tried[-1] > 60:
                 raise torch.OutOfMemoryError("no more")
             if len(tried) == ends_at:
                 raise RuntimeError("the machine stops")
-            return embed(adapter, batch, pooling)
+            return begin(adapter, batch, **asked)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Encoder, "embed", little_memory)
+            patch.setattr(Encoder, "begin", little_memory)
             project.run(tmp_path / root, tasks="nearest", no_train=True)
         return list(tried)
 
@@ -219,7 +250,8 @@ def test_what_memory_takes_is_known_in_later_portions_and_runs(project, tmp_path
     assert differences(tmp_path / "whole", tmp_path / "cut") == []
 
 
-def test_a_thread_that_reads_rows_ends_with_the_run(project, tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_thread_that_reads_rows_ends_with_the_run(project, tmp_path, monkeypatch, error):
     """After the rows that it is at: thousands may follow."""
     chunks, encoded_chunks = [], cell_module.encoded_chunks
 
@@ -228,15 +260,16 @@ def test_a_thread_that_reads_rows_ends_with_the_run(project, tmp_path, monkeypat
             yield from encoded_chunks(module, examples, **how)
             return
         while len(chunks) < 1000:
+            check_wanted()
             chunks.append(time.sleep(0.01))
             yield 0, []
 
-    def stops(*_):
-        raise KeyboardInterrupt
+    def stops(*_, **__):
+        raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(cell_module, "encoded_chunks", endless)
-        listen(patch, Encoder, "embed", stops)
-        with pytest.raises(KeyboardInterrupt):
+        listen(patch, Encoder, "begin", stops)
+        with pytest.raises(KeyboardInterrupt) if error is KeyboardInterrupt else contextlib.nullcontext():
             project.run(tmp_path, tasks="nearest", no_train=True)
     assert len(chunks) < 1000

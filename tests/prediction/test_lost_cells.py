@@ -23,8 +23,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def batches(monkeypatch):
     """The sequences of each batch that the model makes outputs of."""
     seen = []
-    note = lambda batch, _: seen.append([tuple(feature.input_ids) for feature in batch.features])  # noqa: E731
-    listen(monkeypatch, Encoder, "forward_head", note)
+    note = lambda batch, **_: seen.append([tuple(feature.input_ids) for feature in batch.features])  # noqa: E731
+    listen(monkeypatch, Encoder, "begin", note)
     return seen
 
 
@@ -80,17 +80,17 @@ def test_an_interrupted_bundle_with_a_lost_cell_goes_on_as_it_was(tmp_path, monk
     project = Project.make(tmp_path / "p", max_steps=2, tasks="pairs").with_machine(batch_tokens=120)
     spoil(project, "pairs-test-de.jsonl")
     project.run(tmp_path / "whole", tasks="pairs")
-    forward_head, calls, german_is_encoded = Encoder.forward_head, [], threading.Event()
+    begin, calls, german_is_encoded = Encoder.begin, [], threading.Event()
     listen(monkeypatch, Encoding, "_encode", lambda cell: german_is_encoded.set() if cell.args.lang == "sw" else None)
 
-    def stop_at_fifth(adapter, batch, head):
+    def stop_at_fifth(adapter, batch, **how):
         calls.append([tuple(feature.input_ids) for feature in batch.features])
         if len(calls) == 5 and not resumed:
             assert german_is_encoded.wait(60)
             raise RuntimeError("the machine stops")
-        return forward_head(adapter, batch, head)
+        return begin(adapter, batch, **how)
 
-    monkeypatch.setattr(Encoder, "forward_head", stop_at_fifth)
+    monkeypatch.setattr(Encoder, "begin", stop_at_fifth)
     resumed = False
     report = project.run(tmp_path / "stopped", tasks="pairs")
     assert {name: message.splitlines()[0].split(":")[0] for name, message in failures(report).items()}.keys() == {
@@ -163,7 +163,7 @@ BREAKS = {
     "question": lambda: setattr(Cell, "question", property(question_of_german)),
     "rows": lambda: setattr(Cell, "measure", measures_no_german),
     "ceiling": lambda: setattr(loop, "recorded_ceiling", raises),
-    "model": lambda: setattr(Encoder, "embed", raises),
+    "model": lambda: setattr(Encoder, "begin", raises),
 }
 
 

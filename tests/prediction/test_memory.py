@@ -32,19 +32,19 @@ def trained(project, tmp_path_factory):
 def asked(project, root, monkeypatch, *, fails_with=(), stops_after=None):
     """The batches that are computed; one with a sequence of `fails_with` does not fit unless it is alone there."""
     found = []
-    forward_head = Encoder.forward_head
+    begin = Encoder.begin
 
-    def narrow(adapter, batch, head):
+    def narrow(adapter, batch, **asked):
         ids = tuple(tuple(feature.input_ids) for feature in batch.features)
         if len(found) == stops_after:
             raise RuntimeError("the machine stops")
         if len(ids) > 1 and set(ids) & set(fails_with):
             raise torch.OutOfMemoryError("no more")
         found.append(ids)
-        return forward_head(adapter, batch, head)
+        return begin(adapter, batch, **asked)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Encoder, "forward_head", narrow)
+        patch.setattr(Encoder, "begin", narrow)
         report = project.run(root, **REQUEST)
     assert bool(report.failed) == (stops_after is not None)
     return found

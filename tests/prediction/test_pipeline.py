@@ -1,6 +1,7 @@
 """What is done beside the device changes no result: batches made ready ahead, answers written behind, features as numbers."""
 
 import gc
+import sys
 import threading
 import time
 import tracemalloc
@@ -17,8 +18,10 @@ from harness.prediction.cell import Cell
 from harness.prediction.features import PackedFeatures
 from harness.prediction.pipeline import Background, ahead
 from harness.runtime.garbage import RARE, rare_collections
+from harness.runtime.threads import TURN
 from models.decoder import Decoder
 from models.encoder import Encoder
+from models.loading import pretrained
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -35,18 +38,40 @@ def test_results_are_the_same_without_threads(project, tmp_path):
     assert differences(tmp_path / "with", tmp_path / "without") == []
 
 
+def test_the_thread_that_computes_does_little_else(project, tmp_path, monkeypatch):
+    """And others take long turns between its passes only."""
+    seen = {}
+
+    def note(name, function):
+        def noted(*arguments, **named):
+            seen.setdefault(name, set()).add((threading.current_thread().name, round(sys.getswitchinterval(), 6)))
+            return function(*arguments, **named)
+
+        return noted
+
+    own = round(sys.getswitchinterval(), 6)
+    for place, name in [(loop, "BatchWork"), (pretrained, "split_outputs"), (Encoder, "begin"), (Background, "do")]:
+        monkeypatch.setattr(place, name, note(name, getattr(place, name)))
+    assert not project.run(tmp_path, tasks="nearest", no_train=True).failed
+    here = threading.current_thread().name
+    assert (here, own) in seen["do"]
+    assert seen["begin"] == {(here, TURN)}
+    assert {name for name, _ in seen["BatchWork"]} == {"batches"}
+    assert {name for name, _ in seen["split_outputs"]} == {"answers"}
+
+
 def test_an_error_of_the_model_keeps_what_was_computed_before_it(project, tmp_path, monkeypatch):
     project = project.with_machine(batch_tokens=120)
     project.run(tmp_path / "whole", tasks="nearest", no_train=True)
     batches = []
 
-    def stops(batch, *_):
+    def stops(batch, **_):
         batches.append(len(batch.features))
         if len(batches) == 4:
             raise RuntimeError("the machine stops")
 
     with monkeypatch.context() as patch:
-        listen(patch, Encoder, "embed", stops)
+        listen(patch, Encoder, "begin", stops)
         report = project.run(tmp_path / "cut", tasks="nearest", no_train=True)
     assert {message for _, message in report.failed} == {"RuntimeError: the machine stops"}
     journal = "".join(path.read_text() for path in tmp_path.glob("cut/predict/*/vectors-0.done"))

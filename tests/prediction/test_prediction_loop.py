@@ -32,8 +32,7 @@ def project(tmp_path_factory):
 def asked(monkeypatch):
     """The lengths of the sequences of each batch that the model makes vectors or outputs of."""
     seen = []
-    for name in ("embed", "forward_head"):
-        listen(monkeypatch, Encoder, name, lambda batch, _: seen.append([len(feature.input_ids) for feature in batch.features]))
+    listen(monkeypatch, Encoder, "begin", lambda batch, **_: seen.append([len(feature.input_ids) for feature in batch.features]))
     return seen
 
 
@@ -83,19 +82,19 @@ def test_what_begins_alike_is_asked_together(project, tmp_path, monkeypatch, num
 def outputs(project, root, monkeypatch, *, limit=None, starved=None, **knobs):
     """All outputs of the model by the tokens of a sequence; batches of more than `limit` tokens do not fit into its memory."""
     found = {}
-    forward_head = Encoder.forward_head
+    begin = Encoder.begin
 
-    def little_memory(adapter, batch, head):
+    def little_memory(adapter, batch, **asked):
         if limit and batch.input_ids.numel() > limit:
             if starved is not None:
                 starved.append(batch.input_ids.numel())
             raise torch.OutOfMemoryError("no more")
-        outputs = forward_head(adapter, batch, head)
-        found.update({tuple(feature.input_ids): output for feature, output in zip(batch.features, outputs, strict=True)})
-        return outputs
+        pending = begin(adapter, batch, **asked)
+        found.update({tuple(feature.input_ids): output for feature, output in zip(batch.features, pending.take(), strict=True)})
+        return pending
 
     with monkeypatch.context() as patch:
-        patch.setattr(Encoder, "forward_head", little_memory)
+        patch.setattr(Encoder, "begin", little_memory)
         report = project.with_machine(**knobs).run(root, tasks="pairs", model_args="dtype=float32")
     assert not report.failed, report.failed
     return found
@@ -132,15 +131,15 @@ def test_what_is_on_disk_in_whatever_order_is_not_computed_again(project, tmp_pa
     project = project.with_machine(batch_tokens=100, lookahead=lookahead)
     project.run(tmp_path / "whole", tasks="nearest", no_train=True)
     total = len(asked)
-    embed = Encoder.embed
+    begin = Encoder.begin
 
-    def stop_at_last(adapter, batch, pooling):
+    def stop_at_last(adapter, batch, **how):
         if len(asked) == 2 * total - 1:
             raise RuntimeError("the machine stops")
-        return embed(adapter, batch, pooling)
+        return begin(adapter, batch, **how)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Encoder, "embed", stop_at_last)
+        patch.setattr(Encoder, "begin", stop_at_last)
         assert project.run(tmp_path / "cut", tasks="nearest", no_train=True).failed
     lost = 0
     for journal in tmp_path.glob("cut/predict/*/vectors-0.done"):
@@ -163,15 +162,15 @@ def test_one_sequence_that_does_not_fit_fails_the_cells(project, tmp_path, monke
 def test_lengths_save_encoding_finished_cells_again(tmp_path, monkeypatch):
     """Finished cells of an interrupted run still decide which sequences share a batch, though their rows cannot be read now."""
     project = Project.make(tmp_path / "project", tasks="pairs", max_steps=1).with_machine(batch_tokens=1)
-    forward_head, calls, last = Encoder.forward_head, [], 0
+    begin, calls, last = Encoder.begin, [], 0
 
-    def stop_at_last(adapter, batch, head):
+    def stop_at_last(adapter, batch, **how):
         calls.append(batch)
         if len(calls) == last:
             raise RuntimeError("the machine stops")
-        return forward_head(adapter, batch, head)
+        return begin(adapter, batch, **how)
 
-    monkeypatch.setattr(Encoder, "forward_head", stop_at_last)
+    monkeypatch.setattr(Encoder, "begin", stop_at_last)
     project.run(tmp_path / "whole", tasks="pairs", languages=("en", "de"))
     last = len(calls)
     calls.clear()

@@ -1,6 +1,6 @@
 """What a model is asked, and when it learns: a test is told before an adapter's method answers, and before an optimizer steps.
 
-listen(monkeypatch, Encoder, "forward_head", lambda batch, head: seen.append(batch))
+listen(monkeypatch, Encoder, "begin", lambda batch, **_: seen.append(batch))
 with before_each_step(lambda: steps.append(len(steps))): ...
 """
 
