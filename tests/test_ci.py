@@ -62,10 +62,9 @@ def test_everything_is_run_and_what_runs_beside_is_told_before_what_comes_after(
     code, out, err = ran("all", chromium=True)
     assert (code, err) == (0, "")
     first = ["make .venv/.browser", "make check", "make test", "make test-cluster"]
-    beside = ["make .venv-docs/.installed", "make docs"]
+    beside = ["make .venv-docs/.installed", "make docs", "make test-versions"]
     after = [
         "make test-browser",
-        "make test-versions",
         "make test-slow",
         "no ../shared: the tests on real data and models are not run",
         "make test-long",
@@ -92,9 +91,10 @@ def test_programs_that_cannot_be_installed_end_it_with_their_log(ran):
     assert "error: what ran beside the tests failed; what it said is above" in err
 
 
-def test_a_failure_beside_the_tests_ends_it_with_its_log(ran):
-    code, out, err = ran(FAILS="docs", chromium=True)
-    assert (code, out[-1]) == (1, "make docs")
+@pytest.mark.parametrize("fails", ["docs", "test-versions"])
+def test_a_failure_beside_the_tests_ends_it_with_its_log(ran, fails):
+    code, out, err = ran(FAILS=fails, chromium=True)
+    assert (code, out[-1]) == (1, f"make {fails}")
     assert "error: what ran beside the tests failed" in err
 
 

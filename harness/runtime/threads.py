@@ -12,6 +12,7 @@ import contextlib
 import math
 import os
 import sys
+import threading
 from collections.abc import Collection, Iterator, MutableMapping
 from pathlib import Path
 
@@ -44,13 +45,33 @@ def short_turns(wanted: bool = True) -> Iterator[None]:
     Each operation of torch gives the interpreter away and waits for it again: beside a thread that reads rows a forward pass of
     some hundred operations would otherwise wait for hundreds of its turns.
     """
-    before = sys.getswitchinterval()
-    if wanted:
-        sys.setswitchinterval(min(before, TURN))
+    if not wanted:
+        yield
+        return
+    with _TURNS.lock:
+        if not _TURNS.wanted_by:
+            _TURNS.before = sys.getswitchinterval()
+            sys.setswitchinterval(min(_TURNS.before, TURN))
+        _TURNS.wanted_by += 1
     try:
         yield
     finally:
-        sys.setswitchinterval(before)
+        with _TURNS.lock:
+            _TURNS.wanted_by -= 1
+            if not _TURNS.wanted_by:
+                sys.setswitchinterval(_TURNS.before)
+
+
+class _Turns:
+    """Who wants short turns: the interpreter has one length for all threads."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.wanted_by = 0
+        self.before = 0.0
+
+
+_TURNS = _Turns()
 
 
 def usable_cores(*, system: Path = Path("/"), allowed: Collection[int] | None = None) -> int:

@@ -31,6 +31,18 @@ def test_turns_are_short_for_a_while():
     assert sys.getswitchinterval() == before
 
 
+def test_turns_are_short_until_the_last_who_wants_it_has_ended():
+    """In whatever order: several threads begin passes."""
+    before = sys.getswitchinterval()
+    one, other = short_turns(), short_turns()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert sys.getswitchinterval() == pytest.approx(TURN)
+    other.__exit__(None, None, None)
+    assert sys.getswitchinterval() == before
+
+
 def test_two_threads_of_a_core_are_one_core(tmp_path):
     processors(tmp_path, "0,2", "1,3", "0,2", "1,3")
     assert usable_cores(system=tmp_path, allowed=range(4)) == 2
