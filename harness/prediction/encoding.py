@@ -29,7 +29,7 @@ from harness.prediction.cell import Cell
 from harness.prediction.failures import CellFailure, failure_of, merged
 from harness.prediction.questions import Question
 from harness.runtime.machine import Machine
-from harness.runtime.processes import gather, together
+from harness.runtime.processes import gather, rank, together
 
 LARGEST = 32
 "The largest portions have so many times the tokens of the first: sequences of similar length, and few batches that are not full."
@@ -118,6 +118,8 @@ class Encoding:
 
     def _read_ahead(self) -> None:
         """Have the rows there that predictions are made of, where tokens were kept and rows were not needed for them."""
+        if rank():  # the first process makes them
+            return
         for cell in self._cells:
             if self._closed.is_set():
                 return

@@ -114,10 +114,14 @@ def test_rows_are_read_ahead_once_all_tokens_are_there(messages, monkeypatch):
 
     monkeypatch.setattr(FakeCell, "read_ahead", read_ahead)
     cells = [FakeCell(name, 10, fails=name == "b") for name in "abcd"]
-    bar = progress_bar("x", total=0, unit="token", shown=False)
-    with Encoding([QuestionGroup(cells, SIZES)], keys={"a", "b", "d"}, beside=True, bar=bar):
+    bar, groups = progress_bar("x", total=0, unit="token", shown=False), [QuestionGroup(cells, SIZES)]
+    with Encoding(groups, keys={"a", "b", "d"}, beside=True, bar=bar):
         assert done.wait(60)
     assert read == ["a", "d"]
+    monkeypatch.setattr(encoding_module, "rank", lambda: 1)
+    with Encoding(groups, keys={"a", "b", "d"}, beside=True, bar=bar) as encoding:
+        encoding._thread.join(60)
+    assert read == ["a", "d"], "the first process makes predictions"
 
 
 def test_nobody_waits_for_a_cell_who_is_not_wanted_any_more(messages):
