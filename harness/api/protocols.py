@@ -150,18 +150,14 @@ class PendingOutputs(NamedTuple):
 
     take: Callable[[], list[Output]]
     "Gives them once they are computed; called once, in whatever thread."
-    computed: Callable[[], None] | None = None
-    "Waits until they are; None where nobody has to wait."
-
-    def wait(self) -> Callable[[], list[Output]]:
-        """What gives them, once they are computed."""
-        if self.computed:
-            self.computed()
-        return self.take
+    wait: Callable[[], object] | None = None
+    "Returns once they are; None where nobody has to wait."
 
     def now(self) -> list[Output]:
         """Wait for them and take them."""
-        return self.wait()()
+        if self.wait:
+            self.wait()
+        return self.take()
 
 
 class Asks(Protocol):

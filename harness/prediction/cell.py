@@ -118,8 +118,6 @@ class Cell:
     @property
     def examples(self) -> Sequence[Any]:
         """The test rows, or the seeded sample of them; before them those on which the type chooses a threshold."""
-        if (there := self._examples) is not None:
-            return there
         with self._making:
             if self._examples is None:
                 found = self._asked_rows()

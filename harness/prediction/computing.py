@@ -54,7 +54,7 @@ def _whole(
                 last, before = before, (work, asked, pending)
                 if last is not None:
                     yield last[0], last[1], _waited(last[2])
-                if pending.computed is None or not beside:
+                if pending.wait is None or not beside:
                     before = None
                     yield work, asked, _waited(pending)
                 # Whoever keeps the answers forgets the batch with them, while the next one is computed.
@@ -69,8 +69,10 @@ def _whole(
 
 def _waited(pending: PendingOutputs) -> Outputs:
     """Wait for a device, and go on as soon as it has computed."""
-    with short_turns():
-        return pending.wait()
+    if pending.wait:
+        with short_turns():
+            pending.wait()
+    return pending.take
 
 
 def _singly(answers: Answers, works: Iterator[BatchWork]) -> Generator[tuple[BatchWork, AskedBatch, Outputs], None, None]:

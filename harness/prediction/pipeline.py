@@ -41,25 +41,16 @@ def ahead(
             yield work, make(work)
         return
     found: queue.SimpleQueue[tuple[Work, Made] | BaseException | None] = queue.SimpleQueue()
-    room, closed = threading.Semaphore(most), threading.Event()
-
-    def all_works() -> None:
-        asked = iter(works)
-        while True:
-            room.acquire()
-            check_wanted()
-            try:
-                work = next(asked)
-            except StopIteration:
-                return
-            found.put((work, make(work)))
-            del work  # it holds texts, which are not this thread's to forget
+    room, closed = threading.Semaphore(most - 1), threading.Event()
 
     def run() -> None:
         error = None
         try:
             with abandoned_when(closed.is_set):
-                all_works()
+                for work in works:
+                    found.put((work, make(work)))
+                    room.acquire()
+                    check_wanted()
         except Abandoned:
             pass
         except BaseException as caught:
