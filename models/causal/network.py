@@ -38,15 +38,17 @@ class DecoderNetwork(HeadedNetwork):
         assert isinstance(body, PreTrainedModel)
         return body
 
-    def hidden(self, batch: Batch, *, layer: int) -> Tensor:
-        """Hidden states [B, T, H] of the batch's tokens after some layers (0 = embeddings)."""
+    def hidden(self, batch: Batch, *, layer: int, reads: str | None = None) -> Tensor:
+        """Hidden states [B, T, H] of the batch's tokens after some layers (0 = embeddings); `reads`: see `hidden_state`."""
         ids_BT, mask_BT = batch.input_ids, batch.attention_mask
         if self.first is not None:
             ids_BT = nn.functional.pad(ids_BT, (1, 0), value=self.first)
             mask_BT = nn.functional.pad(mask_BT, (1, 0), value=1)
         inputs: dict[str, Any] = {"input_ids": ids_BT, "attention_mask": mask_BT, "use_cache": False}
         lengths = [length + (self.first is not None) for length in lengths_of(batch)]
-        found_BTH = hidden_state(self.body, inputs, layer=layer, lengths=lengths)
+        if self.first is not None and reads == "first":
+            reads = None  # the first token of the batch is the second one here
+        found_BTH = hidden_state(self.body, inputs, layer=layer, lengths=lengths, reads=reads)
         return found_BTH if self.first is None else found_BTH[:, 1:]
 
     def word_table(self) -> WordTable | None:

@@ -189,6 +189,11 @@ def build_head(spec: HeadSpec, shape: HeadShape, *, seed: int, name: str) -> nn.
     return head
 
 
+def read_token(method: str) -> str | None:
+    """The one token of a feature whose hidden state a method of pooling reads, `first` or `last`; None where it reads several."""
+    return method if method in {"first", "last"} else None
+
+
 def pool(hidden_BTH: Tensor, attention_mask_BT: Tensor, *, method: str) -> Tensor:
     """Make one fp32 vector [B, H] of each right-padded feature; the methods are those of `Pooling`."""
     hidden_BTH = hidden_BTH.float()

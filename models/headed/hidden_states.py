@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from harness.api.errors import UserError
 from models.loading.layers import find_layers
 from models.packing.attention import Packing, is_packable, packed_inputs
+from models.packing.last_layer import last_layer_of_reads, worth_choosing
 from models.packing.unpadded import Unpadded
 
 
@@ -28,20 +29,34 @@ def resolve_layer(layer: float, num_layers: int) -> int:
     return index % (num_layers + 1)
 
 
-def hidden_state(backbone: PreTrainedModel, inputs: Mapping[str, Any], *, layer: int, lengths: Sequence[int] = ()) -> Tensor:
+def hidden_state(
+    backbone: PreTrainedModel,
+    inputs: Mapping[str, Any],
+    *,
+    layer: int,
+    lengths: Sequence[int] = (),
+    reads: str | None = None,
+) -> Tensor:
     """The [B, T, H] tensor that `output_hidden_states` would give as hidden_states[layer]; the layers above are not run.
 
     It lies where the inputs do, wherever the last of these layers lies.  `lengths`: tokens of each row, padded on the right, if
     they are known; where they differ enough and the backbone can be packed, they are, and hidden states of padding are zeros.
+    `reads`: `first` or `last` where of each row nothing but that token is read: others may be zeros as well.
     """
     ids_BT = inputs["input_ids"]
     unpadded = Unpadded.where_worth_it(lengths, ids_BT, trains=backbone.training) if is_packable(backbone) else None
     if unpadded is None:
         return _hidden_state(backbone, inputs, layer=layer).to(ids_BT.device)
-    packed = {**packed_inputs(unpadded.taken(ids_BT), Packing(unpadded.layout), body=backbone)}
+    ids_N, tokens = unpadded.taken(ids_BT), None
+    if reads is not None and layer == backbone.config.num_hidden_layers:
+        tokens = worth_choosing(backbone, unpadded.tokens_of_rows(reads), num_tokens=len(ids_N))
+    packing = Packing(unpadded.layout, reads=tokens)
+    packed = {**packed_inputs(ids_N, packing, body=backbone)}
     if "token_type_ids" in inputs:
         packed["token_type_ids"] = unpadded.taken(inputs["token_type_ids"]).unsqueeze(0)
-    return unpadded.put_back(_hidden_state(backbone, packed, layer=layer)[0]).to(ids_BT.device)
+    with last_layer_of_reads(backbone, packing):
+        found_1NH = _hidden_state(backbone, packed, layer=layer)
+    return unpadded.put_back(found_1NH[0], tokens=tokens).to(ids_BT.device)
 
 
 def _hidden_state(backbone: PreTrainedModel, inputs: Mapping[str, Any], *, layer: int) -> Tensor:

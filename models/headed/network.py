@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.api.errors import UserError
 from harness.api.protocols import Adapter, Batch, HeadSpec, Output, PendingOutputs, Pooling, ShardedPart, WordTable
-from models.headed.heads import LmHead, MlmHead, pool
+from models.headed.heads import LmHead, MlmHead, SequenceHead, pool, read_token
 from models.headed.hidden_states import hidden_state, resolve_layer
 from models.loading.divided import UnreadWeights, save_streamed
 from models.loading.layers import find_layers
@@ -54,14 +54,16 @@ class HeadedNetwork(nn.Module):
         """The part of the backbone whose output is hidden states."""
         return self.backbone
 
-    def hidden(self, batch: Batch, *, layer: int) -> Tensor:
-        """Hidden states [B, T, H] of the batch's tokens after some layers (0 = embeddings)."""
-        return hidden_state(self.body, model_inputs(batch, type_ids=self.type_ids), layer=layer, lengths=lengths_of(batch))
+    def hidden(self, batch: Batch, *, layer: int, reads: str | None = None) -> Tensor:
+        """Hidden states [B, T, H] of the batch's tokens after some layers (0 = embeddings); `reads`: see `hidden_state`."""
+        inputs = model_inputs(batch, type_ids=self.type_ids)
+        return hidden_state(self.body, inputs, layer=layer, lengths=lengths_of(batch), reads=reads)
 
     def pooled(self, batch: Batch, pooling: Pooling) -> Tensor:
         """One fp32 vector [B, H] a feature."""
         layer = resolve_layer(pooling.layer, self.body.config.num_hidden_layers)
-        return pool(self.hidden(batch, layer=layer), batch.attention_mask, method=pooling.method)
+        hidden_BTH = self.hidden(batch, layer=layer, reads=read_token(pooling.method))
+        return pool(hidden_BTH, batch.attention_mask, method=pooling.method)
 
     def forward(self, batch: Batch, *, head: str | None = None, pooling: Pooling | None = None) -> Tensor:
         """Outputs of a head [B, ...] (mlm: [M, V]), or pooled fp32 vectors [B, H]: give one of `head` and `pooling`."""
@@ -69,8 +71,9 @@ class HeadedNetwork(nn.Module):
             raise ValueError("give exactly one of `head` and `pooling`")
         if pooling is not None:
             return self.pooled(batch, pooling)
-        hidden_BTH = self.hidden(batch, layer=self.body.config.num_hidden_layers)
         module = self.heads[head_key(str(head))]
+        reads = read_token(module.pooling) if isinstance(module, SequenceHead) else None
+        hidden_BTH = self.hidden(batch, layer=self.body.config.num_hidden_layers, reads=reads)
         if isinstance(module, MlmHead):
             if batch.labels is None:
                 raise ValueError("an mlm head needs labels: they say which positions to predict")

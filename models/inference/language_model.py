@@ -22,6 +22,7 @@ from harness.api.errors import UserError
 from models.inference.prefix_tree import Tokens
 from models.loading.placement import is_offloaded
 from models.packing.attention import PackedTokens, exchange_attention, packed_inputs, padding_position
+from models.packing.last_layer import last_layer_of_reads
 
 LOGITS_AT_ONCE = 1 << 25
 "Numbers in one piece of logits: 128 MiB in fp32."
@@ -121,8 +122,9 @@ class SplitModel:
         return found.last_hidden_state.to(self.device), found.past_key_values if keep else None
 
     def packed_hidden(self, ids_N: Tensor, packing: PackedTokens) -> Tensor:
-        """Last hidden states [N, H] of packed tokens; only where it `packs`."""
-        found = self.body(**packed_inputs(ids_N, packing, body=self.body))
+        """Last hidden states [N, H] of packed tokens, or [R, H] of those that are read alone; only where it `packs`."""
+        with last_layer_of_reads(self.body, packing):
+            found = self.body(**packed_inputs(ids_N, packing, body=self.body))
         self._outputs = type(found)
         return found.last_hidden_state[0].to(self.device)
 

@@ -19,7 +19,7 @@ from harness.api.errors import UserError
 from harness.api.protocols import Feature, Output
 from models.inference.generation import generate
 from models.inference.language_model import SplitModel, evaluating
-from models.inference.packed_passes import packed_passes
+from models.inference.packed_passes import in_full_passes, packed_passes
 from models.inference.prefix_passes import passes
 from models.inference.prefix_tree import Node, Place, PrefixTree, build_tree
 
@@ -52,6 +52,8 @@ def loglikelihood(model: nn.Module, features: Sequence[Feature], *, device: torc
     inputs = [(*context, *ids[:-1]) for context, ids in pairs if ids]
     split_model = SplitModel(model, device=device)
     tree = build_tree(inputs) if split_model.can_share else _apart(inputs)
+    if split_model.packs:
+        tree = in_full_passes(tree, split_model, max_tokens=max_tokens)
     reads = _reads(tree, pairs)
     logprobs, hits = np.zeros(len(reads.tokens)), np.zeros(len(reads.tokens), dtype=bool)
     with evaluating(model):
@@ -103,7 +105,7 @@ def _places(tree: PrefixTree, split_model: SplitModel, reads: TokenReads, *, max
     for place in reads.at:
         wanted.setdefault(place.node, []).append(place)
     if split_model.packs:
-        for packed in packed_passes(tree, split_model, max_tokens=max_tokens):
+        for packed in packed_passes(tree, split_model, max_tokens=max_tokens, wanted=wanted):
             places = [place for node in packed.nodes for place in wanted.get(node, ())]
             yield Computed(places, packed.hidden_at(places))
         return

@@ -7,7 +7,7 @@ A node sees its parents where they are: in the same pass, or among the keys and 
 states are wanted these are never more than those of one path of the tree.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -20,12 +20,32 @@ from models.inference.language_model import SplitModel
 from models.inference.prefix_passes import Prefilled
 from models.inference.prefix_tree import Place, PrefixTree, Tokens, build_tree
 from models.packing.attention import KeptTokens, Packing
+from models.packing.last_layer import worth_choosing
 from models.packing.layout import PackedLayout, placed
 from models.packing.rows import PackedSpan, TokenRuns, joined, numbers
 
 CPU_PASS_TOKENS = 2048
 """Tokens of a pass on a CPU: SmolLM2-135M in bfloat16 took 12 % longer for 4,096, whose activations leave the caches, and as long
 for 600."""
+
+
+def in_full_passes(tree: PrefixTree, split_model: SplitModel, *, max_tokens: int) -> PrefixTree:
+    """The tree to compute in place of another: on a CPU cut so that each pass but the last one is full.
+
+    There kernels are made for each number of tokens when it is first met, and some numbers have slow ones.  SmolLM2-135M in
+    bfloat16, with AMX, took 25 ms more for the first pass of each, of 0.8 s; a product of a feed-forward layer took 2.0
+    microseconds a token for 1,162 to 1,535 tokens, and 1.5 for 1,536 to 2,048.
+    """
+    return tree.cut(_most(split_model, max_tokens)) if _is_on_cpu(split_model) else tree
+
+
+def _is_on_cpu(split_model: SplitModel) -> bool:
+    return split_model.device.type == "cpu" and not split_model.is_offloaded
+
+
+def _most(split_model: SplitModel, max_tokens: int) -> int:
+    """Tokens of a pass."""
+    return min(max_tokens, CPU_PASS_TOKENS) if _is_on_cpu(split_model) else max_tokens
 
 
 class PackedPass(NamedTuple):
@@ -36,19 +56,31 @@ class PackedPass(NamedTuple):
     first: list[int]
     "Number of the first token of each."
     hidden_NH: Tensor
+    "Of `packing.reads` alone where there are some."
     packing: Packing
 
     def hidden_at(self, places: Sequence[Place]) -> Tensor:
-        """Hidden states [P, H] of places in its nodes."""
+        """Hidden states [P, H] of places in its nodes, which are wanted."""
         first = dict(zip(self.nodes, self.first, strict=True))
         rows = np.array([first[place.node] + place.position for place in places], dtype=np.int64)
+        if self.packing.reads is not None:
+            rows = np.searchsorted(self.packing.reads, rows)
         return self.hidden_NH.index_select(0, placed(rows, self.hidden_NH.device))
 
 
-def packed_passes(tree: PrefixTree, split_model: SplitModel, *, max_tokens: int, keep_all: bool = False) -> Iterator[PackedPass]:
-    """Compute a tree in passes of at most max_tokens (a longer node alone); with `keep_all` the last one keeps all tokens."""
-    if split_model.device.type == "cpu" and not split_model.is_offloaded:
-        max_tokens = min(max_tokens, CPU_PASS_TOKENS)
+def packed_passes(
+    tree: PrefixTree,
+    split_model: SplitModel,
+    *,
+    max_tokens: int,
+    keep_all: bool = False,
+    wanted: Mapping[int, Sequence[Place]] | None = None,
+) -> Iterator[PackedPass]:
+    """Compute a tree in passes of at most max_tokens (a longer node alone); with `keep_all` the last one keeps all tokens.
+
+    `wanted`: the places of each node whose hidden states are read; None for all.
+    """
+    max_tokens = _most(split_model, max_tokens)
     sizes = [len(node.tokens) for node in tree.nodes]
     kept = KeptTokens()
     where: dict[int, tuple[int, int]] = {}  # the source tokens of a node: kept ones, and those of the pass behind them
@@ -61,8 +93,12 @@ def packed_passes(tree: PrefixTree, split_model: SplitModel, *, max_tokens: int,
         following = nodes[-1] + 1
         needed = [*where] if keep_all else tree.path(tree.nodes[following].parent) if following < len(sizes) else []
         keeps = np.concatenate([np.arange(*where[one]) for one in needed]) if needed else None
-        packing = Packing(PackedLayout(spans, num_kept=kept.num_tokens), kept=kept, keeps=keeps)
         ids = [token for node in nodes for token in tree.nodes[node].tokens]
+        reads = None
+        if wanted is not None:
+            places = [at + place.position for node, at in zip(nodes, first, strict=True) for place in wanted.get(node, ())]
+            reads = worth_choosing(split_model.body, places, num_tokens=len(ids))
+        packing = Packing(PackedLayout(spans, num_kept=kept.num_tokens), kept=kept, keeps=keeps, reads=reads)
         ids_N = torch.tensor(ids, dtype=torch.int64, device=split_model.device)
         yield PackedPass(nodes, first, split_model.packed_hidden(ids_N, packing), packing)
         kept = packing.later
@@ -96,12 +132,15 @@ class PackedBeginnings(NamedTuple):
 
 def packed_beginnings(texts: Sequence[Tokens], split_model: SplitModel, *, max_tokens: int) -> PackedBeginnings:
     """Compute texts and keep all of their tokens."""
-    tree = build_tree(texts)
+    tree = in_full_passes(build_tree(texts), split_model, max_tokens=max_tokens)
     places = [tree.place_of(number, len(text) - 1) for number, text in enumerate(texts)]
+    wanted: dict[int, list[Place]] = {}
+    for place in dict.fromkeys(places):
+        wanted.setdefault(place.node, []).append(place)
     last: dict[Place, Tensor] = {}
     kept = KeptTokens()
-    for one in packed_passes(tree, split_model, max_tokens=max_tokens, keep_all=True):
-        found = [place for place in dict.fromkeys(places) if place.node in one.nodes]
+    for one in packed_passes(tree, split_model, max_tokens=max_tokens, keep_all=True, wanted=wanted):
+        found = [place for node in one.nodes for place in wanted.get(node, ())]
         last |= zip(found, one.hidden_at(found), strict=True)
         kept = one.packing.later
     begins = [0, *accumulate(len(node.tokens) for node in tree.nodes)]  # all are kept, in order

@@ -70,6 +70,21 @@ class PrefixTree(NamedTuple):
             found.setdefault(node.parent, []).append(number)
         return found
 
+    def cut(self, every: int) -> "PrefixTree":
+        """The same tokens in nodes of which one ends whenever `every` tokens are full: passes of so many leave no room."""
+        nodes: list[Node] = []
+        last: list[int] = []  # part of each node
+        room = every
+        for node in self.nodes:
+            parent = None if node.parent is None else last[node.parent]
+            rest = node.tokens
+            while rest:
+                nodes.append(Node(rest[:room], parent))
+                parent, rest = len(nodes) - 1, rest[room:]
+                room = room - len(nodes[-1].tokens) or every
+            last.append(len(nodes) - 1)
+        return PrefixTree(nodes, [last[end] for end in self.ends])
+
     @property
     def num_tokens(self) -> int:
         """Tokens that are computed."""

@@ -7,7 +7,8 @@ Linear layers, which are most of the work, see the tokens of all sequences in on
 keyword argument `packing`: where there is one, that says which tokens see which; else it is the attention that it stands for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -81,17 +82,32 @@ class KeptTokens:
         "By attention module, [1, heads, K, size] each."
 
 
+class SourcesComplete(Exception):
+    """Attention has the keys and values of all tokens, and nothing else was asked of this call of a layer."""
+
+
 class Packing:
     """A pass over the spans of a layout."""
 
-    def __init__(self, layout: PackedLayout, *, kept: KeptTokens | None = None, keeps: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        layout: PackedLayout,
+        *,
+        kept: KeptTokens | None = None,
+        keeps: np.ndarray | None = None,
+        reads: np.ndarray | None = None,
+    ) -> None:
         """`kept`: source tokens before those of the pass; `keeps`: int64 [K], those that are needed later, in order.
 
-        Only in passes without gradients: what was kept is let go, layer by layer.
+        `reads`: int64 [R], the tokens of the pass whose last hidden states are read, in order; None for all (see last_layer.py).
+        All of these only in passes without gradients: what was kept is let go, layer by layer.
         """
         self.layout = layout
         self.kept = kept
         self.keeps = keeps
+        self.reads = reads
+        self._is_collecting = False
+        self._collected: tuple[Tensor, Tensor] | None = None
         self.later = KeptTokens(0 if keeps is None else len(keeps))
         "Filled by the pass, for the next one."
         self._places: dict[torch.device, Tensor] = {}
@@ -107,17 +123,33 @@ class Packing:
         return self.layout.firsts
 
     def attended(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *, how: LayerAttention) -> Tensor:
-        """Outputs [N, heads, size] of a layer, part by part."""
-        key, value = self.sources(module, key, value)
+        """Outputs [N, heads, size] of a layer, part by part; [R, heads, size] where it has collected their sources before."""
         layout, outputs = self.layout, []
-        where: dict[str, Any] = {"causal": how.causal, "device": query.device}
-        for part in layout.parts(**where):
-            seen = layout.seen(part, window=how.window, dtype=query.dtype, **where)
+        kind = layout.kind(causal=how.causal, window=how.window, dtype=query.dtype, device=query.device)
+        if self._collected is not None:
+            (key, value), self._collected = self._collected, None
+            layout = PackedLayout(layout.spans, num_kept=layout.num_kept, reads=self.reads)
+        else:
+            key, value = self.sources(module, key, value)
+            if self._is_collecting and (kind.causal or kind.window is None):  # rows of a window are the last that they see
+                self._collected = (key, value)
+                raise SourcesComplete
+        for part in layout.parts(kind):
+            seen = layout.seen(part, kind)
             found_RHQS = how.attended(*_gathered(part, query, key, value), mask=seen.mask, is_causal=seen.is_causal)
             outputs.append(found_RHQS.transpose(1, 2).flatten(0, 1))
         found_NHS = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
-        order = layout.order(**where)
+        order = layout.order(kind)
         return found_NHS if order is None else found_NHS.index_select(0, order)
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """The next call of attention ends with SourcesComplete, if it can be computed for `reads` alone by the one after it."""
+        self._is_collecting = True
+        try:
+            yield
+        finally:
+            self._is_collecting = False
 
     def sources(self, module: nn.Module, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [1, heads, K + N, size] of all source tokens."""

@@ -2,7 +2,7 @@
 
     layout = PackedLayout([PackedSpan(0, 3), PackedSpan(3, 2), PackedSpan(5, 2, before=((0, 3),))])
     layout.positions                        # [0 1 2 0 1 3 4]: the third goes on from the first
-    layout.parts(causal=True, device=device)
+    layout.parts(layout.kind(causal=True, window=None, dtype=torch.float32, device=device))
 
 A pass has N tokens in one row.  They see tokens of the same pass and, where some were kept of earlier passes, K of those: source
 tokens are numbered through, those kept first.
@@ -11,16 +11,20 @@ tokens are numbered through, those kept first.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from models.packing.rows import PackedSpan, QueryRow, TokenRuns, grouped, numbers, query_rows
+from models.packing.rows import PackedSpan, QueryRow, TokenRuns, grouped, numbers, query_rows, rows_of
 
 GPU_MULTIPLE = 8
 "Rows are padded to a multiple of it on GPUs, whose kernels would copy a mask to make it one."
+
+CPU_WHOLE = (torch.bfloat16,)
+"""Types of numbers in which a CPU computes causal attention over a whole sequence no more slowly than in blocks: 650 tokens
+of 9 heads took 2.7 and 3.3 ms (3.7 and 3.9 without AMX), 2,000 took 17 and 25 (23 and 32)."""
 
 
 def placed(array: np.ndarray, device: torch.device) -> Tensor:
@@ -63,17 +67,35 @@ class Seen(NamedTuple):
     "The n-th query sees the first n sources, without a mask that says so."
 
 
+class AttentionKind(NamedTuple):
+    """What there is one kind of in a pass, or a few: layers of a kind have the same parts and masks."""
+
+    causal: bool
+    window: int | None
+    "No token that is so many tokens or more away is seen."
+    dtype: torch.dtype
+    device: torch.device
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether rows have the sizes that a CPU likes."""
+        return self.device.type == "cpu"
+
+
 class PackedLayout:
     """The spans of a pass, and what follows from them for attention."""
 
-    def __init__(self, spans: Sequence[PackedSpan], *, num_kept: int = 0) -> None:
-        """Spans in the order of their tokens, behind `num_kept` source tokens of earlier passes."""
+    def __init__(self, spans: Sequence[PackedSpan], *, num_kept: int = 0, reads: np.ndarray | None = None) -> None:
+        """Spans in the order of their tokens, behind `num_kept` source tokens of earlier passes.
+
+        `reads`: the tokens [R] that are queries, in order; None for all.
+        """
         self.spans = [span for span in spans if span.length]
-        self.num_kept = num_kept
-        self._parts: dict[tuple[bool, torch.device], list[PackedPart]] = {}
-        self._orders: dict[tuple[bool, torch.device], Tensor | None] = {}
-        self._seen: dict[tuple[PackedPart, int | None, torch.dtype], Seen] = {}
-        self._largest: dict[tuple[bool, int | None, torch.dtype, torch.device], Tensor] = {}
+        self.num_kept, self.reads = num_kept, reads
+        self._parts: dict[AttentionKind, list[PackedPart]] = {}
+        self._orders: dict[AttentionKind, Tensor | None] = {}
+        self._seen: dict[tuple[PackedPart, AttentionKind], Seen] = {}
+        self._largest: dict[tuple[AttentionKind, bool], Tensor] = {}
 
     @cached_property
     def positions(self) -> np.ndarray:
@@ -85,60 +107,70 @@ class PackedLayout:
         """[N] the first token of the span that each token belongs to."""
         return np.repeat([span.first for span in self.spans], [span.length for span in self.spans])
 
-    def parts(self, *, causal: bool, device: torch.device) -> list[PackedPart]:
-        """The calls of attention that compute the pass."""
-        if (causal, device) not in self._parts:
-            self._parts[causal, device] = [*self._made_parts(causal=causal, device=device)]
-        return self._parts[causal, device]
+    @cached_property
+    def longest(self) -> int:
+        """Tokens of the longest sequence."""
+        return max((span.num_before + span.length for span in self.spans), default=0)
 
-    def order(self, *, causal: bool, device: torch.device) -> Tensor | None:
-        """int64 [N]: where each token's output is among those of all parts, row behind row; None where they are in order."""
-        if (causal, device) not in self._orders:
-            found = np.empty(len(self.positions), dtype=np.int64)
+    def kind(self, *, causal: bool, window: int | None, dtype: torch.dtype, device: torch.device) -> AttentionKind:
+        """The kind of a layer's attention; a window in which every sequence lies whole is none."""
+        return AttentionKind(causal, None if window is None or window >= self.longest else window, dtype, device)
+
+    def parts(self, kind: AttentionKind) -> list[PackedPart]:
+        """The calls of attention that compute the pass."""
+        if kind not in self._parts:
+            self._parts[kind] = [*self._made_parts(kind)]
+        return self._parts[kind]
+
+    def order(self, kind: AttentionKind) -> Tensor | None:
+        """int64 [N or R]: where each query's output is among those of all parts, row by row; None where they are in order."""
+        if kind not in self._orders:
+            found = np.empty(len(self.positions) if self.reads is None else len(self.reads), dtype=np.int64)
             at = 0
-            for part in self.parts(causal=causal, device=device):
+            for part in self.parts(kind):
                 for row in part.rows:
                     found[row.first : row.first + row.length] = np.arange(at, at + row.length)
                     at += part.num_queries
             in_order = at == len(found) and bool((found == np.arange(at)).all())
-            self._orders[causal, device] = None if in_order else placed(found, device)
-        return self._orders[causal, device]
+            self._orders[kind] = None if in_order else placed(found, kind.device)
+        return self._orders[kind]
 
-    def seen(self, part: PackedPart, *, causal: bool, window: int | None, dtype: torch.dtype, device: torch.device) -> Seen:
-        """What a part's queries see; `window`: no token that is so many tokens or more away."""
-        if window is not None and window >= part.num_sources:
-            window = None
-        key = (part, window, dtype)
-        if key not in self._seen:
-            self._seen[key] = self._seen_by(part, causal=causal, window=window, dtype=dtype, device=device)
-        return self._seen[key]
+    def seen(self, part: PackedPart, kind: AttentionKind) -> Seen:
+        """What a part's queries see."""
+        if (part, kind) not in self._seen:
+            self._seen[part, kind] = self._seen_by(part, kind)
+        return self._seen[part, kind]
 
-    def _seen_by(self, part: PackedPart, *, causal: bool, window: int | None, dtype: torch.dtype, device: torch.device) -> Seen:
+    def _seen_by(self, part: PackedPart, kind: AttentionKind) -> Seen:
+        is_within = kind.window is None or kind.window >= part.num_sources
+        masked = kind._replace(window=None) if is_within else kind
         if part.is_merged:
-            return Seen(_mask_of_merged(part, window=window, dtype=dtype, device=device), is_causal=False)
-        if causal and window is None and part.begins_all and part.num_queries == part.num_sources:
+            return Seen(_mask_of_merged(part, masked), is_causal=False)
+        if kind.causal and is_within and part.begins_all and part.num_queries == part.num_sources:
             return Seen(None, is_causal=True)  # what pads a row comes last
         is_even = all(row.num_seen == part.num_sources for row in part.rows)
-        if is_even and window is None and (not causal or part.num_queries == 1):
+        if is_even and is_within and (not kind.causal or part.num_queries == 1):
             return Seen(None, is_causal=False)
-        how: dict[str, Any] = {"causal": causal, "window": window, "dtype": dtype, "device": device}
         if part.queries is not None:
             sizes = [(row.length, row.num_seen) for row in part.rows]
-            return Seen(_mask(sizes, num_queries=part.num_queries, num_sources=part.num_sources, **how), is_causal=False)
+            return Seen(_mask(sizes, masked, num_queries=part.num_queries, num_sources=part.num_sources), is_causal=False)
         # What a query sees depends on how far it is from the end: masks of single rows are the ends of the largest one.
-        largest = (causal, window, dtype, device)
-        if largest not in self._largest:
-            own = [one for one in self.parts(causal=causal, device=device) if one.queries is None]
-            own = [one for one in own if not one.is_merged and not (causal and window is None and one.begins_all)]
+        if (kind, is_within) not in self._largest:
+            own = [one for one in self.parts(kind) if one.queries is None]
+            own = [one for one in own if not one.is_merged and not (kind.causal and is_within and one.begins_all)]
             most, seen = max(one.num_queries for one in own), max(one.num_sources for one in own)
-            self._largest[largest] = _mask([(most, seen)], num_queries=most, num_sources=seen, **how)
-        return Seen(self._largest[largest][:, :, -part.num_queries :, -part.num_sources :], is_causal=False)
+            self._largest[kind, is_within] = _mask([(most, seen)], masked, num_queries=most, num_sources=seen)
+        return Seen(self._largest[kind, is_within][:, :, -part.num_queries :, -part.num_sources :], is_causal=False)
 
-    def _made_parts(self, *, causal: bool, device: torch.device) -> Iterable[PackedPart]:
-        is_cpu = device.type == "cpu"
-        rows = query_rows(self.spans, num_kept=self.num_kept, causal=causal, on_cpu=is_cpu)
-        multiple = 1 if is_cpu else GPU_MULTIPLE
-        for group in grouped(rows, on_cpu=is_cpu):
+    def _rows(self, kind: AttentionKind) -> list[QueryRow]:
+        if self.reads is not None:
+            return rows_of(self.reads, self.spans, num_kept=self.num_kept, causal=kind.causal)
+        whole = kind.window is None and kind.dtype in CPU_WHOLE
+        return query_rows(self.spans, num_kept=self.num_kept, causal=kind.causal, on_cpu=kind.on_cpu, whole=whole)
+
+    def _made_parts(self, kind: AttentionKind) -> Iterable[PackedPart]:
+        multiple = 1 if kind.on_cpu else GPU_MULTIPLE
+        for group in grouped(self._rows(kind), on_cpu=kind.on_cpu):
             if len(group) == 1:
                 yield PackedPart(rows=group, num_queries=group[0].length, num_sources=group[0].num_seen)
                 continue
@@ -146,45 +178,36 @@ class PackedLayout:
             seen = -(-max(row.num_seen for row in group) // multiple) * multiple
             queries = np.concatenate([_filled(((row.first, row.first + row.length),), most) for row in group])
             sources = np.concatenate([_filled(row.seen, seen) for row in group])
-            tokens = {"queries": placed(queries, device), "sources": placed(sources, device)}
+            tokens = {"queries": placed(queries, kind.device), "sources": placed(sources, kind.device)}
             yield PackedPart(rows=group, num_queries=most, num_sources=seen, **tokens)
 
 
-def _mask(
-    sizes: Sequence[tuple[int, int]],
-    *,
-    num_queries: int,
-    num_sources: int,
-    causal: bool,
-    window: int | None,
-    dtype: torch.dtype,
-    device: torch.device,
-) -> Tensor:
+def _mask(sizes: Sequence[tuple[int, int]], kind: AttentionKind, *, num_queries: int, num_sources: int) -> Tensor:
     """[R, 1, Q or 1, S] of rows with (queries, sources): 0 for a source that a query sees, else minus infinity.
 
     Queries are the last tokens that their row sees; what pads them sees what the last one does.
     """
-    lengths_R11, seen_R11 = placed(np.array(sizes, dtype=np.int64).T[..., None, None], device)
-    source_S = torch.arange(num_sources, device=device)
+    lengths_R11, seen_R11 = placed(np.array(sizes, dtype=np.int64).T[..., None, None], kind.device)
+    source_S = torch.arange(num_sources, device=kind.device)
     is_seen = source_S < seen_R11
-    if causal or window is not None:
-        query_Q1 = torch.arange(num_queries, device=device)[:, None]
+    if kind.causal or kind.window is not None:
+        query_Q1 = torch.arange(num_queries, device=kind.device)[:, None]
         query_RQ1 = torch.minimum(query_Q1, lengths_R11 - 1) + (seen_R11 - lengths_R11)
-        if causal:
+        if kind.causal:
             is_seen = is_seen & (source_S <= query_RQ1)
-        if window is not None:
-            is_seen = is_seen & (source_S > query_RQ1 - window) & (source_S < query_RQ1 + window)
-    return added_to_scores(is_seen, dtype=dtype)
+        if kind.window is not None:
+            is_seen = is_seen & (source_S > query_RQ1 - kind.window) & (source_S < query_RQ1 + kind.window)
+    return added_to_scores(is_seen, dtype=kind.dtype)
 
 
-def _mask_of_merged(part: PackedPart, *, window: int | None, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _mask_of_merged(part: PackedPart, kind: AttentionKind) -> Tensor:
     """The same [R, 1, Q, S] of a causal model's rows, some of which were merged."""
     is_seen = np.zeros((len(part.rows), part.num_queries, part.num_sources), dtype=bool)
     for found, row in zip(is_seen, part.rows, strict=True):
-        seen = row.sees(window=window)
+        seen = row.sees(window=kind.window)
         found[: row.length, : row.num_seen] = seen
         found[row.length :, : row.num_seen] = seen[-1]
-    return added_to_scores(placed(is_seen, device), dtype=dtype)
+    return added_to_scores(placed(is_seen, kind.device), dtype=kind.dtype)
 
 
 def added_to_scores(is_seen: Tensor, *, dtype: torch.dtype) -> Tensor:

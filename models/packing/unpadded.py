@@ -63,8 +63,15 @@ class Unpadded:
         """[N] of [B, T]."""
         return values.flatten().index_select(0, self.index)
 
-    def put_back(self, hidden_NH: Tensor) -> Tensor:
-        """[B, T, H] of [N, H]."""
+    def tokens_of_rows(self, which: str) -> list[int]:
+        """The number of the `first` or the `last` token of each row among those that are no padding."""
+        return [span.first + (span.length - 1 if which == "last" else 0) for span in self.layout.spans]
+
+    def put_back(self, hidden_NH: Tensor, *, tokens: np.ndarray | None = None) -> Tensor:
+        """[B, T, H] of [N, H], or of the hidden states [R, H] of some tokens alone."""
         num_rows, width = self.shape
+        index = self.index.to(hidden_NH.device)
+        if tokens is not None:
+            index = index.index_select(0, placed(tokens, hidden_NH.device))
         padded = hidden_NH.new_zeros((num_rows * width, hidden_NH.shape[-1]))
-        return padded.index_copy(0, self.index.to(hidden_NH.device), hidden_NH).unflatten(0, self.shape)
+        return padded.index_copy(0, index, hidden_NH).unflatten(0, self.shape)

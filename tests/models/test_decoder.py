@@ -58,9 +58,11 @@ def test_hidden_states_of_every_layer_are_those_of_the_model(folders, kind):
     ).hidden_states
     assert len(states) == 4
     for layer in range(4):
+        atol = 1e-6 if layer == 3 else 0  # the last layer is computed for the tokens that are read, in products of fewer rows
         last = model.embed(batch, Pooling(method="last", layer=layer))
         for number, feature in enumerate(batch.features):
-            np.testing.assert_array_equal(last[number], states[layer][number, len(feature.input_ids) - 1].detach().numpy())
+            end = states[layer][number, len(feature.input_ids) - 1].detach().numpy()
+            np.testing.assert_allclose(last[number], end, atol=atol, rtol=0)
 
 
 def test_the_last_token_is_found_by_the_mask_even_where_it_is_the_padding_token(plain):

@@ -72,11 +72,14 @@ def test_hidden_states_of_every_layer_are_those_of_the_model(folders, kind):
     ).hidden_states
     assert len(states) == 4
     for layer in (*range(4), -1, -4):
+        atol = (
+            1e-6 if layer in (3, -1) else 0
+        )  # the last layer is computed for the tokens that are read, in products of fewer rows
         first = model.embed(batch, Pooling(method="first", layer=layer))
         last = model.embed(batch, Pooling(method="last", layer=layer))
         for number, feature in enumerate(batch.features):
-            np.testing.assert_array_equal(first[number], states[layer][number, 0].detach().numpy())
-            np.testing.assert_array_equal(last[number], states[layer][number, len(feature.input_ids) - 1].detach().numpy())
+            ends = states[layer][number, [0, len(feature.input_ids) - 1]].detach().numpy()
+            np.testing.assert_allclose([first[number], last[number]], ends, atol=atol, rtol=0)
     assert len(model.module.backbone(input_ids=batch.input_ids, output_hidden_states=True).hidden_states) == 4  # layers are back
 
 

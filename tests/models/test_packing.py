@@ -25,7 +25,7 @@ from models.inference.prefix_passes import prefill
 from models.inference.prefix_tree import build_tree
 from models.packing import rows as query_rows
 from models.packing.attention import KeptTokens, Packing, exchange_attention, is_packable, packed_inputs
-from models.packing.layout import PackedLayout, PackedSpan
+from models.packing.layout import AttentionKind, PackedLayout, PackedSpan
 from models.packing.unpadded import Unpadded, is_worth_packing
 
 SIZES = {
@@ -184,15 +184,17 @@ def allowed(seen, part):
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("like", ["cpu", "gpu"])
 @pytest.mark.parametrize("seed", range(12))
-def test_each_token_is_computed_once_and_sees_what_it_may(causal, like, seed, monkeypatch):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_each_token_is_computed_once_and_sees_what_it_may(dtype, causal, like, seed, monkeypatch):
     if like == "gpu":  # as long rows, and lengths of eight, would be on one
         monkeypatch.setattr(query_rows, "CPU_ALONE", 5000)
         monkeypatch.setattr(query_rows, "CPU_BLOCK", 1 << 20)
     layout, num_tokens = drawn_layout(random.Random(seed))
     cpu, window = torch.device("cpu"), 7 if seed % 2 else None
     found: dict[int, set[int]] = {}
-    for part in layout.parts(causal=causal, device=cpu):
-        seen = layout.seen(part, causal=causal, window=window, dtype=torch.float32, device=cpu)
+    kind = layout.kind(causal=causal, window=window, dtype=dtype, device=cpu)
+    for part in layout.parts(kind):
+        seen = layout.seen(part, kind)
         for row, queries in zip(part.rows, allowed(seen, part), strict=True):
             sources = [source for begin, end in row.seen for source in range(begin, end)]
             for number in range(row.length):
@@ -210,28 +212,25 @@ def test_each_token_is_computed_once_and_sees_what_it_may(causal, like, seed, mo
 
 
 def test_short_rows_share_calls_as_long_as_their_padding_is_small():
-    cpu = torch.device("cpu")
-    parts = PackedLayout(spans_of([9] * 50 + [10] * 50 + [300])).parts(causal=False, device=cpu)
+    kind = AttentionKind(causal=False, window=None, dtype=torch.float32, device=torch.device("cpu"))
+    parts = PackedLayout(spans_of([9] * 50 + [10] * 50 + [300])).parts(kind)
     assert sorted(len(part.rows) for part in parts) == [1, 100]
-    for part in PackedLayout(spans_of([*range(1, 90)])).parts(causal=True, device=cpu):
+    for part in PackedLayout(spans_of([*range(1, 90)])).parts(kind._replace(causal=True)):
         area = len(part.rows) * part.num_queries * part.num_sources
         assert area - sum(row.area for row in part.rows) <= query_rows.CPU_ALONE
 
 
 def test_a_call_copies_a_bounded_number_of_tokens_and_masks_share_memory():
-    cpu = torch.device("cpu")
     behind = [query_rows.QueryRow(2 * number, 2, ((0, 1000), (1000 + 2 * number, 1002 + 2 * number))) for number in range(100)]
     groups = query_rows.grouped(behind, on_cpu=True)
     assert sum(map(len, groups)) == 100
     assert max(len(group) for group in groups) == query_rows.MOST_COPIED // 1002
     layout = PackedLayout(spans_of([4000]))
-    masks = [
-        layout.seen(part, causal=True, window=None, dtype=torch.bfloat16, device=cpu).mask
-        for part in layout.parts(causal=True, device=cpu)
-    ]
+    kind = AttentionKind(causal=True, window=None, dtype=torch.float32, device=torch.device("cpu"))
+    masks = [layout.seen(part, kind).mask for part in layout.parts(kind)]
     assert masks[0] is None
     assert len({one.untyped_storage().data_ptr() for one in masks if one is not None}) == 1
-    assert masks[1].untyped_storage().nbytes() <= 2 * query_rows.CPU_BLOCK * 4000
+    assert masks[1].untyped_storage().nbytes() <= 4 * query_rows.CPU_BLOCK * 4000
 
 
 def test_rows_behind_one_beginning_are_one_row_on_a_cpu():
