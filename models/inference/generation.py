@@ -17,7 +17,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast
 from harness.api.errors import UserError
 from harness.api.protocols import Feature
 from harness.api.randomness import generator
-from models.inference.language_model import SplitModel, evaluating
+from models.inference.language_model import SplitModel, evaluating, likeliest
 from models.inference.packed_texts import PackedTexts
 from models.inference.padded_texts import PaddedTexts
 from models.inference.requests import GenerationRequest, SamplingRequest, request_of
@@ -119,7 +119,8 @@ def _next_tokens(logits: Iterable[torch.Tensor], draws: Sequence[_Draw | None]) 
     found: list[torch.Tensor] = []
     done = 0
     for logits_BV in logits:
-        largest, best = logits_BV.max(dim=-1)  # of logits one of which is nan it is that one
+        best = likeliest(logits_BV)
+        largest = logits_BV.gather(-1, best.unsqueeze(-1)).squeeze(-1)
         for row, draw in enumerate(draws[done : done + len(logits_BV)]):
             if draw is not None:
                 best[row] = _drawn_token(logits_BV[row], draw)

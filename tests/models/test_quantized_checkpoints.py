@@ -1,13 +1,13 @@
 """Weights that were quantised elsewhere: read for inference as what they stand for, named, and never trained."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from small_decoders import batch_of
 from small_low_bit import compressed_folder, gguf_file_of, wide_folder
+from transformers import AutoTokenizer
 
 import models.decoder
 import models.encoder
@@ -61,18 +61,20 @@ def test_a_gguf_file_is_read_as_the_weights_it_holds(tmp_path, capfd):
 
 
 @pytest.mark.real
-def test_the_real_gguf_file_is_the_folder_that_was_made_of_it():
-    file = Path(os.environ.get("XLIFT_GGUF", "~/.cache/xlift-real/gemma-3-270m-q4_k_m.gguf")).expanduser()
-    folder = Path("~/.cache/xlift-real/gemma-3-270m").expanduser()
-    if not file.is_file() or not folder.is_dir():
-        pytest.skip("no gemma-3-270m-q4_k_m.gguf ($XLIFT_GGUF) beside the folder gemma-3-270m")
+def test_a_real_model_in_a_gguf_file_says_nearly_what_it_says_in_its_folder(real_models, tmp_path):
+    pytest.importorskip("gguf")
+    folder = real_models / "SmolLM2-135M-Instruct"
+    own = AutoTokenizer.from_pretrained(folder)
+    file = gguf_file_of(str(folder), tmp_path / "smollm2-q8_0.gguf", tokenizer=own)
     one, other = (
-        models.decoder.load(ModelSource(path=str(path), dtype="bfloat16"), heads={}, device="cpu", seed=1, inference=True)
+        models.decoder.load(ModelSource(path=str(path), dtype="float32"), heads={}, device="cpu", seed=1, inference=True)
         for path in (file, folder)
     )
-    first, second = one.module.state_dict(), other.module.state_dict()
-    assert first.keys() == second.keys()
-    assert len(first) > 200
-    assert [name for name in first if not torch.equal(first[name], second[name])] == []
-    text = "Guten Tag, ich heiße สวัสดี"
-    assert one.tokenizer(text)["input_ids"] == other.tokenizer(text)["input_ids"]
+    text = "Guten Tag, ich heiße สวัสดี.\nWhat is the capital of France? The capital of France is"
+    ids = own(text)["input_ids"]
+    assert one.tokenizer(text)["input_ids"] == ids
+    with torch.no_grad():
+        found, expected = (model.module.backbone(input_ids=torch.tensor([ids])).logits[0, -1] for model in (one, other))
+    assert own.decode([int(found.argmax())]) == " Paris"
+    assert torch.nn.functional.cosine_similarity(found, expected, dim=0) > 0.999
+    assert not torch.equal(found, expected)  # 8 bits

@@ -52,12 +52,12 @@ def compressed_folder(source: str, folder: Path, *, bits: int) -> str:
     return str(folder)
 
 
-def gguf_file_of(source: str, file: Path) -> Path:
-    """A llama folder as a GGUF file whose matrices are Q8_0, with a vocabulary of pieces in place of its own."""
+def gguf_file_of(source: str, file: Path, *, tokenizer: Any = None) -> Path:
+    """A llama folder as a GGUF file whose matrices are Q8_0, with a byte-level tokenizer, or pieces in place of its own."""
     import gguf
     import numpy as np
 
-    model = AutoModelForCausalLM.from_pretrained(source)
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
     config = model.config
     writer = gguf.GGUFWriter(str(file), "llama")
     writer.add_context_length(config.max_position_embeddings)
@@ -67,17 +67,13 @@ def gguf_file_of(source: str, file: Path) -> Path:
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(10000.0)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     writer.add_vocab_size(config.vocab_size)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
-    words = ["<unk>", "<s>", "</s>", *(f"▁{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(config.vocab_size - 3))]
-    writer.add_tokenizer_model("llama")
-    writer.add_token_list(words)
-    writer.add_token_scores([-float(n) for n in range(len(words))])
-    writer.add_token_types([2, 3, 3, *[1] * (len(words) - 3)])
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_unk_token_id(0)
+    if tokenizer is None:
+        _add_pieces(writer, config.vocab_size)
+    else:
+        _add_byte_level(writer, tokenizer)
     for name, tensor in _named_as_in_gguf(model):
         array = tensor.float().numpy()
         if array.ndim == 2 and array.shape[1] % 32 == 0:
@@ -91,6 +87,29 @@ def gguf_file_of(source: str, file: Path) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return file
+
+
+def _add_pieces(writer: Any, number: int) -> None:
+    words = ["<unk>", "<s>", "</s>", *(f"▁{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(number - 3))]
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(words)
+    writer.add_token_scores([-float(n) for n in range(len(words))])
+    writer.add_token_types([2, 3, 3, *[1] * (len(words) - 3)])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+
+
+def _add_byte_level(writer: Any, tokenizer: Any) -> None:
+    words = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list([word for word, _ in words])
+    writer.add_token_types([3 if number in tokenizer.all_special_ids else 1 for _, number in words])
+    writer.add_token_merges([one if isinstance(one, str) else " ".join(one) for one in merges])
+    writer.add_bos_token_id(tokenizer.bos_token_id)
+    writer.add_eos_token_id(tokenizer.eos_token_id)
 
 
 def _named_as_in_gguf(model: Any) -> list[tuple[str, torch.Tensor]]:
