@@ -29,9 +29,9 @@ LOGITS_AT_ONCE = 1 << 25
 CPU_LOGITS_AT_ONCE = 3 << 19
 """The same on CPUs, where what is done with a piece should not leave the caches: of 49,152 numbers a row took 0.05 ms (fp32 of 16
 bits, log-probabilities, argmax) in pieces of 32 rows, and 0.09 in pieces of 125."""
-CPU_LOGPROBS_AT_ONCE = 3 << 16
-"""Logits on a CPU of which log-probabilities are computed, all pieces in the same memory: a row of 49,152 took 0.05 ms in pieces
-of 4 rows, 0.058 in pieces of 32, and 0.065 where each of these takes new memory."""
+CPU_LOGPROBS_AT_ONCE = 3 << 15
+"""Logits on a CPU of which log-probabilities are computed, all pieces in the same memory: a row of 49,152 took 0.057 ms in pieces
+of 2 rows, with what is looked up, 0.067 in pieces of 4, 0.072 of 16, and as much where each of these takes new memory."""
 CPU_PRODUCT_BYTES = 48 << 20
 """Logits that a CPU multiplies at once, before they are looked at piece by piece; but CPU_ROWS_AT_ONCE or more, for each product
 reads and orders the output matrix once more: a row of 576 x 49,152 in bfloat16 took 0.28 ms in a product of 32 rows, 0.16 in one
@@ -143,9 +143,10 @@ class SplitModel:
             for logits_nV in self.logits(hidden_NH):
                 yield logits_nV, logits_nV.log_softmax(dim=-1)
             return
-        vocabulary = int(self.model.config.get_text_config().vocab_size)
-        memory_2nV = torch.empty((2, max(1, CPU_LOGPROBS_AT_ONCE // vocabulary), vocabulary))
+        memory_2nV = torch.empty((2, 0, 0))
         for logits_NV in self._multiplied(hidden_NH):
+            if memory_2nV.shape[2] != logits_NV.shape[1]:
+                memory_2nV = torch.empty((2, max(1, CPU_LOGPROBS_AT_ONCE // logits_NV.shape[1]), logits_NV.shape[1]))
             for piece_nV in _even(logits_NV, memory_2nV.shape[1]):
                 logits_nV, logprobs_nV = memory_2nV[:, : len(piece_nV)]
                 # On CPUs logsumexp would be nearer to the truth by 1e-5 a token, but this is what lm-evaluation-harness computes.

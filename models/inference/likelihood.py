@@ -10,7 +10,7 @@ follow the same context are all read from one position.  Only positions that are
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from models.inference.language_model import SplitModel, evaluating, likeliest
 from models.inference.packed_passes import in_full_passes, packed_passes
 from models.inference.prefix_passes import passes
 from models.inference.prefix_tree import Node, Place, PrefixTree, build_tree
+from models.packing.layout import placed
 
 __all__ = ["generate", "loglikelihood"]
 
@@ -124,15 +125,19 @@ def _probabilities(
 
     rows are in order.  Nothing of the size of the vocabulary outlives its piece.
     """
-    row_R = torch.tensor(rows, dtype=torch.int64, device=hidden_NH.device)
-    token_R = torch.tensor(tokens, dtype=torch.int64, device=hidden_NH.device)
-    logprobs, hits, begin = [], [], 0
+    row_R, token_R = np.array(rows, dtype=np.int64), np.array(tokens, dtype=np.int64)
+    found: list[tuple[Any, Any]] = []
+    begin = 0
     for logits_nV, logprobs_nV in split_model.log_probabilities(hidden_NH):
         own = slice(bisect_left(rows, begin), bisect_left(rows, begin + len(logits_nV)))
         at, token = row_R[own] - begin, token_R[own]
-        logprobs.append(logprobs_nV[at, token])
-        hits.append(likeliest(logits_nV)[at] == token)
+        if logits_nV.device.type == "cpu":  # pieces are small, and torch takes four times as long to look up a few numbers
+            found.append((logprobs_nV.numpy()[at, token], likeliest(logits_nV).numpy()[at] == token))
+        else:
+            places, tokens_r = placed(at, logits_nV.device), placed(token, logits_nV.device)
+            found.append((logprobs_nV[places, tokens_r], likeliest(logits_nV)[places] == tokens_r))
         begin += len(logits_nV)
-    if not logprobs:
+    if not found:
         return np.zeros(0), np.zeros(0, dtype=bool)
-    return torch.cat(logprobs).double().cpu().numpy(), torch.cat(hits).cpu().numpy()
+    logprobs, hits = (torch.cat([torch.as_tensor(one) for one in several]) for several in zip(*found, strict=True))
+    return logprobs.double().cpu().numpy(), hits.cpu().numpy()
