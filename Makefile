@@ -106,8 +106,9 @@ XTREME ?= ../shared/xtreme
 bench: $(STAMP) $(BENCH)/.installed $(LM_EVAL)/.installed  ## ratios to other packages, into benchmarks/README.md: MODEL=, LM=, HUB= and XTREME= are folders
 	$(BIN)/python benchmarks/bench.py --encoder $(MODEL) --lm $(LM) --hub $(HUB) --xtreme $(XTREME)
 
+MARKED ?= real and not long
 test-real: $(STAMP)  ## the tests on real data and models, skipped with a reason where they are absent
-	$(ONE_THREAD) $(BIN)/python -m pytest -m "real and not long" -rs -n 2 --dist worksteal
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "$(MARKED)" -rs -n 2 --dist worksteal
 
 test-long: $(STAMP)  ## what takes minutes each, or is one of many of its kind; of .ci/run, only with `all`
 	$(ONE_THREAD) $(BIN)/python -m pytest -m long -rs -n 2 --dist worksteal

@@ -79,8 +79,9 @@ def test_real_models_are_made_beside_the_tests_and_their_folder_is_known_to_thos
     script.write_text("echo /where/they/are\n")
     code, out, err = ran(chromium=True)
     assert (code, err) == (0, "")
-    assert out[-1] == "make test-real with the models of /where/they/are"
-    assert out.index("make vllm") < out.index("make test-slow")
+    assert out[-1] == "make test-real MARKED=(real or slow) and not long with the models of /where/they/are"
+    assert out.index("make vllm") < out.index("make test-browser")
+    assert "make test-slow" not in out  # these are among them
 
 
 def test_programs_that_cannot_be_installed_end_it_with_their_log(ran):
