@@ -106,7 +106,7 @@ XTREME ?= ../shared/xtreme
 bench: $(STAMP) $(BENCH)/.installed $(LM_EVAL)/.installed  ## ratios to other packages, into benchmarks/README.md: MODEL=, LM=, HUB= and XTREME= are folders
 	$(BIN)/python benchmarks/bench.py --encoder $(MODEL) --lm $(LM) --hub $(HUB) --xtreme $(XTREME)
 
-MARKED ?= real and not long
+MARKED = real and not long
 test-real: $(STAMP)  ## the tests on real data and models, skipped with a reason where they are absent
 	$(ONE_THREAD) $(BIN)/python -m pytest -m "$(MARKED)" -rs -n 2 --dist worksteal
 

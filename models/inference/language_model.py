@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from harness.api.errors import UserError
 from models.inference.prefix_tree import Tokens
+from models.loading.layers import replaced_forward
 from models.loading.placement import is_offloaded
 from models.packing.attention import PackedTokens, exchange_attention, packed_inputs, padding_position
 from models.packing.last_layer import last_layer_of_reads
@@ -30,8 +31,8 @@ CPU_LOGITS_AT_ONCE = 3 << 19
 """The same on CPUs, where what is done with a piece should not leave the caches: of 49,152 numbers a row took 0.05 ms (fp32 of 16
 bits, log-probabilities, argmax) in pieces of 32 rows, and 0.09 in pieces of 125."""
 CPU_LOGPROBS_AT_ONCE = 3 << 15
-"""Logits on a CPU of which log-probabilities are computed, all pieces in the same memory: a row of 49,152 took 0.057 ms in pieces
-of 2 rows, with what is looked up, 0.067 in pieces of 4, 0.072 of 16, and as much where each of these takes new memory."""
+"""Logits of which each thread of a CPU computes log-probabilities, all pieces in the same memory: a row of 49,152 took 0.057 ms
+in pieces of 2 rows, with what is looked up, 0.067 in pieces of 4, 0.072 of 16, and as much where each takes new memory."""
 CPU_PRODUCT_BYTES = 48 << 20
 """Logits that a CPU multiplies at once, before they are looked at piece by piece; but CPU_ROWS_AT_ONCE or more, for each product
 reads and orders the output matrix once more: a row of 576 x 49,152 in bfloat16 took 0.28 ms in a product of 32 rows, 0.16 in one
@@ -146,7 +147,8 @@ class SplitModel:
         memory_2nV = torch.empty((2, 0, 0))
         for logits_NV in self._multiplied(hidden_NH):
             if memory_2nV.shape[2] != logits_NV.shape[1]:
-                memory_2nV = torch.empty((2, max(1, CPU_LOGPROBS_AT_ONCE // logits_NV.shape[1]), logits_NV.shape[1]))
+                rows = max(1, CPU_LOGPROBS_AT_ONCE // logits_NV.shape[1]) * torch.get_num_threads()
+                memory_2nV = torch.empty((2, rows, logits_NV.shape[1]), dtype=torch.float32, device=self.device)
             for piece_nV in _even(logits_NV, memory_2nV.shape[1]):
                 logits_nV, logprobs_nV = memory_2nV[:, : len(piece_nV)]
                 # On CPUs logsumexp would be nearer to the truth by 1e-5 a token, but this is what lm-evaluation-harness computes.
@@ -177,15 +179,8 @@ class SplitModel:
     @contextmanager
     def _fixed_hidden(self, hidden_BTH: Tensor) -> Iterator[None]:
         """Let the body return these hidden states, whatever its input is."""
-        own = vars(self.body).get("forward")  # there where weights are spread over devices
-        self.body.forward = lambda *_, **__: self._outputs(last_hidden_state=hidden_BTH)
-        try:
+        with replaced_forward(self.body, lambda *_, **__: self._outputs(last_hidden_state=hidden_BTH)):
             yield
-        finally:
-            if own is None:
-                del self.body.forward
-            else:
-                self.body.forward = own
 
 
 def _even(rows: Tensor, most: int) -> Sequence[Tensor]:

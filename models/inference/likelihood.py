@@ -103,14 +103,14 @@ def _gathered(features: Sequence[Feature], logprobs: np.ndarray, hits: np.ndarra
 
 def _places(tree: PrefixTree, split_model: SplitModel, reads: TokenReads, *, max_tokens: int) -> Iterator[Computed]:
     """Compute the tree batch by batch, and give the places that are read with their hidden states."""
+    if split_model.packs:
+        for packed in packed_passes(tree, split_model, max_tokens=max_tokens, wanted=reads.at):
+            if packed.places:
+                yield Computed(packed.places, packed.hidden_at(packed.places))
+        return
     wanted: dict[int, list[Place]] = {}
     for place in reads.at:
         wanted.setdefault(place.node, []).append(place)
-    if split_model.packs:
-        for packed in packed_passes(tree, split_model, max_tokens=max_tokens, wanted=wanted):
-            places = [place for node in packed.nodes for place in wanted.get(node, ())]
-            yield Computed(places, packed.hidden_at(places))
-        return
     for one in passes(tree, split_model, max_tokens=max_tokens):
         places = [place for node in one.nodes for place in wanted.get(node, ())]
         at = [(row, one.first[row] + place.position) for row, node in enumerate(one.nodes) for place in wanted.get(node, ())]

@@ -7,7 +7,7 @@ A node sees its parents where they are: in the same pass, or among the keys and 
 states are wanted these are never more than those of one path of the tree.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -58,13 +58,16 @@ class PackedPass(NamedTuple):
     hidden_NH: Tensor
     "Of `packing.reads` alone where there are some."
     packing: Packing
+    places: list[Place]
+    "Those of the wanted ones that lie in its nodes."
 
     def hidden_at(self, places: Sequence[Place]) -> Tensor:
         """Hidden states [P, H] of places in its nodes, which are wanted."""
         first = dict(zip(self.nodes, self.first, strict=True))
         rows = np.array([first[place.node] + place.position for place in places], dtype=np.int64)
         if self.packing.reads is not None:
-            rows = np.searchsorted(self.packing.reads, rows)
+            tokens, rows = rows, np.searchsorted(self.packing.reads, rows)
+            assert np.array_equal(self.packing.reads[rows], tokens)
         return self.hidden_NH.index_select(0, placed(rows, self.hidden_NH.device))
 
 
@@ -74,12 +77,15 @@ def packed_passes(
     *,
     max_tokens: int,
     keep_all: bool = False,
-    wanted: Mapping[int, Sequence[Place]] | None = None,
+    wanted: Iterable[Place] | None = None,
 ) -> Iterator[PackedPass]:
     """Compute a tree in passes of at most max_tokens (a longer node alone); with `keep_all` the last one keeps all tokens.
 
-    `wanted`: the places of each node whose hidden states are read; None for all.
+    `wanted`: the places whose hidden states are read; None for all.
     """
+    of_node: dict[int, list[Place]] = {}
+    for place in wanted or ():
+        of_node.setdefault(place.node, []).append(place)
     max_tokens = _most(split_model, max_tokens)
     sizes = [len(node.tokens) for node in tree.nodes]
     kept = KeptTokens()
@@ -94,13 +100,15 @@ def packed_passes(
         needed = [*where] if keep_all else tree.path(tree.nodes[following].parent) if following < len(sizes) else []
         keeps = np.concatenate([np.arange(*where[one]) for one in needed]) if needed else None
         ids = [token for node in nodes for token in tree.nodes[node].tokens]
+        places = [place for node in nodes for place in of_node.get(node, ())]
         reads = None
         if wanted is not None:
-            places = [at + place.position for node, at in zip(nodes, first, strict=True) for place in wanted.get(node, ())]
-            reads = worth_choosing(split_model.body, places, num_tokens=len(ids))
+            begins = dict(zip(nodes, first, strict=True))
+            tokens = [begins[place.node] + place.position for place in places]
+            reads = worth_choosing(split_model.body, tokens, num_tokens=len(ids))
         packing = Packing(PackedLayout(spans, num_kept=kept.num_tokens), kept=kept, keeps=keeps, reads=reads)
         ids_N = torch.tensor(ids, dtype=torch.int64, device=split_model.device)
-        yield PackedPass(nodes, first, split_model.packed_hidden(ids_N, packing), packing)
+        yield PackedPass(nodes, first, split_model.packed_hidden(ids_N, packing), packing, places)
         kept = packing.later
         ends = [*accumulate(sizes[node] for node in needed)]
         where = {node: (end - sizes[node], end) for node, end in zip(needed, ends, strict=True)}
@@ -134,14 +142,10 @@ def packed_beginnings(texts: Sequence[Tokens], split_model: SplitModel, *, max_t
     """Compute texts and keep all of their tokens."""
     tree = in_full_passes(build_tree(texts), split_model, max_tokens=max_tokens)
     places = [tree.place_of(number, len(text) - 1) for number, text in enumerate(texts)]
-    wanted: dict[int, list[Place]] = {}
-    for place in dict.fromkeys(places):
-        wanted.setdefault(place.node, []).append(place)
     last: dict[Place, Tensor] = {}
     kept = KeptTokens()
-    for one in packed_passes(tree, split_model, max_tokens=max_tokens, keep_all=True, wanted=wanted):
-        found = [place for node in one.nodes for place in wanted.get(node, ())]
-        last |= zip(found, one.hidden_at(found), strict=True)
+    for one in packed_passes(tree, split_model, max_tokens=max_tokens, keep_all=True, wanted=dict.fromkeys(places)):
+        last |= zip(one.places, one.hidden_at(one.places), strict=True)
         kept = one.packing.later
     begins = [0, *accumulate(len(node.tokens) for node in tree.nodes)]  # all are kept, in order
     paths = []

@@ -2,10 +2,10 @@
 
     packing = Packing(layout, reads=worth_choosing(body, [4, 9], num_tokens=10))
     with last_layer_of_reads(body, packing):
-        found = split_model.packed_hidden(ids_N, packing)              # [R, H]
+        found = body.forward(**packed_inputs(ids_N, packing, body=body))     # its last hidden states: [1, R, H]
 
-Of the other tokens a last layer needs keys and values, and nothing else: no queries, no scores, no feed-forward layer.  It is
-called twice: on all tokens until its attention has keys and values of all, then on those that are read.
+Of the other tokens a last layer needs keys and values, and nothing else: no scores, no feed-forward layer.  It is called twice:
+on all tokens until its attention has keys and values of all (and queries, which come with them), then on those that are read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from models.loading.layers import find_layers
+from models.loading.layers import find_layers, replaced_forward
 from models.packing.attention import PackedTokens, Packing, SourcesComplete
 from models.packing.layout import placed
 
@@ -32,8 +32,8 @@ def worth_choosing(body: PreTrainedModel, reads: Sequence[int], *, num_tokens: i
 
     So it is in training: gradients go through one layer as it is.  And where several layers are one and the same (ALBERT).
     """
-    found = np.unique(np.array(reads, dtype=np.int64))
-    if torch.is_grad_enabled() or not 0 < len(found) <= READS * num_tokens:
+    found = np.unique(np.array([*reads] or [0], dtype=np.int64))  # one is computed for nobody where none is read
+    if torch.is_grad_enabled() or len(found) > READS * num_tokens:
         return None
     return None if hasattr(body.config, "num_hidden_groups") else found
 
@@ -47,7 +47,6 @@ def last_layer_of_reads(body: PreTrainedModel, packing: PackedTokens) -> Iterato
     reads = packing.reads
     owner, name = find_layers(body)
     layer = getattr(owner, name)[-1]
-    patched = vars(layer).get("forward")  # there where weights are spread over devices
     own = layer.forward
 
     def forward(hidden_1NH: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -56,17 +55,12 @@ def last_layer_of_reads(body: PreTrainedModel, packing: PackedTokens) -> Iterato
             with packing.collecting():
                 return _of_tokens(own(hidden_1NH, *args, **kwargs), chosen)
         except SourcesComplete:
-            kwargs |= {key: _of_tokens(kwargs[key], chosen) for key in BY_TOKEN if key in kwargs}
-            return own(hidden_1NH.index_select(1, chosen), *args, **kwargs)
+            pass
+        kwargs |= {key: _of_tokens(kwargs[key], chosen) for key in BY_TOKEN if key in kwargs}
+        return own(hidden_1NH.index_select(1, chosen), *args, **kwargs)
 
-    layer.forward = forward
-    try:
+    with replaced_forward(layer, forward):
         yield
-    finally:
-        if patched is None:
-            del layer.forward
-        else:
-            layer.forward = patched
 
 
 def _of_tokens(values: Any, chosen: Tensor) -> Any:

@@ -43,7 +43,7 @@ class PackedPart:
     num_sources: int
     "S, of each row with its padding."
     queries: Tensor | None = None
-    "int64 [R * Q], their tokens in the pass; None for one row, whose tokens are neighbours."
+    "int64 [R * Q], their tokens in the pass, or among those that are read; None for one row, whose tokens are neighbours."
     sources: Tensor | None = None
     "int64 [R * S], the tokens that they see; None for one row."
 

@@ -50,7 +50,7 @@ class QueryRow(NamedTuple):
     """Neighbouring queries, and the tokens that they see: each all of them, in causal models those up to itself."""
 
     first: int
-    "In the pass."
+    "In the pass, or among those of its tokens that are read."
     length: int
     seen: TokenRuns
     "Source tokens."
@@ -94,7 +94,7 @@ class QueryRow(NamedTuple):
 def query_rows(spans: Iterable[PackedSpan], *, num_kept: int, causal: bool, on_cpu: bool, whole: bool = False) -> list[QueryRow]:
     """The rows of spans, whose tokens are source tokens behind `num_kept` others; on a CPU in sizes of its own.
 
-    `whole`: not those of sequences that begin with their span.
+    `whole`: a span with which its sequence begins is one row, however long it is.
     """
     found: list[QueryRow] = []
     for span in spans:
@@ -128,6 +128,8 @@ def rows_of(reads: np.ndarray, spans: Iterable[PackedSpan], *, num_kept: int, ca
 def _worth_merging(row: QueryRow, following: QueryRow) -> QueryRow | None:
     """Both in one, where they see tokens that are the same, and few that only one of them sees."""
     if row.first + row.length != following.first or row.length + following.length > MOST_MERGED:
+        return None
+    if not row.merged and row.length > CPU_BLOCK:  # a whole one, which needs no mask
         return None
     both = row.with_next(following)
     is_shared = both.num_seen < row.num_seen + following.num_seen

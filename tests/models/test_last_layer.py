@@ -36,6 +36,19 @@ def last_of(model: nn.Module) -> nn.Module:
     return layer
 
 
+def rows_of_linear_layers(module: nn.Module) -> dict[str, int]:
+    """How many rows each of them computes from now on."""
+    found: dict[str, int] = {}
+
+    def count(name: str, args: tuple[torch.Tensor, ...]) -> None:
+        found[name] = found.get(name, 0) + args[0].shape[:-1].numel()
+
+    for name, one in module.named_modules():
+        if isinstance(one, nn.Linear):
+            one.register_forward_hook(lambda _, args, __, name=name: count(name, args))
+    return found
+
+
 def of_reads(model: PreTrainedModel, tokens: list[int], packing: Packing) -> torch.Tensor:
     with torch.no_grad(), last_layer_of_reads(model, packing):
         return model(**packed_inputs(torch.tensor(tokens), packing, body=model)).last_hidden_state[0]
@@ -50,11 +63,13 @@ def test_tokens_that_are_read_have_the_hidden_states_that_they_have_among_all(ki
     assert exchange_attention(model)
     with torch.no_grad():
         assert worth_choosing(model, [*READS[::-1], 0], num_tokens=sum(LENGTHS)).tolist() == READS.tolist()
+    rows = rows_of_linear_layers(last_of(model))
     before = {**vars(last_of(model))}
     found = of_reads(model, [*chain(*own)], Packing(PackedLayout(spans_of(LENGTHS)), reads=READS))
     assert found.shape == expected.shape
     assert (found - expected).abs().max() < 1e-5
     assert vars(last_of(model)) == before
+    assert min(rows.values()) == (sum(LENGTHS) if kind == "modernbert" else len(READS))
 
 
 @pytest.mark.parametrize("kind", sorted(CAUSAL))
@@ -72,15 +87,10 @@ def test_tokens_that_are_read_behind_others_of_earlier_passes(kind):
 
 
 @pytest.mark.parametrize("kind", ["llama", "xlm-roberta", "gpt_neox"])
-def test_of_other_tokens_the_last_layer_computes_keys_and_values_alone(kind):
+def test_of_other_tokens_the_last_layer_computes_what_attention_takes_alone(kind):
     model = body_of(kind)
     assert exchange_attention(model)
-    counts: dict[str, int] = {}
-    for name, module in last_of(model).named_modules():
-        if isinstance(module, nn.Linear):
-            module.register_forward_hook(
-                lambda _, args, __, name=name: counts.update({name: counts.get(name, 0) + args[0].shape[:-1].numel()})
-            )
+    counts = rows_of_linear_layers(last_of(model))
     of_reads(model, [*chain(*texts())], Packing(PackedLayout(spans_of(LENGTHS)), reads=READS))
     many = sum(LENGTHS) + len(READS)
     assert {*counts.values()} == {many, len(READS)}
@@ -93,11 +103,52 @@ def test_when_the_last_layer_is_computed_for_all():
     with torch.no_grad():
         assert worth_choosing(model, few, num_tokens=100).tolist() == few
         assert worth_choosing(model, few, num_tokens=3) is None
-        assert worth_choosing(model, [], num_tokens=3) is None
+        assert worth_choosing(model, [], num_tokens=3).tolist() == [0]  # a pass of which nothing is read
         assert worth_choosing(body_of("albert"), few, num_tokens=100) is None  # its layers are one and the same
         packing = Packing(PackedLayout(spans_of(LENGTHS)))
         assert exchange_attention(model)
         assert len(of_reads(model, [*chain(*texts())], packing)) == sum(LENGTHS)
+
+
+@pytest.mark.parametrize("call", [0, 1])
+def test_a_layer_is_as_it_was_after_an_error_in_either_call(call, monkeypatch):
+    model = body_of("llama")
+    assert exchange_attention(model)
+    packing = Packing(PackedLayout(spans_of(LENGTHS)), reads=READS)
+    calls: list[int] = []
+
+    def interrupted(self: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
+        calls.append(hidden.shape[1])
+        if len(calls) > call:
+            raise KeyboardInterrupt
+        return own(self, hidden)
+
+    norm = type(last_of(model).input_layernorm)
+    own = norm.forward
+    model.layers = model.layers[-1:]
+    model.config.num_hidden_layers = 1
+    monkeypatch.setattr(norm, "forward", interrupted)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        of_reads(model, [*chain(*texts())], packing)
+    assert calls == [sum(LENGTHS), len(READS)][: call + 1]
+    assert raised.value.__context__ is None  # how the first call ended is nobody's concern
+    assert "forward" not in vars(last_of(model))
+    monkeypatch.setattr(norm, "forward", own)
+    again = Packing(PackedLayout(spans_of(LENGTHS)), reads=READS)
+    assert len(of_reads(model, [*chain(*texts())], again)) == len(READS)
+
+
+@pytest.mark.parametrize("kind", ["llama", "xlm-roberta"])
+def test_in_bfloat16_it_is_as_near_to_float32_as_the_whole_layer_is(kind, monkeypatch):
+    model, ids = body_of(kind), [*chain(*texts())]
+    assert exchange_attention(model)
+    expected = of_reads(model, ids, Packing(PackedLayout(spans_of(LENGTHS)), reads=READS))
+    model = model.to(torch.bfloat16)
+    found = of_reads(model, ids, Packing(PackedLayout(spans_of(LENGTHS)), reads=READS))
+    whole = of_reads(model, ids, Packing(PackedLayout(spans_of(LENGTHS))))[READS]
+    off = (whole - expected).abs().max()
+    assert (found - expected).abs().max() < 2 * off
+    assert 0 < off < 0.2
 
 
 def classifier(kind: str, head: type[SequenceHead], *, pooling: str, first: int | None = None) -> HeadedNetwork:
@@ -115,7 +166,7 @@ def classifier(kind: str, head: type[SequenceHead], *, pooling: str, first: int 
 @pytest.mark.parametrize(
     ("kind", "pooling", "first", "chooses"),
     [
-        *(("xlm-roberta", "first", None, True), ("xlm-roberta", "mean", None, False), ("modernbert", "first", None, True)),
+        *(("xlm-roberta", "first", None, True), ("xlm-roberta", "mean", None, False), ("bert", "first", None, True)),
         *(
             ("qwen3", "last", 5, True),
             ("qwen3", "last", None, True),

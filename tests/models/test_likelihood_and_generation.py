@@ -200,6 +200,7 @@ def test_products_of_logits_are_bounded_on_a_cpu_and_not_too_small(models, monke
     wanted = loglikelihood(models("llama"), requests(), device=CPU, max_tokens=4096)
     sizes = []
     handle = models("llama").get_output_embeddings().register_forward_hook(lambda *a: sizes.append(a[-1].shape[:-1].numel()))
+    monkeypatch.setattr("models.inference.language_model.CPU_LOGPROBS_AT_ONCE", 2 * VOCAB)  # several pieces in the same memory
     for num_bytes, least, most in ((4 * 6 * VOCAB, 4, 6), (1, 4, 4)):
         monkeypatch.setattr("models.inference.language_model.CPU_PRODUCT_BYTES", num_bytes)
         monkeypatch.setattr("models.inference.language_model.CPU_ROWS_AT_ONCE", least)

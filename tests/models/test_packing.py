@@ -168,8 +168,13 @@ def test_under_autocast_results_are_as_near_to_the_truth(kind):
 def drawn_layout(rng):
     lengths = [rng.choice([0, 1, 2, 3, 7, 20, 64, 65, 200]) for _ in range(rng.randint(1, 12))] + [5]
     kept = rng.choice([0, 30])
-    befores = [((0, rng.randint(1, kept)),) if kept and rng.random() < 0.5 else () for _ in lengths]
-    spans = [one._replace(before=before) for one, before in zip(spans_of(lengths), befores, strict=True)]
+    spans: list[PackedSpan] = []
+    for one in spans_of(lengths):
+        before: tuple[tuple[int, int], ...] = ((0, rng.randint(1, kept)),) if kept and rng.random() < 0.5 else ()
+        if spans and spans[-1].length and rng.random() < 0.4:  # it goes on from the one before it
+            own = kept + spans[-1].first
+            before = (*spans[-1].before, (own, own + spans[-1].length))
+        spans.append(one._replace(before=before))
     return PackedLayout(spans, num_kept=kept), sum(lengths)
 
 
