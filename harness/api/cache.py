@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,11 @@ def replace_file(store: Path, content: bytes) -> None:
 
 def seal_folder(folder: Path) -> None:
     """Write down what a folder in the cache holds, once it is complete."""
-    files = sorted(path for path in folder.iterdir() if path.name != SEAL)
-    remember(folder / SEAL, {path.name: [*FileState.of(path), clock(), file_hash(path)] for path in files})
+    _seal(folder, sorted(path.name for path in folder.iterdir() if path.name != SEAL))
+
+
+def _seal(folder: Path, names: Iterable[str]) -> None:
+    remember(folder / SEAL, {name: [*FileState.of(folder / name), clock(), file_hash(folder / name)] for name in names})
 
 
 def is_sealed(folder: Path) -> bool:
@@ -103,8 +107,9 @@ def is_sealed(folder: Path) -> bool:
         except OSError:
             return False
         doubted = True
-    if doubted:
-        seal_folder(folder)  # not to read it again the next time
+    if doubted:  # not to read it again the next time; another process may be writing the same seal into a file beside it
+        with contextlib.suppress(OSError):
+            _seal(folder, sealed)
     return bool(sealed)
 
 

@@ -72,7 +72,9 @@ def test_inner_layers_are_those_of_the_model(exact):
     batch = batch_for(exact)
     states = exact.module.backbone(input_ids=batch.input_ids, attention_mask=batch.attention_mask, output_hidden_states=True)
     for layer in (0, 7, 12):
-        np.testing.assert_array_equal(exact.embed(batch, Pooling(method="first", layer=layer)), states.hidden_states[layer][:, 0])
+        found, expected = exact.embed(batch, Pooling(method="first", layer=layer)), states.hidden_states[layer][:, 0]
+        # The last layer is computed for the tokens that are read, in products of fewer rows.
+        np.testing.assert_allclose(found, expected, atol=1e-6 if layer == 12 else 0, rtol=0)
 
 
 def test_a_checkpoint_without_an_lm_head_gets_a_fresh_one(exact):

@@ -174,6 +174,22 @@ def test_weights_are_converted_though_the_cache_cannot_be_written(tmp_path, monk
     assert locate(str(folder)) == found
 
 
+def test_files_that_others_write_for_a_moment_are_no_part_of_a_folder(tmp_path):
+    """Several processes that find a folder doubtful, as it was made just now, write its seal anew at once."""
+    (tmp_path / "weights").write_bytes(b"1")
+    seal_folder(tmp_path)
+    sealed = recall(tmp_path / "sealed")
+    assert [*sealed] == ["weights"]
+    (tmp_path / "tmp1").symlink_to(tmp_path / "gone")  # listed, and not there when it is looked at
+    (tmp_path / "tmp2").write_bytes(b"{}")
+    assert is_sealed(tmp_path)
+    again = recall(tmp_path / "sealed")
+    assert [*again] == ["weights"]
+    assert again != sealed  # it was doubtful, and written anew
+    (tmp_path / "tmp2").unlink()
+    assert is_sealed(tmp_path)
+
+
 def test_a_seal_says_whether_a_folder_is_whole(tmp_path):
     assert not is_sealed(tmp_path)
     (tmp_path / "a").write_text("aaaa")
