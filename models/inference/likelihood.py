@@ -22,7 +22,7 @@ from models.inference.generation import generate
 from models.inference.language_model import SplitModel, evaluating, likeliest
 from models.inference.packed_passes import in_full_passes, packed_passes
 from models.inference.prefix_passes import passes
-from models.inference.prefix_tree import Node, Place, PrefixTree, build_tree
+from models.inference.prefix_tree import Node, Place, PrefixTree, build_tree, by_node
 from models.packing.layout import placed
 
 __all__ = ["generate", "loglikelihood"]
@@ -106,11 +106,9 @@ def _places(tree: PrefixTree, split_model: SplitModel, reads: TokenReads, *, max
     if split_model.packs:
         for packed in packed_passes(tree, split_model, max_tokens=max_tokens, wanted=reads.at):
             if packed.places:
-                yield Computed(packed.places, packed.hidden_at(packed.places))
+                yield Computed(packed.places, packed.wanted_hidden())
         return
-    wanted: dict[int, list[Place]] = {}
-    for place in reads.at:
-        wanted.setdefault(place.node, []).append(place)
+    wanted = by_node(reads.at)
     for one in passes(tree, split_model, max_tokens=max_tokens):
         places = [place for node in one.nodes for place in wanted.get(node, ())]
         at = [(row, one.first[row] + place.position) for row, node in enumerate(one.nodes) for place in wanted.get(node, ())]

@@ -18,7 +18,7 @@ from transformers import DynamicCache
 
 from models.inference.language_model import SplitModel
 from models.inference.prefix_passes import Prefilled
-from models.inference.prefix_tree import Place, PrefixTree, Tokens, build_tree
+from models.inference.prefix_tree import Place, PrefixTree, Tokens, build_tree, by_node
 from models.packing.attention import KeptTokens, Packing
 from models.packing.last_layer import worth_choosing
 from models.packing.layout import PackedLayout, placed
@@ -60,14 +60,14 @@ class PackedPass(NamedTuple):
     packing: Packing
     places: list[Place]
     "Those of the wanted ones that lie in its nodes."
+    tokens: list[int]
+    "Their numbers among its tokens."
 
-    def hidden_at(self, places: Sequence[Place]) -> Tensor:
-        """Hidden states [P, H] of places in its nodes, which are wanted."""
-        first = dict(zip(self.nodes, self.first, strict=True))
-        rows = np.array([first[place.node] + place.position for place in places], dtype=np.int64)
+    def wanted_hidden(self) -> Tensor:
+        """Hidden states [P, H] of its places."""
+        rows = np.array(self.tokens, dtype=np.int64)
         if self.packing.reads is not None:
-            tokens, rows = rows, np.searchsorted(self.packing.reads, rows)
-            assert np.array_equal(self.packing.reads[rows], tokens)
+            rows = np.searchsorted(self.packing.reads, rows)
         return self.hidden_NH.index_select(0, placed(rows, self.hidden_NH.device))
 
 
@@ -83,9 +83,7 @@ def packed_passes(
 
     `wanted`: the places whose hidden states are read; None for all.
     """
-    of_node: dict[int, list[Place]] = {}
-    for place in wanted or ():
-        of_node.setdefault(place.node, []).append(place)
+    of_node = by_node(wanted or ())
     max_tokens = _most(split_model, max_tokens)
     sizes = [len(node.tokens) for node in tree.nodes]
     kept = KeptTokens()
@@ -101,14 +99,11 @@ def packed_passes(
         keeps = np.concatenate([np.arange(*where[one]) for one in needed]) if needed else None
         ids = [token for node in nodes for token in tree.nodes[node].tokens]
         places = [place for node in nodes for place in of_node.get(node, ())]
-        reads = None
-        if wanted is not None:
-            begins = dict(zip(nodes, first, strict=True))
-            tokens = [begins[place.node] + place.position for place in places]
-            reads = worth_choosing(split_model.body, tokens, num_tokens=len(ids))
+        tokens = [at + place.position for node, at in zip(nodes, first, strict=True) for place in of_node.get(node, ())]
+        reads = None if wanted is None else worth_choosing(split_model.body, tokens, num_tokens=len(ids))
         packing = Packing(PackedLayout(spans, num_kept=kept.num_tokens), kept=kept, keeps=keeps, reads=reads)
         ids_N = torch.tensor(ids, dtype=torch.int64, device=split_model.device)
-        yield PackedPass(nodes, first, split_model.packed_hidden(ids_N, packing), packing, places)
+        yield PackedPass(nodes, first, split_model.packed_hidden(ids_N, packing), packing, places, tokens)
         kept = packing.later
         ends = [*accumulate(sizes[node] for node in needed)]
         where = {node: (end - sizes[node], end) for node, end in zip(needed, ends, strict=True)}
@@ -145,7 +140,7 @@ def packed_beginnings(texts: Sequence[Tokens], split_model: SplitModel, *, max_t
     last: dict[Place, Tensor] = {}
     kept = KeptTokens()
     for one in packed_passes(tree, split_model, max_tokens=max_tokens, keep_all=True, wanted=dict.fromkeys(places)):
-        last |= zip(one.places, one.hidden_at(one.places), strict=True)
+        last |= zip(one.places, one.wanted_hidden(), strict=True)
         kept = one.packing.later
     begins = [0, *accumulate(len(node.tokens) for node in tree.nodes)]  # all are kept, in order
     paths = []

@@ -9,7 +9,7 @@ behind them the questions in several languages, behind each of these its continu
 forward pass is computed with each sequence that goes on from it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -29,6 +29,14 @@ class Place(NamedTuple):
     node: int
     position: int
     "Within the node."
+
+
+def by_node(places: Iterable[Place]) -> dict[int, list[Place]]:
+    """The places of each node."""
+    found: dict[int, list[Place]] = {}
+    for place in places:
+        found.setdefault(place.node, []).append(place)
+    return found
 
 
 class Node(NamedTuple):
