@@ -65,7 +65,7 @@ COMMANDS = {
     "start": Command(script="start_speed.py", rows=("start", "start_bare"), words=("--model", "LM", "--hub", "HUB")),
     "fine_tuning": Command(
         script="finetune_speed.py",
-        rows=("finetune_default", "finetune_by_length"),
+        rows=("finetune_default", "finetune_by_length", "finetune_bare"),
         words=("--model", "ENCODER", "--data_dir", "HUB", "--task", "panx", "--steps", "150"),
     ),
     "likelihood": Command(

@@ -2,11 +2,13 @@
 
     python benchmarks/finetune_speed.py --model <folder> --data_dir <mirror>
     python benchmarks/finetune_speed.py --model <folder> --data_dir <mirror> --task udpos --steps 50 --precision bfloat16
+    python benchmarks/finetune_speed.py --model <folder> --data_dir <mirror> --device cuda --beside default,bare
 
-Three sides in one process, in turns: the training loop of the harness; Trainer as it is, whose batches are drawn at random; and
-Trainer with batches of sequences of similar length.  Rows are tokenized beforehand on all sides.  Timed is what lies between the
-beginning of the first step and the end of the last one; weights are loaded anew, and the English development rows are scored by
-the same function, outside of that.  Trainer has the module and the loss of the task type.
+Sides in one process, in turns: the training loop of the harness; Trainer as it is, whose batches are drawn at random; Trainer
+with batches of sequences of similar length; and a bare loop over the batches of the harness, which lie on the device before it
+begins, with the module, loss and optimizer of the harness and nothing else.  Rows are tokenized beforehand on all sides.  Timed
+is what lies between the beginning of the first step and the end of the last one; weights are loaded anew, and the English
+development rows are scored by the same function, outside of that.  Trainer has the module and the loss of the task type.
 """
 
 import argparse
@@ -33,13 +35,19 @@ from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.plan import make_plan
 from harness.planning.request import RunRequest
-from harness.prediction.batching import collate
+from harness.prediction.batching import collate, on_device
 from harness.prediction.evaluation import AskedTask, evaluate
 from harness.runtime.machine import Machine
+from harness.training.gradients import ask
+from harness.training.optimizer import clip
 from harness.training.setup import TrainingRun, prepare
 
-SIDES = {"default": "Trainer, batches at random", "by_length": "Trainer, batches of similar length"}
-GOALS = {"default": 1.4, "by_length": 1.1}
+SIDES = {
+    "default": "Trainer, batches at random",
+    "by_length": "Trainer, batches of similar length",
+    "bare": "bare loop, the same batches",
+}
+GOALS = {"default": 1.4, "by_length": 1.1, "bare": 0.9}
 WITHIN = 0.5
 "Points of the development score that the sides may differ by, in the mean over the rounds."
 NAME = "beside_trainer"
@@ -139,8 +147,40 @@ def ours(run: TrainingRun) -> Taken:
     for number in range(run.total_steps):
         watch.on_step_begin()
         training._step(run, number)
-        watch.on_step_end()
+    waited(run)
+    watch.on_step_end()
     return watch.taken(run.total_steps)._replace(score=score(run))
+
+
+def bare(run: TrainingRun) -> Taken:
+    """What a device has to compute for the same steps."""
+    (work,) = run.works.values()
+    steps = []
+    for number in range(run.total_steps):
+        _, batch = training._inputs(run, number)
+        if len(batch.ready) > 1:
+            raise SystemExit(f"a step takes {len(batch.ready)} passes here: leave `bare` out of --beside, or take a shorter task")
+        (piece,), (ready,) = batch.pieces, batch.ready
+        steps.append((piece, on_device(ready, run.machine.device), batch.num_targets))
+    watch = Stopwatch()
+    for number, (piece, own, targets) in enumerate(steps):
+        watch.on_step_begin()
+        outputs = ask(work, own, step=number, piece=piece)
+        run.precision.scaled(work.module.loss(outputs, own, work.options) / targets).backward()
+        run.precision.unscale(run.optimizer)
+        clip(run.optimizer.parameters.values(), MOST_NORM)
+        run.precision.step(run.optimizer)
+        run.scheduler.step()
+        run.optimizer.zero_grad()
+    waited(run)
+    watch.on_step_end()
+    return watch.taken(run.total_steps)._replace(score=score(run))
+
+
+def waited(run: TrainingRun) -> None:
+    """A GPU has computed what was begun."""
+    if run.machine.device.startswith("cuda"):
+        torch.cuda.synchronize()
 
 
 def score(run: TrainingRun) -> float:
@@ -160,6 +200,7 @@ def main() -> None:
     parser.add_argument("--task", default="panx")
     parser.add_argument("--steps", type=int, default=60, help=f"of {BATCH} examples each (default: %(default)s)")
     parser.add_argument("--dev_rows", type=int, default=1000)
+    parser.add_argument("--beside", default=",".join(SIDES), help="some of the other sides (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--device")
@@ -179,7 +220,10 @@ def main() -> None:
 
 def measure(stage: Any, machine: Machine, folder: Path, args: argparse.Namespace) -> None:
     """The rounds, and the rows of the table."""
-    taken: dict[str, list[Taken]] = {name: [] for name in ("ours", *SIDES)}
+    sides = args.beside.split(",")
+    if unknown := set(sides) - SIDES.keys():
+        raise SystemExit(f"--beside {', '.join(sorted(unknown))}: one of {', '.join(SIDES)}")
+    taken: dict[str, list[Taken]] = {name: [] for name in ("ours", *sides)}
     loads = []
     begun = time.monotonic()
     for number in range(args.rounds):
@@ -188,8 +232,9 @@ def measure(stage: Any, machine: Machine, folder: Path, args: argparse.Namespace
         names = list(taken) if number % 2 == 0 else list(taken)[::-1]
         for name in names:
             # Trainer trains the whole table of words.
-            run = prepare(stage, root=folder, machine=dataclasses.replace(machine, word_rows=name == "ours"))
-            found = ours(run) if name == "ours" else theirs(run, by_length=name == "by_length", seed=number)
+            run = prepare(stage, root=folder, machine=dataclasses.replace(machine, word_rows=name in {"ours", "bare"}))
+            own = {"ours": ours, "bare": bare}.get(name)
+            found = own(run) if own else theirs(run, by_length=name == "by_length", seed=number)
             taken[name].append(found)
         if len({values[-1].steps for values in taken.values()}) != 1:
             raise SystemExit("the sides made different numbers of steps")
@@ -197,9 +242,9 @@ def measure(stage: Any, machine: Machine, folder: Path, args: argparse.Namespace
         seen = ", ".join(f"{name} {values[-1].seconds:.1f} s (score {values[-1].score:.1f})" for name, values in taken.items())
         say(f"round {number + 1}: {seen}; load {loads[-1]:.1f}")
     own = taken["ours"]
-    for name, peer in SIDES.items():
+    for name in sides:
         part = f"fine-tuning on {args.task}, {own[0].steps} steps of {BATCH} examples, {args.precision}"
-        row = Row(name=f"finetune_{name}", part=part, peer=peer, goal=GOALS[name], machine=machine_words(loads))
+        row = Row(name=f"finetune_{name}", part=part, peer=SIDES[name], goal=GOALS[name], machine=machine_words(loads))
         row.ratios = [other.seconds / one.seconds for other, one in zip(taken[name], own, strict=True)]
         row.ratio, row.threads = statistics.median(row.ratios), torch.get_num_threads()
         row.processor_ratio = statistics.median(

@@ -8,7 +8,7 @@ No module-level import of torch or numpy here: commands that need no model stay 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -92,6 +92,16 @@ class Batch:
     "int64 [B] classes, [B, T] token labels (-100 = none), [B, 2] start and end; None if no feature has labels."
     groups: torch.Tensor
     "int64 [B]: 0, 1, ... the example within the batch that each feature belongs to."
+    targets: torch.Tensor | None = None
+    """int64 [M]: where labels [B, T] of tokens are not -100, numbered row by row; None where labels are of another kind.
+
+    Made with the batch: a host that looks for them on a GPU waits for all that it computes."""
+
+    def moved(self, move: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        """The batch with what `move` makes of each of its tensors."""
+        names = ("input_ids", "attention_mask", "type_ids", "labels", "groups", "targets")
+        found: dict[str, Any] = {name: move(tensor) for name in names if (tensor := getattr(self, name)) is not None}
+        return replace(self, **found)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -114,20 +114,27 @@ def made_ready(
     type_ids = None
     if any(feature.type_ids is not None for feature in features):
         type_ids = padded((feature.type_ids or [0] * len(feature.input_ids) for feature in features), 0)
-    arrays = (
-        padded((feature.input_ids for feature in features), pad_id),
-        is_token.astype(np.int64),
-        type_ids,
-        _labels(features, width),
-        np.array(_groups(features), dtype=np.int64),
+    labels = _labels(features, width)
+    arrays = {
+        "input_ids": padded((feature.input_ids for feature in features), pad_id),
+        "attention_mask": is_token.astype(np.int64),
+        "type_ids": type_ids,
+        "labels": labels,
+        "groups": np.array(_groups(features), dtype=np.int64),
+        "targets": np.flatnonzero(labels != NO_LABEL) if isinstance(_sample(features), list) else None,
+    }
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None}
+    if place.type == "cuda":
+        tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}
+    return Batch(
+        features=features,
+        input_ids=tensors["input_ids"],
+        attention_mask=tensors["attention_mask"],
+        type_ids=tensors.get("type_ids"),
+        labels=tensors.get("labels"),
+        groups=tensors["groups"],
+        targets=tensors.get("targets"),
     )
-    is_pinned = place.type == "cuda"
-    tensors = [None if one is None else torch.from_numpy(one) for one in arrays]
-    ids, mask, types, labels, groups = (one.pin_memory() if is_pinned and one is not None else one for one in tensors)
-    assert ids is not None
-    assert mask is not None
-    assert groups is not None
-    return Batch(features=features, input_ids=ids, attention_mask=mask, type_ids=types, labels=labels, groups=groups)
 
 
 def on_device(batch: Batch, device: torch.device | str) -> Batch:
@@ -137,18 +144,7 @@ def on_device(batch: Batch, device: torch.device | str) -> Batch:
     place = torch.device(device)
     if place.type == "cpu":
         return batch
-
-    def moved(tensor: torch.Tensor | None) -> Any:
-        return None if tensor is None else tensor.to(place, non_blocking=place.type == "cuda")
-
-    return Batch(
-        features=batch.features,
-        input_ids=moved(batch.input_ids),
-        attention_mask=moved(batch.attention_mask),
-        type_ids=moved(batch.type_ids),
-        labels=moved(batch.labels),
-        groups=moved(batch.groups),
-    )
+    return batch.moved(lambda tensor: tensor.to(place, non_blocking=place.type == "cuda"))
 
 
 def _groups(features: Sequence[Feature]) -> list[int]:
@@ -159,7 +155,7 @@ def _groups(features: Sequence[Feature]) -> list[int]:
 
 def _labels(features: Sequence[Feature], width: int) -> np.ndarray | None:
     """[B], [B, 2] or [B, T] after the kind of the labels; features without labels get -100, which the losses skip."""
-    sample = next((feature.labels for feature in features if feature.labels is not None), None)
+    sample = _sample(features)
     if sample is None:
         return None
     size = 1 if isinstance(sample, int) else 2 if isinstance(sample, tuple) else width
@@ -169,3 +165,8 @@ def _labels(features: Sequence[Feature], width: int) -> np.ndarray | None:
             own = [feature.labels] if isinstance(feature.labels, int) else feature.labels
             row[: len(own)] = own
     return labels[:, 0].copy() if isinstance(sample, int) else labels
+
+
+def _sample(features: Sequence[Feature]) -> Any:
+    """The first labels that there are."""
+    return next((feature.labels for feature in features if feature.labels is not None), None)

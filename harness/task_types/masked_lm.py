@@ -152,7 +152,8 @@ def loss(outputs: torch.Tensor, batch: Batch, options: Options) -> torch.Tensor:
     assert batch.labels is not None
     labels = batch.labels.flatten()
     if outputs.dim() == 2:
-        labels = labels[labels != IGNORED]
+        assert batch.targets is not None
+        labels = labels.index_select(0, batch.targets)
     return cross_entropy(outputs.float().flatten(0, -2), labels, ignore_index=IGNORED, reduction="sum")
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from harness.api.errors import UserError
+from harness.api.placing import placed
 from harness.api.protocols import Batch, Feature, HeadSpec, Output, Prediction
 from harness.data.label_names import label_name
 from harness.specs.model import Spec
@@ -131,7 +132,7 @@ def loss(outputs: torch.Tensor, batch: Batch, options: Options) -> torch.Tensor:
     assert batch.labels is not None
     counts = Counter(feature.example for feature in batch.features)
     assert all(counts[feature.example] == feature.info for feature in batch.features), "an example's options were taken apart"
-    columns = torch.tensor([feature.part for feature in batch.features], device=outputs.device)
+    columns = placed(np.array([feature.part for feature in batch.features]), outputs.device)
     # One row an example; where it has fewer options than another, nothing is no option: probability 0.
     table = outputs.new_full((len(counts), max(counts.values())), -torch.inf, dtype=torch.float32)
     table = table.index_put((batch.groups, columns), outputs.float())

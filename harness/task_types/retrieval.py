@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from harness.api.placing import placed
 from harness.api.protocols import Batch, Feature, Output, Prediction
 from harness.api.randomness import generator
 from harness.specs.task import TaskSpec
@@ -120,8 +121,9 @@ def loss(outputs: torch.Tensor, batch: Batch, options: Options) -> torch.Tensor:
     places = {(feature.example, feature.part): place for place, feature in enumerate(batch.features)}
     pairs = sorted({feature.example for feature in batch.features})
     unit = normalize(outputs.float(), dim=-1)
-    source = unit[[places[pair, 0] for pair in pairs]]
-    target = unit[[places[pair, 1] for pair in pairs]]
+    source, target = (
+        unit.index_select(0, placed(np.array([places[pair, side] for pair in pairs]), unit.device)) for side in (0, 1)
+    )
     scores = target @ source.T / options.temperature
     own = torch.arange(len(pairs), device=scores.device)
     return (cross_entropy(scores, own, reduction="sum") + cross_entropy(scores.T, own, reduction="sum")) / 2

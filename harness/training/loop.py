@@ -8,6 +8,7 @@ step sees and what its dropout draws are functions of the step.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ from harness.runtime.machine import Machine
 from harness.runtime.processes import end_together, from_first, num_ranks, rank, together
 from harness.runtime.stages import Stage, write_json
 from harness.training.checkpoints import resume, save_checkpoint, save_on_leaving, save_state, say, write_log
-from harness.training.gradients import batch_gradients
+from harness.training.gradients import RecipeBatch, Work, batch_gradients
 from harness.training.optimizer import clip
 from harness.training.outcome import training_facts
 from harness.training.progress import mean_score
@@ -99,13 +100,9 @@ def _say_if_slow(run: TrainingRun) -> None:
 def _step(run: TrainingRun, number: int) -> None:
     """One optimizer step."""
     with together():
-        items = run.mixture.step(number)
-        # A language that gets more than its share of an epoch may bring an item twice: as its own negative it would mislead.
-        whole = run.data[items.task].module.EXAMPLES_ARE_ITEMS
-        chosen = dict.fromkeys(items.items.tolist()) if whole else items.items.tolist()
-        groups = [_augmented(run, items.task, item, items.epoch) for item in chosen]
-    with run.pace.step(tokens=sum(len(feature.input_ids) for group in groups for feature in group)):
-        loss = batch_gradients(run.works[items.task], groups, step=number)
+        work, batch = run.ahead.pop(number) if number in run.ahead else _inputs(run, number)
+    with run.pace.step(tokens=batch.num_tokens):
+        loss = batch_gradients(work, batch, step=number, meanwhile=lambda: _look_ahead(run, number + 1))
     if not math.isfinite(loss):  # in every process: it is the sum over all
         lost = LostLoss(loss, step=number + 1, precision=run.precision.name)
         if run.machine.retry_in_float32 and lost.precision != "float32":
@@ -114,7 +111,7 @@ def _step(run: TrainingRun, number: int) -> None:
             raise lost.as_user_error(str(run.folder))
     run.precision.unscale(run.optimizer)
     if run.training.max_grad_norm:
-        clip(run.module.parameters(), run.training.max_grad_norm)
+        clip(run.optimizer.parameters.values(), run.training.max_grad_norm)
     with held():  # told to end before, the weights are those of the step before; behind it, those of this one
         run.whole = False
         run.precision.step(run.optimizer)
@@ -122,6 +119,23 @@ def _step(run: TrainingRun, number: int) -> None:
         run.optimizer.zero_grad()
         run.progress.losses.append(loss)
         run.due = run.whole = True
+
+
+def _inputs(run: TrainingRun, number: int) -> tuple[Work, RecipeBatch]:
+    """What a step trains, and on which items."""
+    items = run.mixture.step(number)
+    work = run.works[items.task]
+    # A language that gets more than its share of an epoch may bring an item twice: as its own negative it would mislead.
+    whole = run.data[items.task].module.EXAMPLES_ARE_ITEMS
+    chosen = dict.fromkeys(items.items.tolist()) if whole else items.items.tolist()
+    return work, work.batch([_augmented(run, items.task, item, items.epoch) for item in chosen])
+
+
+def _look_ahead(run: TrainingRun, number: int) -> None:
+    """Make ready what the next step needs."""
+    if number < run.total_steps and run.machine.lookahead:
+        with contextlib.suppress(Exception):  # it fails again at its step, where the processes tell each other
+            run.ahead = {number: _inputs(run, number)}
 
 
 def _augmented(run: TrainingRun, task: str, item: int, epoch: int) -> list[Feature]:

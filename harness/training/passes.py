@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 from harness.api.protocols import Feature
@@ -47,7 +48,7 @@ def plan_passes(
     groups: Sequence[Sequence[Feature]], *, pieces: Callable[[Sequence[Feature]], list[list[int]]], processes: int
 ) -> StepPlan:
     """Deal items (groups of features) out to processes, and cut what each has into pieces that fit a device."""
-    begins = [sum(len(group) for group in groups[:number]) for number in range(len(groups))]
+    begins = [*accumulate((len(group) for group in groups[:-1]), initial=0)]
     features = [feature for group in groups for feature in group]
     planned: list[list[list[int]]] = []
     for rank in range(processes):

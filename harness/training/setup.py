@@ -7,7 +7,7 @@ run.module, run.mixture.step(0)
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from harness.runtime.processes import gather, together
 from harness.runtime.stages import Stage
 from harness.runtime.threads import usable_cores
 from harness.specs.recipe import Training
-from harness.training.gradients import Work
+from harness.training.gradients import RecipeBatch, Work
 from harness.training.items import TrainingData, read_training_data
 from harness.training.mixture import Mixture, SampledTask
 from harness.training.optimizer import TrainingOptimizer, freeze, rate_factor
@@ -56,6 +56,8 @@ class TrainingRun:
     states: States
     save_every: int
     progress: Progress
+    ahead: dict[int, tuple[Work, RecipeBatch]] = field(default_factory=dict)
+    "What the step of this number needs, made ready while a GPU computed the one before it."
     word_ids: Any
     "[R], the rows that it looks up in the table of words; None where that is small, not trained, or used otherwise too."
     word_rows: WordRows | None

@@ -70,12 +70,12 @@ class DecoderNetwork(HeadedNetwork):
 
     def next_tokens(self, batch: Batch) -> Tensor:
         """Logits [M, V] in fp32 of the M positions whose label, the token that follows, is not -100."""
-        if batch.labels is None:
+        if batch.targets is None:
             raise ValueError("an lm head needs labels: they say after which tokens to predict")
         split_model = SplitModel(self.backbone, device=batch.input_ids.device)
         unpadded = Unpadded.where_worth_it(lengths_of(batch), batch.input_ids, trains=self.training) if self.packs else None
         if unpadded is not None:
             hidden_NH = split_model.packed_hidden(unpadded.taken(batch.input_ids), Packing(unpadded.layout))
-            return torch.cat([*split_model.logits(hidden_NH[unpadded.taken(batch.labels) != -100])])
+            return torch.cat([*split_model.logits(hidden_NH.index_select(0, unpadded.among_taken(batch.targets)))])
         hidden_BTH, _ = split_model.hidden(PaddedTokens(batch.input_ids, batch.attention_mask, [0] * len(batch.input_ids)))
-        return torch.cat([*split_model.logits(hidden_BTH[batch.labels != -100])])
+        return torch.cat([*split_model.logits(hidden_BTH.flatten(0, 1).index_select(0, batch.targets))])

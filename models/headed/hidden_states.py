@@ -46,6 +46,8 @@ def hidden_state(
     ids_BT = inputs["input_ids"]
     unpadded = Unpadded.where_worth_it(lengths, ids_BT, trains=backbone.training) if is_packable(backbone) else None
     if unpadded is None:
+        if is_packable(backbone) and sum(lengths) == ids_BT.numel():
+            inputs = {**inputs, "attention_mask": None}  # what is given is looked at, for which the host would wait for a GPU
         return _hidden_state(backbone, inputs, layer=layer).to(ids_BT.device)
     ids_N, tokens = unpadded.taken(ids_BT), None
     if reads is not None and layer == backbone.config.num_hidden_layers:
@@ -56,7 +58,7 @@ def hidden_state(
         packed["token_type_ids"] = unpadded.taken(inputs["token_type_ids"]).unsqueeze(0)
     with last_layer_of_reads(backbone, packing):
         found_1NH = _hidden_state(backbone, packed, layer=layer)
-    return unpadded.put_back(found_1NH[0], tokens=tokens).to(ids_BT.device)
+    return unpadded.put_back(found_1NH.squeeze(0), tokens=tokens).to(ids_BT.device)
 
 
 def _hidden_state(backbone: PreTrainedModel, inputs: Mapping[str, Any], *, layer: int) -> Tensor:

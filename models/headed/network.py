@@ -75,9 +75,10 @@ class HeadedNetwork(nn.Module):
         reads = read_token(module.pooling) if isinstance(module, SequenceHead) else None
         hidden_BTH = self.hidden(batch, layer=self.body.config.num_hidden_layers, reads=reads)
         if isinstance(module, MlmHead):
-            if batch.labels is None:
+            if batch.targets is None:
                 raise ValueError("an mlm head needs labels: they say which positions to predict")
-            return module(hidden_BTH[batch.labels != -100], self.body.get_input_embeddings().weight)
+            hidden_MH = hidden_BTH.flatten(0, 1).index_select(0, batch.targets)
+            return module(hidden_MH, self.body.get_input_embeddings().weight)
         # Heads are small and their logits are compared with each other: fp32 always, also under autocast or bf16 weights.
         with torch.autocast(hidden_BTH.device.type, enabled=False):
             return module(hidden_BTH.float(), batch.attention_mask)

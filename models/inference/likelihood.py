@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from harness.api.errors import UserError
+from harness.api.placing import placed
 from harness.api.protocols import Feature, Output
 from models.inference.generation import generate
 from models.inference.language_model import SplitModel, evaluating, likeliest
 from models.inference.packed_passes import in_full_passes, packed_passes
 from models.inference.prefix_passes import passes
 from models.inference.prefix_tree import Node, Place, PrefixTree, build_tree, by_node
-from models.packing.layout import placed
 
 __all__ = ["generate", "loglikelihood"]
 

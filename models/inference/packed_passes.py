@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from harness.api.placing import placed
 from models.inference.language_model import SplitModel
 from models.inference.prefix_passes import Prefilled
 from models.inference.prefix_tree import Place, PrefixTree, Tokens, build_tree, by_node
 from models.packing.attention import KeptTokens, Packing
 from models.packing.last_layer import worth_choosing
-from models.packing.layout import PackedLayout, placed
+from models.packing.layout import PackedLayout
 from models.packing.rows import PackedSpan, TokenRuns, joined, numbers
 
 CPU_PASS_TOKENS = 2048

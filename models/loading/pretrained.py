@@ -218,9 +218,7 @@ def moved(batch: Batch, device: torch.device) -> Batch:
     """The same batch with its tensors on a device; itself where they are there."""
     if batch.input_ids.device == device:
         return batch
-    names = ("input_ids", "attention_mask", "type_ids", "labels", "groups")
-    tensors = {name: value.to(device) for name in names if (value := getattr(batch, name)) is not None}
-    return dataclasses.replace(batch, **tensors)
+    return batch.moved(lambda tensor: tensor.to(device))
 
 
 def split_outputs(outputs: torch.Tensor, batch: Batch, *, kind: str, where: str) -> list[Output]:

@@ -20,7 +20,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from harness.api.packable_families import family_packs
-from models.packing.layout import PackedLayout, PackedPart, placed
+from harness.api.placing import placed
+from models.packing.layout import PackedLayout, PackedPart
 
 NAME = "packed_sdpa"
 "What the attention is called in a model's configuration (never written to a file)."
@@ -134,10 +135,16 @@ class Packing:
             if self._is_collecting and (kind.causal or kind.window is None):  # rows of a window are the last that they see
                 self._collected = (key, value)
                 raise SourcesComplete
-        for part in layout.parts(kind):
-            seen = layout.seen(part, kind)
-            found_RHQS = how.attended(*_gathered(part, query, key, value), mask=seen.mask, is_causal=seen.is_causal)
-            outputs.append(found_RHQS.transpose(1, 2).flatten(0, 1))
+        parts = layout.parts(kind)
+
+        def attend(number: int, *states: Tensor) -> Tensor:
+            seen = layout.seen(parts[number], kind)
+            return how.attended(*states, mask=seen.mask, is_causal=seen.is_causal)
+
+        if query.requires_grad and (rows := layout.whole_rows(kind)):
+            return rows.attended(query, key, value, attend=attend)
+        for number, part in enumerate(parts):
+            outputs.append(attend(number, *_gathered(part, query, key, value)).transpose(1, 2).flatten(0, 1))
         found_NHS = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
         order = layout.order(kind)
         return found_NHS if order is None else found_NHS.index_select(0, order)

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from harness.api.placing import placed
 from models.loading.layers import find_layers, replaced_forward
 from models.packing.attention import PackedTokens, Packing, SourcesComplete
-from models.packing.layout import placed
 
 READS = 0.5
 "Share of the tokens up to which those that are read are chosen: what the layer does twice is little beside a half of it."

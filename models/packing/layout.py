@@ -17,7 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.packing.rows import PackedSpan, QueryRow, TokenRuns, grouped, numbers, query_rows, rows_of
+from harness.api.placing import placed
+from models.packing.rows import PackedSpan, QueryRow, TokenRuns, counted, grouped, num_tokens, numbers, query_rows, rows_of
+from models.packing.whole_rows import WholeRows
 
 GPU_MULTIPLE = 8
 "Rows are padded to a multiple of it on GPUs, whose kernels would copy a mask to make it one."
@@ -25,12 +27,6 @@ GPU_MULTIPLE = 8
 CPU_WHOLE = (torch.bfloat16,)
 """Types of numbers in which a CPU computes causal attention over a whole sequence no more slowly than in blocks: 650 tokens
 of 9 heads took 2.7 and 3.3 ms (3.7 and 3.9 without AMX), 2,000 took 17 and 25 (23 and 32)."""
-
-
-def placed(array: np.ndarray, device: torch.device) -> Tensor:
-    """An array on a device; nobody waits for the copy to a GPU."""
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,13 +90,15 @@ class PackedLayout:
         self.num_kept, self.reads = num_kept, reads
         self._parts: dict[AttentionKind, list[PackedPart]] = {}
         self._orders: dict[AttentionKind, Tensor | None] = {}
+        self._whole: dict[AttentionKind, WholeRows | None] = {}
         self._seen: dict[tuple[PackedPart, AttentionKind], Seen] = {}
         self._largest: dict[tuple[AttentionKind, bool], Tensor] = {}
 
     @cached_property
     def positions(self) -> np.ndarray:
         """[N] of each token in its sequence, from 0."""
-        return np.concatenate([np.arange(span.length) + span.num_before for span in self.spans])
+        before, lengths = ([getattr(span, name) for span in self.spans] for name in ("num_before", "length"))
+        return counted(np.array(before, dtype=np.int64), np.array(lengths, dtype=np.int64))
 
     @cached_property
     def firsts(self) -> np.ndarray:
@@ -126,14 +124,34 @@ class PackedLayout:
         """int64 [N or R]: where each query's output is among those of all parts, row by row; None where they are in order."""
         if kind not in self._orders:
             found = np.empty(len(self.positions) if self.reads is None else len(self.reads), dtype=np.int64)
-            at = 0
+            at, rows = 0, []
             for part in self.parts(kind):
-                for row in part.rows:
-                    found[row.first : row.first + row.length] = np.arange(at, at + row.length)
-                    at += part.num_queries
+                rows += [(row.first, at + place * part.num_queries, row.length) for place, row in enumerate(part.rows)]
+                at += len(part.rows) * part.num_queries
+            first_R, place_R, length_R = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+            found[counted(first_R, length_R)] = counted(place_R, length_R)
             in_order = at == len(found) and bool((found == np.arange(at)).all())
             self._orders[kind] = None if in_order else placed(found, kind.device)
         return self._orders[kind]
+
+    def whole_rows(self, kind: AttentionKind) -> WholeRows | None:
+        """Where tokens stand, if each stands in one row of the pass, as a query and as a source; else None."""
+        if kind not in self._whole:
+            parts = self.parts(kind)
+            alone = self.reads is None and not self.num_kept and all(part.begins_all for part in parts)
+            self._whole[kind] = self._made_whole(parts, kind) if alone else None
+        return self._whole[kind]
+
+    def _made_whole(self, parts: Sequence[PackedPart], kind: AttentionKind) -> WholeRows:
+        sizes, places = [(len(part.rows), part.num_queries) for part in parts], self.order(kind)
+        if places is None:
+            return WholeRows(parts=sizes, tokens=None, places=None, is_padding=None)
+        runs = [placed(numbers([(part.rows[0].first, part.rows[0].first + part.num_queries)]), kind.device) for part in parts]
+        tokens = torch.cat([run if part.queries is None else part.queries for part, run in zip(parts, runs, strict=True)])
+        lengths = [np.array([row.length for row in part.rows])[:, None] for part in parts]
+        padding = [(np.arange(size) >= length).reshape(-1) for (_, size), length in zip(sizes, lengths, strict=True)]
+        is_padding = placed(np.concatenate(padding)[:, None, None], kind.device)
+        return WholeRows(parts=sizes, tokens=tokens, places=places, is_padding=is_padding)
 
     def seen(self, part: PackedPart, kind: AttentionKind) -> Seen:
         """What a part's queries see."""
@@ -176,8 +194,8 @@ class PackedLayout:
                 continue
             most = -(-max(row.length for row in group) // multiple) * multiple
             seen = -(-max(row.num_seen for row in group) // multiple) * multiple
-            queries = np.concatenate([_filled(((row.first, row.first + row.length),), most) for row in group])
-            sources = np.concatenate([_filled(row.seen, seen) for row in group])
+            queries = _filled([((row.first, row.first + row.length),) for row in group], most)
+            sources = _filled([row.seen for row in group], seen)
             tokens = {"queries": placed(queries, kind.device), "sources": placed(sources, kind.device)}
             yield PackedPart(rows=group, num_queries=most, num_sources=seen, **tokens)
 
@@ -215,7 +233,9 @@ def added_to_scores(is_seen: Tensor, *, dtype: torch.dtype) -> Tensor:
     return torch.zeros(is_seen.shape, dtype=dtype, device=is_seen.device).masked_fill_(~is_seen, -torch.inf).unsqueeze(1)
 
 
-def _filled(runs: TokenRuns, size: int) -> np.ndarray:
-    """[size] the numbers of tokens, behind them that of the first again."""
-    found = numbers(runs)
-    return np.concatenate([found, np.full(size - len(found), found[0])])
+def _filled(rows: Sequence[TokenRuns], size: int) -> np.ndarray:
+    """[R * size] the numbers of tokens of each row, behind them that of its first one again."""
+    found = np.repeat([runs[0][0] for runs in rows], size).reshape(-1, size)
+    is_token = np.arange(size) < np.array([num_tokens(runs) for runs in rows])[:, None]
+    found[is_token] = numbers([run for runs in rows for run in runs])
+    return found.reshape(-1)

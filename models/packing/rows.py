@@ -102,7 +102,8 @@ def query_rows(spans: Iterable[PackedSpan], *, num_kept: int, causal: bool, on_c
         block = CPU_BLOCK if causal and on_cpu and not (whole and not span.before) else span.length
         for begin in range(0, span.length, block):
             end = min(span.length, begin + block)
-            row = QueryRow(span.first + begin, end - begin, joined((*span.before, (own, own + end))))
+            seen = joined((*span.before, (own, own + end))) if span.before else ((own, own + end),)
+            row = QueryRow(span.first + begin, end - begin, seen)
             if causal and on_cpu and found and not begin and (both := _worth_merging(found[-1], row)):
                 found[-1] = both
             else:
@@ -140,26 +141,37 @@ def grouped(rows: Sequence[QueryRow], *, on_cpu: bool) -> list[list[QueryRow]]:
     """Rows by call: a long one has its own; others share one until its padding, or what it copies, costs more than another."""
     alone = CPU_ALONE if on_cpu else GPU_ALONE
     groups: list[list[QueryRow]] = []
-    short = [row for row in rows if row.area < alone]
+    sizes = [row.num_seen for row in rows]
+    areas = [row.length * size for row, size in zip(rows, sizes, strict=True)]
+    short = [place for place, area in enumerate(areas) if area < alone]
     area = most = seen = 0
-    for row in sorted(short, key=lambda row: (-row.num_seen, -row.length, row.first)):
-        wider = max(most, row.length)
+    for place in sorted(short, key=lambda place: (-sizes[place], -rows[place].length, rows[place].first)):
+        wider = max(most, rows[place].length)
         number = len(groups[-1]) + 1 if groups else 0
-        if not groups or number * wider * seen - area - row.area > alone or number * seen > MOST_COPIED:
+        if not groups or number * wider * seen - area - areas[place] > alone or number * seen > MOST_COPIED:
             groups.append([])
-            area, wider, seen = 0, row.length, row.num_seen
-        groups[-1].append(row)
-        most, area = wider, area + row.area
-    return [*groups, *([row] for row in rows if row.area >= alone)]
+            area, wider, seen = 0, rows[place].length, sizes[place]
+        groups[-1].append(rows[place])
+        most, area = wider, area + areas[place]
+    return [*groups, *([row] for row, area in zip(rows, areas, strict=True) if area >= alone)]
 
 
-def numbers(runs: TokenRuns) -> np.ndarray:
+def numbers(runs: Sequence[tuple[int, int]]) -> np.ndarray:
     """The numbers of tokens, in order."""
-    return np.concatenate([np.arange(*run) for run in runs])
+    begins, ends = np.array(runs, dtype=np.int64).reshape(-1, 2).T
+    return counted(begins, ends - begins)
+
+
+def counted(begins: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Whole numbers from each beginning, as many as its length says, one run behind the other."""
+    ends = lengths.cumsum()
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(begins - ends + lengths, lengths)
 
 
 def num_tokens(runs: TokenRuns) -> int:
     """How many there are."""
+    if len(runs) == 1:  # by far most often
+        return runs[0][1] - runs[0][0]
     return sum(end - begin for begin, end in runs)
 
 

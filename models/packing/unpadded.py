@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.api.placing import placed
 from harness.api.protocols import Batch
-from models.packing.layout import PackedLayout, PackedSpan, placed
+from models.packing.layout import PackedLayout, PackedSpan
 
 WORTH = 0.9
 "Share of tokens that are no padding up to which a batch is packed: above it, gathering for attention costs more than padding."
@@ -62,6 +63,10 @@ class Unpadded:
     def taken(self, values: Tensor) -> Tensor:
         """[N] of [B, T]."""
         return values.flatten().index_select(0, self.index)
+
+    def among_taken(self, places: Tensor) -> Tensor:
+        """int64 [M]: which of the N tokens lie at places [M] of the flattened batch, none of them padding."""
+        return torch.searchsorted(self.index, places)
 
     def tokens_of_rows(self, which: str) -> list[int]:
         """The number of the `first` or the `last` token of each row among those that are no padding."""

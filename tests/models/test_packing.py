@@ -311,6 +311,20 @@ def test_batches_of_an_encoder_are_computed_without_their_padding(kind, layer):
     assert counter.tokens == sum(LENGTHS) + 60
 
 
+@pytest.mark.parametrize("kind", sorted(ENCODERS | CAUSAL))
+def test_a_batch_known_to_have_no_padding_is_computed_as_one_whose_mask_says_so(kind):
+    model = body_of(kind)
+    assert exchange_attention(model)
+    batch = batch_of([20, 20, 20])
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    if kind in CAUSAL:
+        inputs["use_cache"] = False
+    with torch.no_grad():
+        expected = hidden_state(model, inputs, layer=3)
+        found = hidden_state(model, inputs, layer=3, lengths=[20, 20, 20])
+    assert torch.equal(found, expected)
+
+
 def test_token_types_are_packed_as_well():
     model = body_of("bert")
     assert exchange_attention(model)

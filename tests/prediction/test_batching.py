@@ -88,3 +88,15 @@ def test_packed_batches_fill_what_room_there_is():
     assert plan_packed_batches([], max_tokens=10) == []
     assert plan_packed_batches([3, 50, 4], max_tokens=10) == [[1], [2, 0]]
     assert plan_packed_batches([600, 500, 400, 300], max_tokens=1024) == [[0, 2], [1, 3]]
+
+
+def test_a_batch_says_where_tokens_have_labels():
+    tags = [Feature(example=0, input_ids=[5, 6, 7], labels=[-100, 2, -100]), Feature(example=1, input_ids=[5, 6], labels=[1, 3])]
+    batch = collate(tags, pad_id=0)
+    assert batch.targets is not None
+    assert batch.targets.tolist() == [1, 3, 4]
+    assert batch.moved(lambda tensor: tensor + 1).targets.tolist() == [2, 4, 5]
+    none = [Feature(example=0, input_ids=[5, 6], labels=[-100, -100])]
+    assert collate(none, pad_id=0).targets.tolist() == []
+    for labels in (None, 1, (0, 1)):
+        assert collate([Feature(example=0, input_ids=[5, 6], labels=labels)], pad_id=0).targets is None

@@ -167,7 +167,7 @@ def _look(project, name, sharding):
     seen = {"divided": sum(isinstance(p, DTensor) for p in run.optimizer.parameters.values()), "norms": []}
     seen["own"] = sum(one.numel() for group in run.optimizer.param_groups for one in group["params"])
     for step in range(3):
-        batch_gradients(work, [data.items[i] for i in run.mixture.step(step).items], step=step)
+        batch_gradients(work, work.batch([data.items[i] for i in run.mixture.step(step).items]), step=step)
         seen["norms"].append(float(clip(run.module.parameters(), 0.05)))
         run.optimizer.step()
         run.scheduler.step()

@@ -14,7 +14,7 @@ from small_runs import Project, differences
 from harness.api.errors import UserError
 from harness.runtime.processes import together
 from harness.specs.recipe import Training
-from harness.training.gradients import batch_gradients
+from harness.training.gradients import batch_gradients, seed_devices
 from harness.training.loop import train
 from harness.training.optimizer import freeze, parameter_groups, rate_factor
 from harness.training.outcome import label_entropy
@@ -97,7 +97,7 @@ def gradients(project, root, name, *, batch_tokens=None, module=None):
         groups = [[data.module.augment(feature, **how) for feature in group] for group in groups]
     if module:
         module(run)
-    loss = batch_gradients(run.works[task], groups, step=0)
+    loss = batch_gradients(run.works[task], run.works[task].batch(groups), step=0)
     return {n: p.grad.clone() for n, p in run.module.named_parameters() if p.grad is not None}, loss, run
 
 
@@ -144,7 +144,7 @@ def test_loss_is_a_mean_over_tokens_not_over_pieces(still, tmp_path):
     with torch.no_grad():
         sums = [data_of(run).module.loss(*_outputs(run, group), data_of(run).options).item() for group in groups]
     counts = [data_of(run).module.num_targets(group) for group in groups]
-    assert batch_gradients(work_of(run), groups, step=0) == pytest.approx(sum(sums) / sum(counts), abs=1e-5)
+    assert batch_gradients(work_of(run), work_of(run).batch(groups), step=0) == pytest.approx(sum(sums) / sum(counts), abs=1e-5)
     assert abs(sum(sums) / sum(counts) - np.mean([s / c for s, c in zip(sums, counts)])) > 1e-4
 
 
@@ -166,17 +166,25 @@ def test_gradients_of_pieces_carry_the_dropout_of_the_pieces(project, tmp_path, 
     for shift in (1e-2, -1e-2):
         with torch.no_grad():
             parameter[place] += shift
-        found.append(batch_gradients(work_of(run), groups, step=0))
+        found.append(batch_gradients(work_of(run), work_of(run).batch(groups), step=0))
         with torch.no_grad():
             parameter[place] -= shift
     numeric = (found[0] - found[1]) / 2e-2
     assert numeric == pytest.approx(float(grads["backbone.encoder.layer.1.output.dense.bias"][place]), rel=0.05)
 
 
+def test_seeds_are_those_of_torch_without_a_look_at_the_stack(monkeypatch):
+    torch.manual_seed(2**62 + 5)
+    expected = torch.rand(3)
+    monkeypatch.setattr("traceback.format_stack", lambda *_: pytest.fail("the stack was formatted"))
+    seed_devices(2**62 + 5, device="cpu")
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_dropout_is_a_function_of_the_step(project, tmp_path):
     _, first, run = gradients(project, tmp_path, "pairs")
     groups = [data_of(run).items[i] for i in run.mixture.step(0).items]
-    again = [batch_gradients(work_of(run), groups, step=step) for step in (0, 1)]
+    again = [batch_gradients(work_of(run), work_of(run).batch(groups), step=step) for step in (0, 1)]
     assert again[0] == first != again[1]
 
 

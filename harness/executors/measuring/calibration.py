@@ -161,7 +161,7 @@ def _training(adapter: Any, shape: ModelShape, machine: Machine, how: HowTrained
     batch = PassLoad(len(groups) * LENGTH, len(groups) * LENGTH * LENGTH, passes=2)
 
     def step() -> None:
-        batch_gradients(work, groups, step=0)
+        batch_gradients(work, work.batch(groups), step=0)
         adapter.module.zero_grad()
 
     adapter.module.train()

@@ -174,7 +174,8 @@ class PromptRoute(RouteDefaults):
         assert batch.labels is not None
         labels = batch.labels.flatten()
         if outputs.dim() == 2:
-            labels = labels[labels != IGNORED]
+            assert batch.targets is not None
+            labels = labels.index_select(0, batch.targets)
         return cross_entropy(outputs.float().flatten(0, -2), labels, ignore_index=IGNORED, reduction="sum")
 
     def num_targets(self, features: Sequence[Feature]) -> int:
