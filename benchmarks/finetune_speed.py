@@ -35,7 +35,7 @@ from harness.data.locations import DataPlace
 from harness.planning.catalog.catalog import Catalog
 from harness.planning.plan import make_plan
 from harness.planning.request import RunRequest
-from harness.prediction.batching import collate, on_device
+from harness.prediction.batching import collate
 from harness.prediction.evaluation import AskedTask, evaluate
 from harness.runtime.machine import Machine
 from harness.training.gradients import ask
@@ -75,6 +75,7 @@ class Wrapped(nn.Module):
 
     def forward(self, features: Any) -> dict[str, Any]:
         """The mean loss over the targets of a batch."""
+        features = features.on(self.work.machine.device)
         padded = dataclasses.replace(features, features=())  # without their lengths rows are not packed: Trainer's are not
         outputs = self.module(padded, head=self.work.question.head, pooling=self.work.question.pooling)
         loss = self.work.module.loss(outputs, features, self.work.options)
@@ -137,6 +138,8 @@ def theirs(run: TrainingRun, *, by_length: bool, seed: int) -> Taken:
         given: dict[str, Any] = {"data_collator": batch_of, "train_dataset": rows, "callbacks": [watch]}
         trainer = Trainer(model=Wrapped(run), args=words, **given)
         trainer.train()
+        waited(run)
+        watch.on_step_end()
     return watch.taken(int(trainer.state.global_step))._replace(score=score(run))
 
 
@@ -161,7 +164,7 @@ def bare(run: TrainingRun) -> Taken:
         if len(batch.ready) > 1:
             raise SystemExit(f"a step takes {len(batch.ready)} passes here: leave `bare` out of --beside, or take a shorter task")
         (piece,), (ready,) = batch.pieces, batch.ready
-        steps.append((piece, on_device(ready, run.machine.device), batch.num_targets))
+        steps.append((piece, ready.on(run.machine.device), batch.num_targets))
     watch = Stopwatch()
     for number, (piece, own, targets) in enumerate(steps):
         watch.on_step_begin()

@@ -29,7 +29,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from harness.api.errors import UserError
 from harness.api.model_files import read_model_json
 from harness.api.model_source import ModelSource
-from harness.api.protocols import Batch, Feature, HeadSpec, Output, Pooling
+from harness.api.protocols import Batch, Feature, HeadSpec, Output, PendingOutputs, Pooling
 from models.causal.network import DecoderNetwork
 from models.causal.pretrained import (
     causal_config,
@@ -42,7 +42,7 @@ from models.causal.pretrained import (
 )
 from models.headed.checkpoint import checkpoint_folder, head_shape, load_heads
 from models.headed.network import place_network
-from models.inference.likelihood import generate, loglikelihood
+from models.inference.likelihood import begin_loglikelihood, generate
 from models.loading.architectures import make_model
 from models.loading.placement import first_device
 from models.loading.pretrained import (
@@ -126,8 +126,12 @@ class Decoder(LowRankModel):
 
     def loglikelihood(self, features: Sequence[Feature], *, max_tokens: int = 4096) -> list[Output]:
         """For each continuation [N, 3] of each feature: sum of log-probabilities, tokens, 1.0 if each is the likeliest."""
+        return self.begin_loglikelihood(features, max_tokens=max_tokens).now()
+
+    def begin_loglikelihood(self, features: Sequence[Feature], *, max_tokens: int = 4096) -> PendingOutputs:
+        """The same, of which a GPU may still be computing all."""
         model = check_language_model(self.module.backbone)
-        return loglikelihood(model, features, device=self.device, max_tokens=max_tokens)
+        return begin_loglikelihood(model, features, device=self.device, max_tokens=max_tokens)
 
     def generate(self, features: Sequence[Feature], *, max_tokens: int = 4096) -> list[str]:
         """What the model writes after each feature's tokens, greedily, until its `generate` says stop."""

@@ -43,7 +43,6 @@ from models.loading.pretrained import (
     load_config,
     load_model,
     model_inputs,
-    moved,
     pending_outputs,
     position_limit,
 )
@@ -125,7 +124,7 @@ class Finetuned(Adapter):
         """Outputs of a head that a GPU need not have computed yet."""
         assert head is not None, "it gives no vectors"
         with torch.no_grad():
-            outputs = self.module(moved(batch, self.device), head=head)
+            outputs = self.module(batch.on(self.device), head=head)
         return pending_outputs(outputs, batch, kind=self.heads[head].kind, where=f"head '{head}'")
 
 

@@ -8,7 +8,7 @@ No module-level import of torch or numpy here: commands that need no model stay 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -93,15 +93,20 @@ class Batch:
     groups: torch.Tensor
     "int64 [B]: 0, 1, ... the example within the batch that each feature belongs to."
     targets: torch.Tensor | None = None
-    """int64 [M]: where labels [B, T] of tokens are not -100, numbered row by row; None where labels are of another kind.
+    """int64 [M]: where labels [B, T] of tokens are not -100, numbered row by row; None where there are none of tokens.
 
     Made with the batch: a host that looks for them on a GPU waits for all that it computes."""
 
-    def moved(self, move: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
-        """The batch with what `move` makes of each of its tensors."""
-        names = ("input_ids", "attention_mask", "type_ids", "labels", "groups", "targets")
-        found: dict[str, Any] = {name: move(tensor) for name in names if (tensor := getattr(self, name)) is not None}
-        return replace(self, **found)
+    def on(self, device: torch.device | str) -> Batch:
+        """The batch with its tensors on a device; itself where they are there.  Nobody waits for a copy to a GPU."""
+        import torch
+
+        place = torch.device(device)
+        if self.input_ids.device == place:
+            return self
+        tensors = {field.name: value for field in fields(self) if hasattr(value := getattr(self, field.name), "device")}
+        moved: dict[str, Any] = {name: one.to(place, non_blocking=place.type == "cuda") for name, one in tensors.items()}
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -279,6 +284,12 @@ class Adapter(Protocol):
         """
         adapter: Any = self
         found: list[Output] = adapter.forward_head(batch, head) if pooling is None else adapter.embed(batch, pooling)
+        return PendingOutputs(lambda: found)
+
+    def begin_loglikelihood(self, features: Sequence[Feature], *, max_tokens: int) -> PendingOutputs:
+        """What `loglikelihood` gives, perhaps only later."""
+        adapter: Any = self
+        found: list[Output] = adapter.loglikelihood(features, max_tokens=max_tokens)
         return PendingOutputs(lambda: found)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from harness.api.protocols import Batch, Feature, HeadSpec, Output, PendingOutputs
 from harness.api.registry import TASK_TYPES
-from harness.prediction.batching import collate, made_ready, num_tokens, on_device, plan_batches
+from harness.prediction.batching import collate, made_ready, num_tokens, plan_batches
 from harness.prediction.cell import Cell, PredictStage
 from harness.prediction.fakes import Fake, load_fake
 from harness.prediction.questions import Question
@@ -102,12 +102,14 @@ def load_answers(stages: Sequence[PredictStage], *, root: Path, machine: Machine
         question = asked.places[0][0].question
         if asked.batch is not None and _is_tried_whole(adapter, asked.features, ceiling):
             try:
-                batch = on_device(asked.batch, where)
-                return adapter.begin(batch, head=question.head, pooling=question.pooling)
+                return adapter.begin(asked.batch.on(where), head=question.head, pooling=question.pooling)
             except RuntimeError as error:
                 if len(asked.features) == 1 or ceiling.is_shared or not ran_out_of_memory(error):
                     raise
                 ceiling.too_much(_cost(asked.features))
+        if question.asks == "loglikelihood":
+            pending: PendingOutputs = _in_own_passes(adapter.begin_loglikelihood, asked.features, adapter, ceiling=ceiling)
+            return pending
         outputs = ask_batch(adapter, asked.features, question, device=machine.device, ceiling=ceiling)
         return PendingOutputs(lambda: outputs)
 
@@ -190,15 +192,14 @@ def _answers_in_words(adapter: Any, features: Sequence[Feature], question: Quest
     return [found[number] for number in range(len(features))]
 
 
-def _in_own_passes(answer: Any, features: Sequence[Feature], adapter: Any, *, ceiling: Ceiling) -> list[Any]:
+def _in_own_passes(answer: Any, features: Sequence[Feature], adapter: Any, *, ceiling: Ceiling) -> Any:
     """The answers of a model that makes its forward passes by itself; out of memory makes these smaller."""
     import torch
 
     longest = max(num_tokens(feature) for feature in features)
     while True:
         try:
-            found: list[Any] = answer(features, max_tokens=adapter.budget or ceiling.most)
-            return found
+            return answer(features, max_tokens=adapter.budget or ceiling.most)
         except RuntimeError as error:
             if adapter.budget is not None or ceiling.is_shared or ceiling.most < longest or not ran_out_of_memory(error):
                 raise

@@ -88,7 +88,7 @@ def collate(
 
     pad_to_multiple: lengths are rounded up to it; by default 8 on accelerators (tensor cores) and 1 on the CPU.
     """
-    return on_device(made_ready(features, pad_id=pad_id, device=device, pad_to_multiple=pad_to_multiple), device)
+    return made_ready(features, pad_id=pad_id, device=device, pad_to_multiple=pad_to_multiple).on(device)
 
 
 def made_ready(
@@ -121,7 +121,7 @@ def made_ready(
         "type_ids": type_ids,
         "labels": labels,
         "groups": np.array(_groups(features), dtype=np.int64),
-        "targets": np.flatnonzero(labels != NO_LABEL) if isinstance(_sample(features), list) else None,
+        "targets": np.flatnonzero(labels != NO_LABEL) if isinstance(_first_labels(features), list) else None,
     }
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None}
     if place.type == "cuda":
@@ -137,16 +137,6 @@ def made_ready(
     )
 
 
-def on_device(batch: Batch, device: torch.device | str) -> Batch:
-    """The batch where a model computes; the copy to a GPU is in line with what it computes, and nobody waits for it."""
-    import torch
-
-    place = torch.device(device)
-    if place.type == "cpu":
-        return batch
-    return batch.moved(lambda tensor: tensor.to(place, non_blocking=place.type == "cuda"))
-
-
 def _groups(features: Sequence[Feature]) -> list[int]:
     """Examples numbered 0, 1, ... in the order in which they appear."""
     numbers: dict[int, int] = {}
@@ -155,7 +145,7 @@ def _groups(features: Sequence[Feature]) -> list[int]:
 
 def _labels(features: Sequence[Feature], width: int) -> np.ndarray | None:
     """[B], [B, 2] or [B, T] after the kind of the labels; features without labels get -100, which the losses skip."""
-    sample = _sample(features)
+    sample = _first_labels(features)
     if sample is None:
         return None
     size = 1 if isinstance(sample, int) else 2 if isinstance(sample, tuple) else width
@@ -167,6 +157,6 @@ def _labels(features: Sequence[Feature], width: int) -> np.ndarray | None:
     return labels[:, 0].copy() if isinstance(sample, int) else labels
 
 
-def _sample(features: Sequence[Feature]) -> Any:
+def _first_labels(features: Sequence[Feature]) -> Any:
     """The first labels that there are."""
     return next((feature.labels for feature in features if feature.labels is not None), None)

@@ -59,7 +59,8 @@ class Machine:
     repeatable: bool = True
     "Ordered kernels: the same run again gives the same bytes on the same device (runtime/repeatability.py)."
     lookahead: bool = True
-    "Batches are made ready, and answers written, in threads beside the device that computes; the results are the same without."
+    """Batches are made ready, and answers written, in threads beside the device that computes, and those of a training before the
+    loss of a step is looked at; the results are the same without."""
     word_rows: bool = True
     """Of a large table of words a training trains the rows that its own rows look up (training/word_rows.py); the results are the
     same without, but for the order of sums."""

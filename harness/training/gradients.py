@@ -20,7 +20,7 @@ from harness.api.errors import UserError
 from harness.api.placing import placed
 from harness.api.protocols import Batch, Feature
 from harness.api.randomness import seed_of
-from harness.prediction.batching import collate, made_ready, on_device, plan_batches, plan_packed_batches
+from harness.prediction.batching import made_ready, plan_batches, plan_packed_batches
 from harness.prediction.questions import Question
 from harness.runtime.budget import TrainingBudget, ran_out_of_memory
 from harness.runtime.machine import Machine
@@ -75,17 +75,15 @@ class Work:
         """A recipe batch of items (groups of features), cut as the budget is now."""
         features = [feature for group in groups for feature in group]
         plan = plan_passes(groups, pieces=self.pieces, processes=num_ranks())
-        own = plan.of(rank())
-        if not self.module.WHOLE_BATCH_LOSS:
+        own, needs_whole = plan.of(rank()), self.module.WHOLE_BATCH_LOSS and not plan.is_one
+        if not needs_whole:
             own = [piece._replace(indices=sorted(piece.indices)) for piece in own]
-        elif plan.is_one:
-            own = [piece._replace(indices=[*range(len(features))]) for piece in own]
         return RecipeBatch(
             groups=groups,
             num_targets=max(1, self.module.num_targets(features)),
             pieces=own,
             ready=[self._ready([features[i] for i in piece.indices]) for piece in own],
-            is_one=plan.is_one,
+            whole=self._ready(features) if needs_whole else None,
         )
 
     def _ready(self, features: Sequence[Feature]) -> Batch:
@@ -102,8 +100,8 @@ class RecipeBatch:
     "Of this process."
     ready: Sequence[Batch]
     "Of each of them."
-    is_one: bool
-    "The whole batch is one piece of one process."
+    whole: Batch | None
+    "All features in order, where the loss is over all outputs and these come in several pieces or from several processes."
 
     @property
     def features(self) -> list[Feature]:
@@ -127,8 +125,7 @@ def batch_gradients(work: Work, batch: RecipeBatch, *, step: int, meanwhile: Cal
 
     while True:
         try:
-            way = _summed if not work.module.WHOLE_BATCH_LOSS else _direct if batch.is_one else _cached
-            loss = way(work, batch, step=step)
+            loss = (_cached if batch.whole else _summed)(work, batch, step=step)
             break
         except RuntimeError as error:
             if not ran_out_of_memory(error):
@@ -190,7 +187,7 @@ def _summed(work: Work, batch: RecipeBatch, *, step: int) -> Any:
     """Backward passes over this process's pieces; returns its part of the loss."""
     total: Any = 0.0
     for at, (piece, ready) in enumerate(zip(batch.pieces, batch.ready, strict=True), start=1):
-        own = on_device(ready, work.machine.device)
+        own = ready.on(work.machine.device)
         loss = work.module.loss(ask(work, own, step=step, piece=piece), own, work.options) / batch.num_targets
         if not piece.counts:
             loss = loss * 0.0
@@ -203,17 +200,17 @@ def _cached(work: Work, batch: RecipeBatch, *, step: int) -> Any:
     """A loss over all outputs of the recipe batch: outputs without graph, their gradients, then one backward per piece."""
     import torch
 
-    features, device = batch.features, work.machine.device
-    own = [on_device(ready, device) for ready in batch.ready]
+    assert batch.whole is not None
+    device = work.machine.device
+    own, whole = [ready.on(device) for ready in batch.ready], batch.whole.on(device)
     with torch.no_grad():
         found = [ask(work, one, step=step, piece=piece).float() for one, piece in zip(own, batch.pieces, strict=True)]
-    outputs = torch.zeros(len(features), found[0].shape[-1], device=device)
+    outputs = torch.zeros(len(whole.features), found[0].shape[-1], device=device)
     places = [placed(np.array(piece.indices), outputs.device) for piece in batch.pieces]
     for piece, place, vectors in zip(batch.pieces, places, found, strict=True):
         if piece.counts:
             outputs.index_copy_(0, place, vectors)
     add_up(outputs).requires_grad_()
-    whole = collate(features, pad_id=work.adapter.tokenizer.pad_token_id, device=device)
     loss = work.module.loss(outputs, whole, work.options) / batch.num_targets
     (gradient,) = torch.autograd.grad(loss, outputs)
     for at, (piece, place, one) in enumerate(zip(batch.pieces, places, own, strict=True), start=1):
@@ -221,12 +218,3 @@ def _cached(work: Work, batch: RecipeBatch, *, step: int) -> Any:
         weight = gradient.index_select(0, place) if piece.counts else torch.zeros_like(vectors, dtype=torch.float32)
         _backward(work, (vectors.float() * weight).sum(), last=at == len(batch.pieces))
     return loss.detach() if rank() == 0 else 0.0
-
-
-def _direct(work: Work, batch: RecipeBatch, *, step: int) -> Any:
-    """The same where the whole recipe batch fits the device of the one process that there is."""
-    (piece,), (ready,) = batch.pieces, batch.ready
-    own = on_device(ready, work.machine.device)
-    loss = work.module.loss(ask(work, own, step=step, piece=piece), own, work.options) / batch.num_targets
-    _backward(work, loss, last=True)
-    return loss.detach()

@@ -106,7 +106,7 @@ class WordRows:
         if self.table.device.type != "cpu":  # the device has the rows; what stays as it is waits in main memory
             self.table.data = self.table.data.cpu()
 
-        def placed(module: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        def by_place(module: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
             ids, *rest = arguments
             return (place[ids], *rest)
 
@@ -114,7 +114,7 @@ class WordRows:
             if module.padding_idx is not None:
                 module.padding_idx = int(place[module.padding_idx])
             module.weight = self.rows
-            module.register_forward_pre_hook(placed)
+            module.register_forward_pre_hook(by_place)
 
     @contextlib.contextmanager
     def whole(self, *, share: float) -> Iterator[None]:

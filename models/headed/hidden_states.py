@@ -46,8 +46,6 @@ def hidden_state(
     ids_BT = inputs["input_ids"]
     unpadded = Unpadded.where_worth_it(lengths, ids_BT, trains=backbone.training) if is_packable(backbone) else None
     if unpadded is None:
-        if is_packable(backbone) and sum(lengths) == ids_BT.numel():
-            inputs = {**inputs, "attention_mask": None}  # what is given is looked at, for which the host would wait for a GPU
         return _hidden_state(backbone, inputs, layer=layer).to(ids_BT.device)
     ids_N, tokens = unpadded.taken(ids_BT), None
     if reads is not None and layer == backbone.config.num_hidden_layers:

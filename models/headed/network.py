@@ -28,7 +28,6 @@ from models.loading.placement import bytes_by_place, first_device, is_offloaded
 from models.loading.pretrained import (
     input_embeddings,
     model_inputs,
-    moved,
     pending_outputs,
     position_limit,
     quiet,
@@ -223,7 +222,7 @@ class HeadedModel(Adapter):
             self.module.eval()
         try:
             with torch.no_grad():
-                return self.module(moved(batch, self.device), **what)
+                return self.module(batch.on(self.device), **what)
         finally:
             if training:
                 self.module.train()

@@ -15,10 +15,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from harness.api.errors import UserError
+from harness.api.placing import placed
 from models.inference.prefix_tree import Tokens
 from models.loading.layers import replaced_forward
 from models.loading.placement import is_offloaded
@@ -101,9 +103,9 @@ class SplitModel:
         # The padding is never seen; 0 is a token of every model.
         ids = [[*[0] * at, *row, *[0] * (width - at - len(row))] for at, row in zip(first, rows)]
         mask = [[*[0] * at, *[1] * len(row), *[0] * (width - at - len(row))] for at, row in zip(first, rows)]
-        masks = torch.tensor(mask, dtype=torch.int64, device=self.device)
+        masks = placed(np.array(mask, dtype=np.int64), self.device)
         masks = masks if before is None else torch.cat([before, masks], dim=1)
-        return PaddedTokens(torch.tensor(ids, dtype=torch.int64, device=self.device), masks, first)
+        return PaddedTokens(placed(np.array(ids, dtype=np.int64), self.device), masks, first)
 
     def hidden(self, rows: PaddedTokens, *, cache: Any = None, keep: bool = False) -> tuple[Tensor, Any]:
         """Last hidden states [B, T, H] of rows behind a cache, and the cache with them in it (None unless `keep`)."""

@@ -18,14 +18,15 @@ from torch import Tensor, nn
 
 from harness.api.errors import UserError
 from harness.api.placing import placed
-from harness.api.protocols import Feature, Output
+from harness.api.protocols import Feature, Output, PendingOutputs
 from models.inference.generation import generate
 from models.inference.language_model import SplitModel, evaluating, likeliest
 from models.inference.packed_passes import in_full_passes, packed_passes
 from models.inference.prefix_passes import passes
 from models.inference.prefix_tree import Node, Place, PrefixTree, build_tree, by_node
+from models.loading.pretrained import when_computed
 
-__all__ = ["generate", "loglikelihood"]
+__all__ = ["begin_loglikelihood", "generate", "loglikelihood"]
 
 
 class Computed(NamedTuple):
@@ -50,6 +51,13 @@ def loglikelihood(model: nn.Module, features: Sequence[Feature], *, device: torc
     max_tokens bounds a forward pass: tokens that are computed; where rows are padded, also padding and a quarter of what is kept.
     Raises UserError where the model's numbers overflow.
     """
+    return begin_loglikelihood(model, features, device=device, max_tokens=max_tokens).now()
+
+
+def begin_loglikelihood(
+    model: nn.Module, features: Sequence[Feature], *, device: torch.device, max_tokens: int
+) -> PendingOutputs:
+    """The same, of which a GPU may still be computing all passes; what overflowed is told to whoever takes it."""
     pairs = [(tuple(feature.input_ids), ids) for feature in features for ids in feature.continuations or ()]
     inputs = [(*context, *ids[:-1]) for context, ids in pairs if ids]
     split_model = SplitModel(model, device=device)
@@ -57,18 +65,24 @@ def loglikelihood(model: nn.Module, features: Sequence[Feature], *, device: torc
     if split_model.packs:
         tree = in_full_passes(tree, split_model, max_tokens=max_tokens)
     reads = _reads(tree, pairs)
-    logprobs, hits = np.zeros(len(reads.tokens)), np.zeros(len(reads.tokens), dtype=bool)
+    numbers: list[int] = []
+    logprobs, hits = [torch.zeros(0, device=device)], [torch.zeros(0, dtype=torch.bool, device=device)]
     with evaluating(model):
         for places, hidden_NH in _places(tree, split_model, reads, max_tokens=max_tokens):
-            numbers = [number for place in places for number in reads.at[place]]
+            own = [number for place in places for number in reads.at[place]]
             rows = [row for row, place in enumerate(places) for _ in reads.at[place]]
-            found = _probabilities(split_model, hidden_NH, rows=rows, tokens=[reads.tokens[number] for number in numbers])
-            logprobs[numbers], hits[numbers] = found
-    if not np.isfinite(logprobs).all():
-        raise UserError(
-            "the model gives infinite or undefined likelihoods", todo="use --model_args dtype=bfloat16 or dtype=float32"
-        )
-    return _gathered(features, logprobs, hits)
+            found = _probabilities(split_model, hidden_NH, rows=rows, tokens=[reads.tokens[number] for number in own])
+            numbers += own
+            logprobs.append(found[0])
+            hits.append(found[1])
+    # One copy of all, behind all passes: whoever looks at those of a pass waits for it, and the GPU for the next one.
+    logprobs_R, hits_R = (torch.cat(several).to("cpu", non_blocking=True) for several in (logprobs, hits))
+
+    def take() -> list[Output]:
+        order = np.argsort(np.array(numbers, dtype=np.int64))  # each is there once
+        return _gathered(features, logprobs_R.numpy()[order].astype(np.float64), hits_R.numpy()[order])
+
+    return when_computed(take, device=device)
 
 
 def _apart(inputs: Sequence[tuple[int, ...]]) -> PrefixTree:
@@ -82,14 +96,19 @@ def _reads(tree: PrefixTree, pairs: Sequence[tuple[tuple[int, ...], list[int]]])
     at: dict[Place, list[int]] = {}
     tokens: list[int] = []
     for number, (context, ids) in enumerate((context, ids) for context, ids in pairs if ids):
-        for offset, token in enumerate(ids):
-            at.setdefault(tree.place_of(number, len(context) - 1 + offset), []).append(len(tokens))
+        begin = len(context) - 1
+        for place, token in zip(tree.places_of(number, begin, begin + len(ids)), ids, strict=True):
+            at.setdefault(place, []).append(len(tokens))
             tokens.append(token)
     return TokenReads(at, tokens)
 
 
 def _gathered(features: Sequence[Feature], logprobs: np.ndarray, hits: np.ndarray) -> list[Output]:
-    """The numbers of each feature's continuations."""
+    """The numbers of each feature's continuations; UserError where some overflowed."""
+    if not np.isfinite(logprobs).all():
+        raise UserError(
+            "the model gives infinite or undefined likelihoods", todo="use --model_args dtype=bfloat16 or dtype=float32"
+        )
     outputs, at = [], 0
     for feature in features:
         rows = []
@@ -112,14 +131,14 @@ def _places(tree: PrefixTree, split_model: SplitModel, reads: TokenReads, *, max
     for one in passes(tree, split_model, max_tokens=max_tokens):
         places = [place for node in one.nodes for place in wanted.get(node, ())]
         at = [(row, one.first[row] + place.position) for row, node in enumerate(one.nodes) for place in wanted.get(node, ())]
-        index = torch.tensor(at, dtype=torch.int64, device=one.hidden_BTH.device).reshape(-1, 2)
+        index = placed(np.array(at, dtype=np.int64).reshape(-1, 2), one.hidden_BTH.device)
         yield Computed(places, one.hidden_BTH[index[:, 0], index[:, 1]])
 
 
 def _probabilities(
     split_model: SplitModel, hidden_NH: Tensor, *, rows: Sequence[int], tokens: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """The log-probability of each token at its row of the hidden states, and whether it is the likeliest one there.
+) -> tuple[Tensor, Tensor]:
+    """The log-probability of each token at its row of the hidden states (fp32), and whether it is the likeliest one there.
 
     rows are in order.  Nothing of the size of the vocabulary outlives its piece.
     """
@@ -135,7 +154,5 @@ def _probabilities(
             places, tokens_r = placed(at, logits_nV.device), placed(token, logits_nV.device)
             found.append((logprobs_nV[places, tokens_r], likeliest(logits_nV)[places] == tokens_r))
         begin += len(logits_nV)
-    if not found:
-        return np.zeros(0), np.zeros(0, dtype=bool)
-    logprobs, hits = (torch.cat([torch.as_tensor(one) for one in several]) for several in zip(*found, strict=True))
-    return logprobs.double().cpu().numpy(), hits.cpu().numpy()
+    logprobs_R, hits_R = (torch.cat([torch.as_tensor(one) for one in several]) for several in zip(*found, strict=True))
+    return logprobs_R, hits_R

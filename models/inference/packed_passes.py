@@ -103,7 +103,7 @@ def packed_passes(
         tokens = [at + place.position for node, at in zip(nodes, first, strict=True) for place in of_node.get(node, ())]
         reads = None if wanted is None else worth_choosing(split_model.body, tokens, num_tokens=len(ids))
         packing = Packing(PackedLayout(spans, num_kept=kept.num_tokens), kept=kept, keeps=keeps, reads=reads)
-        ids_N = torch.tensor(ids, dtype=torch.int64, device=split_model.device)
+        ids_N = placed(np.array(ids, dtype=np.int64), split_model.device)
         yield PackedPass(nodes, first, split_model.packed_hidden(ids_N, packing), packing, places, tokens)
         kept = packing.later
         ends = [*accumulate(sizes[node] for node in needed)]

@@ -7,9 +7,11 @@ prefilled = prefill([(5, 6, 7, 8), (5, 6, 9)], split_model, max_tokens=4096)    
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from harness.api.placing import placed
 from models.inference.language_model import SplitModel, chosen_rows, copied
 from models.inference.prefix_tree import Place, PrefixTree, Tokens, batches, build_tree
 
@@ -76,7 +78,7 @@ def _passes_after(
             tokens = [tree.nodes[number].tokens for number in nodes]
             cache, mask = None, None
             if before.mask is not None:
-                chosen = torch.tensor(at, device=split_model.device)
+                chosen = placed(np.array(at, dtype=np.int64), split_model.device)
                 cache, mask = chosen_rows(before.cache, chosen), before.mask[chosen]
             # Tokens must be neighbours without padding between them, for windows and distances of attention.
             rows = split_model.pad(tokens, left=goes_on and mask is None, before=mask)

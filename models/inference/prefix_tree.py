@@ -9,7 +9,7 @@ behind them the questions in several languages, behind each of these its continu
 forward pass is computed with each sequence that goes on from it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -65,11 +65,15 @@ class PrefixTree(NamedTuple):
 
     def place_of(self, number: int, position: int) -> Place:
         """The place of one token of a sequence."""
+        return next(self.places_of(number, position, position + 1))
+
+    def places_of(self, number: int, begin: int, end: int) -> Iterator[Place]:
+        """The places of some neighbouring tokens of a sequence, in order."""
         for node in self.path(self.ends[number]):
-            if position < len(self.nodes[node].tokens):
-                break
-            position -= len(self.nodes[node].tokens)
-        return Place(node, position)
+            size = len(self.nodes[node].tokens)
+            for position in range(max(begin, 0), min(end, size)):
+                yield Place(node, position)
+            begin, end = begin - size, end - size
 
     def followers(self) -> dict[int | None, list[int]]:
         """The nodes that stand behind a node; those behind None begin sequences."""

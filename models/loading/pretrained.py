@@ -6,7 +6,7 @@ model = load_model(encoder_class(config), folder, config=config, source=source, 
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -214,13 +214,6 @@ def model_inputs(batch: Batch, *, type_ids: bool) -> Mapping[str, torch.Tensor]:
     return inputs
 
 
-def moved(batch: Batch, device: torch.device) -> Batch:
-    """The same batch with its tensors on a device; itself where they are there."""
-    if batch.input_ids.device == device:
-        return batch
-    return batch.moved(lambda tensor: tensor.to(device))
-
-
 def split_outputs(outputs: torch.Tensor, batch: Batch, *, kind: str, where: str) -> list[Output]:
     """Cut a batch's outputs into one fp32 array a feature, padding removed; UserError if the arithmetic overflowed."""
     values = outputs.detach().float().cpu().numpy()
@@ -256,7 +249,13 @@ def pending_outputs(outputs: torch.Tensor, batch: Batch, *, kind: str, where: st
         attention_mask=batch.attention_mask.to("cpu", non_blocking=True),
         labels=None if batch.labels is None else batch.labels.to("cpu", non_blocking=True),
     )
-    event = torch.cuda.Event()
-    event.record(torch.cuda.current_stream(outputs.device))
+    return when_computed(lambda: split_outputs(host, own, kind=kind, where=where), device=outputs.device)
 
-    return PendingOutputs(lambda: split_outputs(host, own, kind=kind, where=where), event.synchronize)
+
+def when_computed(take: Callable[[], list[Output]], *, device: torch.device) -> PendingOutputs:
+    """Outputs that `take` gives once a GPU has computed, and copied, all that was begun on it; of a CPU at once."""
+    if device.type != "cuda":
+        return PendingOutputs(take)
+    event = torch.cuda.Event()
+    event.record(torch.cuda.current_stream(device))
+    return PendingOutputs(take, event.synchronize)

@@ -141,7 +141,8 @@ class Packing:
             seen = layout.seen(parts[number], kind)
             return how.attended(*states, mask=seen.mask, is_causal=seen.is_causal)
 
-        if query.requires_grad and (rows := layout.whole_rows(kind)):
+        # Without gradients long rows are not copied; where tokens are in order and unpadded, none is.
+        if (query.requires_grad or layout.order(kind) is None) and (rows := layout.whole_rows(kind)):
             return rows.attended(query, key, value, attend=attend)
         for number, part in enumerate(parts):
             outputs.append(attend(number, *_gathered(part, query, key, value)).transpose(1, 2).flatten(0, 1))

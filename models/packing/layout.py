@@ -146,8 +146,13 @@ class PackedLayout:
         sizes, places = [(len(part.rows), part.num_queries) for part in parts], self.order(kind)
         if places is None:
             return WholeRows(parts=sizes, tokens=None, places=None, is_padding=None)
-        runs = [placed(numbers([(part.rows[0].first, part.rows[0].first + part.num_queries)]), kind.device) for part in parts]
-        tokens = torch.cat([run if part.queries is None else part.queries for part, run in zip(parts, runs, strict=True)])
+        firsts = [part.rows[0].first for part in parts]
+        tokens = torch.cat(
+            [
+                part.queries if part.queries is not None else placed(np.arange(first, first + part.num_queries), kind.device)
+                for part, first in zip(parts, firsts, strict=True)
+            ]
+        )
         lengths = [np.array([row.length for row in part.rows])[:, None] for part in parts]
         padding = [(np.arange(size) >= length).reshape(-1) for (_, size), length in zip(sizes, lengths, strict=True)]
         is_padding = placed(np.concatenate(padding)[:, None, None], kind.device)

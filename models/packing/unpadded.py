@@ -25,12 +25,15 @@ def lengths_of(batch: Batch) -> list[int]:
     return [len(feature.input_ids) for feature in batch.features]
 
 
-def is_worth_packing(lengths: Sequence[int], width: int, *, trains: bool) -> bool:
+def is_worth_packing(lengths: Sequence[int], width: int, *, trains: bool, on_cpu: bool = True) -> bool:
     """Whether rows of so many tokens, padded to `width`, have enough padding; not where nothing is known of them.
 
-    In training any is enough: what a pass costs there is its tokens, by which it was planned (`Adapter.packs`).
+    In training any is enough: what a pass costs there is its tokens, by which it was planned (`Adapter.packs`).  Off a CPU none
+    will do as well: nothing is gathered for it, and the mask of a batch would be looked at, for which the host waits for a GPU.
     """
     padded = width * len(lengths)
+    if not on_cpu and lengths and sum(lengths) == padded:
+        return True
     return sum(lengths) < padded if trains else bool(lengths) and sum(lengths) <= WORTH * padded
 
 
@@ -56,7 +59,7 @@ class Unpadded:
     @classmethod
     def where_worth_it(cls, lengths: Sequence[int], ids_BT: Tensor, *, trains: bool) -> "Unpadded | None":
         """Of token ids whose rows have so many tokens; None where they have too little padding."""
-        if not is_worth_packing(lengths, ids_BT.shape[1], trains=trains):
+        if not is_worth_packing(lengths, ids_BT.shape[1], trains=trains, on_cpu=ids_BT.device.type == "cpu"):
             return None
         return cls.of(lengths, ids_BT.shape, device=ids_BT.device)
 

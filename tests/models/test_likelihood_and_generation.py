@@ -13,7 +13,7 @@ from harness.api.errors import UserError
 from harness.api.protocols import Feature
 from models.inference import generation, packed_texts
 from models.inference.language_model import SplitModel, evaluating
-from models.inference.likelihood import generate, loglikelihood
+from models.inference.likelihood import begin_loglikelihood, generate, loglikelihood
 from models.inference.padded_texts import PaddedTexts
 from models.inference.prefix_tree import KEPT_TOKENS, batches, build_tree
 from models.inference.repeats import Repeats
@@ -463,3 +463,18 @@ def test_models_that_keep_a_state_cannot_generate(models):
     assert not SplitModel(models("mamba"), device=CPU).can_share
     with pytest.raises(UserError, match="keeps"):
         generate(models("mamba"), [ask([5, 6], 2)], tokenizer=byte_bpe(prefix_space=False), device=CPU, max_tokens=4096)
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma3_text", "xlm-roberta"])
+def test_all_passes_are_begun_before_any_number_is_looked_at(name, monkeypatch):
+    """On the device `meta`, which computes nothing, looking at a number is an error: the first look is the copy at the end."""
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(name, vocab_size=VOCAB, **CONFIGS[name])).to("meta").eval()
+    begun = []
+    hidden = SplitModel.packed_hidden
+    monkeypatch.setattr(SplitModel, "packed_hidden", lambda *args: begun.append(len(args[1])) or hidden(*args))
+    features = [Feature(example=n, input_ids=[5, 6, 7 + n], continuations=[[8, 9], [8, 10, 11]]) for n in range(6)]
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        begin_loglikelihood(model, features, device=torch.device("meta"), max_tokens=8)
+    tree = build_tree([(5, 6, 7 + n, 8, *end) for n in range(6) for end in ((), (10,))])
+    assert len(begun) >= 3
+    assert sum(begun) == tree.num_tokens

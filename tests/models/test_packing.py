@@ -312,17 +312,26 @@ def test_batches_of_an_encoder_are_computed_without_their_padding(kind, layer):
 
 
 @pytest.mark.parametrize("kind", sorted(ENCODERS | CAUSAL))
-def test_a_batch_known_to_have_no_padding_is_computed_as_one_whose_mask_says_so(kind):
+def test_off_a_cpu_what_has_no_padding_is_packed_and_nothing_is_looked_at(kind, monkeypatch):
+    """A mask would be looked at, which waits for a GPU; on the device `meta`, which computes nothing, it is an error."""
     model = body_of(kind)
     assert exchange_attention(model)
     batch = batch_of([20, 20, 20])
     inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    if kind in CAUSAL:
-        inputs["use_cache"] = False
+    expected = hidden_state(model, inputs, layer=3)
+    unpadded = Unpadded.of([20, 20, 20], batch.input_ids.shape, device=batch.input_ids.device)
     with torch.no_grad():
-        expected = hidden_state(model, inputs, layer=3)
-        found = hidden_state(model, inputs, layer=3, lengths=[20, 20, 20])
-    assert torch.equal(found, expected)
+        found = packed(model, unpadded.taken(batch.input_ids).tolist(), Packing(unpadded.layout))
+    assert (unpadded.put_back(found) - expected).abs().max() < 1e-5
+    there = batch.on("meta")
+    model.to("meta", torch.bfloat16)
+    attended, seen = Packing.attended, set()
+    monkeypatch.setattr(
+        Packing, "attended", lambda own, *args, **how: seen.add(len(own.positions)) or attended(own, *args, **how)
+    )
+    for trains in (False, True):
+        hidden_state(model.train(trains), {"input_ids": there.input_ids}, layer=3, lengths=[20, 20, 20])
+    assert seen == {60}
 
 
 def test_token_types_are_packed_as_well():

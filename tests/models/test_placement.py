@@ -21,7 +21,7 @@ from models.inference.language_model import PaddedTokens, SplitModel, chosen_row
 from models.loading.architectures import make_model
 from models.loading.layers import find_layers
 from models.loading.placement import GIB, PlaceLimit, bytes_by_place, placement, spread
-from models.loading.pretrained import load_config, moved
+from models.loading.pretrained import load_config
 from models.loading.read_ahead import ask_for, stretches
 
 REQUESTS = [
@@ -219,12 +219,12 @@ def test_rows_of_a_cache_are_chosen_on_the_device_of_each_layer():
 
 def test_batches_go_where_the_model_is():
     batch = batch_of()
-    there = moved(batch, torch.device("meta"))
+    there = batch.on(torch.device("meta"))
     tensors = [there.input_ids, there.attention_mask, there.labels, there.groups]
     assert [tensor.device.type for tensor in tensors] == ["meta"] * 4
     assert there.type_ids is None
     assert there.features == features_of([]) or there.features is batch.features
-    assert moved(batch, torch.device("cpu")) is batch
+    assert batch.on(torch.device("cpu")) is batch
 
 
 def test_a_device_gets_its_tensors_straight_from_the_files(folders):

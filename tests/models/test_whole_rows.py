@@ -81,9 +81,15 @@ def test_tokens_that_stand_in_several_rows_have_the_gradients_of_all(layout):
     assert all(bool((one.abs().sum(dim=-1) > 0).all()) for one in found[1:])
 
 
-def test_without_gradients_long_rows_are_not_copied():
-    packing = Packing(PackedLayout(spans_of([200, 200])))
-    states = [torch.randn(1, 2, 400, 8) for _ in range(3)]
+@pytest.mark.parametrize("lengths", [[200, 130], [4, 4, 4], [7]])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_without_gradients_nothing_is_copied_that_lies_in_order(lengths, dtype, monkeypatch):
+    torch.manual_seed(0)
+    states = [torch.randn(1, 2, sum(lengths), 8, dtype=dtype) for _ in range(3)]
+    how = LayerAttention(False, None, 0.0, None)
     with Calls() as calls:
-        packing.attended(torch.nn.Identity(), *states, how=LayerAttention(False, None, 0.0, None))
+        found = Packing(PackedLayout(spans_of(lengths))).attended(torch.nn.Identity(), *states, how=how)
     assert not calls.names["aten::index_select"]
+    monkeypatch.setattr(PackedLayout, "whole_rows", lambda *_: None)
+    expected = Packing(PackedLayout(spans_of(lengths))).attended(torch.nn.Identity(), *states, how=how)
+    assert torch.equal(found, expected)

@@ -95,18 +95,18 @@ def test_a_torn_record_of_a_bundle_begins_it_again(project, trained, tmp_path, m
 def test_requests_in_words_are_made_in_smaller_passes(project, tmp_path, monkeypatch):
     """Their batches are several passes each: it is these that are made smaller, until one fits."""
     tried = []
-    loglikelihood = Decoder.loglikelihood
+    begin = Decoder.begin_loglikelihood
 
     def narrow(adapter, features, max_tokens):
         tried.append(max_tokens)
         if max_tokens > 60:
             raise torch.OutOfMemoryError("no more")
-        return loglikelihood(adapter, features, max_tokens=max_tokens)
+        return begin(adapter, features, max_tokens=max_tokens)
 
-    monkeypatch.setattr(Decoder, "loglikelihood", narrow)
+    monkeypatch.setattr(Decoder, "begin_loglikelihood", narrow)
     request = {"tasks": "pairs", "model": str(project.decoder), "route": "prompt", "languages": ("de",)}
     assert not project.run(tmp_path / "r", **request).failed
     assert tried == [120, 60]
-    monkeypatch.setattr(Decoder, "loglikelihood", lambda *_, **__: (_ for _ in ()).throw(torch.OutOfMemoryError("never")))
+    monkeypatch.setattr(Decoder, "begin_loglikelihood", lambda *_, **__: (_ for _ in ()).throw(torch.OutOfMemoryError("never")))
     report = project.run(tmp_path / "never", **request)
     assert "OutOfMemoryError" in report.failed[0][1]

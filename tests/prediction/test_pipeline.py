@@ -286,7 +286,9 @@ def test_examples_are_given_up_when_their_cell_is_done(project, tmp_path, monkey
 def test_scores_are_made_while_other_cells_are_computed(project, tmp_path, monkeypatch):
     """Requests in words are asked language by language: the first is scored before the last of the second is asked."""
     scored = []
-    listen(monkeypatch, Decoder, "loglikelihood", lambda *_, **__: scored.append(len(list(tmp_path.glob("score/*/done.json")))))
+    listen(
+        monkeypatch, Decoder, "begin_loglikelihood", lambda *_, **__: scored.append(len(list(tmp_path.glob("score/*/done.json"))))
+    )
     words = {"model": str(project.decoder), "route": "prompt", "languages": ("de", "sw")}
     report = project.with_machine(batch_tokens=120, lookahead=False).run(tmp_path, tasks="pairs", **words)
     assert (scored[0], scored[-1]) == (0, 1)

@@ -71,7 +71,7 @@ def test_what_begins_alike_is_asked_together(project, tmp_path, monkeypatch, num
         project.run(tmp_path / "-".join(languages), tasks="pairs", languages=languages, limit=8, **words)
         return list(asked)
 
-    listen(monkeypatch, Decoder, "loglikelihood", hear)
+    listen(monkeypatch, Decoder, "begin_loglikelihood", hear)
     apart, together = [run("en"), run("de"), run("sw")], run("en", "de", "sw")
     assert [len(prompts) for prompts in apart] == [8, 8, 8]
     assert together == [prompt for row in (zip(*apart) if num_fewshot else apart) for prompt in row]

@@ -15,7 +15,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from harness.api.protocols import Batch
 from models.headed.network import HeadedNetwork
 from models.loading.layers import find_layers
-from models.loading.pretrained import moved
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 "torch has no guards for devices that it was not built for; in the mode of fake tensors these two serve as well as any."
@@ -39,7 +38,7 @@ def two_gpus(module: HeadedNetwork, *, batch: Batch, first: torch.device, second
             if part is not backbone and any(True for _ in part.parameters())
         ]
         try:
-            yield moved(batch, first)
+            yield batch.on(first)
         finally:
             for hook in hooks:
                 hook.remove()
