@@ -130,6 +130,8 @@ def _places(tree: PrefixTree, split_model: SplitModel, reads: TokenReads, *, max
     wanted = by_node(reads.at)
     for one in passes(tree, split_model, max_tokens=max_tokens):
         places = [place for node in one.nodes for place in wanted.get(node, ())]
+        if not places:
+            continue
         at = [(row, one.first[row] + place.position) for row, node in enumerate(one.nodes) for place in wanted.get(node, ())]
         index = placed(np.array(at, dtype=np.int64).reshape(-1, 2), one.hidden_BTH.device)
         yield Computed(places, one.hidden_BTH[index[:, 0], index[:, 1]])
