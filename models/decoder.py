@@ -42,7 +42,7 @@ from models.causal.pretrained import (
 )
 from models.headed.checkpoint import checkpoint_folder, head_shape, load_heads
 from models.headed.network import place_network
-from models.inference.likelihood import begin_loglikelihood, generate
+from models.inference.likelihood import begin_loglikelihood, generate, loglikelihood
 from models.loading.architectures import make_model
 from models.loading.placement import first_device
 from models.loading.pretrained import (
@@ -126,7 +126,8 @@ class Decoder(LowRankModel):
 
     def loglikelihood(self, features: Sequence[Feature], *, max_tokens: int = 4096) -> list[Output]:
         """For each continuation [N, 3] of each feature: sum of log-probabilities, tokens, 1.0 if each is the likeliest."""
-        return self.begin_loglikelihood(features, max_tokens=max_tokens).now()
+        model = check_language_model(self.module.backbone)
+        return loglikelihood(model, features, device=self.device, max_tokens=max_tokens)
 
     def begin_loglikelihood(self, features: Sequence[Feature], *, max_tokens: int = 4096) -> PendingOutputs:
         """The same, of which a GPU may still be computing all."""

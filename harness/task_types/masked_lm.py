@@ -24,6 +24,7 @@ from harness.specs.model import Spec
 from harness.specs.task import TaskSpec
 from harness.task_types._row_fields import by_example, example_id, num_truncated, optional_text, text_field
 from harness.task_types.tokens.sequences import fit_pairs
+from harness.task_types.tokens.token_loss import IGNORED, token_loss
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +36,6 @@ NEEDS = ("forward_head",)
 BOTH_DIRECTIONS = True
 ROWS_HAVE_GOLD = False
 FIELDS = {"text": "the text", "text_pair?": "a second text, put behind the first", "id?": "identifier of the row"}
-IGNORED = -100
 MASKED_SHARE, RANDOM_SHARE = 0.8, 0.1
 SAMPLES = (
     {"id": "plain", "text": "One plain sentence to guess."},
@@ -147,14 +147,7 @@ def _random_token(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, 
 
 def loss(outputs: torch.Tensor, batch: Batch, options: Options) -> torch.Tensor:
     """Cross-entropy summed over the tokens to guess; outputs [B, T, V], or [M, V] of the M labelled positions in their order."""
-    from torch.nn.functional import cross_entropy
-
-    assert batch.labels is not None
-    labels = batch.labels.flatten()
-    if outputs.dim() == 2:
-        assert batch.targets is not None
-        labels = labels.index_select(0, batch.targets)
-    return cross_entropy(outputs.float().flatten(0, -2), labels, ignore_index=IGNORED, reduction="sum")
+    return token_loss(outputs, batch)
 
 
 def num_targets(features: Sequence[Feature]) -> int:

@@ -24,6 +24,7 @@ from harness.specs.task import TaskSpec
 from harness.task_types._row_fields import by_example, example_id, list_field, num_truncated
 from harness.task_types.showing.answers import NOTHING, ShownAnswer, numbered_differences
 from harness.task_types.tokens.sequences import Frame, room, special_frame, stand_in, token_ids
+from harness.task_types.tokens.token_loss import IGNORED, token_loss
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +38,6 @@ FIELDS = {
     "tags": "a tag per word, a list: names, or raw values that the task's label_values name",
     "id?": "identifier of the row",
 }
-IGNORED = -100
 UNSEEN = "tag_not_in_training"
 "The sentence has a tag that no training row has: it is never predicted and counts as wrong."
 SAMPLES: Sequence[Mapping[str, Any]] = (
@@ -181,10 +181,7 @@ def _space_before_words(tokenizer: PreTrainedTokenizerFast) -> str:
 
 def loss(outputs: torch.Tensor, batch: Batch, options: Options) -> torch.Tensor:
     """Cross-entropy of logits [B, T, C], summed over the tagged subwords."""
-    from torch.nn.functional import cross_entropy
-
-    assert batch.labels is not None
-    return cross_entropy(outputs.float().flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    return token_loss(outputs, batch)
 
 
 def num_targets(features: Sequence[Feature]) -> int:

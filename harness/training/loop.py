@@ -8,11 +8,10 @@ step sees and what its dropout draws are functions of the step.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import math
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +133,7 @@ def _inputs(run: TrainingRun, number: int) -> tuple[Work, RecipeBatch]:
 def _look_ahead(run: TrainingRun, number: int) -> None:
     """Make ready what the next step needs."""
     if number < run.total_steps and run.machine.lookahead:
-        with contextlib.suppress(Exception):  # it fails again at its step, where the processes tell each other
+        with suppress(Exception):  # it fails again at its step, where the processes tell each other
             run.ahead = {number: _inputs(run, number)}
 
 

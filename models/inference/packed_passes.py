@@ -97,7 +97,7 @@ def packed_passes(
         # What comes later goes on from the nodes before the next one, and from no others.
         following = nodes[-1] + 1
         needed = [*where] if keep_all else tree.path(tree.nodes[following].parent) if following < len(sizes) else []
-        keeps = np.concatenate([np.arange(*where[one]) for one in needed]) if needed else None
+        keeps = numbers([where[one] for one in needed]) if needed else None
         ids = [token for node in nodes for token in tree.nodes[node].tokens]
         places = [place for node in nodes for place in of_node.get(node, ())]
         tokens = [at + place.position for node, at in zip(nodes, first, strict=True) for place in of_node.get(node, ())]

@@ -125,7 +125,7 @@ class Packing:
 
     def attended(self, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *, how: LayerAttention) -> Tensor:
         """Outputs [N, heads, size] of a layer, part by part; [R, heads, size] where it has collected their sources before."""
-        layout, outputs = self.layout, []
+        layout = self.layout
         kind = layout.kind(causal=how.causal, window=how.window, dtype=query.dtype, device=query.device)
         if self._collected is not None:
             (key, value), self._collected = self._collected, None
@@ -139,13 +139,12 @@ class Packing:
 
         def attend(number: int, *states: Tensor) -> Tensor:
             seen = layout.seen(parts[number], kind)
-            return how.attended(*states, mask=seen.mask, is_causal=seen.is_causal)
+            return how.attended(*states, mask=seen.mask, is_causal=seen.is_causal).transpose(1, 2).flatten(0, 1)
 
         # Without gradients long rows are not copied; where tokens are in order and unpadded, none is.
         if (query.requires_grad or layout.order(kind) is None) and (rows := layout.whole_rows(kind)):
             return rows.attended(query, key, value, attend=attend)
-        for number, part in enumerate(parts):
-            outputs.append(attend(number, *_gathered(part, query, key, value)).transpose(1, 2).flatten(0, 1))
+        outputs = [attend(number, *_gathered(part, query, key, value)) for number, part in enumerate(parts)]
         found_NHS = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
         order = layout.order(kind)
         return found_NHS if order is None else found_NHS.index_select(0, order)

@@ -15,6 +15,7 @@ from torch import Tensor
 from harness.api.placing import placed
 from harness.api.protocols import Batch
 from models.packing.layout import PackedLayout, PackedSpan
+from models.packing.rows import counted
 
 WORTH = 0.9
 "Share of tokens that are no padding up to which a batch is packed: above it, gathering for attention costs more than padding."
@@ -53,7 +54,7 @@ class Unpadded:
         num_rows, width = shape
         begins = np.cumsum([0, *lengths[:-1]])
         layout = PackedLayout([PackedSpan(int(first), length) for first, length in zip(begins, lengths, strict=True)])
-        index = layout.positions + np.repeat(np.arange(num_rows) * width, lengths)
+        index = counted(np.arange(num_rows) * width, np.array(lengths))
         return cls(shape=(num_rows, width), index=placed(index, device), layout=layout)
 
     @classmethod

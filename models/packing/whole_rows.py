@@ -32,10 +32,10 @@ class WholeRows:
     def attended(self, query: Tensor, key: Tensor, value: Tensor, *, attend: Callable[..., Tensor]) -> Tensor:
         """Outputs [N, heads, size] of states [1, heads, N, size].
 
-        `attend(number, query, key, value)` computes a part: [rows, heads, length, size] each, and so is what it returns.
+        `attend(number, query, key, value)` computes a part: of [rows, heads, length, size] each [rows * length, heads, size].
         """
         by_part = zip(*(self._by_part(states) for states in (query, key, value)), strict=True)
-        found = [attend(number, *states).transpose(1, 2).flatten(0, 1) for number, states in enumerate(by_part)]
+        found = [attend(number, *states) for number, states in enumerate(by_part)]
         found_PHS = torch.cat(found) if len(found) > 1 else found[0]
         if self.tokens is None:
             return found_PHS

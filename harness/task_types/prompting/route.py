@@ -32,12 +32,11 @@ from harness.task_types.prompting.prompt_checks import prompt_doubts
 from harness.task_types.prompting.rendering import RenderedPrompt, Turn, render_prompt, target_text
 from harness.task_types.prompting.templates import Wording, wording_of
 from harness.task_types.prompting.thinking import room_to_write, said_of, thinking, thoughts_of, with_thoughts
+from harness.task_types.tokens.token_loss import IGNORED, token_loss
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
-
-IGNORED = -100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,14 +168,7 @@ class PromptRoute(RouteDefaults):
 
     def loss(self, outputs: torch.Tensor, batch: Batch, options: Any) -> torch.Tensor:
         """Cross-entropy summed over the tokens of the answers; outputs [B, T, V], or [M, V] of the M labelled positions."""
-        from torch.nn.functional import cross_entropy
-
-        assert batch.labels is not None
-        labels = batch.labels.flatten()
-        if outputs.dim() == 2:
-            assert batch.targets is not None
-            labels = labels.index_select(0, batch.targets)
-        return cross_entropy(outputs.float().flatten(0, -2), labels, ignore_index=IGNORED, reduction="sum")
+        return token_loss(outputs, batch)
 
     def num_targets(self, features: Sequence[Feature]) -> int:
         """Tokens of the answers."""
